@@ -1,0 +1,68 @@
+// swift-tools-version: 6.1
+import Foundation
+import PackageDescription
+
+// The CPU the kernels are compiled for. The default is the machine that builds; a binary that has to
+// travel is built with, say, RECALL_BENCH_MARCH=x86-64-v3.
+let targetCPU = ProcessInfo.processInfo.environment["RECALL_BENCH_MARCH"] ?? "native"
+
+// Kernels alone are built -Ounchecked (a failed precondition is undefined behaviour there, so shapes are
+// checked above them), in debug builds too: without it numeric code is some 80 times slower.
+let kernelSettings: [SwiftSetting] = [
+    .unsafeFlags(["-Ounchecked", "-Xcc", "-march=\(targetCPU)"]),
+    .define("RECALL_BENCH_KERNELS_OPTIMISED"),
+]
+
+let package = Package(
+    name: "recall-bench",
+    platforms: [.macOS(.v14)],
+    products: [.executable(name: "recall-bench", targets: ["recall-bench"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
+        .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+    ],
+    targets: [
+        .systemLibrary(
+            name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
+        .target(name: "RecallRandom", swiftSettings: kernelSettings),
+        .target(
+            name: "RecallData",
+            dependencies: ["RecallRandom", .product(name: "Crypto", package: "swift-crypto")]),
+        .target(name: "RecallKernels", dependencies: ["RecallRandom", "COpenBLAS"], swiftSettings: kernelSettings),
+        .target(name: "RecallTensor", dependencies: ["RecallKernels", "RecallRandom"]),
+        .target(name: "RecallModels", dependencies: ["RecallTensor", "RecallRandom"]),
+        .target(name: "RecallTraining", dependencies: ["RecallModels", "RecallData"]),
+        .target(
+            name: "RecallSuite",
+            dependencies: [
+                "RecallTraining", .product(name: "Yams", package: "Yams"),
+                .product(name: "Crypto", package: "swift-crypto"),
+            ]),
+        .target(
+            name: "RecallStore",
+            dependencies: ["RecallSuite", .product(name: "GRDB", package: "GRDB.swift")]),
+        .target(name: "RecallReport", dependencies: ["RecallStore"]),
+        .executableTarget(
+            name: "recall-bench",
+            dependencies: [
+                "RecallReport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ]),
+        .target(name: "TestSupport", dependencies: ["RecallRandom"], path: "Tests/TestSupport"),
+        .testTarget(name: "RecallRandomTests", dependencies: ["RecallRandom", "TestSupport"]),
+        .testTarget(name: "RecallDataTests", dependencies: ["RecallData", "TestSupport"]),
+        .testTarget(name: "RecallKernelsTests", dependencies: ["RecallKernels", "TestSupport"]),
+        .testTarget(name: "RecallTensorTests", dependencies: ["RecallTensor", "TestSupport"]),
+        .testTarget(name: "RecallModelsTests", dependencies: ["RecallModels", "TestSupport"]),
+        .testTarget(name: "RecallTrainingTests", dependencies: ["RecallTraining", "TestSupport"]),
+        .testTarget(name: "RecallSuiteTests", dependencies: ["RecallSuite", "TestSupport"]),
+        .testTarget(name: "RecallStoreTests", dependencies: ["RecallStore", "TestSupport"]),
+        .testTarget(name: "RecallReportTests", dependencies: ["RecallReport", "TestSupport"]),
+        .testTarget(name: "CommandLineTests", dependencies: ["recall-bench", "TestSupport"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

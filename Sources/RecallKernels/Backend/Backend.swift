@@ -1,0 +1,53 @@
+import RecallRandom
+
+/// Float32 numbers in a backend's memory that a kernel reads. On the CPU an ordinary address; a GPU backend
+/// hands out device addresses of the same type, which nothing above it dereferences.
+public typealias Floats = UnsafePointer<Float>
+
+/// Float32 numbers in a backend's memory that a kernel writes.
+public typealias MutableFloats = UnsafeMutablePointer<Float>
+
+/// Token ids or row indices in a backend's memory.
+public typealias Integers = UnsafePointer<Int32>
+
+/// Everything a device must be able to do: one protocol a kernel family, and its memory.
+///
+/// The contract of every kernel in every family:
+/// - Matrices are row-major and contiguous unless a shape carries a row stride (in elements).
+/// - Every output is overwritten, whatever it held (fresh memory is not cleared, it may hold NaN). The one
+///   exception, `embeddingBackward`, adds, and says so.
+/// - Optional gradient outputs that are nil are not computed.
+/// - Outputs do not overlap inputs unless the kernel says that they may.
+/// - Results depend on the arguments alone: never on the number of threads. Work is cut into blocks fixed by
+///   the shape, and partial sums are added in block order.
+/// - Shapes are checked above the kernels (they are built without checks).
+public protocol Backend: AnyObject, LinearAlgebraKernels, NormalisationKernels, SoftmaxAttentionKernels,
+    LinearAttentionKernels, ScanKernels, ConvolutionKernels, EmbeddingLossKernels, ElementwiseKernels,
+    OptimiserKernels
+{
+    /// The device in words, as stored with every result: processor, BLAS, its version and kernel.
+    var deviceDescription: String { get }
+
+    /// Reserves `bytes` of address space in the device's memory, 64-byte aligned; physical memory is taken as it
+    /// is touched, where the device can do that.
+    ///
+    /// - Throws: `BackendError.outOfMemory`.
+    func reserve(bytes: Int) throws -> UnsafeMutableRawPointer
+
+    /// Gives back what `reserve` returned.
+    func release(_ address: UnsafeMutableRawPointer, bytes: Int)
+
+    /// Copies from the device to the host, after everything queued before.
+    func copyToHost(_ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int)
+
+    /// Copies from the host to the device.
+    func copyFromHost(_ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int)
+}
+
+/// What a device can refuse.
+public enum BackendError: Error, Equatable, Sendable {
+    /// The device has no room for this many bytes.
+    case outOfMemory(bytes: Int)
+    /// The device or a library it needs is not there; the text says which and what to do.
+    case unavailable(String)
+}

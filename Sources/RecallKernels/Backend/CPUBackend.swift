@@ -1,0 +1,43 @@
+import COpenBLAS
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// The kernels in Swift on this machine's processor, whole matrix products by OpenBLAS on one thread each.
+///
+/// One backend belongs to one run: it owns that run's threads' workspaces. Not for use from two threads at once.
+public final class CPUBackend: Backend {
+    let workers: Workers
+
+    /// - Parameter threads: how many threads one run may use. Results do not depend on it.
+    public init(threads: Int = 1) {
+        openblas_set_num_threads(1)
+        workers = Workers(threads: threads)
+    }
+
+    public var deviceDescription: String { CPUInformation.description }
+
+    public func reserve(bytes: Int) throws -> UnsafeMutableRawPointer {
+        guard
+            let address = mmap(
+                nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0),
+            address != MAP_FAILED
+        else { throw BackendError.outOfMemory(bytes: bytes) }
+        return address
+    }
+
+    public func release(_ address: UnsafeMutableRawPointer, bytes: Int) {
+        munmap(address, bytes)
+    }
+
+    public func copyToHost(_ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int) {
+        destination.copyMemory(from: source, byteCount: bytes)
+    }
+
+    public func copyFromHost(_ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int) {
+        destination.copyMemory(from: source, byteCount: bytes)
+    }
+}

@@ -1,0 +1,69 @@
+import Dispatch
+
+/// Runs the blocks of a kernel on a run's threads, and keeps each thread's workspace from step to step.
+///
+/// A block's work may depend on its index, never on which worker does it: that is what makes results independent
+/// of the number of threads.
+final class Workers {
+    let threads: Int
+    private var workspaces: [UnsafeMutableRawPointer?]
+    private var capacities: [Int]
+
+    init(threads: Int) {
+        precondition(threads >= 1)
+        self.threads = threads
+        // One for each worker, and the last for what all share.
+        workspaces = Array(repeating: nil, count: threads + 1)
+        capacities = Array(repeating: 0, count: threads + 1)
+    }
+
+    deinit {
+        for case let workspace? in workspaces { workspace.deallocate() }
+    }
+
+    /// Calls `body(block, worker)` once for each block; blocks of different workers run at the same time.
+    ///
+    /// - Parameter floats: how many Float32 of its own workspace each worker needs (`workspace(_:)` hands it out).
+    func forEachBlock(_ blocks: Int, floats: Int = 0, _ body: (_ block: Int, _ worker: Int) -> Void) {
+        let used = min(threads, blocks)
+        for worker in 0..<max(used, 1) { reserve(worker, floats: floats) }
+        guard used > 1 else {
+            for block in 0..<blocks { body(block, 0) }
+            return
+        }
+        withoutActuallyEscaping(body) { body in
+            let box = UncheckedBody(call: body)
+            DispatchQueue.concurrentPerform(iterations: used) { worker in
+                var block = worker
+                while block < blocks {
+                    box.call(block, worker)
+                    block += used
+                }
+            }
+        }
+    }
+
+    /// A worker's own workspace, of the size given to `forEachBlock`, 64-byte aligned. Holds anything.
+    func workspace(_ worker: Int) -> UnsafeMutablePointer<Float> {
+        workspaces[worker].unsafelyUnwrapped.assumingMemoryBound(to: Float.self)
+    }
+
+    /// The workspace that all workers share: partial sums of blocks, say. Valid until the next call. Holds anything.
+    func sharedWorkspace(floats: Int) -> UnsafeMutablePointer<Float> {
+        reserve(threads, floats: floats)
+        return workspaces[threads].unsafelyUnwrapped.assumingMemoryBound(to: Float.self)
+    }
+
+    private func reserve(_ slot: Int, floats: Int) {
+        guard floats > capacities[slot] || workspaces[slot] == nil else { return }
+        workspaces[slot]?.deallocate()
+        let floats = max(floats, 1024)
+        workspaces[slot] = .allocate(byteCount: floats * MemoryLayout<Float>.stride, alignment: 64)
+        workspaces[slot].unsafelyUnwrapped.bindMemory(to: Float.self, capacity: floats)
+        capacities[slot] = floats
+    }
+
+    private struct UncheckedBody: @unchecked Sendable {
+        let call: (Int, Int) -> Void
+    }
+}

@@ -1,0 +1,68 @@
+/// An inverted-dropout mask that is never stored: multiplier i is a function of (seed, step, site, i), so the
+/// backward pass makes it again.
+///
+/// Element i uses the 16-bit half (i mod 2) of word ((i mod 8) / 2) of Philox block i / 8, low half first. It is
+/// kept where that half is at least `threshold`; kept elements are multiplied by `scale`.
+public struct Dropout: Sendable, Equatable {
+    /// The probability asked for.
+    public let probability: Double
+    /// Halves below this are dropped: the probability rounded to a multiple of 1/65536.
+    public let threshold: UInt32
+    /// What kept elements are multiplied by: 1 / (1 - threshold / 65536).
+    public let scale: Float
+    @usableFromInline let key: SIMD2<UInt32>
+    @usableFromInline let step: UInt32
+    @usableFromInline let site: UInt32
+
+    /// - Parameters:
+    ///   - probability: in 0..<1.
+    ///   - seed: the run's seed.
+    ///   - step: the optimiser step, so that every step has its own mask.
+    ///   - site: which dropout of the model this is.
+    public init(probability: Double, seed: UInt64, step: UInt32, site: UInt32) {
+        self.probability = probability
+        threshold = UInt32((probability * 65536).rounded())
+        scale = Float(65536 / (65536 - Double(threshold)))
+        key = SIMD2(UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed &>> 32))
+        (self.step, self.site) = (step, site)
+    }
+
+    /// Writes the multipliers (0 or `scale`) of elements `first ..< first + count`.
+    ///
+    /// - Parameters:
+    ///   - first: a multiple of 8.
+    ///   - count: any; the rest of the last eight is not written.
+    @inlinable
+    public func multipliers(first: Int, count: Int, into output: UnsafeMutablePointer<Float>) {
+        let limit = SIMD16<UInt32>(repeating: threshold)
+        let kept = SIMD16<Float>(repeating: scale)
+        withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 32) { words in
+            let words = words.baseAddress.unsafelyUnwrapped
+            withUnsafeTemporaryAllocation(of: Float.self, capacity: 64) { lanes in
+                let lanes = lanes.baseAddress.unsafelyUnwrapped
+                var done = 0
+                while done < count {
+                    let (w0, w1, w2, w3) = Philox4x32.eightBlocks(
+                        first: UInt32(truncatingIfNeeded: (first + done) / 8), step, site,
+                        RandomPurpose.dropout.rawValue, key: key)
+                    // A block's four words side by side are its eight halves, in order, on a little-endian CPU.
+                    for block in 0..<8 {
+                        words[4 * block] = w0[block]
+                        words[4 * block + 1] = w1[block]
+                        words[4 * block + 2] = w2[block]
+                        words[4 * block + 3] = w3[block]
+                    }
+                    for group in 0..<4 {
+                        let halves = UnsafeRawPointer(words + 8 * group).loadUnaligned(as: SIMD16<UInt16>.self)
+                        let dropped = SIMD16<UInt32>(truncatingIfNeeded: halves) .< limit
+                        UnsafeMutableRawPointer(lanes + 16 * group)
+                            .storeBytes(of: kept.replacing(with: 0, where: dropped), as: SIMD16<Float>.self)
+                    }
+                    let now = min(64, count - done)
+                    (output + done).update(from: lanes, count: now)
+                    done += now
+                }
+            }
+        }
+    }
+}
