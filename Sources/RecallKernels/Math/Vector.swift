@@ -55,3 +55,9 @@ func exponential(_ x: Vector) -> Vector {
     let second = unsafeBitCast((exponent &- half &+ 127) &<< 23, to: Vector.self)
     return value * first * second
 }
+
+/// The logistic function 1 / (1 + e⁻ˣ).
+@inline(__always)
+func sigmoid(_ x: Vector) -> Vector {
+    1 / (1 + exponential(-x))
+}
