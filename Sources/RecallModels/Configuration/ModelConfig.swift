@@ -1,0 +1,107 @@
+/// One layer of a model: a mixer of the registry and all its knobs, defaults filled in.
+public struct LayerConfig: Hashable, Codable, Sendable {
+    /// The registry's name, kebab-case.
+    public var mixer: String
+    /// Every knob of the mixer by name. `MixerRegistry.resolve` makes this complete.
+    public var knobs: [String: KnobValue]
+
+    public init(mixer: String, knobs: [String: KnobValue] = [:]) {
+        (self.mixer, self.knobs) = (mixer, knobs)
+    }
+
+    // Encoded flat, as a suite writes it: {"mixer": "attention", "heads": 1, …}.
+    private struct Key: CodingKey {
+        let stringValue: String
+        var intValue: Int? { nil }
+        init(stringValue: String) { self.stringValue = stringValue }
+        init?(intValue: Int) { nil }
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: Key.self)
+        mixer = try container.decode(String.self, forKey: Key(stringValue: "mixer"))
+        knobs = [:]
+        for key in container.allKeys where key.stringValue != "mixer" {
+            knobs[key.stringValue] = try container.decode(KnobValue.self, forKey: key)
+        }
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: Key.self)
+        try container.encode(mixer, forKey: Key(stringValue: "mixer"))
+        for (name, value) in knobs { try container.encode(value, forKey: Key(stringValue: name)) }
+    }
+}
+
+/// How mixers are stacked (MODELS.md B.1).
+public enum BlockKind: String, Codable, CaseIterable, Sendable {
+    /// Pre-norm LayerNorm, mixer, LayerNorm, state mixer.
+    case transformer
+    /// RMSNorm and mixer alone, no embedding dropout: Mamba's own block.
+    case mamba
+}
+
+/// What follows the mixer in a transformer block.
+public enum StateMixerKind: String, Codable, CaseIterable, Sendable {
+    /// Nothing, and no second norm.
+    case none
+    /// The published harness's `nn.Identity`, which is not nothing: it adds LayerNorm₂(r) to the residual.
+    case identity
+    /// fc2(gelu(fc1 x)), hidden width 4 D.
+    case mlp
+    /// Based's SwiGLU: one Linear to (value ‖ gate), hidden ⌊8 D/3⌋ rounded up to a multiple of 256.
+    case swiglu
+}
+
+/// What tells a token where it is, besides the mixers.
+public enum PositionKind: String, Codable, CaseIterable, Sendable {
+    case none
+    /// A learned vector a position, added to the embedding.
+    case learned
+}
+
+/// How parameters start (MODELS.md B.2).
+public enum InitialisationKind: String, Codable, CaseIterable, Sendable {
+    /// N(0, 0.02²) for Linears and embeddings, every output projection scaled by 1/√(2·layers), and the
+    /// initialisation of its paper for whatever a mixer has of its own.
+    case paper
+    /// The published harness's: N(0, 0.02²) over every Linear, biases zero, and only parameters that are called
+    /// `out_proj` or `fc2` there scaled.
+    case zoology
+}
+
+/// A model: everything that fixes its function and its parameters' shapes but the vocabulary and the lengths, which
+/// the task brings.
+public struct ModelConfig: Hashable, Codable, Sendable {
+    /// D, the width of the residual stream.
+    public var dModel: Int
+    public var layers: [LayerConfig]
+    public var block: BlockKind
+    public var stateMixer: StateMixerKind
+    public var positions: PositionKind
+    public var embedDropout: Double
+    public var residualDropout: Double
+    public var normEpsilon: Double
+    public var initialisation: InitialisationKind
+
+    public init(
+        dModel: Int, layers: [LayerConfig], block: BlockKind = .transformer, stateMixer: StateMixerKind = .none,
+        positions: PositionKind = .none, embedDropout: Double = 0.1, residualDropout: Double = 0,
+        normEpsilon: Double = 1e-5, initialisation: InitialisationKind = .paper
+    ) {
+        (self.dModel, self.layers, self.block, self.stateMixer) = (dModel, layers, block, stateMixer)
+        (self.positions, self.embedDropout, self.residualDropout) = (positions, embedDropout, residualDropout)
+        (self.normEpsilon, self.initialisation) = (normEpsilon, initialisation)
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case dModel = "d_model"
+        case layers, block
+        case stateMixer = "state_mixer"
+        case positions
+        case embedDropout = "embed_dropout"
+        case residualDropout = "residual_dropout"
+        case normEpsilon = "norm_epsilon"
+        case initialisation = "init"
+    }
+}
