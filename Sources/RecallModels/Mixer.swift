@@ -1,3 +1,4 @@
+import RecallKernels
 import RecallTensor
 
 /// A sequence mixer: the part of a layer in which tokens meet. Three faces that a test holds together: the parallel

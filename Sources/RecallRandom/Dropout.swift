@@ -6,7 +6,7 @@
 public struct Dropout: Sendable, Equatable {
     /// The probability asked for.
     public let probability: Double
-    /// Halves below this are dropped: the probability rounded to a multiple of 1/65536.
+    /// Halves below this are dropped: the probability rounded to a multiple of 1/65536, at most 65535/65536.
     public let threshold: UInt32
     /// What kept elements are multiplied by: 1 / (1 - threshold / 65536).
     public let scale: Float
@@ -21,7 +21,8 @@ public struct Dropout: Sendable, Equatable {
     ///   - site: which dropout of the model this is.
     public init(probability: Double, seed: UInt64, step: UInt32, site: UInt32) {
         self.probability = probability
-        threshold = UInt32((probability * 65536).rounded())
+        // At most 65535, so that the scale of a probability next to 1 is finite.
+        threshold = UInt32(min((probability * 65536).rounded(), 65535))
         scale = Float(65536 / (65536 - Double(threshold)))
         key = SIMD2(UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed &>> 32))
         (self.step, self.site) = (step, site)
@@ -30,8 +31,8 @@ public struct Dropout: Sendable, Equatable {
     /// Writes the multipliers (0 or `scale`) of elements `first ..< first + count`.
     ///
     /// - Parameters:
-    ///   - first: a multiple of 8.
-    ///   - count: any; the rest of the last eight is not written.
+    ///   - first: a multiple of 8, below 2^35.
+    ///   - count: any; nothing beyond it is written.
     @inlinable
     public func multipliers(first: Int, count: Int, into output: UnsafeMutablePointer<Float>) {
         let limit = SIMD16<UInt32>(repeating: threshold)

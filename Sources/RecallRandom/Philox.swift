@@ -49,4 +49,20 @@ public enum Philox4x32 {
         }
         return (c0, c1, c2, c3)
     }
+
+    /// Writes the 32 words of eight consecutive blocks, block after block: those of
+    /// `(first ... first + 7, counter1, counter2, counter3)`.
+    @inline(never)
+    public static func writeEightBlocks(
+        first: UInt32, _ counter1: UInt32, _ counter2: UInt32, _ counter3: UInt32, key: SIMD2<UInt32>,
+        into output: UnsafeMutablePointer<UInt32>
+    ) {
+        let (w0, w1, w2, w3) = eightBlocks(first: first, counter1, counter2, counter3, key: key)
+        for block in 0..<8 {
+            output[4 * block] = w0[block]
+            output[4 * block + 1] = w1[block]
+            output[4 * block + 2] = w2[block]
+            output[4 * block + 3] = w3[block]
+        }
+    }
 }

@@ -207,6 +207,12 @@ public final class Tape {
         }
     }
 
+    /// The same for a parameter that there may not be.
+    func parameterGradient(ifAny parameter: Parameter?, _ write: (MutableFloats?) -> Void) {
+        guard let parameter else { return write(nil) }
+        parameterGradient(parameter) { write($0) }
+    }
+
     private func inspect(_ tensor: Tensor, _ name: String) {
         guard isDiagnosing, failure == nil, tensor.isContiguous else { return }
         if !backend.allFinite(tensor.count, x: tensor.values) { failure = .notFinite(tensor: name) }

@@ -17,8 +17,8 @@ extension CPUBackend: LinearAlgebraKernels {
                 for row in 0..<rows.count { (yBlock + row * outputs).update(from: bias, count: outputs) }
             }
             matrixProduct(
-                m: rows.count, n: outputs, k: inputs, x + rows.lowerBound * inputs, stride: inputs,
-                transposed: false, weight, stride: inputs, transposed: true, beta: bias == nil ? 0 : 1, yBlock,
+                m: rows.count, n: outputs, k: inputs, x + rows.lowerBound * shape.inputStride,
+                stride: shape.inputStride, transposed: false, weight, stride: inputs, transposed: true, beta: bias == nil ? 0 : 1, yBlock,
                 stride: outputs)
         }
     }
@@ -47,13 +47,13 @@ extension CPUBackend: LinearAlgebraKernels {
                 if let dx {
                     matrixProduct(
                         m: count, n: inputs, k: outputs, dyBlock, stride: outputs, weight, stride: inputs,
-                        dx + first * inputs, stride: inputs)
+                        dx + first * shape.inputStride, stride: shape.inputStride)
                 }
                 if let groupWeight {
                     matrixProduct(
                         m: outputs, n: inputs, k: count, dyBlock, stride: outputs, transposed: true,
-                        x + first * inputs, stride: inputs, beta: first == groupRows.lowerBound ? 0 : 1,
-                        groupWeight, stride: inputs)
+                        x + first * shape.inputStride, stride: shape.inputStride,
+                        beta: first == groupRows.lowerBound ? 0 : 1, groupWeight, stride: inputs)
                 }
                 if let groupBias { addColumnSums(rows: count, columns: outputs, dyBlock, into: groupBias) }
                 first += count

@@ -50,18 +50,11 @@ extension Tape {
                 guard let dy = y.gradient else { return }
                 let dx = gradientTarget(x)
                 parameterGradient(layer.weight) { dWeight in
-                    let bias = layer.bias
-                    launch {
-                        backend.linearBackward(
-                            shape, x: x.values, weight: layer.weight.value, dy: dy.values, dx: dx.pointer,
-                            dWeight: dWeight, dBias: nil)
-                    }
-                    guard let bias else { return }
-                    parameterGradient(bias) { dBias in
+                    parameterGradient(ifAny: layer.bias) { dBias in
                         launch {
                             backend.linearBackward(
-                                shape, x: x.values, weight: layer.weight.value, dy: dy.values, dx: nil,
-                                dWeight: nil, dBias: dBias)
+                                shape, x: x.values, weight: layer.weight.value, dy: dy.values, dx: dx.pointer,
+                                dWeight: dWeight, dBias: dBias)
                         }
                     }
                 }
@@ -92,20 +85,12 @@ extension Tape {
                 let dInput = tensor(residual.shape)
                 let dSum = sum.gradient
                 parameterGradient(norm.gain) { dGain in
-                    if let bias = norm.bias {
-                        parameterGradient(bias) { dBias in
-                            launch {
-                                backend.addNormBackward(
-                                    shape, sum: sum.values, gain: norm.gain.value, statistics: statistics.values,
-                                    dy: dy.values, dSum: dSum?.values, dInput: dInput.pointer, dGain: dGain,
-                                    dBias: dBias)
-                            }
-                        }
-                    } else {
+                    parameterGradient(ifAny: norm.bias) { dBias in
                         launch {
                             backend.addNormBackward(
                                 shape, sum: sum.values, gain: norm.gain.value, statistics: statistics.values,
-                                dy: dy.values, dSum: dSum?.values, dInput: dInput.pointer, dGain: dGain, dBias: nil)
+                                dy: dy.values, dSum: dSum?.values, dInput: dInput.pointer, dGain: dGain,
+                                dBias: dBias)
                         }
                     }
                 }
