@@ -63,10 +63,11 @@ import Testing
         #expect(bits(problem.backward(one)) == bits(problem.backward(three)))
     }
 
-    /// A workspace that larger calls have left full of numbers must not show through.
-    @Test func aUsedWorkspaceDoesNotMatter() {
+    /// A workspace that larger calls have left full of numbers, or of NaN, must not show through.
+    @Test(arguments: [50, .nan] as [Float])
+    func aUsedWorkspaceDoesNotMatter(sharpness: Float) {
         let used = CPUBackend()
-        _ = AttentionCase(length: 300, headWidth: 64, sharpness: 50).backward(used)
+        _ = AttentionCase(length: 300, headWidth: 64, sharpness: sharpness).backward(used)
         let problem = AttentionCase(batch: 2, length: 67, headWidth: 40, window: 30)
         #expect(problem.forward(used) == problem.forward(CPUBackend()))
         #expect(bits(problem.backward(used)) == bits(problem.backward(CPUBackend())))

@@ -7,8 +7,9 @@
 /// The pieces that softmax attention is made of: 64 × 64 tiles of scores, of which only what the causal window
 /// leaves is computed, and the register-tile products on them.
 ///
-/// Operands are packed into a worker's workspace first: rows padded with zeros to whole registers, so that
-/// nothing after has to know that a head's width or a sequence's length is odd.
+/// Operands are packed into a worker's workspace first, with room for whole registers and whole groups of rows,
+/// so that products need not know that a head's width or a sequence's length is odd. What lies in that room is
+/// anything: it reaches only what nobody reads, and scores that are masked.
 enum AttentionTile {
     /// Queries in a query tile, keys in a key tile.
     static let size = 64
@@ -143,8 +144,7 @@ extension AttentionTile {
     @inline(__always)
     private static func fourRows<Row: Stretch>(
         _: Row.Type, _ a: Floats, _ rowStride: Int, _ stepStride: Int, _ b: Floats, _ bStride: Int,
-        _ steps: Int,
-        _ adding: Bool, _ c: MutableFloats, _ cStride: Int
+        _ steps: Int, _ adding: Bool, _ c: MutableFloats, _ cStride: Int
     ) {
         var (c0, c1, c2, c3) = (Row(), Row(), Row(), Row())
         if adding {
@@ -195,8 +195,7 @@ extension AttentionTile {
         let stride = padded(width)
         let rows = min(size, window.length - queryTile * size)
         for row in Swift.stride(from: 0, to: rows, by: group) {
-            let columns = window.columns(
-                seenFrom: queryTile * size + row, rows: group, keyTile: keyTile)
+            let columns = window.columns(seenFrom: queryTile * size + row, rows: group, keyTile: keyTile)
             guard columns.lower < columns.upper else { continue }
             fourRows(
                 p + row * size + columns.lower, rowStride: size, stepStride: 1, b + columns.lower * stride,
@@ -222,8 +221,8 @@ extension AttentionTile {
         }
     }
 
-    /// What a row sees of a key tile, and the whole registers that its group of four rows does. All of those are
-    /// written for all four rows (zero where unseen), so that products need not look at single rows.
+    /// What a row sees of a key tile, and the whole registers that its group of four rows does. All of those
+    /// are written for all rows (zero where unseen), so that products need not look at single rows.
     struct Seen {
         /// Where the registers begin in the row, and how many columns they hold; none where nothing is seen.
         let first, count: Int
@@ -256,8 +255,7 @@ extension AttentionTile {
 // MARK: - Packing
 
 extension AttentionTile {
-    /// Copies `rows` rows times `scale`, zero-padding them to whole registers and their number to a whole
-    /// `group`.
+    /// Copies rows times `scale`, zero-padding them to whole registers.
     static func pack(
         _ source: Floats, stride: Int, rows: Int, width: Int, scale: Float = 1, into packed: MutableFloats
     ) {
@@ -271,8 +269,6 @@ extension AttentionTile {
                 (x * scale).store(to + column)
             }
         }
-        let missing = (rows + group - 1) / group * group - rows
-        (packed + rows * paddedWidth).update(repeating: 0, count: missing * paddedWidth)
     }
 
     /// Copies packed rows back, times `scale`.
@@ -305,9 +301,6 @@ extension AttentionTile {
     ) {
         pack(source, stride: stride, rows: rows, width: width, into: rowMajor)
         let paddedWidth = padded(width)
-        let packedRows = (rows + group - 1) / group * group
-        (rowMajor + packedRows * paddedWidth).update(
-            repeating: 0, count: (padded(rows) - packedRows) * paddedWidth)
         withUnsafeTemporaryAllocation(of: Float.self, capacity: 2 * lanes * lanes) { blocks in
             let one = blocks.baseAddress.unsafelyUnwrapped
             let other = one + lanes * lanes
@@ -333,8 +326,8 @@ extension AttentionTile {
         return result
     }
 
-    /// Rows r and r + 8 of a 16 × 16 block, element by element in turn, become rows 2r and 2r + 1. (Not inlined:
-    /// two of them in one function are merged into something slower.)
+    /// Rows r and r + 8 of a 16 × 16 block, element by element in turn, become rows 2r and 2r + 1. (Not
+    /// inlined: two of them in one function are merged into something slower.)
     @inline(never)
     private static func shuffle(_ from: Floats, stride: Int, into to: MutableFloats, stride toStride: Int) {
         for row in 0..<8 {

@@ -127,18 +127,13 @@ private struct AttentionBackward {
 
     /// scores ← P⊙M, dScores ← P⊙(M⊙dScores - δ), zero where unseen.
     private func differentiateSoftmax(queryTile: Int, keyTile: Int) {
-        let (size, group) = (AttentionTile.size, AttentionTile.group)
+        let size = AttentionTile.size
         let firstQuery = queryTile * size
         let rows = min(size, window.length - firstQuery)
-        for row in 0..<(rows + group - 1) / group * group {
+        for row in 0..<rows {
             let seen = AttentionTile.seen(window, queryTile: queryTile, row: row, keyTile: keyTile)
             guard seen.count > 0 else { continue }
             let (s, ds) = (scores + row * size + seen.first, dScores + row * size + seen.first)
-            guard row < rows else {
-                s.update(repeating: 0, count: seen.count)
-                ds.update(repeating: 0, count: seen.count)
-                continue
-            }
             if let dropout {
                 head.multipliers(
                     dropout, query: firstQuery + row, key: keyTile * size + seen.first, count: seen.count,

@@ -37,8 +37,8 @@ private struct AttentionForward {
     static func floats(_ shape: AttentionShape) -> Int {
         let tile = AttentionTile.size * AttentionTile.padded(shape.headWidth)
         let size = AttentionTile.size
-        return (2 * AttentionTile.tiles(shape.length) + 2) * tile + size * size + size * AttentionTile.lanes + 4
-            * size
+        let tiles = AttentionTile.tiles(shape.length)
+        return (2 * tiles + 2) * tile + size * size + size * AttentionTile.lanes + 4 * size
     }
 
     init(_ head: AttentionHead, _ dropout: Dropout?, workspace: MutableFloats) {
@@ -79,8 +79,7 @@ private struct AttentionForward {
             let (first, rows) = (tile * size, min(size, length - tile * size))
             AttentionTile.pack(
                 q + head.packedOffset + first * rowStride, stride: rowStride, rows: rows, width: width,
-                scale: scale,
-                into: queries)
+                scale: scale, into: queries)
             sums.update(repeating: 0, count: size * stride)
             normalisers.update(repeating: 0, count: size * AttentionTile.lanes)
             // Finite, so that the difference of two of them is 0 and not NaN.
@@ -90,13 +89,11 @@ private struct AttentionForward {
             for keyTile in keyTiles {
                 AttentionTile.scores(
                     window, queryTile: tile, keyTile: keyTile, a: queries,
-                    bTransposed: keys + keyTile * size * stride,
-                    width: width, scores)
+                    bTransposed: keys + keyTile * size * stride, width: width, scores)
                 softmax(queryTile: tile, rows: rows, keyTile: keyTile, isFirst: keyTile == keyTiles.lowerBound)
                 AttentionTile.addProduct(
                     window, queryTile: tile, keyTile: keyTile, scores, values + keyTile * size * stride,
-                    width: width,
-                    sums)
+                    width: width, sums)
             }
             for row in 0..<rows {
                 let normaliser = AttentionTile.sum(.load(normalisers + row * AttentionTile.lanes))
@@ -111,7 +108,7 @@ private struct AttentionForward {
 
     /// Turns the tile's scores into e^(s - m) (times the dropout multipliers, which the normaliser does not see).
     private func softmax(queryTile: Int, rows: Int, keyTile: Int, isFirst: Bool) {
-        let (size, lanes, group) = (AttentionTile.size, AttentionTile.lanes, AttentionTile.group)
+        let (size, lanes) = (AttentionTile.size, AttentionTile.lanes)
         let firstQuery = queryTile * size
         for row in 0..<rows {
             let seen = AttentionTile.seen(window, queryTile: queryTile, row: row, keyTile: keyTile)
@@ -120,15 +117,10 @@ private struct AttentionForward {
             newMaximum[row] = Self.largest(address, count: seen.count, maximum[row])
         }
         Self.rescale(maximum, newMaximum, rescaling, rows: rows)
-        for row in 0..<(rows + group - 1) / group * group {
+        for row in 0..<rows {
             let seen = AttentionTile.seen(window, queryTile: queryTile, row: row, keyTile: keyTile)
             guard seen.count > 0 else { continue }
             let address = scores + row * size + seen.first
-            guard row < rows else {
-                // Rows beyond the sequence are zero, so that the last group of four adds nothing of them.
-                address.update(repeating: 0, count: seen.count)
-                continue
-            }
             Self.exponentials(
                 address, count: seen.count, maximum[row], normalisers + row * lanes, rescaling[row])
             if let dropout {
@@ -144,8 +136,8 @@ private struct AttentionForward {
         }
     }
 
-    // Loops over registers are functions of their own: in a large one the compiler stops inlining, and a vector
-    // that crosses a call is taken apart.
+    // Loops over registers are functions of their own: in a large one the compiler stops inlining, and a
+    // vector that crosses a call is taken apart.
 
     /// The largest of a row's scores and `maximum`.
     @inline(never)
