@@ -79,7 +79,9 @@ private struct ScanBackwardScratch {
     let db: UnsafeMutablePointer<Vector>
     let dc: UnsafeMutablePointer<Vector>
     let chunk: ScanChunk
-    /// g = dOut · silu(z): (channel blocks, interval), as the next two.
+    /// σ(z): (channel blocks, interval), as the next three.
+    let gate: UnsafeMutablePointer<Vector>
+    /// g = dOut · silu(z).
     let g: UnsafeMutablePointer<Vector>
     /// ℓ = Σ_n λ B.
     let inputGradient: UnsafeMutablePointer<Vector>
@@ -94,7 +96,7 @@ private struct ScanBackwardScratch {
 
     static func vectorCount(_ shape: ScanShape) -> Int {
         2 * shape.stateVectors + 2 * shape.states * interval + ScanChunk.vectorCount(shape)
-            + 3 * shape.channelBlocks * interval + 2 * interval + 1
+            + 4 * shape.channelBlocks * interval + 2 * interval + 1
     }
 
     init(_ workspace: UnsafeMutablePointer<Float>, _ shape: ScanShape) {
@@ -104,6 +106,7 @@ private struct ScanBackwardScratch {
         db = scratch.take(shape.states * Self.interval)
         dc = scratch.take(shape.states * Self.interval)
         chunk = ScanChunk(&scratch, shape)
+        gate = scratch.take(shape.channelBlocks * Self.interval)
         g = scratch.take(shape.channelBlocks * Self.interval)
         inputGradient = scratch.take(shape.channelBlocks * Self.interval)
         decayGradient = scratch.take(shape.channelBlocks * Self.interval)
@@ -153,8 +156,10 @@ private struct ScanBackward {
         for (t, token) in tokens.enumerated() {
             for block in 0..<shape.channelBlocks {
                 let channels = ScanChannels(block: block, of: shape)
-                let gate = silu(channels.load(scan.z + token * shape.gateStride))
-                scratch.g[block * interval + t] = channels.load(dOut + token * shape.channels) * gate
+                let z = channels.load(scan.z + token * shape.gateStride)
+                let gate = sigmoid(z)
+                scratch.gate[block * interval + t] = gate
+                scratch.g[block * interval + t] = channels.load(dOut + token * shape.channels) * (z * gate)
             }
         }
         let zero = Vector(repeating: 0)
@@ -227,7 +232,7 @@ private struct ScanBackward {
                 let channels = ScanChannels(block: block, of: shape)
                 let vectors = scratch.chunk.vectors(of: block)
                 let z = channels.load(scan.z + token * shape.gateStride)
-                let gate = sigmoid(z)
+                let gate = scratch.gate[block * interval + t]
                 let slope = gate * Vector(repeating: 1).addingProduct(z, 1 - gate)
                 let dY = channels.load(dOut + element) * vectors.sum[t]
                 channels.store(dY * slope, dz + token * shape.gateStride)
