@@ -1,5 +1,5 @@
-// Elementary functions of sixteen numbers at once. A bound in ulp is of the exact result's last place, subnormal
-// results included; each holds over every Float32 and is tested against Float64.
+// Elementary functions of sixteen numbers at once. A bound in ulp is in units of the exact result's last place,
+// subnormal results included, as measured against Float64 on samples of every binade.
 
 /// eˣ to 1 ulp; NaN stays NaN.
 ///
