@@ -21,6 +21,24 @@ struct MatrixRows {
     let stride: Int
 
     func from(_ row: Int) -> Floats { start + row * stride }
+
+    /// Writes the transpose of (rows, columns), its rows `lanes` apart and 0 from `rows` up to there. `lanes` is `rows`
+    /// rounded up to whole vectors, or more.
+    func transpose(rows: Int, columns: Int, into output: MutableFloats, lanes: Int) {
+        for row in Swift.stride(from: 0, to: lanes, by: 16) {
+            let source = from(row)
+            let count = min(16, rows - row)
+            for column in 0..<columns {
+                var vector = Vector(repeating: 0)
+                if count == 16 {
+                    for lane in 0..<16 { vector[lane] = source[lane * stride + column] }
+                } else if count > 0 {
+                    for lane in 0..<count { vector[lane] = source[lane * stride + column] }
+                }
+                vector.store(output + column * lanes + row)
+            }
+        }
+    }
 }
 
 /// The sizes of one head's work, and where in a worker's scratch memory its pieces lie (offsets in elements). Tokens
@@ -63,9 +81,11 @@ struct LinearAttentionPlan {
     let normaliserGradient: Int
     /// (lanes): 1 for every token, the values of the normaliser's column; or the sums of that column.
     let ones: Int
-    /// (f, lanes): a chunk of q or k transposed, and its gradient.
-    let transposed: Int
+    /// (f, lanes): a chunk of φ(q) and φ(k) transposed, and the gradient of one of them. (e, lanes): of v.
+    let queryTransposed: Int
+    let keyTransposed: Int
     let transposedGradient: Int
+    let valueTransposed: Int
     /// (M, lanes): features of a chunk, or their gradient.
     let tile: Int
     /// (M, e), then (M): the sum over earlier chunks' keys; and over later chunks' queries.
@@ -101,8 +121,10 @@ struct LinearAttentionPlan {
         numeratorGradient = take(chunk * valueWidth, if: backward)
         normaliserGradient = take(lanes, if: backward)
         ones = take(lanes, if: stateful)
-        transposed = take(featureWidth * lanes, if: stateful)
+        queryTransposed = take(featureWidth * lanes, if: stateful)
+        keyTransposed = take(featureWidth * lanes)
         transposedGradient = take(featureWidth * lanes, if: stateful && backward)
+        valueTransposed = take(valueWidth * lanes, if: backward)
         tile = take(stateRows * lanes, if: stateful)
         earlier = take(stateRows * (valueWidth + 1), if: stateful)
         later = take(stateRows * (valueWidth + 1), if: stateful && backward)
