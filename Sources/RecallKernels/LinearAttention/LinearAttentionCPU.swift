@@ -95,9 +95,9 @@ extension LinearAttentionPlan {
         }
     }
 
-    /// One head of one sequence: forward over the chunks for all that needs the state of earlier keys (and for the
-    /// pairs inside each chunk), then back over them for what needs the sum over later queries. Neither sum is
-    /// needed for more than one chunk at a time, so none is kept.
+    /// One head of one sequence: forward over the chunks for all that needs the state of earlier keys (and for
+    /// the pairs inside each chunk), then back over them for what needs the sum over later queries. Neither sum
+    /// is needed for more than one chunk at a time, so none is kept.
     func backward(
         q: Floats, k: Floats, v: Floats, y: Floats, normaliser: Floats, dy: Floats, dq: MutableFloats,
         dk: MutableFloats, dv: MutableFloats, memory: MutableFloats
@@ -158,8 +158,8 @@ extension LinearAttentionPlan {
         }
     }
 
-    /// The backward pass of y = numerator / normaliser for the chunk from token `first`: g = dy / normaliser, which
-    /// is returned, and gz = -g·y at `normaliserGradient`, 0 in the lanes after the chunk.
+    /// The backward pass of y = numerator / normaliser for the chunk from token `first`: g = dy / normaliser,
+    /// which is returned, and gz = -g·y at `normaliserGradient`, 0 in the lanes after the chunk.
     private func quotientBackward(
         _ first: Int, tokens: Int, y: Floats, normaliser: Floats, dy: Floats, memory: MutableFloats
     ) -> MatrixRows {

@@ -2,11 +2,14 @@
 package enum LinearAttentionForm: Equatable, Sendable {
     /// Every pair of tokens through score tiles: cost grows with the square of the length.
     case quadratic
-    /// Score tiles inside chunks of this many tokens, the state of M rows between them: cost grows with the length.
+    /// Score tiles inside chunks of this many tokens, the state of M rows between them: cost grows with the
+    /// length.
     case chunked(Int)
 
     /// The form with the fewer operations: the state costs 4M(e+1) a token, which chunks of C tokens save
     /// (L - C)(f + e + 1) of scores for, so chunking pays from L = C + 4M(e+1)/(f + e + 1) on.
+    /// The lengths at which forward and backward together were measured to take as long lie within a fifth of
+    /// that.
     package static func cheapest(for shape: LinearAttentionShape) -> Self {
         let chunk = 64
         let (f, columns) = (shape.featureWidth, shape.valueWidth + 1)
@@ -22,8 +25,8 @@ struct MatrixRows {
 
     func from(_ row: Int) -> Floats { start + row * stride }
 
-    /// Writes the transpose of (rows, columns), its rows `lanes` apart and 0 from `rows` up to there. `lanes` is `rows`
-    /// rounded up to whole vectors, or more.
+    /// Writes the transpose of (rows, columns), its rows `lanes` apart and 0 from `rows` up to there. `lanes`
+    /// is `rows` rounded up to whole vectors, or more.
     func transpose(rows: Int, columns: Int, into output: MutableFloats, lanes: Int) {
         for row in Swift.stride(from: 0, to: lanes, by: 16) {
             let source = from(row)
@@ -41,8 +44,8 @@ struct MatrixRows {
     }
 }
 
-/// The sizes of one head's work, and where in a worker's scratch memory its pieces lie (offsets in elements). Tokens
-/// lie in the lanes of the feature tiles, so their rows are padded to whole vectors.
+/// The sizes of one head's work, and where in a worker's scratch memory its pieces lie (offsets in elements).
+/// Tokens lie in the lanes of the feature tiles, so their rows are padded to whole vectors.
 struct LinearAttentionPlan {
     /// Queries of a score tile: few, so that little above the diagonal is computed in vain.
     static let tileRows = 32

@@ -1,5 +1,6 @@
 /// The part of linear attention inside a chunk: weights of pairs of tokens, tile by tile, no features expanded.
-/// (k and v are transposed once, since OpenBLAS has no fast path for small products A Bᵀ and would pack B for every tile.)
+/// (k and v are transposed once, since OpenBLAS has no fast path for small products A Bᵀ and would pack B for
+/// every tile.)
 extension LinearAttentionPlan {
     /// Numerator and normaliser over the keys of the same chunk.
     ///
@@ -73,7 +74,8 @@ extension LinearAttentionPlan {
         for row in 0..<rows { (matrix + row * stride).update(repeating: 0, count: columns) }
     }
 
-    /// Calls `body(row, rows, column, columns)` for the tiles on and below the diagonal, a query's keys in order.
+    /// Calls `body(row, rows, column, columns)` for the tiles on and below the diagonal, a query's keys in
+    /// order.
     @inline(__always)
     private func forEachTile(tokens: Int, _ body: (Int, Int, Int, Int) -> Void) {
         for row in stride(from: 0, to: tokens, by: Self.tileRows) {

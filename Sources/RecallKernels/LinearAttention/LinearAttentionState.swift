@@ -1,5 +1,5 @@
-/// A sum over tokens of features times values, in a worker's memory: (M, e), and the column (M) that belongs to the
-/// normaliser. Over earlier keys φ̂(k) [v ‖ 1]ᵀ; in backward also over later queries ψ(q) [g ‖ gz]ᵀ.
+/// A sum over tokens of features times values, in a worker's memory: (M, e), and the column (M) that belongs to
+/// the normaliser. Over earlier keys φ̂(k) [v ‖ 1]ᵀ; in backward also over later queries ψ(q) [g ‖ gz]ᵀ.
 struct LinearAttentionState {
     let matrix: MutableFloats
     let column: MutableFloats
