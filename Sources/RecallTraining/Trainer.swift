@@ -176,29 +176,26 @@ public final class Trainer {
     /// Forward, backward and AdamW on one batch.
     ///
     /// - Returns: the sum of the losses at its labelled positions.
-    private func trainStep(_ batch: HostBatch, learningRate: Double) throws -> Double {
-        do {
-            let loss = try gradients(batch, isDiagnosing: false)
-            guard loss.isFinite else { throw diagnose(batch) }
-            step += 1
-            let decaysAll = training.decay == .all
-            let decay = Float(training.weightDecay)
-            model.store.update(
-                AdamWStep(learningRate: Float(learningRate), weightDecay: decay, step: step),
-                weightDecay: { decaysAll || !$0.isExemptFromDecay ? decay : 0 })
-            return loss
-        } catch let error as TapeError {
-            throw RunError(error, step: step + 1)
-        }
+    private func trainStep(_ batch: HostBatch, learningRate: Double) throws(RunError) -> Double {
+        let loss = try gradients(batch, isDiagnosing: false)
+        guard loss.isFinite else { throw diagnose(batch) }
+        step += 1
+        let decaysAll = training.decay == .all
+        let decay = Float(training.weightDecay)
+        model.store.update(
+            AdamWStep(learningRate: Float(learningRate), weightDecay: decay, step: step),
+            weightDecay: { decaysAll || !$0.isExemptFromDecay ? decay : 0 })
+        return loss
     }
 
-    private func gradients(_ batch: HostBatch, isDiagnosing: Bool) throws(TapeError) -> Double {
+    private func gradients(_ batch: HostBatch, isDiagnosing: Bool) throws(RunError) -> Double {
         model.store.beginStep()
         let tape = Tape(
             arena: arena, isTraining: true, seed: seed, step: step, stop: stop, isDiagnosing: isDiagnosing)
         let head = model.loss(tape.input(batch), labels: tape.integers(batch.labels), tape)
-        let loss = try tape.read(head.losses).reduce(0) { $0 + Double($1) }
-        if loss.isFinite || isDiagnosing { try tape.backward() }
+        let loss = try sum(head.losses, tape)
+        guard loss.isFinite || isDiagnosing else { return loss }
+        do { try tape.backward() } catch { throw RunError(error, step: step + 1) }
         return loss
     }
 
@@ -210,7 +207,7 @@ public final class Trainer {
         do {
             _ = try gradients(batch, isDiagnosing: true)
             return .notFinite(step: step + 1, tensor: "loss")
-        } catch { return RunError(error, step: step + 1) }
+        } catch { return error }
     }
 
     // MARK: - Evaluation
@@ -231,12 +228,9 @@ public final class Trainer {
                 let count = min(training.batchSize, segment.examples - first)
                 let data = SegmentData.make(generator, split, index, firstExample: first, examples: count)
                 let batch = HostBatch(data, examples: Array(0..<Int32(count)))
-                do {
-                    let tape = Tape(arena: arena, isTraining: false, stop: stop)
-                    let head = model.loss(tape.input(batch), labels: tape.integers(batch.labels), tape)
-                    segmentLoss += try tape.read(head.losses).reduce(0) { $0 + Double($1) }
-                    segmentCorrect += try tape.read(head.correct).reduce(0) { $0 + Double($1) }
-                } catch let error as TapeError { throw RunError(error, step: step) }
+                let sums = try evaluate(batch)
+                segmentLoss += sums.loss
+                segmentCorrect += sums.correct
             }
             guard segmentLoss.isFinite else {
                 let culprit = model.store.firstNotFinite().map { "parameter \($0)" } ?? "\(split) loss"
@@ -254,6 +248,21 @@ public final class Trainer {
                     accuracy: segmentCorrect / perExample / Double(segment.examples)))
         }
         return Evaluation(loss: loss / Double(examples), accuracy: accuracy / Double(examples), slices: slices)
+    }
+
+    /// The sums of losses and of right answers over a batch's labelled positions.
+    private func evaluate(_ batch: HostBatch) throws(RunError) -> (loss: Double, correct: Double) {
+        let tape = Tape(arena: arena, isTraining: false, stop: stop)
+        let head = model.loss(tape.input(batch), labels: tape.integers(batch.labels), tape)
+        return (try sum(head.losses, tape), try sum(head.correct, tape))
+    }
+
+    private func sum(_ tensor: Tensor, _ tape: Tape) throws(RunError) -> Double {
+        let numbers: [Float]
+        do { numbers = try tape.read(tensor) } catch { throw RunError(error, step: step) }
+        var sum = 0.0
+        for number in numbers { sum += Double(number) }
+        return sum
     }
 
     // MARK: - Continuing
