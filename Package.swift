@@ -27,11 +27,14 @@ let package = Package(
     targets: [
         .systemLibrary(
             name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
+        .systemLibrary(name: "CBuildTarget"),
         .target(name: "RecallRandom", swiftSettings: kernelSettings),
         .target(
             name: "RecallData",
             dependencies: ["RecallRandom", .product(name: "Crypto", package: "swift-crypto")]),
-        .target(name: "RecallKernels", dependencies: ["RecallRandom", "COpenBLAS"], swiftSettings: kernelSettings),
+        .target(
+            name: "RecallKernels", dependencies: ["RecallRandom", "COpenBLAS", "CBuildTarget"],
+            swiftSettings: kernelSettings),
         .target(name: "RecallTensor", dependencies: ["RecallKernels", "RecallRandom"]),
         .target(name: "RecallModels", dependencies: ["RecallTensor", "RecallKernels", "RecallRandom"]),
         .target(name: "RecallTraining", dependencies: ["RecallModels", "RecallData"]),
