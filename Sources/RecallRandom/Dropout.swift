@@ -43,24 +43,21 @@ public struct Dropout: Sendable, Equatable {
                 let lanes = lanes.baseAddress.unsafelyUnwrapped
                 var done = 0
                 while done < count {
-                    let (w0, w1, w2, w3) = Philox4x32.eightBlocks(
-                        first: UInt32(truncatingIfNeeded: (first + done) / 8), step, site,
-                        RandomPurpose.dropout.rawValue, key: key)
-                    // A block's four words side by side are its eight halves, in order, on a little-endian CPU.
-                    for block in 0..<8 {
-                        words[4 * block] = w0[block]
-                        words[4 * block + 1] = w1[block]
-                        words[4 * block + 2] = w2[block]
-                        words[4 * block + 3] = w3[block]
-                    }
+                    let now = min(64, count - done)
+                    let target = now == 64 ? output + done : lanes
+                    // A word's two halves lie in order on a little-endian CPU.
+                    UnsafeMutableRawPointer(words).storeBytes(
+                        of: Philox4x32.eightBlocksInOrder(
+                            first: UInt32(truncatingIfNeeded: (first + done) / 8), step, site,
+                            RandomPurpose.dropout.rawValue, key: key),
+                        as: SIMD32<UInt32>.self)
                     for group in 0..<4 {
                         let halves = UnsafeRawPointer(words + 8 * group).loadUnaligned(as: SIMD16<UInt16>.self)
                         let dropped = SIMD16<UInt32>(truncatingIfNeeded: halves) .< limit
-                        UnsafeMutableRawPointer(lanes + 16 * group)
+                        UnsafeMutableRawPointer(target + 16 * group)
                             .storeBytes(of: kept.replacing(with: 0, where: dropped), as: SIMD16<Float>.self)
                     }
-                    let now = min(64, count - done)
-                    (output + done).update(from: lanes, count: now)
+                    if now < 64 { (output + done).update(from: lanes, count: now) }
                     done += now
                 }
             }

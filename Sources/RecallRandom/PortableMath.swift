@@ -16,10 +16,18 @@ public enum PortableMath {
         // log m = 2 artanh s, s = (m - 1) / (m + 1), |s| < 0.172: the term after the last is below 2^-60.
         let s = (mantissa - 1) / (mantissa + 1)
         let square = s * s
-        var sum = 0.0
-        for power in stride(from: 23, through: 3, by: -2) {
-            sum = (sum + 1 / Double(power)) * square
-        }
+        var sum = 1.0 / 23
+        sum = sum * square + 1.0 / 21
+        sum = sum * square + 1.0 / 19
+        sum = sum * square + 1.0 / 17
+        sum = sum * square + 1.0 / 15
+        sum = sum * square + 1.0 / 13
+        sum = sum * square + 1.0 / 11
+        sum = sum * square + 1.0 / 9
+        sum = sum * square + 1.0 / 7
+        sum = sum * square + 1.0 / 5
+        sum = sum * square + 1.0 / 3
+        sum *= square
         return exponent * log2Low + (2 * s * sum + 2 * s) + exponent * log2High
     }
 
@@ -42,17 +50,30 @@ public enum PortableMath {
         let quarter = (turns * 4).rounded()
         let angle = (turns - quarter / 4) * 6.283_185_307_179_586
         let square = angle * angle
-        let odd = Int(quarter) & 1 == 1
-        // Taylor series of the cosine (even quarters) or the sine (odd ones), from the last term inwards.
-        var sum = 1.0
-        for term in stride(from: odd ? 19 : 18, to: 1, by: -2) {
-            sum = 1 - sum * square / Double(term * (term - 1))
-        }
-        switch Int(quarter) & 3 {
-        case 0: return sum
-        case 1: return -angle * sum
-        case 2: return -sum
-        default: return angle * sum
+        let number = Int(quarter) & 3
+        // The series of the cosine (even quarters) or the sine (odd ones); 1/k! from the last term inwards.
+        if number & 1 == 0 {
+            var sum = 1.0 / 20_922_789_888_000
+            sum = sum * square - 1.0 / 87_178_291_200
+            sum = sum * square + 1.0 / 479_001_600
+            sum = sum * square - 1.0 / 3_628_800
+            sum = sum * square + 1.0 / 40_320
+            sum = sum * square - 1.0 / 720
+            sum = sum * square + 1.0 / 24
+            sum = sum * square - 1.0 / 2
+            sum = sum * square + 1
+            return number == 0 ? sum : -sum
+        } else {
+            var sum = 1.0 / 355_687_428_096_000
+            sum = sum * square - 1.0 / 1_307_674_368_000
+            sum = sum * square + 1.0 / 6_227_020_800
+            sum = sum * square - 1.0 / 39_916_800
+            sum = sum * square + 1.0 / 362_880
+            sum = sum * square - 1.0 / 5_040
+            sum = sum * square + 1.0 / 120
+            sum = sum * square - 1.0 / 6
+            sum = (sum * square + 1) * angle
+            return number == 1 ? -sum : sum
         }
     }
 

@@ -4,18 +4,18 @@ import TestSupport
 /// One linear attention problem: its shape and inputs that every feature map is well conditioned on.
 struct LinearAttentionCase: CustomStringConvertible {
     let shape: LinearAttentionShape
-    let q: [Float]
-    let k: [Float]
-    let v: [Float]
-    let dy: [Float]
+    var q: [Float]
+    var k: [Float]
+    var v: [Float]
+    var dy: [Float]
 
     init(
         _ map: FeatureMap, length: Int, batch: Int = 1, heads: Int = 1, featureWidth: Int = 16,
-        valueWidth: Int = 32
+        valueWidth: Int = 32, epsilon: Float = 1e-12
     ) {
         shape = LinearAttentionShape(
             batch: batch, length: length, heads: heads, featureWidth: featureWidth, valueWidth: valueWidth,
-            map: map)
+            map: map, epsilon: epsilon)
         let tokens = batch * length * heads
         // The identity's normaliser is only bounded away from 0 for inputs of one sign.
         let range: ClosedRange<Float> = map == .identity ? 0.2...1.5 : -1.5...1.5
@@ -40,8 +40,7 @@ struct LinearAttentionCase: CustomStringConvertible {
     }
 
     /// Forward, then backward, into poisoned outputs.
-    func run(_ form: LinearAttentionForm? = nil, threads: Int = 1) -> Outputs {
-        let backend = CPUBackend(threads: threads)
+    func run(_ form: LinearAttentionForm? = nil, on backend: CPUBackend = CPUBackend()) -> Outputs {
         let form = form ?? .cheapest(for: shape)
         var out = Outputs(
             y: poisoned(v.count), normaliser: poisoned(shape.batch * shape.heads * shape.length),
@@ -59,8 +58,8 @@ struct LinearAttentionCase: CustomStringConvertible {
         let (q, k, v, dy) = (doubles(q), doubles(k), doubles(v), doubles(dy))
         let (y, normaliser) = LinearAttentionReference.forward(shape, q: q, k: k, v: v)
         let (dq, dk, dv) = LinearAttentionReference.backward(shape, q: q, k: k, v: v, dy: dy)
-        // Over a single key y = v, whatever q and k are: their gradients are what rounding leaves of a difference
-        // of terms of dv's size.
+        // Over a single key y = v, whatever q and k are: their gradients are what rounding leaves of a
+        // difference of terms of dv's size.
         let floor = shape.length == 1 ? [dv.map(abs).max() ?? 0] : []
         let zero = floor.map(Float.init)
         return (

@@ -53,7 +53,32 @@ import Testing
     func resultsDoNotDependOnThreads(map: FeatureMap) {
         let problem = LinearAttentionCase(map, length: 65, batch: 3, heads: 2, featureWidth: 9, valueWidth: 20)
         for form in [LinearAttentionForm.quadratic, .chunked(16)] {
-            #expect(problem.run(form, threads: 1) == problem.run(form, threads: 3))
+            #expect(
+                problem.run(form, on: CPUBackend(threads: 1)) == problem.run(form, on: CPUBackend(threads: 3)))
+        }
+    }
+
+    @Test(arguments: FeatureMap.allCases)
+    func scratchMemoryLeavesNoTrace(map: FeatureMap) {
+        let backend = CPUBackend()
+        var broken = LinearAttentionCase(map, length: 300, featureWidth: 20, valueWidth: 40)
+        broken.q = poisoned(broken.q.count)
+        broken.k = poisoned(broken.k.count)
+        broken.v = poisoned(broken.v.count)
+        let problem = LinearAttentionCase(map, length: 37, featureWidth: 5, valueWidth: 7)
+        for form in [LinearAttentionForm.quadratic, .chunked(10)] {
+            #expect(broken.run(form, on: backend).y[0].isNaN)
+            #expect(problem.run(form, on: backend) == problem.run(form))
+        }
+    }
+
+    @Test(arguments: FeatureMap.allCases)
+    func epsilonIsPartOfTheNormaliser(map: FeatureMap) {
+        let problem = LinearAttentionCase(map, length: 20, featureWidth: 6, valueWidth: 8, epsilon: 3)
+        for form in [LinearAttentionForm.quadratic, .chunked(8)] {
+            let (forward, gradient) = problem.errors(of: problem.run(form))
+            #expect(forward < 1e-5, "\(problem) \(form)")
+            #expect(gradient < 1e-4, "\(problem) \(form)")
         }
     }
 
@@ -135,7 +160,8 @@ import Testing
 
     @Test(arguments: FeatureMap.allCases)
     func stateAndOutputMatchTheReferenceStep(map: FeatureMap) {
-        let problem = LinearAttentionCase(map, length: 1, batch: 2, heads: 3, featureWidth: 5, valueWidth: 18)
+        let problem = LinearAttentionCase(
+            map, length: 1, batch: 2, heads: 3, featureWidth: 5, valueWidth: 18, epsilon: 2)
         let rows = map.stateRows(featureWidth: 5)
         // An earlier state whose normaliser cannot vanish.
         var state = randomFloats(6 * rows * 19, seed: 7, in: 0.5...1)

@@ -208,6 +208,23 @@ private let scanShapes = [
         }
     }
 
+    /// The last token's gradient reaches the first ones through all chunks between, where it may become tiny.
+    @Test func distantGradientsArrive() {
+        let shape = scanShape(1, 100, 16, 8)
+        var scan = ScanCase(shape)
+        let last = (shape.length - 1) * shape.channels
+        for index in 0..<last { scan.dOut[index] = 0 }
+        let actual = scan.backward(checkpoints: scan.forward().checkpoints)
+        let expected = ScanReference.backward(shape, scan.inputs, dOut: doubles(scan.dOut))
+        for token in stride(from: 0, to: shape.length, by: 11) {
+            let elements = token * shape.channels..<(token + 1) * shape.channels
+            #expect(relativeError(Array(actual.x[elements]), Array(expected.x[elements])) < 1e-5)
+            #expect(relativeError(Array(actual.delta[elements]), Array(expected.delta[elements])) < 1e-5)
+        }
+        // Weak decays only: with strong ones there would be nothing left to compare.
+        #expect(expected.x[..<shape.channels].map(abs).max()! > 1e-12)
+    }
+
     /// Decays so strong that e^{ΔA} underflows, steps so small that it rounds to 1, and gates shut.
     @Test func extremeInputsStayFinite() {
         let shape = scanShape(1, 40, 16, 3)

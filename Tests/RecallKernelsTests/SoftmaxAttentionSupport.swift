@@ -2,8 +2,8 @@ import RecallKernels
 import RecallRandom
 import TestSupport
 
-/// One attention problem with q, k, v in one packed projection, as models lay it out: run by the kernels and by the
-/// reference, everything unpacked to contiguous (batch, length, heads · headWidth).
+/// One attention problem with q, k, v in one packed projection, as models lay it out: run by the kernels and by
+/// the reference, everything unpacked to contiguous (batch, length, heads · headWidth).
 struct AttentionCase: CustomStringConvertible, Sendable {
     var batch = 1
     var length: Int

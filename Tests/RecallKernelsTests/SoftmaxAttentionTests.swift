@@ -37,7 +37,7 @@ import Testing
         let actual = problem.backward(CPUBackend())
         let expected = problem.referenceBackward()
         let tolerance = problem.sharpness > 1 ? 1e-4 : 1e-5
-        // With one key the gradient of the scores is zero but for rounding: what it cancels from sets the scale.
+        // With one key the gradient of the scores is zero but for rounding: what cancels sets the scale.
         func error(_ part: Int, _ reference: [Double]) -> Double {
             relativeError(problem.unpacked(actual, part: part) + [0.1], reference + [0.1])
         }
@@ -63,10 +63,11 @@ import Testing
         #expect(bits(problem.backward(one)) == bits(problem.backward(three)))
     }
 
-    /// A workspace that larger calls have left full of numbers must not show through.
-    @Test func aUsedWorkspaceDoesNotMatter() {
+    /// A workspace that larger calls have left full of numbers, or of NaN, must not show through.
+    @Test(arguments: [50, .nan] as [Float])
+    func aUsedWorkspaceDoesNotMatter(sharpness: Float) {
         let used = CPUBackend()
-        _ = AttentionCase(length: 300, headWidth: 64, sharpness: 50).backward(used)
+        _ = AttentionCase(length: 300, headWidth: 64, sharpness: sharpness).backward(used)
         let problem = AttentionCase(batch: 2, length: 67, headWidth: 40, window: 30)
         #expect(problem.forward(used) == problem.forward(CPUBackend()))
         #expect(bits(problem.backward(used)) == bits(problem.backward(CPUBackend())))
@@ -122,22 +123,23 @@ import Testing
         let capacity = length + 3
         var (keys, values) = (poisoned(batch * capacity * width), poisoned(batch * capacity * width))
         var shape = problem.shape
-        (shape.length, shape.rowStride) = (1, width)
+        (shape.length, shape.rowStride) = (1, width + 5)
         for t in 0..<length {
-            func token(_ x: [Float]) -> [Float] {
-                (0..<batch).flatMap { x[(($0 * length + t) * width)...].prefix(width) }
+            func token(_ x: [Float], gap: Int) -> [Float] {
+                (0..<batch).flatMap { x[(($0 * length + t) * width)...].prefix(width) + poisoned(gap) }
             }
-            let (tokenK, tokenV) = (token(k), token(v))
             var out = poisoned(batch * width)
             backend.attentionStep(
-                shape, q: token(q), k: tokenK, v: tokenV, cachedKeys: keys, cachedValues: values, cached: t,
-                capacity: capacity, out: &out)
-            #expect(relativeError(out, doubles(token(parallel))) < 2e-6)
+                shape, q: token(q, gap: 5), k: token(k, gap: 5), v: token(v, gap: 5), cachedKeys: keys,
+                cachedValues: values, cached: t, capacity: capacity, out: &out)
+            #expect(relativeError(out, doubles(token(parallel, gap: 0))) < 2e-6)
+            // The newest goes first and what was there last: the order in the cache does not matter.
             for b in 0..<batch {
                 for column in 0..<width {
-                    // In any order: the newest first here would do as well.
-                    keys[(b * capacity + t) * width + column] = tokenK[b * width + column]
-                    values[(b * capacity + t) * width + column] = tokenV[b * width + column]
+                    let (first, last) = (b * capacity * width + column, (b * capacity + t) * width + column)
+                    (keys[last], values[last]) = (keys[first], values[first])
+                    let new = (b * length + t) * width + column
+                    (keys[first], values[first]) = (k[new], v[new])
                 }
             }
         }

@@ -25,4 +25,14 @@ struct ConvolutionLanes {
     func store(_ value: Vector, _ row: MutableFloats) {
         if count == 16 { value.store(row + first) } else { value.store(row + first, count: count) }
     }
+
+    /// These channels of every row, as (length, 16).
+    func gather(_ rows: Floats, stride: Int, length: Int, into packed: MutableFloats) {
+        for t in 0..<length { load(rows + t * stride).store(packed + 16 * t) }
+    }
+
+    /// The reverse of `gather`.
+    func scatter(_ packed: Floats, length: Int, into rows: MutableFloats, stride: Int) {
+        for t in 0..<length { store(.load(packed + 16 * t), rows + t * stride) }
+    }
 }

@@ -5,9 +5,10 @@ package enum LongConvolutionForm: Sendable, CaseIterable {
     /// By Fourier transforms, O(L log L).
     case fourier
 
-    /// The faster form for a length; both are called with any shape in tests.
+    /// The faster form for a length, as measured with AVX-512: even at 128, direct 1.3 times faster at 64 and the
+    /// transforms 1.3 times at 256.
     package static func chosen(length: Int) -> LongConvolutionForm {
-        length <= 128 ? .direct : .fourier
+        length < 128 ? .direct : .fourier
     }
 }
 

@@ -5,20 +5,27 @@ extension CPUBackend {
         let taps = ShortConvolutionTaps(shape)
         let filters = workers.sharedWorkspace(floats: taps.groups * taps.stride)
         taps.gather(weight: weight, bias: bias, into: filters)
-        let inputSize = shape.length * shape.inputStride
-        let size = shape.length * shape.channels
-        workers.forEachBlock(shape.batch) { b, _ in
-            let u = u + b * inputSize
-            let y = y + b * size
-            let gate = gate.map { $0 + b * size }
+        let (length, channels) = (shape.length, shape.channels)
+        workers.forEachBlock(shape.batch, floats: 3 * length * 16) { b, worker in
+            let u = u + b * length * shape.inputStride
+            let y = y + b * length * channels
+            let gate = gate.map { $0 + b * length * channels }
             for group in 0..<taps.groups {
-                let lanes = ConvolutionLanes(group: group, channels: shape.channels)
-                let filter = Floats(filters + group * taps.stride)
-                switch (taps.count, gate) {
-                case (4, let gate?): forwardFourTaps(shape, lanes, u: u, filter: filter, gate: gate, y: y)
-                case (4, nil): forwardFourTaps(shape, lanes, u: u, filter: filter, gate: nil, y: y)
-                default: forwardManyTaps(shape, lanes, u: u, filter: filter, gate: gate, y: y)
+                let lanes = ConvolutionLanes(group: group, channels: channels)
+                let pass = ShortConvolutionPass(
+                    length: length, taps: taps.count, filter: filters + group * taps.stride,
+                    inputStride: shape.inputStride, stride: channels)
+                if lanes.count == 16 {
+                    pass.forward(u: u + lanes.first, gate: gate.map { $0 + lanes.first }, y: y + lanes.first)
+                    continue
                 }
+                // The last channels alone, in whole vectors.
+                let uPart = workers.workspace(worker)
+                let (gatePart, yPart) = (uPart + length * 16, uPart + 2 * length * 16)
+                lanes.gather(u, stride: shape.inputStride, length: length, into: uPart)
+                if let gate { lanes.gather(gate, stride: channels, length: length, into: gatePart) }
+                pass.packed.forward(u: uPart, gate: gate.map { _ in Floats(gatePart) }, y: yPart)
+                lanes.scatter(yPart, length: length, into: y, stride: channels)
             }
         }
     }
@@ -34,34 +41,38 @@ extension CPUBackend {
         let filters = workers.sharedWorkspace(floats: (1 + blocks) * parameters)
         let partials = filters + parameters
         taps.gather(weight: weight, bias: bias, into: filters)
-        let inputSize = shape.length * shape.inputStride
-        let size = shape.length * shape.channels
-        let scratch = taps.count == 4 ? 0 : shape.length * 16
-        workers.forEachBlock(blocks, floats: scratch) { block, worker in
+        let (length, channels) = (shape.length, shape.channels)
+        workers.forEachBlock(blocks, floats: 6 * length * 16) { block, worker in
             let partial = partials + block * parameters
             partial.update(repeating: 0, count: parameters)
+            let dc = workers.workspace(worker)
+            func part(_ index: Int) -> MutableFloats { dc + index * length * 16 }
             for b in shape.batch * block / blocks..<shape.batch * (block + 1) / blocks {
-                let (u, dy, du) = (u + b * inputSize, dy + b * size, du + b * inputSize)
-                let gate = gate.map { $0 + b * size }
-                let dGate = dGate.map { $0 + b * size }
+                let (u, du) = (u + b * length * shape.inputStride, du + b * length * shape.inputStride)
+                let dy = dy + b * length * channels
+                let gate = gate.map { $0 + b * length * channels }
+                let dGate = dGate.map { $0 + b * length * channels }
                 for group in 0..<taps.groups {
-                    let lanes = ConvolutionLanes(group: group, channels: shape.channels)
-                    let filter = Floats(filters + group * taps.stride)
+                    let lanes = ConvolutionLanes(group: group, channels: channels)
                     let sums = partial + group * taps.stride
-                    switch (taps.count, gate) {
-                    case (4, let gate?):
-                        backwardFourTaps(
-                            shape, lanes, u: u, filter: filter, gate: gate, dy: dy, du: du, sums: sums,
-                            dGate: dGate)
-                    case (4, nil):
-                        backwardFourTaps(
-                            shape, lanes, u: u, filter: filter, gate: nil, dy: dy, du: du, sums: sums,
-                            dGate: nil)
-                    default:
-                        backwardManyTaps(
-                            shape, lanes, u: u, filter: filter, gate: gate, dy: dy, du: du, sums: sums,
-                            dGate: dGate, dc: workers.workspace(worker))
+                    let pass = ShortConvolutionPass(
+                        length: length, taps: taps.count, filter: filters + group * taps.stride,
+                        inputStride: shape.inputStride, stride: channels)
+                    if lanes.count == 16 {
+                        pass.backward(
+                            u: u + lanes.first, gate: gate.map { $0 + lanes.first }, dy: dy + lanes.first,
+                            du: du + lanes.first, sums: sums, dGate: dGate.map { $0 + lanes.first }, dc: dc)
+                        continue
                     }
+                    lanes.gather(u, stride: shape.inputStride, length: length, into: part(1))
+                    lanes.gather(dy, stride: channels, length: length, into: part(2))
+                    if let gate { lanes.gather(gate, stride: channels, length: length, into: part(3)) }
+                    pass.packed.backward(
+                        u: part(1), gate: gate.map { _ in Floats(part(3)) }, dy: part(2), du: part(4),
+                        sums: sums,
+                        dGate: dGate.map { _ in part(5) }, dc: dc)
+                    lanes.scatter(part(4), length: length, into: du, stride: shape.inputStride)
+                    if let dGate { lanes.scatter(part(5), length: length, into: dGate, stride: channels) }
                 }
             }
         }
@@ -95,7 +106,8 @@ extension CPUBackend {
                 if kept > 0 { lanes.store(current, past + (kept - 1) * channels) }
                 c = c.addingProduct(current, .load(filter + (taps.count - 1) * 16))
                 let gate = gate.map { lanes.load($0 + b * channels) }
-                lanes.store(epilogue(c, gate: gate, skip: current), y + b * channels)
+                let result = ShortConvolutionPass.epilogue(c, gate: gate, skip: current)
+                lanes.store(result, y + b * channels)
             }
         }
     }
@@ -156,133 +168,4 @@ private func epilogue(_ c: Vector, gate: Vector?, skip: Vector) -> Vector {
 private func siluDerivative(_ c: Vector) -> Vector {
     let s = sigmoid(c)
     return s.addingProduct(s * c, 1 - s)
-}
-
-/// One sequence, sixteen channels; the three inputs before the current one stay in registers.
-@inline(__always)
-private func forwardFourTaps(
-    _ shape: ShortConvolutionShape, _ lanes: ConvolutionLanes, u: Floats, filter: Floats, gate: Floats?,
-    y: MutableFloats
-) {
-    let (w0, w1) = (Vector.load(filter), Vector.load(filter + 16))
-    let (w2, w3) = (Vector.load(filter + 32), Vector.load(filter + 48))
-    let bias = Vector.load(filter + 64)
-    var (u0, u1, u2) = (Vector.zero, Vector.zero, Vector.zero)
-    for t in 0..<shape.length {
-        let u3 = lanes.load(u + t * shape.inputStride)
-        let c = bias.addingProduct(u0, w0).addingProduct(u1, w1).addingProduct(u2, w2).addingProduct(u3, w3)
-        let gate = gate.map { lanes.load($0 + t * shape.channels) }
-        lanes.store(epilogue(c, gate: gate, skip: u3), y + t * shape.channels)
-        (u0, u1, u2) = (u1, u2, u3)
-    }
-}
-
-/// Backwards in time, so that du_t = Σ_j w_j dc_{t+3-j} is complete when dc_t is: the three later dc stay in registers.
-@inline(__always)
-private func backwardFourTaps(
-    _ shape: ShortConvolutionShape, _ lanes: ConvolutionLanes, u: Floats, filter: Floats, gate: Floats?,
-    dy: Floats, du: MutableFloats, sums: MutableFloats, dGate: MutableFloats?
-) {
-    let (stride, channels, length) = (shape.inputStride, shape.channels, shape.length)
-    let (w0, w1) = (Vector.load(filter), Vector.load(filter + 16))
-    let (w2, w3) = (Vector.load(filter + 32), Vector.load(filter + 48))
-    let bias = Vector.load(filter + 64)
-    var (dw0, dw1, dw2, dw3, dBias) = (Vector.zero, Vector.zero, Vector.zero, Vector.zero, Vector.zero)
-    var (later1, later2, later3) = (Vector.zero, Vector.zero, Vector.zero)
-    var u3 = length >= 1 ? lanes.load(u + (length - 1) * stride) : .zero
-    var u2 = length >= 2 ? lanes.load(u + (length - 2) * stride) : .zero
-    var u1 = length >= 3 ? lanes.load(u + (length - 3) * stride) : .zero
-    var t = length - 1
-    while t >= 0 {
-        let u0 = t >= 3 ? lanes.load(u + (t - 3) * stride) : .zero
-        let c = bias.addingProduct(u0, w0).addingProduct(u1, w1).addingProduct(u2, w2).addingProduct(u3, w3)
-        let dyt = lanes.load(dy + t * channels)
-        let dc: Vector
-        var dut = Vector.zero
-        if let gate {
-            dc = dyt * lanes.load(gate + t * channels)
-            dut = dyt
-            if let dGate { lanes.store(dyt * c, dGate + t * channels) }
-        } else {
-            dc = dyt * siluDerivative(c)
-        }
-        dut = dut.addingProduct(later3, w0).addingProduct(later2, w1).addingProduct(later1, w2)
-            .addingProduct(dc, w3)
-        lanes.store(dut, du + t * stride)
-        dw0 = dw0.addingProduct(dc, u0)
-        dw1 = dw1.addingProduct(dc, u1)
-        dw2 = dw2.addingProduct(dc, u2)
-        dw3 = dw3.addingProduct(dc, u3)
-        dBias += dc
-        (u3, u2, u1) = (u2, u1, u0)
-        (later3, later2, later1) = (later2, later1, dc)
-        t -= 1
-    }
-    (Vector.load(sums) + dw0).store(sums)
-    (Vector.load(sums + 16) + dw1).store(sums + 16)
-    (Vector.load(sums + 32) + dw2).store(sums + 32)
-    (Vector.load(sums + 48) + dw3).store(sums + 48)
-    (Vector.load(sums + 64) + dBias).store(sums + 64)
-}
-
-/// Any number of taps: each output reads its inputs again.
-@inline(__always)
-private func manyTaps(
-    _ shape: ShortConvolutionShape, _ lanes: ConvolutionLanes, u: Floats, filter: Floats, at t: Int
-) -> Vector {
-    var c = Vector.load(filter + shape.taps * 16)
-    for tap in max(0, shape.taps - 1 - t)..<shape.taps {
-        c = c.addingProduct(
-            lanes.load(u + (t - (shape.taps - 1) + tap) * shape.inputStride), .load(filter + tap * 16))
-    }
-    return c
-}
-
-private func forwardManyTaps(
-    _ shape: ShortConvolutionShape, _ lanes: ConvolutionLanes, u: Floats, filter: Floats, gate: Floats?,
-    y: MutableFloats
-) {
-    for t in 0..<shape.length {
-        let c = manyTaps(shape, lanes, u: u, filter: filter, at: t)
-        let gate = gate.map { lanes.load($0 + t * shape.channels) }
-        let skip = lanes.load(u + t * shape.inputStride)
-        lanes.store(epilogue(c, gate: gate, skip: skip), y + t * shape.channels)
-    }
-}
-
-/// - Parameter dc: (length, 16), scratch.
-private func backwardManyTaps(
-    _ shape: ShortConvolutionShape, _ lanes: ConvolutionLanes, u: Floats, filter: Floats, gate: Floats?,
-    dy: Floats, du: MutableFloats, sums: MutableFloats, dGate: MutableFloats?, dc: MutableFloats
-) {
-    let (taps, length, channels) = (shape.taps, shape.length, shape.channels)
-    var dBias = Vector.zero
-    for t in 0..<length {
-        let c = manyTaps(shape, lanes, u: u, filter: filter, at: t)
-        var dct = lanes.load(dy + t * channels)
-        if let gate {
-            if let dGate { lanes.store(dct * c, dGate + t * channels) }
-            dct *= lanes.load(gate + t * channels)
-        } else {
-            dct *= siluDerivative(c)
-        }
-        dct.store(dc + t * 16)
-        dBias += dct
-    }
-    (Vector.load(sums + taps * 16) + dBias).store(sums + taps * 16)
-    for t in 0..<length {
-        var dut = gate == nil ? Vector.zero : lanes.load(dy + t * channels)
-        for lag in 0..<min(taps, length - t) {
-            dut = dut.addingProduct(.load(dc + (t + lag) * 16), .load(filter + (taps - 1 - lag) * 16))
-        }
-        lanes.store(dut, du + t * shape.inputStride)
-    }
-    for tap in 0..<taps {
-        let lag = taps - 1 - tap
-        var dw = Vector.zero
-        for t in lag..<max(lag, length) {
-            dw = dw.addingProduct(.load(dc + t * 16), lanes.load(u + (t - lag) * shape.inputStride))
-        }
-        (Vector.load(sums + tap * 16) + dw).store(sums + tap * 16)
-    }
 }

@@ -9,11 +9,11 @@ extension CPUBackend: ElementwiseKernels {
     }
 
     public func add(_ count: Int, a: Floats, b: Floats, y: MutableFloats) {
-        map(count, a, b, y) { $0 + $1 }
+        forEachRange(count) { range, _ in map(Sum.self, range, a, b, y) }
     }
 
     public func multiply(_ count: Int, a: Floats, b: Floats, y: MutableFloats) {
-        map(count, a, b, y) { $0 * $1 }
+        forEachRange(count) { range, _ in map(Product.self, range, a, b, y) }
     }
 
     public func applyDropout(_ count: Int, x: Floats, dropout: Dropout, y: MutableFloats) {
@@ -25,36 +25,32 @@ extension CPUBackend: ElementwiseKernels {
             while first < range.upperBound {
                 let pieceCount = min(piece, range.upperBound - first)
                 dropout.multipliers(first: first, count: pieceCount, into: mask)
-                mapVectors(pieceCount, x + first, mask, y + first) { $0 * $1 }
+                map(Product.self, 0..<pieceCount, x + first, mask, y + first)
                 first += pieceCount
             }
         }
     }
 
     public func reluForward(_ count: Int, x: Floats, y: MutableFloats) {
-        map(count, x, y) { $0.replacing(with: 0, where: $0 .< 0) }
+        forEachRange(count) { range, _ in map(ReLU.self, range, x, x, y) }
     }
 
     public func reluBackward(_ count: Int, y: Floats, dy: Floats, dx: MutableFloats) {
-        map(count, y, dy, dx) { y, dy in Vector.zero.replacing(with: dy, where: y .> 0) }
+        forEachRange(count) { range, _ in map(ReLUGradient.self, range, y, dy, dx) }
     }
 
     public func geluForward(_ count: Int, x: Floats, y: MutableFloats) {
-        map(count, x, y) { $0 * normalDistribution($0) }
+        forEachRange(count) { range, _ in map(GELU.self, range, x, x, y) }
     }
 
     public func geluBackward(_ count: Int, x: Floats, dy: Floats, dx: MutableFloats) {
-        map(count, x, dy, dx) { x, dy in
-            dy * normalDistribution(x).addingProduct(x, normalDensity(x))
-        }
+        forEachRange(count) { range, _ in map(GELUGradient.self, range, x, dy, dx) }
     }
 
     public func swigluForward(rows: Int, width: Int, x: Floats, y: MutableFloats) {
         forEachRow(rows, width: 2 * width) { row in
             let value = x + row * 2 * width
-            mapVectors(width, value, value + width, y + row * width) { value, gate in
-                value * gate * sigmoid(gate)
-            }
+            map(SwiGLU.self, 0..<width, value, value + width, y + row * width)
         }
     }
 
@@ -66,14 +62,18 @@ extension CPUBackend: ElementwiseKernels {
             let dValue = dx + row * 2 * width
             // Both halves are read before either is written: dx may be x itself.
             var i = 0
-            while i < width {
-                let lanes = min(16, width - i)
-                let (v, g, dyLanes) = (load(value + i, lanes), load(gate + i, lanes), load(d + i, lanes))
-                let logistic = sigmoid(g)
-                let slope = logistic * Vector.one.addingProduct(g, 1 - logistic)
-                store(dyLanes * g * logistic, dValue + i, lanes)
-                store(dyLanes * v * slope, dValue + width + i, lanes)
+            while i + 16 <= width {
+                let (dv, dg) = swigluGradient(.load(value + i), .load(gate + i), .load(d + i))
+                dv.store(dValue + i)
+                dg.store(dValue + width + i)
                 i += 16
+            }
+            let lanes = width - i
+            if lanes > 0 {
+                let (dv, dg) = swigluGradient(
+                    .load(value + i, count: lanes), .load(gate + i, count: lanes), .load(d + i, count: lanes))
+                dv.store(dValue + i, count: lanes)
+                dg.store(dValue + width + i, count: lanes)
             }
         }
     }
@@ -102,7 +102,7 @@ extension CPUBackend: ElementwiseKernels {
     }
 
     /// Calls `body` for each fixed range of `count` numbers.
-    @inline(__always)
+    @inline(always)
     private func forEachRange(
         _ count: Int, floats: Int = 0, _ body: (_ range: Range<Int>, _ worker: Int) -> Void
     ) {
@@ -111,61 +111,71 @@ extension CPUBackend: ElementwiseKernels {
     }
 
     /// Calls `body` for each row, some `blockSize` numbers to a block.
-    @inline(__always)
+    @inline(always)
     private func forEachRow(_ rows: Int, width: Int, _ body: (_ row: Int) -> Void) {
         let blocks = RowRanges(total: rows, size: max(1, blockSize / max(width, 1)))
         workers.forEachBlock(blocks.count) { block, _ in
             for row in blocks[block] { body(row) }
         }
     }
+}
 
-    @inline(__always)
-    private func map(_ count: Int, _ x: Floats, _ y: MutableFloats, _ function: (Vector) -> Vector) {
-        forEachRange(count) { range, _ in
-            let (x, y) = (x + range.lowerBound, y + range.lowerBound)
-            var i = 0
-            while i + 16 <= range.count {
-                function(.load(x + i)).store(y + i)
-                i += 16
-            }
-            if i < range.count {
-                function(.load(x + i, count: range.count - i)).store(y + i, count: range.count - i)
-            }
-        }
-    }
+/// A function of two numbers, sixteen at a time. A type and not a closure, so that it is inlined wherever it is used.
+private protocol PairFunction {
+    static func of(_ a: Vector, _ b: Vector) -> Vector
+}
 
-    @inline(__always)
-    private func map(
-        _ count: Int, _ a: Floats, _ b: Floats, _ y: MutableFloats, _ function: (Vector, Vector) -> Vector
-    ) {
-        forEachRange(count) { range, _ in
-            let first = range.lowerBound
-            mapVectors(range.count, a + first, b + first, y + first, function)
-        }
+private enum Sum: PairFunction {
+    @inline(always) static func of(_ a: Vector, _ b: Vector) -> Vector { a + b }
+}
+
+private enum Product: PairFunction {
+    @inline(always) static func of(_ a: Vector, _ b: Vector) -> Vector { a * b }
+}
+
+private enum ReLU: PairFunction {
+    @inline(always) static func of(_ x: Vector, _: Vector) -> Vector { x.replacing(with: 0, where: x .< 0) }
+}
+
+private enum ReLUGradient: PairFunction {
+    @inline(always) static func of(_ y: Vector, _ dy: Vector) -> Vector {
+        Vector.zero.replacing(with: dy, where: y .> 0)
     }
 }
 
-@inline(__always)
-private func mapVectors(
-    _ count: Int, _ a: Floats, _ b: Floats, _ y: MutableFloats, _ function: (Vector, Vector) -> Vector
-) {
-    var i = 0
-    while i + 16 <= count {
-        function(.load(a + i), .load(b + i)).store(y + i)
+private enum GELU: PairFunction {
+    @inline(always) static func of(_ x: Vector, _: Vector) -> Vector { x * normalDistribution(x) }
+}
+
+private enum GELUGradient: PairFunction {
+    @inline(always) static func of(_ x: Vector, _ dy: Vector) -> Vector {
+        dy * normalDistribution(x).addingProduct(x, normalDensity(x))
+    }
+}
+
+private enum SwiGLU: PairFunction {
+    @inline(always) static func of(_ value: Vector, _ gate: Vector) -> Vector { value * gate * sigmoid(gate) }
+}
+
+/// y[i] = F(a[i], b[i]) for each i of a range.
+@inline(always)
+private func map<F: PairFunction>(_: F.Type, _ range: Range<Int>, _ a: Floats, _ b: Floats, _ y: MutableFloats)
+{
+    var i = range.lowerBound
+    while i + 16 <= range.upperBound {
+        F.of(.load(a + i), .load(b + i)).store(y + i)
         i += 16
     }
-    if i < count {
-        let lanes = count - i
-        function(.load(a + i, count: lanes), .load(b + i, count: lanes)).store(y + i, count: lanes)
+    let lanes = range.upperBound - i
+    if lanes > 0 {
+        F.of(.load(a + i, count: lanes), .load(b + i, count: lanes)).store(y + i, count: lanes)
     }
 }
 
-@inline(__always)
-private func load(_ x: Floats, _ lanes: Int) -> Vector {
-    lanes == 16 ? .load(x) : .load(x, count: lanes)
-}
-
-@inline(__always)
-private func store(_ value: Vector, _ y: MutableFloats, _ lanes: Int) {
-    if lanes == 16 { value.store(y) } else { value.store(y, count: lanes) }
+/// dvalue = dy silu(gate), dgate = dy value σ(gate)(1 + gate(1 - σ(gate))).
+@inline(always)
+private func swigluGradient(_ value: Vector, _ gate: Vector, _ dy: Vector) -> (value: Vector, gate: Vector) {
+    let logistic = sigmoid(gate)
+    let slope = logistic * Vector.one.addingProduct(gate, 1 - logistic)
+    return (dy * gate * logistic, dy * value * slope)
 }

@@ -84,7 +84,7 @@ extension CPUBackend: EmbeddingLossKernels {
 
 extension Dropout {
     /// The multipliers of elements `first ..< first + count`, from any first, in a workspace of `count` + 8.
-    @inline(__always)
+    @inline(always)
     fileprivate func run(_ first: Int, _ count: Int, _ workspace: MutableFloats) -> Floats {
         let offset = first & 7
         multipliers(first: first - offset, count: count + offset, into: workspace)
@@ -93,7 +93,7 @@ extension Dropout {
 }
 
 /// The first index whose row (they ascend) is not below `row`, by bisection.
-@inline(__always)
+@inline(always)
 private func firstIndex(in rows: Integers, count: Int, notBelow row: Int) -> Int {
     var (low, high) = (0, count)
     while low < high {
@@ -103,12 +103,12 @@ private func firstIndex(in rows: Integers, count: Int, notBelow row: Int) -> Int
     return low
 }
 
-@inline(__always)
+@inline(always)
 private func load(_ x: Floats, _ lanes: Int) -> Vector {
     lanes == 16 ? .load(x) : .load(x, count: lanes)
 }
 
-@inline(__always)
+@inline(always)
 private func store(_ value: Vector, _ y: MutableFloats, _ lanes: Int) {
     if lanes == 16 { value.store(y) } else { value.store(y, count: lanes) }
 }

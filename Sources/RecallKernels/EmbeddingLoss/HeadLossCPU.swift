@@ -76,7 +76,7 @@ private func logitStride(_ vocabulary: Int) -> Int {
 /// rounding however sure the model is.
 ///
 /// - Parameter logits: room for `vocabulary` rounded up to whole vectors.
-@inline(__always)
+@inline(always)
 private func softmaxLoss(
     _ logits: MutableFloats, _ vocabulary: Int, label: Int, gradientScale: Float?
 ) -> (loss: Float, correct: Bool) {

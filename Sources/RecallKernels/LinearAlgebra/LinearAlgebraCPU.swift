@@ -72,7 +72,7 @@ extension CPUBackend: LinearAlgebraKernels {
 }
 
 /// sums[c] += Σ_rows x[row, c], 64 columns at a time in registers.
-@inline(__always)
+@inline(always)
 private func addColumnSums(rows: Int, columns: Int, _ x: Floats, into sums: MutableFloats) {
     var column = 0
     while column + 64 <= columns {

@@ -24,7 +24,7 @@ struct RowRanges {
 }
 
 /// y += x, for partial sums.
-@inline(__always)
+@inline(always)
 func accumulate(_ count: Int, _ x: Floats, into y: MutableFloats) {
     for i in 0..<count { y[i] += x[i] }
 }

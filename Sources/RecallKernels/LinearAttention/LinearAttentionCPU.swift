@@ -67,16 +67,19 @@ extension LinearAttentionPlan {
         q: Floats, k: Floats, v: Floats, y: MutableFloats, normaliser: MutableFloats, memory: MutableFloats
     ) {
         let earlier = state(earlier, memory)
+        let (queries, keys) = (memory + queryTransposed, memory + keyTransposed)
         for first in stride(from: 0, to: length, by: chunk) {
             let tokens = min(chunk, length - first)
             let (y, normaliser) = (y + first * valueStride, normaliser + first)
             let q = mapped(q + first * inputStride, tokens: tokens, buffer: memory + mappedQuery)
             let k = mapped(k + first * inputStride, tokens: tokens, buffer: memory + mappedKey)
             let v = MatrixRows(start: v + first * valueStride, stride: valueStride)
+            k.transpose(rows: tokens, columns: featureWidth, into: keys, lanes: lanes)
             scoresForward(
-                tokens: tokens, q: q, k: k, v: v, numerator: y, normaliser: normaliser, memory: memory)
+                tokens: tokens, q: q, v: v, numerator: y, normaliser: normaliser, memory: memory)
             if first > 0 {
-                let features = features(.query, of: q, tokens: tokens, memory: memory)
+                q.transpose(rows: tokens, columns: featureWidth, into: queries, lanes: lanes)
+                let features = features(.query, of: queries, memory: memory)
                 read(earlier, features: features, tokens: tokens, output: y)
                 readColumn(earlier, features: features, tokens: tokens, output: normaliser)
             }
@@ -86,20 +89,21 @@ extension LinearAttentionPlan {
             }
             if first + tokens < length {
                 add(
-                    to: earlier, features: features(.key, of: k, tokens: tokens, memory: memory), values: v,
+                    to: earlier, features: features(.key, of: keys, memory: memory), values: v,
                     column: allOnes(tokens, memory), tokens: tokens, first: first == 0)
             }
         }
     }
 
-    /// One head of one sequence: forward over the chunks for all that needs the state of earlier keys (and for the
-    /// pairs inside each chunk), then back over them for what needs the sum over later queries. Neither sum is
-    /// needed for more than one chunk at a time, so none is kept.
+    /// One head of one sequence: forward over the chunks for all that needs the state of earlier keys (and for
+    /// the pairs inside each chunk), then back over them for what needs the sum over later queries. Neither sum
+    /// is needed for more than one chunk at a time, so none is kept.
     func backward(
         q: Floats, k: Floats, v: Floats, y: Floats, normaliser: Floats, dy: Floats, dq: MutableFloats,
         dk: MutableFloats, dv: MutableFloats, memory: MutableFloats
     ) {
         let (earlier, later) = (state(earlier, memory), state(later, memory))
+        let (queries, keys) = (memory + queryTransposed, memory + keyTransposed)
         let gz = Floats(memory + normaliserGradient)
         for first in stride(from: 0, to: length, by: chunk) {
             let tokens = min(chunk, length - first)
@@ -109,18 +113,21 @@ extension LinearAttentionPlan {
             let v = MatrixRows(start: v + first * valueStride, stride: valueStride)
             let g = quotientBackward(
                 first, tokens: tokens, y: y, normaliser: normaliser, dy: dy, memory: memory)
+            k.transpose(rows: tokens, columns: featureWidth, into: keys, lanes: lanes)
+            v.transpose(rows: tokens, columns: valueWidth, into: memory + valueTransposed, lanes: lanes)
             scoresBackward(
-                tokens: tokens, q: q, k: k, v: v, g: g, gz: gz, dq: dq, dk: dk + first * inputStride,
+                tokens: tokens, q: q, k: k, g: g, gz: gz, dq: dq, dk: dk + first * inputStride,
                 dv: dv + first * valueStride, memory: memory)
             if first > 0 {
-                transpose(q, tokens: tokens, memory: memory)
+                q.transpose(rows: tokens, columns: featureWidth, into: queries, lanes: lanes)
                 featuresBackward(
-                    .query, state: earlier, values: g, column: gz, tokens: tokens, dx: dq, memory: memory)
+                    .query, of: queries, state: earlier, values: g, column: gz, tokens: tokens, dx: dq,
+                    memory: memory)
             }
             mappedBackward(dx: dq, output: q, tokens: tokens)
             if first + tokens < length {
                 add(
-                    to: earlier, features: features(.key, of: k, tokens: tokens, memory: memory), values: v,
+                    to: earlier, features: features(.key, of: keys, memory: memory), values: v,
                     column: allOnes(tokens, memory), tokens: tokens, first: first == 0)
             }
         }
@@ -131,26 +138,28 @@ extension LinearAttentionPlan {
             let k = mapped(k + first * inputStride, tokens: tokens, buffer: memory + mappedKey)
             if !last {
                 let v = MatrixRows(start: v + first * valueStride, stride: valueStride)
-                let features = features(.key, of: k, tokens: tokens, memory: memory)
+                k.transpose(rows: tokens, columns: featureWidth, into: keys, lanes: lanes)
+                let features = features(.key, of: keys, memory: memory)
                 read(later, features: features, tokens: tokens, output: dv + first * valueStride)
                 featuresBackward(
-                    .key, state: later, values: v, column: allOnes(tokens, memory), tokens: tokens, dx: dk,
-                    memory: memory)
+                    .key, of: keys, state: later, values: v, column: allOnes(tokens, memory), tokens: tokens,
+                    dx: dk, memory: memory)
             }
             mappedBackward(dx: dk, output: k, tokens: tokens)
             if first > 0 {
                 let q = mapped(q + first * inputStride, tokens: tokens, buffer: memory + mappedQuery)
                 let g = quotientBackward(
                     first, tokens: tokens, y: y, normaliser: normaliser, dy: dy, memory: memory)
+                q.transpose(rows: tokens, columns: featureWidth, into: queries, lanes: lanes)
                 add(
-                    to: later, features: features(.query, of: q, tokens: tokens, memory: memory), values: g,
+                    to: later, features: features(.query, of: queries, memory: memory), values: g,
                     column: gz, tokens: tokens, first: last)
             }
         }
     }
 
-    /// The backward pass of y = numerator / normaliser for the chunk from token `first`: g = dy / normaliser, which
-    /// is returned, and gz = -g·y at `normaliserGradient`, 0 in the lanes after the chunk.
+    /// The backward pass of y = numerator / normaliser for the chunk from token `first`: g = dy / normaliser,
+    /// which is returned, and gz = -g·y at `normaliserGradient`, 0 in the lanes after the chunk.
     private func quotientBackward(
         _ first: Int, tokens: Int, y: Floats, normaliser: Floats, dy: Floats, memory: MutableFloats
     ) -> MatrixRows {

@@ -4,20 +4,30 @@ extension LinearAttentionPlan {
     ///
     /// - Parameter x: (tokens, f), `inputStride` apart.
     func mapped(_ x: Floats, tokens: Int, buffer: MutableFloats) -> MatrixRows {
-        let elu: Bool
         switch map {
-        case .taylor2, .identity: return MatrixRows(start: x, stride: inputStride)
-        case .eluPlusOne: elu = true
-        case .relu: elu = false
+        case .taylor2, .identity:
+            return MatrixRows(start: x, stride: inputStride)
+        case .eluPlusOne, .relu:
+            for token in 0..<tokens {
+                mapRow(x + token * inputStride, into: buffer + token * featureWidth)
+            }
+            return MatrixRows(start: buffer, stride: featureWidth)
         }
-        forEachVector(tokens: tokens) { token, column, count in
-            let source = x + token * inputStride + column
-            let target = buffer + token * featureWidth + column
-            let value = count == 16 ? Vector.load(source) : Vector.load(source, count: count)
-            let result = elu ? eluPlusOne(value) : clampedRelu(value)
-            if count == 16 { result.store(target) } else { result.store(target, count: count) }
+    }
+
+    private func mapRow(_ x: Floats, into output: MutableFloats) {
+        let elu = map == .eluPlusOne
+        var c = 0
+        while c + 16 <= featureWidth {
+            let value = Vector.load(x + c)
+            (elu ? eluPlusOne(value) : clampedRelu(value)).store(output + c)
+            c += 16
         }
-        return MatrixRows(start: buffer, stride: featureWidth)
+        if c < featureWidth {
+            let count = featureWidth - c
+            let value = Vector.load(x + c, count: count)
+            (elu ? eluPlusOne(value) : clampedRelu(value)).store(output + c, count: count)
+        }
     }
 
     /// dx ← dx φ'(x), with φ(x) given.
@@ -27,28 +37,27 @@ extension LinearAttentionPlan {
     ///   - output: φ(x) as `mapped` returned it.
     func mappedBackward(dx: MutableFloats, output: MatrixRows, tokens: Int) {
         guard map == .eluPlusOne || map == .relu else { return }
-        let elu = map == .eluPlusOne
-        forEachVector(tokens: tokens) { token, column, count in
-            let source = output.from(token) + column
-            let target = dx + token * inputStride + column
-            let value = count == 16 ? Vector.load(source) : Vector.load(source, count: count)
-            let gradient = count == 16 ? Vector.load(target) : Vector.load(target, count: count)
-            // Both slopes can be told from φ(x): eˣ below 0, where it is less than 1; 0 where clamped.
-            let result =
-                elu
-                ? gradient * value.replacing(with: 1, where: value .> 1)
-                : gradient.replacing(with: 0, where: value .<= smallestRelu)
-            if count == 16 { result.store(target) } else { result.store(target, count: count) }
+        for token in 0..<tokens {
+            let (row, gradient) = (output.from(token), dx + token * inputStride)
+            var c = 0
+            while c + 16 <= featureWidth {
+                (Vector.load(gradient + c) * slope(Vector.load(row + c))).store(gradient + c)
+                c += 16
+            }
+            if c < featureWidth {
+                let count = featureWidth - c
+                let value = Vector.load(gradient + c, count: count)
+                (value * slope(Vector.load(row + c, count: count))).store(gradient + c, count: count)
+            }
         }
     }
 
+    /// φ'(x), told from φ(x): eˣ below 0, where that is less than 1; 0 where clamped.
     @inline(__always)
-    private func forEachVector(tokens: Int, _ body: (_ token: Int, _ column: Int, _ count: Int) -> Void) {
-        for token in 0..<tokens {
-            for column in stride(from: 0, to: featureWidth, by: 16) {
-                body(token, column, min(16, featureWidth - column))
-            }
-        }
+    private func slope(_ output: Vector) -> Vector {
+        let one = Vector(repeating: 1)
+        if map == .eluPlusOne { return output.replacing(with: one, where: output .> 1) }
+        return one.replacing(with: 0, where: output .<= smallestRelu)
     }
 }
 

@@ -2,11 +2,14 @@
 package enum LinearAttentionForm: Equatable, Sendable {
     /// Every pair of tokens through score tiles: cost grows with the square of the length.
     case quadratic
-    /// Score tiles inside chunks of this many tokens, the state of M rows between them: cost grows with the length.
+    /// Score tiles inside chunks of this many tokens, the state of M rows between them: cost grows with the
+    /// length.
     case chunked(Int)
 
     /// The form with the fewer operations: the state costs 4M(e+1) a token, which chunks of C tokens save
     /// (L - C)(f + e + 1) of scores for, so chunking pays from L = C + 4M(e+1)/(f + e + 1) on.
+    /// The lengths at which forward and backward together were measured to take as long lie within a fifth of
+    /// that.
     package static func cheapest(for shape: LinearAttentionShape) -> Self {
         let chunk = 64
         let (f, columns) = (shape.featureWidth, shape.valueWidth + 1)
@@ -21,10 +24,28 @@ struct MatrixRows {
     let stride: Int
 
     func from(_ row: Int) -> Floats { start + row * stride }
+
+    /// Writes the transpose of (rows, columns), its rows `lanes` apart and 0 from `rows` up to there. `lanes`
+    /// is `rows` rounded up to whole vectors, or more.
+    func transpose(rows: Int, columns: Int, into output: MutableFloats, lanes: Int) {
+        for row in Swift.stride(from: 0, to: lanes, by: 16) {
+            let source = from(row)
+            let count = min(16, rows - row)
+            for column in 0..<columns {
+                var vector = Vector(repeating: 0)
+                if count == 16 {
+                    for lane in 0..<16 { vector[lane] = source[lane * stride + column] }
+                } else if count > 0 {
+                    for lane in 0..<count { vector[lane] = source[lane * stride + column] }
+                }
+                vector.store(output + column * lanes + row)
+            }
+        }
+    }
 }
 
-/// The sizes of one head's work, and where in a worker's scratch memory its pieces lie (offsets in elements). Tokens
-/// lie in the lanes of the feature tiles, so their rows are padded to whole vectors.
+/// The sizes of one head's work, and where in a worker's scratch memory its pieces lie (offsets in elements).
+/// Tokens lie in the lanes of the feature tiles, so their rows are padded to whole vectors.
 struct LinearAttentionPlan {
     /// Queries of a score tile: few, so that little above the diagonal is computed in vain.
     static let tileRows = 32
@@ -63,9 +84,11 @@ struct LinearAttentionPlan {
     let normaliserGradient: Int
     /// (lanes): 1 for every token, the values of the normaliser's column; or the sums of that column.
     let ones: Int
-    /// (f, lanes): a chunk of q or k transposed, and its gradient.
-    let transposed: Int
+    /// (f, lanes): a chunk of φ(q) and φ(k) transposed, and the gradient of one of them. (e, lanes): of v.
+    let queryTransposed: Int
+    let keyTransposed: Int
     let transposedGradient: Int
+    let valueTransposed: Int
     /// (M, lanes): features of a chunk, or their gradient.
     let tile: Int
     /// (M, e), then (M): the sum over earlier chunks' keys; and over later chunks' queries.
@@ -101,8 +124,10 @@ struct LinearAttentionPlan {
         numeratorGradient = take(chunk * valueWidth, if: backward)
         normaliserGradient = take(lanes, if: backward)
         ones = take(lanes, if: stateful)
-        transposed = take(featureWidth * lanes, if: stateful)
+        queryTransposed = take(featureWidth * lanes, if: stateful)
+        keyTransposed = take(featureWidth * lanes)
         transposedGradient = take(featureWidth * lanes, if: stateful && backward)
+        valueTransposed = take(valueWidth * lanes, if: backward)
         tile = take(stateRows * lanes, if: stateful)
         earlier = take(stateRows * (valueWidth + 1), if: stateful)
         later = take(stateRows * (valueWidth + 1), if: stateful && backward)

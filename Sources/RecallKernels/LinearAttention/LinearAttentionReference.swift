@@ -4,8 +4,8 @@
     import Darwin
 #endif
 
-/// Normalised causal linear attention in Float64, term by term: what the fast kernels are compared with. Layouts are
-/// the kernels' (`LinearAttentionKernels`).
+/// Normalised causal linear attention in Float64, term by term: what the fast kernels are compared with.
+/// Layouts are the kernels' (`LinearAttentionKernels`).
 package enum LinearAttentionReference {
     /// - Returns: y like v, and the normaliser (batch, heads, length).
     package static func forward(_ shape: LinearAttentionShape, q: [Double], k: [Double], v: [Double])

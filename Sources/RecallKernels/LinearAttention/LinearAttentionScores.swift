@@ -1,22 +1,23 @@
 /// The part of linear attention inside a chunk: weights of pairs of tokens, tile by tile, no features expanded.
+/// (k and v are transposed once, since OpenBLAS has no fast path for small products A Bᵀ and would pack B for
+/// every tile.)
 extension LinearAttentionPlan {
     /// Numerator and normaliser over the keys of the same chunk.
     ///
     /// - Parameters:
-    ///   - q, k: (tokens, f), through φ already except for Taylor.
+    ///   - q: (tokens, f), through φ already except for Taylor, as is k, which lies at `keyTransposed`.
     ///   - v: (tokens, e).
     ///   - numerator: (tokens, e), `valueStride` apart, written: Σ_{j≤i} a_ij v_j.
     ///   - normaliser: (tokens), written: Σ_{j≤i} a_ij.
     func scoresForward(
-        tokens: Int, q: MatrixRows, k: MatrixRows, v: MatrixRows, numerator: MutableFloats,
+        tokens: Int, q: MatrixRows, v: MatrixRows, numerator: MutableFloats,
         normaliser: MutableFloats, memory: MutableFloats
     ) {
         let weights = memory + scores
         forEachTile(tokens: tokens) { row, rows, column, columns in
             matrixProduct(
                 m: rows, n: columns, k: featureWidth, alpha: scale, q.from(row), stride: q.stride,
-                transposed: false, k.from(column), stride: k.stride, transposed: true, weights,
-                stride: scoreStride)
+                memory + keyTransposed + column, stride: lanes, weights, stride: scoreStride)
             for i in 0..<rows {
                 let sum = causalWeights(
                     weights + i * scoreStride, visible: min(columns, row + i - column + 1), columns: columns)
@@ -28,7 +29,7 @@ extension LinearAttentionPlan {
         }
     }
 
-    /// Gradients of `scoresForward`.
+    /// Gradients of `scoresForward`. v must lie at `valueTransposed`, and k at `keyTransposed`.
     ///
     /// - Parameters:
     ///   - g: (tokens, e), the gradient of the numerator.
@@ -36,22 +37,19 @@ extension LinearAttentionPlan {
     ///   - dq, dk: (tokens, f), `inputStride` apart, written: by q and k as given, after φ.
     ///   - dv: (tokens, e), `valueStride` apart, written.
     func scoresBackward(
-        tokens: Int, q: MatrixRows, k: MatrixRows, v: MatrixRows, g: MatrixRows, gz: Floats, dq: MutableFloats,
+        tokens: Int, q: MatrixRows, k: MatrixRows, g: MatrixRows, gz: Floats, dq: MutableFloats,
         dk: MutableFloats, dv: MutableFloats, memory: MutableFloats
     ) {
         let (weights, gradient) = (memory + scores, memory + scoreGradient)
-        for j in 0..<tokens {
-            (dk + j * inputStride).update(repeating: 0, count: featureWidth)
-            (dv + j * valueStride).update(repeating: 0, count: valueWidth)
-        }
+        clear(dk, rows: tokens, columns: featureWidth, stride: inputStride)
+        clear(dv, rows: tokens, columns: valueWidth, stride: valueStride)
         forEachTile(tokens: tokens) { row, rows, column, columns in
             matrixProduct(
                 m: rows, n: columns, k: featureWidth, alpha: scale, q.from(row), stride: q.stride,
-                transposed: false, k.from(column), stride: k.stride, transposed: true, weights,
-                stride: scoreStride)
+                memory + keyTransposed + column, stride: lanes, weights, stride: scoreStride)
             matrixProduct(
-                m: rows, n: columns, k: valueWidth, g.from(row), stride: g.stride, transposed: false,
-                v.from(column), stride: v.stride, transposed: true, gradient, stride: scoreStride)
+                m: rows, n: columns, k: valueWidth, g.from(row), stride: g.stride,
+                memory + valueTransposed + column, stride: lanes, gradient, stride: scoreStride)
             for i in 0..<rows {
                 causalGradient(
                     weights + i * scoreStride, gradient + i * scoreStride, gz: gz[row + i],
@@ -71,7 +69,13 @@ extension LinearAttentionPlan {
         }
     }
 
-    /// Calls `body(row, rows, column, columns)` for the tiles on and below the diagonal, a query's keys in order.
+    private func clear(_ matrix: MutableFloats, rows: Int, columns: Int, stride: Int) {
+        guard columns < stride else { return matrix.update(repeating: 0, count: rows * columns) }
+        for row in 0..<rows { (matrix + row * stride).update(repeating: 0, count: columns) }
+    }
+
+    /// Calls `body(row, rows, column, columns)` for the tiles on and below the diagonal, a query's keys in
+    /// order.
     @inline(__always)
     private func forEachTile(tokens: Int, _ body: (Int, Int, Int, Int) -> Void) {
         for row in stride(from: 0, to: tokens, by: Self.tileRows) {

@@ -1,5 +1,5 @@
-/// A sum over tokens of features times values, in a worker's memory: (M, e), and the column (M) that belongs to the
-/// normaliser. Over earlier keys φ̂(k) [v ‖ 1]ᵀ; in backward also over later queries ψ(q) [g ‖ gz]ᵀ.
+/// A sum over tokens of features times values, in a worker's memory: (M, e), and the column (M) that belongs to
+/// the normaliser. Over earlier keys φ̂(k) [v ‖ 1]ᵀ; in backward also over later queries ψ(q) [g ‖ gz]ᵀ.
 struct LinearAttentionState {
     let matrix: MutableFloats
     let column: MutableFloats
@@ -15,13 +15,11 @@ extension LinearAttentionPlan {
         return LinearAttentionState(matrix: matrix, column: matrix + stateRows * valueWidth)
     }
 
-    /// The features of a chunk, tokens in the lanes. Leaves x transposed at `transposed`.
+    /// The features of a chunk, tokens in the lanes.
     ///
-    /// - Parameter x: (tokens, f), through φ already except for Taylor.
-    /// - Returns: (M, lanes). Lanes from `tokens` on hold nothing of use.
-    func features(_ side: Side, of x: MatrixRows, tokens: Int, memory: MutableFloats) -> MutableFloats {
-        transpose(x, tokens: tokens, memory: memory)
-        let inputs = memory + transposed
+    /// - Parameter inputs: (f, lanes), a chunk of q or k transposed, through φ already except for Taylor.
+    /// - Returns: (M, lanes). Lanes after the chunk's tokens hold nothing of use.
+    func features(_ side: Side, of inputs: Floats, memory: MutableFloats) -> Floats {
         guard map == .taylor2 else { return inputs }
         let (linear, square, diagonal) = coefficients(side)
         for lane in stride(from: 0, to: lanes, by: 16) {
@@ -44,16 +42,7 @@ extension LinearAttentionPlan {
                 }
             }
         }
-        return memory + tile
-    }
-
-    /// Writes x (tokens, f) as (f, lanes) at `transposed`.
-    func transpose(_ x: MatrixRows, tokens: Int, memory: MutableFloats) {
-        let output = memory + transposed
-        for i in 0..<featureWidth {
-            for token in 0..<tokens { output[i * lanes + token] = x.start[token * x.stride + i] }
-            for token in tokens..<lanes { output[i * lanes + token] = 0 }
-        }
+        return Floats(memory + tile)
     }
 
     /// state += Σ_t features_t [values_t ‖ column_t]ᵀ, or = where `first`.
@@ -97,13 +86,14 @@ extension LinearAttentionPlan {
         }
     }
 
-    /// dx += the gradient by x through its features, whose own gradient is state [values ‖ column]ᵀ. x is what
-    /// `transposed` holds.
+    /// dx += the gradient by x through its features, whose own gradient is state [values ‖ column]ᵀ.
     ///
-    /// - Parameter dx: (tokens, f), `inputStride` apart.
+    /// - Parameters:
+    ///   - inputs: (f, lanes), x transposed.
+    ///   - dx: (tokens, f), `inputStride` apart.
     func featuresBackward(
-        _ side: Side, state: LinearAttentionState, values: MatrixRows, column: Floats, tokens: Int,
-        dx: MutableFloats, memory: MutableFloats
+        _ side: Side, of inputs: Floats, state: LinearAttentionState, values: MatrixRows, column: Floats,
+        tokens: Int, dx: MutableFloats, memory: MutableFloats
     ) {
         let (gradient, sums) = (memory + tile, memory + transposedGradient)
         matrixProduct(
@@ -114,7 +104,7 @@ extension LinearAttentionPlan {
             if map == .taylor2 {
                 taylorBackward(
                     side, gradient: gradient + lane, weight: weight, column: state.column,
-                    x: memory + transposed + lane, dx: sums + lane)
+                    x: inputs + lane, dx: sums + lane)
             } else {
                 for i in 0..<featureWidth {
                     Vector.load(gradient + i * lanes + lane)

@@ -49,7 +49,8 @@ extension CPUBackend {
         }
     }
 
-    /// state += key [v ‖ 1]ᵀ and y = queryᵀ state, normalised, in one pass over each block of the state's columns.
+    /// state += key [v ‖ 1]ᵀ and y = queryᵀ state, normalised, in one pass over each block of the state's
+    /// columns.
     private func updateState(
         rows: Int, valueWidth: Int, epsilon: Float, keyFeatures: Floats, queryFeatures: Floats, v: Floats,
         state: MutableFloats, y: MutableFloats

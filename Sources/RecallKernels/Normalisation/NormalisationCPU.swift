@@ -57,7 +57,7 @@ extension CPUBackend: NormalisationKernels {
 
 // Each pass over a row: whole vectors, then the last few numbers one by one.
 
-@inline(__always)
+@inline(always)
 private func addRow(_ width: Int, _ a: Floats, _ b: Floats, into y: MutableFloats) {
     var i = 0
     while i + 16 <= width {
@@ -70,7 +70,7 @@ private func addRow(_ width: Int, _ a: Floats, _ b: Floats, into y: MutableFloat
     }
 }
 
-@inline(__always)
+@inline(always)
 private func rowSum(_ width: Int, _ x: Floats) -> Float {
     var sums = Vector.zero
     var i = 0
@@ -87,7 +87,7 @@ private func rowSum(_ width: Int, _ x: Floats) -> Float {
 }
 
 /// Σ (x_i - centre)².
-@inline(__always)
+@inline(always)
 private func squaredDistance(_ width: Int, _ x: Floats, from centre: Float) -> Float {
     let centres = Vector(repeating: centre)
     var sums = Vector.zero
@@ -105,7 +105,7 @@ private func squaredDistance(_ width: Int, _ x: Floats, from centre: Float) -> F
     return sum
 }
 
-@inline(__always)
+@inline(always)
 private func normaliseRow(
     _ width: Int, _ x: Floats, _ mean: Float, _ reciprocal: Float, gain: Floats, bias: Floats?,
     into y: MutableFloats
@@ -125,7 +125,7 @@ private func normaliseRow(
 }
 
 /// dGain += dy ⊙ x̂, dBias += dy; returns Σ ĝ and Σ ĝ ⊙ x̂ with ĝ = dy ⊙ gain.
-@inline(__always)
+@inline(always)
 private func addParameterGradients(
     _ width: Int, _ x: Floats, _ statistic: (mean: Float, reciprocal: Float), gain: Floats, dy: Floats,
     dGain: MutableFloats, dBias: MutableFloats
@@ -157,7 +157,7 @@ private func addParameterGradients(
 }
 
 /// dSum + r(ĝ - mean ĝ - x̂ mean(ĝ ⊙ x̂)).
-@inline(__always)
+@inline(always)
 private func inputGradient(
     _ width: Int, _ x: Floats, _ statistic: (mean: Float, reciprocal: Float), gain: Floats, dy: Floats,
     dSum: Floats?, meanGradient: Float, meanProduct: Float, into dInput: MutableFloats

@@ -55,7 +55,7 @@ private struct AdamWFactors {
     }
 
     /// p(1 - lr·wd) - lr/(1 - β₁ᵗ) · m / (√v/√(1 - β₂ᵗ) + ε), the new m and the new v.
-    @inline(__always)
+    @inline(always)
     func updated(_ parameter: Vector, _ first: Vector, _ second: Vector, _ gradient: Vector) -> (
         Vector, Vector, Vector
     ) {

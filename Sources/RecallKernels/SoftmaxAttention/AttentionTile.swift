@@ -7,8 +7,9 @@
 /// The pieces that softmax attention is made of: 64 × 64 tiles of scores, of which only what the causal window
 /// leaves is computed, and the register-tile products on them.
 ///
-/// Operands are packed into a worker's workspace first: rows padded with zeros to whole registers, so that
-/// nothing after has to know that a head's width or a sequence's length is odd.
+/// Operands are packed into a worker's workspace first, with room for whole registers and whole groups of rows,
+/// so that products need not know that a head's width or a sequence's length is odd. What lies in that room is
+/// anything: it reaches only what nobody reads, and scores that are masked.
 enum AttentionTile {
     /// Queries in a query tile, keys in a key tile.
     static let size = 64
@@ -46,8 +47,8 @@ struct CausalWindow {
         return tile...lastQuery / AttentionTile.size
     }
 
-    /// What the queries `first ..< first + rows` see of a key tile, as columns of the tile; empty (upper ≤ lower)
-    /// where they see nothing, and for queries beyond the sequence.
+    /// What the queries `first ..< first + rows` see of a key tile, as columns of the tile; empty
+    /// (upper ≤ lower) where they see nothing, and for queries beyond the sequence.
     @inline(__always)
     func columns(seenFrom first: Int, rows: Int = 1, keyTile: Int) -> (lower: Int, upper: Int) {
         let start = keyTile * AttentionTile.size
@@ -65,15 +66,6 @@ struct CausalWindow {
         let upper = min(first + count - 1 + width - start, length - start, AttentionTile.size)
         return (lower, upper)
     }
-}
-
-/// The registers that hold the columns `lower ..< upper` of a tile's row.
-@inline(__always)
-func registers(covering columns: (lower: Int, upper: Int)) -> (lower: Int, upper: Int) {
-    guard columns.lower < columns.upper else { return (0, 0) }
-    return (
-        columns.lower / AttentionTile.lanes, (columns.upper + AttentionTile.lanes - 1) / AttentionTile.lanes
-    )
 }
 
 // MARK: - Products
@@ -152,8 +144,7 @@ extension AttentionTile {
     @inline(__always)
     private static func fourRows<Row: Stretch>(
         _: Row.Type, _ a: Floats, _ rowStride: Int, _ stepStride: Int, _ b: Floats, _ bStride: Int,
-        _ steps: Int,
-        _ adding: Bool, _ c: MutableFloats, _ cStride: Int
+        _ steps: Int, _ adding: Bool, _ c: MutableFloats, _ cStride: Int
     ) {
         var (c0, c1, c2, c3) = (Row(), Row(), Row(), Row())
         if adding {
@@ -188,12 +179,11 @@ extension AttentionTile {
     ) {
         let rows = min(size, window.length - queryTile * size)
         for row in stride(from: 0, to: rows, by: group) {
-            let seen = AttentionTile.seen(window, queryTile: queryTile, row: row, keyTile: keyTile).registers
+            let seen = AttentionTile.seen(window, queryTile: queryTile, row: row, keyTile: keyTile)
             fourRows(
-                a + row * padded(width), rowStride: padded(width), stepStride: 1,
-                bTransposed + seen.lower * lanes, bStride: size, steps: width,
-                registers: seen.upper - seen.lower, adding: false, scores + row * size + seen.lower * lanes,
-                cStride: size)
+                a + row * padded(width), rowStride: padded(width), stepStride: 1, bTransposed + seen.first,
+                bStride: size, steps: width, registers: seen.count / lanes, adding: false,
+                scores + row * size + seen.first, cStride: size)
         }
     }
 
@@ -205,7 +195,7 @@ extension AttentionTile {
         let stride = padded(width)
         let rows = min(size, window.length - queryTile * size)
         for row in Swift.stride(from: 0, to: rows, by: group) {
-            let (columns, _) = seen(window, queryTile: queryTile, row: row, keyTile: keyTile)
+            let columns = window.columns(seenFrom: queryTile * size + row, rows: group, keyTile: keyTile)
             guard columns.lower < columns.upper else { continue }
             fourRows(
                 p + row * size + columns.lower, rowStride: size, stepStride: 1, b + columns.lower * stride,
@@ -231,22 +221,41 @@ extension AttentionTile {
         }
     }
 
-    /// What the group of four rows that `row` is in sees of a key tile, in columns and in whole registers. All of
-    /// those registers are written for all four rows (zero where unseen), so products need not look at single rows.
+    /// What a row sees of a key tile, and the whole registers that its group of four rows does. All of those
+    /// are written for all rows (zero where unseen), so that products need not look at single rows.
+    struct Seen {
+        /// Where the registers begin in the row, and how many columns they hold; none where nothing is seen.
+        let first, count: Int
+        /// What the row itself sees, counted from `first`.
+        let columns: (lower: Int, upper: Int)
+    }
+
     @inline(__always)
-    static func seen(
-        _ window: CausalWindow, queryTile: Int, row: Int, keyTile: Int
-    ) -> (columns: (lower: Int, upper: Int), registers: (lower: Int, upper: Int)) {
-        let first = queryTile * size + row / group * group
-        let columns = window.columns(seenFrom: first, rows: group, keyTile: keyTile)
-        return (columns, RecallKernels.registers(covering: columns))
+    static func seen(_ window: CausalWindow, queryTile: Int, row: Int, keyTile: Int) -> Seen {
+        let query = queryTile * size + row
+        let all = window.columns(seenFrom: query / group * group, rows: group, keyTile: keyTile)
+        guard all.lower < all.upper else { return Seen(first: 0, count: 0, columns: (0, 0)) }
+        let first = all.lower / lanes * lanes
+        let count = padded(all.upper) - first
+        let own = window.columns(seenFrom: query, keyTile: keyTile)
+        let lower = min(own.lower - first, count)
+        return Seen(first: first, count: count, columns: (lower, max(own.upper - first, lower)))
+    }
+
+    /// Fills the columns that are not seen.
+    @inline(__always)
+    static func fill(
+        _ row: MutableFloats, with value: Float, count: Int, except columns: (lower: Int, upper: Int)
+    ) {
+        for column in 0..<columns.lower { row[column] = value }
+        for column in columns.upper..<count { row[column] = value }
     }
 }
 
 // MARK: - Packing
 
 extension AttentionTile {
-    /// Copies `rows` rows times `scale`, zero-padding them to whole registers and their number to a whole `group`.
+    /// Copies rows times `scale`, zero-padding them to whole registers.
     static func pack(
         _ source: Floats, stride: Int, rows: Int, width: Int, scale: Float = 1, into packed: MutableFloats
     ) {
@@ -260,8 +269,6 @@ extension AttentionTile {
                 (x * scale).store(to + column)
             }
         }
-        let missing = (rows + group - 1) / group * group - rows
-        (packed + rows * paddedWidth).update(repeating: 0, count: missing * paddedWidth)
     }
 
     /// Copies packed rows back, times `scale`.
@@ -294,16 +301,17 @@ extension AttentionTile {
     ) {
         pack(source, stride: stride, rows: rows, width: width, into: rowMajor)
         let paddedWidth = padded(width)
-        let packedRows = (rows + group - 1) / group * group
-        (rowMajor + packedRows * paddedWidth).update(
-            repeating: 0, count: (padded(rows) - packedRows) * paddedWidth)
-        withUnsafeTemporaryAllocation(of: Float.self, capacity: lanes * lanes) { half in
-            let half = half.baseAddress.unsafelyUnwrapped
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: 2 * lanes * lanes) { blocks in
+            let one = blocks.baseAddress.unsafelyUnwrapped
+            let other = one + lanes * lanes
             for column in Swift.stride(from: 0, to: paddedWidth, by: lanes) {
                 for row in Swift.stride(from: 0, to: rows, by: lanes) {
-                    interleave(
-                        rowMajor + row * paddedWidth + column, stride: paddedWidth, into: half, stride: lanes)
-                    interleave(half, stride: lanes, into: packed + column * size + row, stride: size)
+                    // Four perfect shuffles of sixteen rows transpose them.
+                    shuffle(
+                        rowMajor + row * paddedWidth + column, stride: paddedWidth, into: one, stride: lanes)
+                    shuffle(one, stride: lanes, into: other, stride: lanes)
+                    shuffle(other, stride: lanes, into: one, stride: lanes)
+                    shuffle(one, stride: lanes, into: packed + column * size + row, stride: size)
                 }
             }
         }
@@ -318,24 +326,15 @@ extension AttentionTile {
         return result
     }
 
-    /// Half of the transposition of a 16 × 16 block: doing it twice transposes. (Four perfect shuffles of the
-    /// rows transpose; this is two of them.)
-    @inline(__always)
-    private static func interleave(_ from: Floats, stride: Int, into to: MutableFloats, stride toStride: Int) {
-        for row in 0..<4 {
+    /// Rows r and r + 8 of a 16 × 16 block, element by element in turn, become rows 2r and 2r + 1. (Not
+    /// inlined: two of them in one function are merged into something slower.)
+    @inline(never)
+    private static func shuffle(_ from: Floats, stride: Int, into to: MutableFloats, stride toStride: Int) {
+        for row in 0..<8 {
             let a = Vector.load(from + row * stride)
-            let b = Vector.load(from + (row + 4) * stride)
-            let c = Vector.load(from + (row + 8) * stride)
-            let d = Vector.load(from + (row + 12) * stride)
-            let acLow = zip(a.lowHalf, c.lowHalf)
-            let acHigh = zip(a.highHalf, c.highHalf)
-            let bdLow = zip(b.lowHalf, d.lowHalf)
-            let bdHigh = zip(b.highHalf, d.highHalf)
-            let to = to + 4 * row * toStride
-            zip(acLow.lowHalf, bdLow.lowHalf).store(to)
-            zip(acLow.highHalf, bdLow.highHalf).store(to + toStride)
-            zip(acHigh.lowHalf, bdHigh.lowHalf).store(to + 2 * toStride)
-            zip(acHigh.highHalf, bdHigh.highHalf).store(to + 3 * toStride)
+            let b = Vector.load(from + (row + 8) * stride)
+            zip(a.lowHalf, b.lowHalf).store(to + 2 * row * toStride)
+            zip(a.highHalf, b.highHalf).store(to + (2 * row + 1) * toStride)
         }
     }
 }
@@ -343,17 +342,12 @@ extension AttentionTile {
 // MARK: - Registers
 
 extension AttentionTile {
-    /// The register at column `first` of a tile's row, unseen columns replaced.
+    /// eˣ of a score less its row's largest (or logSumExp), and zero below e⁻⁶⁰, far below what a sum can show:
+    /// arithmetic on subnormal numbers takes a hundred times longer.
     @inline(__always)
-    static func masked(_ x: Vector, first: Int, _ seen: (lower: Int, upper: Int), unseen: Float) -> Vector {
-        if first >= seen.lower, first + lanes <= seen.upper { return x }
-        let column =
-            SIMD16<Int32>(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
-            &+ Int32(truncatingIfNeeded: first)
-        let hidden =
-            (column .< Int32(truncatingIfNeeded: seen.lower))
-            .| (column .>= Int32(truncatingIfNeeded: seen.upper))
-        return x.replacing(with: unseen, where: hidden)
+    static func exponentialOrZero(_ x: Vector) -> Vector {
+        let vanishes = x .< -60
+        return exponential(x.replacing(with: -60, where: vanishes)).replacing(with: 0, where: vanishes)
     }
 
     @inline(__always)

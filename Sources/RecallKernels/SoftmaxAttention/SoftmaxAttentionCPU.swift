@@ -19,21 +19,7 @@ extension CPUBackend: SoftmaxAttentionKernels {
                     scale * AttentionTile.dot(q + own, cachedKeys + cache + j * rowWidth, width: d)
             }
             probabilities[cached] = scale * AttentionTile.dot(q + own, k + own, width: d)
-            let padded = AttentionTile.padded(cached + 1)
-            for j in cached + 1..<padded { probabilities[j] = -.infinity }
-
-            var largest = Vector(repeating: -.greatestFiniteMagnitude)
-            for j in stride(from: 0, to: padded, by: AttentionTile.lanes) {
-                largest = AttentionTile.larger(largest, .load(probabilities + j))
-            }
-            let maximum = AttentionTile.maximum(largest)
-            var sums = Vector()
-            for j in stride(from: 0, to: padded, by: AttentionTile.lanes) {
-                let p = exponential(.load(probabilities + j) - maximum)
-                p.store(probabilities + j)
-                sums += p
-            }
-            let inverse = 1 / AttentionTile.sum(sums)
+            let inverse = 1 / exponentials(probabilities, count: cached + 1)
 
             let target = out + batch * rowWidth + head * d
             for column in stride(from: 0, to: d, by: AttentionTile.lanes) {
@@ -53,6 +39,25 @@ extension CPUBackend: SoftmaxAttentionKernels {
             }
         }
     }
+}
+
+/// scores ← e^(scores - their maximum); returns the sum. The scores are padded to whole registers.
+@inline(never)
+private func exponentials(_ scores: MutableFloats, count: Int) -> Float {
+    let padded = AttentionTile.padded(count)
+    for j in count..<padded { scores[j] = -.infinity }
+    var largest = Vector(repeating: -.greatestFiniteMagnitude)
+    for j in stride(from: 0, to: padded, by: AttentionTile.lanes) {
+        largest = AttentionTile.larger(largest, .load(scores + j))
+    }
+    let maximum = AttentionTile.maximum(largest)
+    var sums = Vector()
+    for j in stride(from: 0, to: padded, by: AttentionTile.lanes) {
+        let p = AttentionTile.exponentialOrZero(.load(scores + j) - maximum)
+        p.store(scores + j)
+        sums += p
+    }
+    return AttentionTile.sum(sums)
 }
 
 /// One (batch, head) of a call: where its rows lie and which elements of the dropout mask are its own.

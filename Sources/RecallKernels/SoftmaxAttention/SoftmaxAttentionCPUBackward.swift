@@ -127,42 +127,44 @@ private struct AttentionBackward {
 
     /// scores ← P⊙M, dScores ← P⊙(M⊙dScores - δ), zero where unseen.
     private func differentiateSoftmax(queryTile: Int, keyTile: Int) {
-        let (size, lanes, group) = (AttentionTile.size, AttentionTile.lanes, AttentionTile.group)
+        let size = AttentionTile.size
         let firstQuery = queryTile * size
         let rows = min(size, window.length - firstQuery)
-        for row in 0..<(rows + group - 1) / group * group {
-            let registers = AttentionTile.seen(window, queryTile: queryTile, row: row, keyTile: keyTile)
-                .registers
-            guard registers.lower < registers.upper else { continue }
-            let first = registers.lower * lanes
-            let count = (registers.upper - registers.lower) * lanes
-            let (s, ds) = (scores + row * size + first, dScores + row * size + first)
-            guard row < rows else {
-                s.update(repeating: 0, count: count)
-                ds.update(repeating: 0, count: count)
-                continue
-            }
-            let columns = window.columns(seenFrom: firstQuery + row, keyTile: keyTile)
-            let subtracted = logSumExp[head.statisticsOffset + firstQuery + row]
-            let delta = deltas[firstQuery + row]
+        for row in 0..<rows {
+            let seen = AttentionTile.seen(window, queryTile: queryTile, row: row, keyTile: keyTile)
+            guard seen.count > 0 else { continue }
+            let (s, ds) = (scores + row * size + seen.first, dScores + row * size + seen.first)
             if let dropout {
                 head.multipliers(
-                    dropout, query: firstQuery + row, key: keyTile * size + first, count: count,
+                    dropout, query: firstQuery + row, key: keyTile * size + seen.first, count: seen.count,
                     into: multipliers)
             }
-            for lane in Swift.stride(from: 0, to: count, by: lanes) {
-                let p = AttentionTile.masked(
-                    exponential(.load(s + lane) - subtracted), first: first + lane, columns, unseen: 0)
-                var dp = Vector.load(ds + lane)
-                var dropped = p
-                if dropout != nil {
-                    let multiplier = Vector.load(multipliers + lane)
-                    dp *= multiplier
-                    dropped *= multiplier
-                }
-                dropped.store(s + lane)
-                (p * (dp - delta)).store(ds + lane)
+            Self.differentiate(
+                s, ds, count: seen.count, logSumExp: logSumExp[head.statisticsOffset + firstQuery + row],
+                delta: deltas[firstQuery + row], multipliers: dropout == nil ? nil : Floats(multipliers))
+            AttentionTile.fill(s, with: 0, count: seen.count, except: seen.columns)
+            AttentionTile.fill(ds, with: 0, count: seen.count, except: seen.columns)
+        }
+    }
+
+    /// One row of it, unseen columns too. (A function of its own so that everything in it is inlined: a vector
+    /// that crosses a call is taken apart.)
+    @inline(never)
+    private static func differentiate(
+        _ scores: MutableFloats, _ dScores: MutableFloats, count: Int, logSumExp: Float, delta: Float,
+        multipliers: Floats?
+    ) {
+        for first in Swift.stride(from: 0, to: count, by: AttentionTile.lanes) {
+            let p = AttentionTile.exponentialOrZero(.load(scores + first) - logSumExp)
+            var dp = Vector.load(dScores + first)
+            var dropped = p
+            if let multipliers {
+                let multiplier = Vector.load(multipliers + first)
+                dp *= multiplier
+                dropped *= multiplier
             }
+            dropped.store(scores + first)
+            (p * (dp - delta)).store(dScores + first)
         }
     }
 }

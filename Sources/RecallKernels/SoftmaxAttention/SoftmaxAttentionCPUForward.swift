@@ -37,8 +37,8 @@ private struct AttentionForward {
     static func floats(_ shape: AttentionShape) -> Int {
         let tile = AttentionTile.size * AttentionTile.padded(shape.headWidth)
         let size = AttentionTile.size
-        return (2 * AttentionTile.tiles(shape.length) + 2) * tile + size * size + size * AttentionTile.lanes + 4
-            * size
+        let tiles = AttentionTile.tiles(shape.length)
+        return (2 * tiles + 2) * tile + size * size + size * AttentionTile.lanes + 4 * size
     }
 
     init(_ head: AttentionHead, _ dropout: Dropout?, workspace: MutableFloats) {
@@ -79,8 +79,7 @@ private struct AttentionForward {
             let (first, rows) = (tile * size, min(size, length - tile * size))
             AttentionTile.pack(
                 q + head.packedOffset + first * rowStride, stride: rowStride, rows: rows, width: width,
-                scale: scale,
-                into: queries)
+                scale: scale, into: queries)
             sums.update(repeating: 0, count: size * stride)
             normalisers.update(repeating: 0, count: size * AttentionTile.lanes)
             // Finite, so that the difference of two of them is 0 and not NaN.
@@ -90,13 +89,11 @@ private struct AttentionForward {
             for keyTile in keyTiles {
                 AttentionTile.scores(
                     window, queryTile: tile, keyTile: keyTile, a: queries,
-                    bTransposed: keys + keyTile * size * stride,
-                    width: width, scores)
+                    bTransposed: keys + keyTile * size * stride, width: width, scores)
                 softmax(queryTile: tile, rows: rows, keyTile: keyTile, isFirst: keyTile == keyTiles.lowerBound)
                 AttentionTile.addProduct(
                     window, queryTile: tile, keyTile: keyTile, scores, values + keyTile * size * stride,
-                    width: width,
-                    sums)
+                    width: width, sums)
             }
             for row in 0..<rows {
                 let normaliser = AttentionTile.sum(.load(normalisers + row * AttentionTile.lanes))
@@ -114,59 +111,67 @@ private struct AttentionForward {
         let (size, lanes) = (AttentionTile.size, AttentionTile.lanes)
         let firstQuery = queryTile * size
         for row in 0..<rows {
-            let columns = window.columns(seenFrom: firstQuery + row, keyTile: keyTile)
-            let registers = AttentionTile.seen(window, queryTile: queryTile, row: row, keyTile: keyTile)
-                .registers
-            var largest = Vector(repeating: maximum[row])
-            for register in registers.lower..<registers.upper {
-                let address = scores + row * size + register * lanes
-                let x = AttentionTile.masked(
-                    .load(address), first: register * lanes, columns, unseen: -.infinity)
-                x.store(address)
-                largest = AttentionTile.larger(largest, x)
-            }
-            newMaximum[row] = AttentionTile.maximum(largest)
+            let seen = AttentionTile.seen(window, queryTile: queryTile, row: row, keyTile: keyTile)
+            let address = scores + row * size + seen.first
+            AttentionTile.fill(address, with: -.infinity, count: seen.count, except: seen.columns)
+            newMaximum[row] = Self.largest(address, count: seen.count, maximum[row])
         }
-        for row in Swift.stride(from: 0, to: rows, by: lanes) {
-            let new = Vector.load(newMaximum + row)
-            exponential(.load(maximum + row) - new).store(rescaling + row)
-            new.store(maximum + row)
-        }
-        // Rows beyond the sequence are zero, so that the last group of four adds nothing of them.
-        let allRows = (rows + AttentionTile.group - 1) / AttentionTile.group * AttentionTile.group
-        for row in 0..<allRows {
-            let registers = AttentionTile.seen(window, queryTile: queryTile, row: row, keyTile: keyTile)
-                .registers
-            guard registers.lower < registers.upper else { continue }
-            let first = registers.lower * lanes
-            let count = (registers.upper - registers.lower) * lanes
-            let address = scores + row * size + first
-            guard row < rows else {
-                address.update(repeating: 0, count: count)
-                continue
-            }
-            let subtracted = maximum[row]
-            var total = Vector.load(normalisers + row * lanes) * rescaling[row]
-            for lane in Swift.stride(from: 0, to: count, by: lanes) {
-                let p = exponential(.load(address + lane) - subtracted)
-                total += p
-                p.store(address + lane)
-            }
-            total.store(normalisers + row * lanes)
+        Self.rescale(maximum, newMaximum, rescaling, rows: rows)
+        for row in 0..<rows {
+            let seen = AttentionTile.seen(window, queryTile: queryTile, row: row, keyTile: keyTile)
+            guard seen.count > 0 else { continue }
+            let address = scores + row * size + seen.first
+            Self.exponentials(
+                address, count: seen.count, maximum[row], normalisers + row * lanes, rescaling[row])
             if let dropout {
                 head.multipliers(
-                    dropout, query: firstQuery + row, key: keyTile * size + first, count: count,
+                    dropout, query: firstQuery + row, key: keyTile * size + seen.first, count: seen.count,
                     into: multipliers)
-                for lane in Swift.stride(from: 0, to: count, by: lanes) {
-                    (Vector.load(address + lane) * .load(multipliers + lane)).store(address + lane)
-                }
+                for column in 0..<seen.count { address[column] *= multipliers[column] }
             }
             if !isFirst {
-                for column in Swift.stride(from: 0, to: stride, by: lanes) {
-                    (Vector.load(sums + row * stride + column) * rescaling[row]).store(
-                        sums + row * stride + column)
-                }
+                let (sums, factor) = (sums + row * stride, rescaling[row])
+                for column in 0..<stride { sums[column] *= factor }
             }
         }
+    }
+
+    // Loops over registers are functions of their own: in a large one the compiler stops inlining, and a
+    // vector that crosses a call is taken apart.
+
+    /// The largest of a row's scores and `maximum`.
+    @inline(never)
+    private static func largest(_ scores: Floats, count: Int, _ maximum: Float) -> Float {
+        var largest = Vector(repeating: maximum)
+        for first in Swift.stride(from: 0, to: count, by: AttentionTile.lanes) {
+            largest = AttentionTile.larger(largest, .load(scores + first))
+        }
+        return AttentionTile.maximum(largest)
+    }
+
+    /// rescaling ← e^(maximum - newMaximum), maximum ← newMaximum.
+    @inline(never)
+    private static func rescale(
+        _ maximum: MutableFloats, _ newMaximum: Floats, _ rescaling: MutableFloats, rows: Int
+    ) {
+        for row in Swift.stride(from: 0, to: rows, by: AttentionTile.lanes) {
+            let new = Vector.load(newMaximum + row)
+            AttentionTile.exponentialOrZero(.load(maximum + row) - new).store(rescaling + row)
+            new.store(maximum + row)
+        }
+    }
+
+    /// scores ← e^(scores - maximum); normaliser ← rescaling · normaliser + their sums.
+    @inline(never)
+    private static func exponentials(
+        _ scores: MutableFloats, count: Int, _ maximum: Float, _ normaliser: MutableFloats, _ rescaling: Float
+    ) {
+        var total = Vector.load(normaliser) * rescaling
+        for first in Swift.stride(from: 0, to: count, by: AttentionTile.lanes) {
+            let p = AttentionTile.exponentialOrZero(.load(scores + first) - maximum)
+            total += p
+            p.store(scores + first)
+        }
+        total.store(normaliser)
     }
 }
