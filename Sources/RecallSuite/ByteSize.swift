@@ -21,10 +21,13 @@ public struct ByteSize: Hashable, Comparable, Sendable, CustomStringConvertible 
         }
         guard let power = Self.units.firstIndex(where: { $0.lowercased() == given.lowercased() }) else {
             let binary = given.lowercased().hasSuffix("b") && given.count == 2 || given.count == 1
-            let meant = Self.units.first { binary && $0.lowercased().first == given.lowercased().first && $0 != "B" }
+            let meant = Self.units.first {
+                binary && $0.lowercased().first == given.lowercased().first && $0 != "B"
+            }
             throw error(
                 "unknown unit in \(quoted(text)); "
-                    + (meant.map { "write \(number)\($0), in powers of 1024" } ?? "there are \(listed(Self.units))"))
+                    + (meant.map { "write \(number)\($0), in powers of 1024" }
+                        ?? "there are \(listed(Self.units))"))
         }
         let bytes = value * Double(1 << (10 * power))
         guard bytes >= 1 else { throw error("\(quoted(text)) is less than one byte") }

@@ -39,7 +39,9 @@ struct Cursor {
 
     /// The elements of a list that may not be empty.
     func list(of what: String) throws(SuiteError) -> [Cursor] {
-        guard case .list(let items) = value.content else { throw error("must be a list of \(what), not \(shown)") }
+        guard case .list(let items) = value.content else {
+            throw error("must be a list of \(what), not \(shown)")
+        }
         if items.isEmpty { throw error("is an empty list; give at least one of \(what)") }
         return items.enumerated().map { Cursor($1, "\(path)[\($0)]", file) }
     }
@@ -47,10 +49,14 @@ struct Cursor {
     /// The value itself, or the elements of a list of alternatives.
     func alternatives() throws(SuiteError) -> [Cursor] {
         guard case .list(let items) = value.content else { return [self] }
-        if items.isEmpty { throw error("is an empty list, so there would be no run; give a value or leave the key out") }
+        if items.isEmpty {
+            throw error("is an empty list, so there would be no run; give a value or leave the key out")
+        }
         let elements = items.enumerated().map { Cursor($1, "\(path)[\($0)]", file) }
         for element in elements {
-            if case .list = element.value.content { throw element.error("must be one value, not a list in a list") }
+            if case .list = element.value.content {
+                throw element.error("must be one value, not a list in a list")
+            }
         }
         return elements
     }
@@ -64,7 +70,8 @@ struct Cursor {
         for cursor in try alternatives() {
             let value = try read(cursor)
             if let first = seen[value] {
-                throw cursor.error("\(cursor.shown) is there twice (first in line \(first.line)); keep one of them")
+                throw cursor.error(
+                    "\(cursor.shown) is there twice (first in line \(first.line)); keep one of them")
             }
             seen[value] = cursor.place
             result.append((value, cursor))
@@ -145,7 +152,8 @@ struct Cursor {
         if text.count > 100 { throw error("must have at most 100 characters, not \(text.count)") }
         if text.first == " " || text.last == " " { throw error("must not begin or end with a space") }
         if let bad = text.first(where: { ",=".contains($0) || oneLine(String($0)) != String($0) }) {
-            throw error("must not contain '\(oneLine(String(bad)))'; \(quoted(text)) could not be given to --only")
+            throw error(
+                "must not contain '\(oneLine(String(bad)))'; \(quoted(text)) could not be given to --only")
         }
         return text
     }

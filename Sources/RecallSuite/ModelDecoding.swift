@@ -55,14 +55,18 @@ struct ModelDecoding {
             case "layers": try LayersDecoding.read(cursor, into: &base, &grid)
             case "d_model":
                 let widths = try cursor.grid { item throws(SuiteError) in try item.integer(in: Self.widths) }
-                grid.add(widths.map { width in { ($0.config.dModel, $0.widthCursor) = (width.value, width.cursor) } })
+                grid.add(
+                    widths.map { width in { ($0.config.dModel, $0.widthCursor) = (width.value, width.cursor) } }
+                )
             case "block":
                 let blocks = try cursor.grid { item throws(SuiteError) in try item.choice(BlockKind.self) }
                 grid.add(blocks.map { block in { $0.block = block.value } })
             case "state_mixer":
                 let mixers = try cursor.grid { item throws(SuiteError) in try item.choice(StateMixerKind.self) }
                 grid.add(
-                    mixers.map { mixer in { ($0.config.stateMixer, $0.stateMixerCursor) = (mixer.value, mixer.cursor) } })
+                    mixers.map { mixer in
+                        { ($0.config.stateMixer, $0.stateMixerCursor) = (mixer.value, mixer.cursor) }
+                    })
             case "positions":
                 try grid.add(cursor, \.config.positions) { item throws(SuiteError) in
                     try item.choice(PositionKind.self)
@@ -70,9 +74,13 @@ struct ModelDecoding {
             case "embed_dropout":
                 let rates = try cursor.grid { item throws(SuiteError) in try Self.dropout(item) }
                 grid.add(
-                    rates.map { rate in { ($0.config.embedDropout, $0.embedDropoutCursor) = (rate.value, rate.cursor) } })
+                    rates.map { rate in
+                        { ($0.config.embedDropout, $0.embedDropoutCursor) = (rate.value, rate.cursor) }
+                    })
             case "residual_dropout":
-                try grid.add(cursor, \.config.residualDropout) { item throws(SuiteError) in try Self.dropout(item) }
+                try grid.add(cursor, \.config.residualDropout) { item throws(SuiteError) in
+                    try Self.dropout(item)
+                }
             case "norm_epsilon":
                 try grid.add(cursor, \.config.normEpsilon) { item throws(SuiteError) in
                     try item.number("a number above 0 and at most 1") { $0 > 0 && $0 <= 1 }
@@ -137,7 +145,8 @@ struct ModelDecoding {
             throw cursor.error("a mamba block has no state mixer; leave the key out or set block: transformer")
         }
         if let cursor = draft.embedDropoutCursor, config.embedDropout > 0 {
-            throw cursor.error("a mamba block has no embedding dropout; leave the key out or set block: transformer")
+            throw cursor.error(
+                "a mamba block has no embedding dropout; leave the key out or set block: transformer")
         }
         (config.stateMixer, config.embedDropout) = (.none, 0)
     }
@@ -161,7 +170,8 @@ private enum LayersDecoding {
         if case .list = cursor.value.content {
             let items = try cursor.list(of: "mixers")
             if items.count > ModelDecoding.maximumLayers {
-                throw cursor.error("has \(items.count) layers; at most \(ModelDecoding.maximumLayers) are taken")
+                throw cursor.error(
+                    "has \(items.count) layers; at most \(ModelDecoding.maximumLayers) are taken")
             }
             for (index, item) in items.enumerated() { try readLayer(item, index, into: &base, &grid) }
         } else if let entries = cursor.entries() {
@@ -203,10 +213,12 @@ private enum LayersDecoding {
         }
         guard let named = entries.first(where: { $0.key == "mixer" })?.cursor else {
             if entries.contains(where: { $0.key == "preset" }) {
-                throw cursor.error("a preset stands for all layers: write layers: {preset: NAME}, without a list")
+                throw cursor.error(
+                    "a preset stands for all layers: write layers: {preset: NAME}, without a list")
             }
             let near = entries.first { nearest($0.key, in: ["mixer"]) != nil }
-            throw cursor.error("the key 'mixer' is missing" + (near.map { "; is \(quoted($0.key)) meant?" } ?? ""))
+            throw cursor.error(
+                "the key 'mixer' is missing" + (near.map { "; is \(quoted($0.key)) meant?" } ?? ""))
         }
         let (name, description) = try mixer(named)
         base.layers.append(LayerDraft(mixer: name, cursor: cursor))
@@ -226,7 +238,8 @@ private enum LayersDecoding {
         }
         let near = suggestion(for: name, in: MixerRegistry.names)
         throw cursor.error(
-            "there is no mixer \(quoted(name))" + (near.isEmpty ? "; there are \(listed(MixerRegistry.names))" : near))
+            "there is no mixer \(quoted(name))"
+                + (near.isEmpty ? "; there are \(listed(MixerRegistry.names))" : near))
     }
 
     /// The values of one knob, as it keeps them.

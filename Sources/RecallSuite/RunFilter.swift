@@ -48,11 +48,13 @@ public struct RunFilter: Sendable {
         let halves = condition.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         let name = Self.trimmed(halves[0])
         guard halves.count == 2 else {
-            throw Self.error("\(quoted(condition)) is no condition; write KEY=VALUE, with a key of \(listed(keys))")
+            throw Self.error(
+                "\(quoted(condition)) is no condition; write KEY=VALUE, with a key of \(listed(keys))")
         }
         guard let key = Key(rawValue: name) else {
             let near = suggestion(for: name, in: keys)
-            throw Self.error("there is no key \(quoted(name))" + (near.isEmpty ? "; there are \(listed(keys))" : near))
+            throw Self.error(
+                "there is no key \(quoted(name))" + (near.isEmpty ? "; there are \(listed(keys))" : near))
         }
         let text = Self.trimmed(halves[1])
         if text.isEmpty { throw Self.error("\(name) has no value; write \(name)=VALUE") }
@@ -81,7 +83,9 @@ public struct RunFilter: Sendable {
         String(text.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
     }
 
-    private static func error(_ message: String) -> OptionError { OptionError(option: "--only", message: message) }
+    private static func error(_ message: String) -> OptionError {
+        OptionError(option: "--only", message: message)
+    }
 
     public func matches(_ run: PlannedRun) -> Bool {
         conditions.allSatisfy { key, values in values.contains { Self.meets(run, key, $0.value) } }
@@ -106,7 +110,8 @@ public struct RunFilter: Sendable {
     ///   conditions together.
     public func select(from runs: [PlannedRun]) throws(OptionError) -> [PlannedRun] {
         for key in Key.allCases {
-            for (value, given) in conditions[key] ?? [] where !runs.contains(where: { Self.meets($0, key, value) }) {
+            for (value, given) in conditions[key] ?? []
+            where !runs.contains(where: { Self.meets($0, key, value) }) {
                 throw Self.error(Self.noneHas(given, key, runs))
             }
         }

@@ -50,7 +50,8 @@ public struct Suite: Sendable {
                             guard seen.insert(spec).inserted else { continue }
                             runs.append(
                                 PlannedRun(
-                                    suite: name, task: Self.taskName, model: model.name, spec: spec, taskHash: hash))
+                                    suite: name, task: Self.taskName, model: model.name, spec: spec,
+                                    taskHash: hash))
                         }
                     }
                 }

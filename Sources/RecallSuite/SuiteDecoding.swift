@@ -75,16 +75,20 @@ extension Suite {
         guard models.contains(name) else {
             let near = suggestion(for: name, in: models)
             throw model.error(
-                "there is no model \(quoted(name)) in this suite" + (near.isEmpty ? "; there are \(listed(models))" : near))
+                "there is no model \(quoted(name)) in this suite"
+                    + (near.isEmpty ? "; there are \(listed(models))" : near))
         }
-        let accuracy = try keys.required("minimum_accuracy").number("a number from 0 to 1") { (0...1).contains($0) }
+        let accuracy = try keys.required("minimum_accuracy").number("a number from 0 to 1") {
+            (0...1).contains($0)
+        }
         return SuiteControl(model: name, minimumAccuracy: accuracy)
     }
 
     // MARK: Tasks
 
     private static let taskKeys = [
-        "name", "vocab_size", "train", "validation", "test", "random_non_queries", "fillers", "power_a", "data_seed",
+        "name", "vocab_size", "train", "validation", "test", "random_non_queries", "fillers", "power_a",
+        "data_seed",
         "batch_size",
     ]
 
@@ -126,7 +130,8 @@ extension Suite {
 
     private static func segments(_ cursor: Cursor) throws(SuiteError) -> [Segment] {
         var segments: [Segment] = []
-        for item in try cursor.list(of: "segments, such as {sequence_length: 64, kv_pairs: 8, examples: 1000}") {
+        for item in try cursor.list(of: "segments, such as {sequence_length: 64, kv_pairs: 8, examples: 1000}")
+        {
             let keys = try item.mapping(keys: ["sequence_length", "kv_pairs", "examples"])
             segments.append(
                 Segment(
@@ -141,7 +146,8 @@ extension Suite {
     private static func blamed(_ error: TaskError, in keys: MappingCursor) -> Cursor {
         guard let split = error.split else { return keys.optional(error.field) ?? keys.cursor }
         guard let list = keys.optional(split.rawValue) else { return keys.cursor }
-        guard let index = error.segmentIndex, let items = try? list.list(of: "segments"), items.indices.contains(index)
+        guard let index = error.segmentIndex, let items = try? list.list(of: "segments"),
+            items.indices.contains(index)
         else { return list }
         return items[index].entries()?.first { $0.key == error.field }?.cursor ?? items[index]
     }
@@ -164,9 +170,13 @@ enum TrainingDecoding {
         for (key, cursor) in training.entries {
             switch key {
             case "epochs":
-                try grid.add(cursor, \.epochs) { cursor throws(SuiteError) in try cursor.integer(in: 1...1_000_000) }
+                try grid.add(cursor, \.epochs) { cursor throws(SuiteError) in
+                    try cursor.integer(in: 1...1_000_000)
+                }
             case "batch_size":
-                try grid.add(cursor, \.batchSize) { cursor throws(SuiteError) in try cursor.integer(in: batchSizes) }
+                try grid.add(cursor, \.batchSize) { cursor throws(SuiteError) in
+                    try cursor.integer(in: batchSizes)
+                }
             case "learning_rate":
                 try grid.add(cursor, \.learningRate) { cursor throws(SuiteError) in
                     try cursor.number("a number above 0") { $0 > 0 }
@@ -178,7 +188,9 @@ enum TrainingDecoding {
             case "decay":
                 try grid.add(cursor, \.decay) { cursor throws(SuiteError) in try cursor.choice(DecayKind.self) }
             case "schedule":
-                try grid.add(cursor, \.schedule) { cursor throws(SuiteError) in try cursor.choice(ScheduleKind.self) }
+                try grid.add(cursor, \.schedule) { cursor throws(SuiteError) in
+                    try cursor.choice(ScheduleKind.self)
+                }
             case "order":
                 try grid.add(cursor, \.order) { cursor throws(SuiteError) in try cursor.choice(OrderKind.self) }
             case "data":

@@ -126,7 +126,9 @@ public struct SuiteLibrary: Sendable {
         var iterator = data.makeIterator()
         var decoder = UTF8()
         while case .scalarValue(let scalar) = decoder.decode(&iterator) {
-            place = scalar == "\n" ? Place(line: place.line + 1, column: 1) : Place(line: place.line, column: place.column + 1)
+            place =
+                scalar == "\n"
+                ? Place(line: place.line + 1, column: 1) : Place(line: place.line, column: place.column + 1)
         }
         throw SuiteError(file: file, place: place, message: "not UTF-8 text; save the file as UTF-8")
     }

@@ -1,3 +1,4 @@
+import Foundation
 import Yams
 
 /// Reads YAML text into `YAMLValue`s, bounded in size and in depth.
@@ -46,6 +47,10 @@ struct YAMLText {
         return try Parser(yaml: text, encoding: .utf8).singleRoot()
     }
 
+    private func tooDeep(_ place: Place) -> SuiteError {
+        error(place, "nested more than \(Self.maximumDepth) deep; a suite is not")
+    }
+
     // MARK: Before parsing
 
     private func refuseControlCharacters(in text: String) throws(SuiteError) {
@@ -58,7 +63,8 @@ struct YAMLText {
             case 0x09, 0x20...0x7E, 0xA0...0xD7FF, 0xE000...0xFEFE, 0xFF00...0xFFFD, 0x10000...0x10FFFF:
                 place.column += 1
             default:
-                let code = String(scalar.value, radix: 16, uppercase: true)
+                let digits = String(scalar.value, radix: 16, uppercase: true)
+                let code = String(repeating: "0", count: max(0, 4 - digits.count)) + digits
                 throw error(place, "not YAML: control character U+\(code); remove it")
             }
             previous = scalar
@@ -73,7 +79,10 @@ struct YAMLText {
         func isSpace(_ byte: UInt8?) -> Bool { byte.map { " \t\r\n".utf8.contains($0) } ?? true }
         func opens(_ byte: UInt8?) -> Bool { isSpace(byte) || byte.map { "[{,".utf8.contains($0) } ?? true }
         func isName(_ byte: UInt8?) -> Bool {
-            byte.map { (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || $0 == 45 || $0 == 95 }
+            byte.map {
+                (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || $0 == 45
+                    || $0 == 95
+            }
                 ?? false
         }
         func colonFollows(_ start: Int) -> Bool {
@@ -100,7 +109,9 @@ struct YAMLText {
         guard hasAlias, let complexKey else { return }
         var place = Place.start
         for scalar in String(decoding: bytes[..<complexKey], as: UTF8.self).unicodeScalars {
-            place = scalar == "\n" ? Place(line: place.line + 1, column: 1) : Place(line: place.line, column: place.column + 1)
+            place =
+                scalar == "\n"
+                ? Place(line: place.line + 1, column: 1) : Place(line: place.line, column: place.column + 1)
         }
         throw error(place, "where a document has aliases, a key must be a plain word")
     }
@@ -118,12 +129,15 @@ struct YAMLText {
             return error(first, "key \(quoted(key)) is there twice, here and further down; keep one of them")
         case YamlError.composer(let context?, "but found another document", let mark, _)
         where context.text.contains("single document"):
-            return error(Place(mark), "a second document begins here; a suite is one document, so remove the other")
+            return error(
+                Place(mark), "a second document begins here; a suite is one document, so remove the other")
         case YamlError.scanner(let context, let problem, let mark, _),
             YamlError.parser(let context, let problem, let mark, _),
             YamlError.composer(let context, let problem, let mark, _):
+            let place = clamp(Place(mark), to: text)
+            if problem.contains("nesting level") { return tooDeep(place) }
             let during = context.map { " (\($0.text), line \($0.mark.line), column \($0.mark.column))" } ?? ""
-            return error(Place(mark), "not YAML: \(problem)\(during)\(hint(at: Place(mark), in: text))")
+            return error(place, "not YAML: \(problem)\(during)\(hint(at: place, in: text))")
         case YamlError.reader(let problem, _, _, _): return error(.start, "not YAML: \(problem)")
         default: return error(.start, "not YAML: \(fault)")
         }
@@ -131,6 +145,14 @@ struct YAMLText {
 
     private func twice(_ key: String, first: Place, second: Place) -> SuiteError {
         error(second, "key \(quoted(key)) is there twice (first in line \(first.line)); keep one of them")
+    }
+
+    /// The parser's places lie beyond the text where it was padded.
+    private func clamp(_ place: Place, to text: String) -> Place {
+        let lines = text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false)
+        guard place.line >= lines.count else { return place }
+        let last = Place(line: lines.count, column: lines[lines.count - 1].count + 1)
+        return place.line > last.line || place.column > last.column ? last : place
     }
 
     private func hint(at place: Place, in text: String) -> String {
@@ -155,24 +177,51 @@ struct YAMLText {
         return found
     }
 
-    /// The place of a key's second occurrence, of which the parser tells only the first: with that one renamed, the text
-    /// parses, and the mapping that holds the new name holds the second too.
+    /// The place of a key's second occurrence, of which the parser tells only the first: with the first of every pair
+    /// renamed, the text parses, and the mapping that holds the new name holds the second too.
     private func secondPlace(of key: String, first: Place, in text: String) -> Place? {
-        guard !key.isEmpty, var index = Self.index(of: first, in: text) else { return nil }
-        if "'\"".unicodeScalars.contains(text.unicodeScalars[index]) { index = text.unicodeScalars.index(after: index) }
-        guard text[index...].unicodeScalars.starts(with: key.unicodeScalars) else { return nil }
-        let newName = String(repeating: "_", count: key.unicodeScalars.count)
-        let end = text.unicodeScalars.index(index, offsetBy: key.unicodeScalars.count)
-        let renamed = text.replacingCharacters(from: index, to: end, with: newName)
-        guard let root = try? Self.compose(renamed) else { return nil }
+        var text = text
+        var original: [Place: String] = [:]
+        var (nextKey, nextPlace) = (key, first)
+        // A letter each, so that no two new names meet in one mapping.
+        for letter in ["_", "Z", "Q", "X", "W", "J", "V", "K"] {
+            guard rename(nextKey, at: nextPlace, to: letter, in: &text) else { return nil }
+            original[nextPlace] = nextKey
+            do {
+                return try Self.compose(text).flatMap { Self.second(key, first, in: $0, original) }
+            } catch YamlError.duplicatedKeysInMapping(let keys, let context) {
+                (nextKey, nextPlace) = (keys.first ?? "", Place(context.mark))
+            } catch {
+                return nil
+            }
+        }
+        return nil
+    }
+
+    /// Replaces a key by as many copies of a letter, so that every place stays what it was.
+    private func rename(_ key: String, at place: Place, to letter: String, in text: inout String) -> Bool {
+        let scalars = text.unicodeScalars
+        guard !key.isEmpty, var start = Self.index(of: place, in: text) else { return false }
+        if "'\"".unicodeScalars.contains(scalars[start]) { start = scalars.index(after: start) }
+        guard scalars[start...].starts(with: key.unicodeScalars) else { return false }
+        let end = scalars.index(start, offsetBy: key.unicodeScalars.count)
+        let name = String(repeating: letter, count: key.unicodeScalars.count)
+        text = String(scalars[..<start]) + name + String(scalars[end...])
+        return true
+    }
+
+    private static func second(
+        _ key: String, _ first: Place, in root: Node, _ original: [Place: String]
+    ) -> Place? {
         var (waiting, visited) = ([root], 0)
-        while let node = waiting.popLast(), visited < Self.maximumValues {
+        while let node = waiting.popLast(), visited < maximumValues {
             visited += 1
             switch node {
             case .sequence(let items): waiting.append(contentsOf: items)
             case .mapping(let pairs):
-                if pairs.contains(where: { $0.key.string == newName && $0.key.mark.map(Place.init) == first }) {
-                    return pairs.first { $0.key.string == key }?.key.mark.map(Place.init)
+                let keys = pairs.compactMap { pair in pair.key.mark.map { (Place($0), pair.key.string) } }
+                if keys.contains(where: { $0.0 == first }) {
+                    return keys.first { $0.0 != first && (original[$0.0] ?? $0.1) == key }?.0
                 }
                 waiting.append(contentsOf: pairs.map { $0.value })
             case .scalar, .alias: break
@@ -187,7 +236,7 @@ struct YAMLText {
         let place = node.mark.map(Place.init) ?? .start
         budget -= 1
         if budget < 0 { throw error(place, "more than \(Self.maximumValues) values once aliases are expanded") }
-        if depth > Self.maximumDepth { throw error(place, "nested more than \(Self.maximumDepth) deep; a suite is not") }
+        if depth > Self.maximumDepth { throw tooDeep(place) }
         switch node {
         case .scalar(let scalar):
             try refuse(tag: scalar.tag, at: place)
@@ -204,7 +253,9 @@ struct YAMLText {
             for (key, value) in mapping {
                 let keyPlace = key.mark.map(Place.init) ?? place
                 guard case .scalar(let word) = key else { throw error(keyPlace, "a key must be a plain word") }
-                if word.string == "<<" { throw error(keyPlace, "merge keys are not understood; write the keys out") }
+                if word.string == "<<" {
+                    throw error(keyPlace, "merge keys are not understood; write the keys out")
+                }
                 if let first = seen[word.string] { throw twice(word.string, first: first, second: keyPlace) }
                 seen[word.string] = keyPlace
                 let converted = try convert(value, depth: depth + 1, budget: &budget)
@@ -219,17 +270,12 @@ struct YAMLText {
         // What is quoted carries the tag of a string, and collections may resolve to their own.
         let known = ["", "!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"]
         if !known.contains(tag.description) {
-            throw error(place, "YAML tag \(quoted(tag.description)) is not understood; remove it")
+            let written = tag.description.replacingOccurrences(of: "tag:yaml.org,2002:", with: "!!")
+            throw error(place, "YAML tag \(quoted(written)) is not understood; remove it")
         }
     }
 }
 
 extension Place {
     init(_ mark: Mark) { self.init(line: mark.line, column: mark.column) }
-}
-
-extension String {
-    fileprivate func replacingCharacters(from start: Index, to end: Index, with text: String) -> String {
-        String(self[..<start]) + text + self[end...]
-    }
 }

@@ -27,14 +27,17 @@ struct Refusal: Sendable, CustomTestStringConvertible {
             "name: plain", "name: plain\nzebra: 1",
             "x.yaml:2:1: zebra: unknown key; there are name, description, task, training, control, models"),
         Refusal(
-            "  epochs: 1", "  epochs: 1\n  epoch: 2", "x.yaml:10:3: training.epoch: unknown key; did you mean 'epochs'?"),
+            "  epochs: 1", "  epochs: 1\n  epoch: 2",
+            "x.yaml:10:3: training.epoch: unknown key; did you mean 'epochs'?"),
         Refusal(
-            "vocab_size: 64", "vocabsize: 64", "x.yaml:4:3: task.vocabsize: unknown key; did you mean 'vocab_size'?"),
+            "vocab_size: 64", "vocabsize: 64",
+            "x.yaml:4:3: task.vocabsize: unknown key; did you mean 'vocab_size'?"),
         Refusal(
             "d_model: 16", "d_model: 16\n    state_mixr: none",
             "x.yaml:15:5: models[0].state_mixr: unknown key; did you mean 'state_mixer'?"),
         Refusal(
-            "heads: 2", "haeds: 2", "x.yaml:15:44: models[0].layers[1].haeds: unknown key; did you mean 'heads'?"),
+            "heads: 2", "haeds: 2",
+            "x.yaml:15:44: models[0].layers[1].haeds: unknown key; did you mean 'heads'?"),
         Refusal(
             "kv_pairs: 4", "pairs: 4",
             "x.yaml:5:33: task.train[0].pairs: unknown key; there are sequence_length, kv_pairs, examples"),
@@ -63,29 +66,53 @@ struct Refusal: Sendable, CustomTestStringConvertible {
     ]
 
     static let typeRefusals = [
-        Refusal("epochs: 1", "epochs: many", "x.yaml:9:11: training.epochs: must be an integer from 1 to 1000000, not 'many'"),
-        Refusal("epochs: 1", "epochs: 1.5", "x.yaml:9:11: training.epochs: must be an integer from 1 to 1000000, not '1.5'"),
-        Refusal("epochs: 1", "epochs: \"1\"", "x.yaml:9:11: training.epochs: must be an integer from 1 to 1000000, not '1'"),
-        Refusal("epochs: 1", "epochs: true", "x.yaml:9:11: training.epochs: must be an integer from 1 to 1000000, not 'true'"),
-        Refusal("epochs: 1", "epochs: yes", "x.yaml:9:11: training.epochs: must be an integer from 1 to 1000000, not 'yes'"),
-        Refusal("epochs: 1", "epochs:", "x.yaml:9:10: training.epochs: must be an integer from 1 to 1000000, not nothing"),
-        Refusal("epochs: 1", "epochs: {a: 1}", "x.yaml:9:11: training.epochs: must be an integer from 1 to 1000000, not a mapping"),
-        Refusal("epochs: 1", "epochs: 010", "x.yaml:9:11: training.epochs: must be an integer from 1 to 1000000, not '010'"),
-        Refusal("epochs: 1", "epochs: 1_000", "x.yaml:9:11: training.epochs: must be an integer from 1 to 1000000, not '1_000'"),
+        Refusal(
+            "epochs: 1", "epochs: many",
+            "x.yaml:9:11: training.epochs: must be an integer from 1 to 1000000, not 'many'"),
+        Refusal(
+            "epochs: 1", "epochs: 1.5",
+            "x.yaml:9:11: training.epochs: must be an integer from 1 to 1000000, not '1.5'"),
+        Refusal(
+            "epochs: 1", "epochs: \"1\"",
+            "x.yaml:9:11: training.epochs: must be an integer from 1 to 1000000, not '1'"),
+        Refusal(
+            "epochs: 1", "epochs: true",
+            "x.yaml:9:11: training.epochs: must be an integer from 1 to 1000000, not 'true'"),
+        Refusal(
+            "epochs: 1", "epochs: yes",
+            "x.yaml:9:11: training.epochs: must be an integer from 1 to 1000000, not 'yes'"),
+        Refusal(
+            "epochs: 1", "epochs:",
+            "x.yaml:9:10: training.epochs: must be an integer from 1 to 1000000, not nothing"),
+        Refusal(
+            "epochs: 1", "epochs: {a: 1}",
+            "x.yaml:9:11: training.epochs: must be an integer from 1 to 1000000, not a mapping"),
+        Refusal(
+            "epochs: 1", "epochs: 010",
+            "x.yaml:9:11: training.epochs: must be an integer from 1 to 1000000, not '010'"),
+        Refusal(
+            "epochs: 1", "epochs: 1_000",
+            "x.yaml:9:11: training.epochs: must be an integer from 1 to 1000000, not '1_000'"),
         Refusal(
             "epochs: 1", "epochs: 99999999999999999999",
             "x.yaml:9:11: training.epochs: must be an integer from 1 to 1000000, not '99999999999999999999'"),
         Refusal(
-            "epochs: 1", "epochs: [1, [2]]", "x.yaml:9:15: training.epochs[1]: must be one value, not a list in a list"),
-        Refusal("[0.01, 0.001]", "fast", "x.yaml:11:18: training.learning_rate: must be a number above 0, not 'fast'"),
+            "epochs: 1", "epochs: [1, [2]]",
+            "x.yaml:9:15: training.epochs[1]: must be one value, not a list in a list"),
+        Refusal(
+            "[0.01, 0.001]", "fast",
+            "x.yaml:11:18: training.learning_rate: must be a number above 0, not 'fast'"),
         Refusal(
             "name: plain", "name: 5",
             "x.yaml:1:7: name: must be text, not '5', which is a number or a boolean; put it in quotes"),
         Refusal(
             "name: first", "name: no",
-            "x.yaml:13:11: models[0].name: must be text, not 'no', which is a number or a boolean; put it in quotes"),
+            "x.yaml:13:11: models[0].name: must be text, not 'no', which is a number or a boolean; put it in quotes"
+        ),
         Refusal("name: first", "name: [a, b]", "x.yaml:13:11: models[0].name: must be text, not a list"),
-        Refusal("name: first", "name: 'a,b'", "x.yaml:13:11: models[0].name: must not contain ','; 'a,b' could not be given to --only"),
+        Refusal(
+            "name: first", "name: 'a,b'",
+            "x.yaml:13:11: models[0].name: must not contain ','; 'a,b' could not be given to --only"),
         Refusal("name: first", "name: ''", "x.yaml:13:11: models[0].name: must not be empty"),
         Refusal(
             "vocab_size: 64", "vocab_size: [64, 128]",
@@ -115,17 +142,39 @@ struct Refusal: Sendable, CustomTestStringConvertible {
     ]
 
     static let valueRefusals = [
-        Refusal("d_model: 16", "d_model: -4", "x.yaml:14:14: models[0].d_model: must be an integer from 1 to 16384, not '-4'"),
-        Refusal("d_model: 16", "d_model: 0", "x.yaml:14:14: models[0].d_model: must be an integer from 1 to 16384, not '0'"),
-        Refusal("d_model: 16", "d_model: 1000000", "x.yaml:14:14: models[0].d_model: must be an integer from 1 to 16384, not '1000000'"),
-        Refusal("epochs: 1", "epochs: 0", "x.yaml:9:11: training.epochs: must be an integer from 1 to 1000000, not '0'"),
-        Refusal("batch_size: 8", "batch_size: 0", "x.yaml:10:15: training.batch_size: must be an integer from 1 to 1048576, not '0'"),
-        Refusal("epochs: 1", "epochs: 1\n  seeds: 0", "x.yaml:10:10: training.seeds: must be an integer from 1 to 100000, not '0'"),
-        Refusal("[0.01, 0.001]", "[0.01, 0]", "x.yaml:11:25: training.learning_rate[1]: must be a number above 0, not '0'"),
-        Refusal("[0.01, 0.001]", "-1e-3", "x.yaml:11:18: training.learning_rate: must be a number above 0, not '-1e-3'"),
-        Refusal("[0.01, 0.001]", ".inf", "x.yaml:11:18: training.learning_rate: must be a number above 0, not '.inf'"),
-        Refusal("[0.01, 0.001]", ".nan", "x.yaml:11:18: training.learning_rate: must be a number above 0, not '.nan'"),
-        Refusal("[0.01, 0.001]", "1e999", "x.yaml:11:18: training.learning_rate: must be a number above 0, not '1e999'"),
+        Refusal(
+            "d_model: 16", "d_model: -4",
+            "x.yaml:14:14: models[0].d_model: must be an integer from 1 to 16384, not '-4'"),
+        Refusal(
+            "d_model: 16", "d_model: 0",
+            "x.yaml:14:14: models[0].d_model: must be an integer from 1 to 16384, not '0'"),
+        Refusal(
+            "d_model: 16", "d_model: 1000000",
+            "x.yaml:14:14: models[0].d_model: must be an integer from 1 to 16384, not '1000000'"),
+        Refusal(
+            "epochs: 1", "epochs: 0",
+            "x.yaml:9:11: training.epochs: must be an integer from 1 to 1000000, not '0'"),
+        Refusal(
+            "batch_size: 8", "batch_size: 0",
+            "x.yaml:10:15: training.batch_size: must be an integer from 1 to 1048576, not '0'"),
+        Refusal(
+            "epochs: 1", "epochs: 1\n  seeds: 0",
+            "x.yaml:10:10: training.seeds: must be an integer from 1 to 100000, not '0'"),
+        Refusal(
+            "[0.01, 0.001]", "[0.01, 0]",
+            "x.yaml:11:25: training.learning_rate[1]: must be a number above 0, not '0'"),
+        Refusal(
+            "[0.01, 0.001]", "-1e-3",
+            "x.yaml:11:18: training.learning_rate: must be a number above 0, not '-1e-3'"),
+        Refusal(
+            "[0.01, 0.001]", ".inf",
+            "x.yaml:11:18: training.learning_rate: must be a number above 0, not '.inf'"),
+        Refusal(
+            "[0.01, 0.001]", ".nan",
+            "x.yaml:11:18: training.learning_rate: must be a number above 0, not '.nan'"),
+        Refusal(
+            "[0.01, 0.001]", "1e999",
+            "x.yaml:11:18: training.learning_rate: must be a number above 0, not '1e999'"),
         Refusal(
             "epochs: 1", "epochs: 1\n  weight_decay: -0.1",
             "x.yaml:10:17: training.weight_decay: must be a number from 0, not '-0.1'"),
@@ -137,7 +186,8 @@ struct Refusal: Sendable, CustomTestStringConvertible {
             "x.yaml:10:13: training.schedule: must be one of cosine-epoch, cosine-step, constant, not 'cosine-epochs'; "
                 + "did you mean 'cosine-epoch'?"),
         Refusal(
-            "epochs: 1", "epochs: 1\n  precision: bf16", "x.yaml:10:14: training.precision: must be fp32, not 'bf16'"),
+            "epochs: 1", "epochs: 1\n  precision: bf16",
+            "x.yaml:10:14: training.precision: must be fp32, not 'bf16'"),
         Refusal(
             "epochs: 1", "epochs: 1\n  decay: everything",
             "x.yaml:10:10: training.decay: must be one of exempt, all, not 'everything'"),
@@ -188,9 +238,11 @@ struct Refusal: Sendable, CustomTestStringConvertible {
                 + "linear-attention, base-conv, mamba, taylor-linear-attention"),
         Refusal(
             "mixer: attention, heads: 2", "mixer: based",
-            "x.yaml:15:33: models[0].layers[1].mixer: 'based' is a preset, a whole stack of layers; write layers: based"),
+            "x.yaml:15:33: models[0].layers[1].mixer: 'based' is a preset, a whole stack of layers; write layers: based"
+        ),
         Refusal(
-            "heads: 2", "heads: 3", "x.yaml:15:51: models[0].layers[1].heads: heads must divide d_model: 16 is not a multiple of 3"),
+            "heads: 2", "heads: 3",
+            "x.yaml:15:51: models[0].layers[1].heads: heads must divide d_model: 16 is not a multiple of 3"),
         Refusal(
             "mixer: attention, heads: 2", "mixer: sliding-window, window: 0",
             "x.yaml:15:57: models[0].layers[1].window: must be an integer from 1 to 1048576, not '0'"),
@@ -248,13 +300,15 @@ struct Refusal: Sendable, CustomTestStringConvertible {
                 + "leave the key out"),
         Refusal(
             "[0.01, 0.001]", "[0.01, 1e-2]",
-            "x.yaml:11:25: training.learning_rate[1]: '1e-2' is there twice (first in line 11); keep one of them"),
+            "x.yaml:11:25: training.learning_rate[1]: '1e-2' is there twice (first in line 11); keep one of them"
+        ),
         Refusal(
             "d_model: [16, 32]", "d_model: [16, 32, 16]",
             "x.yaml:17:23: models[1].d_model[2]: '16' is there twice (first in line 17); keep one of them"),
         Refusal(
             "feature_dim: [4, 8]", "feature_dim: [4, 8, 4]",
-            "x.yaml:21:29: models[1].layers[1].feature_dim[2]: '4' is there twice (first in line 21); keep one of them"),
+            "x.yaml:21:29: models[1].layers[1].feature_dim[2]: '4' is there twice (first in line 21); keep one of them"
+        ),
         Refusal(
             "epochs: 1", "epochs: 1\n  seeds: 100000",
             "x.yaml:9:3: training: the grid of one configuration of a model comes to 200000 runs; a suite may have at most "
@@ -270,16 +324,18 @@ struct Refusal: Sendable, CustomTestStringConvertible {
     ]
 
     static let taskRefusals = [
-        Refusal("name: mqar", "name: mqra", "x.yaml:3:9: task.name: must be mqar, not 'mqra'; did you mean 'mqar'?"),
+        Refusal(
+            "name: mqar", "name: mqra", "x.yaml:3:9: task.name: must be mqar, not 'mqra'; did you mean 'mqar'?"),
         Refusal(
             "vocab_size: 64", "vocab_size: 63",
             "x.yaml:4:15: task.vocab_size: vocab_size must be even (half keys, half values): 63 is odd"),
         Refusal(
             "sequence_length: 32, kv_pairs: 4", "sequence_length: 32, kv_pairs: 9",
-            "x.yaml:5:42: task.train[0].kv_pairs: 4 × kv_pairs ≤ sequence_length fails: 4 × 9 = 36 > 32"),
+            "x.yaml:5:43: task.train[0].kv_pairs: 4 × kv_pairs ≤ sequence_length fails: 4 × 9 = 36 > 32"),
         Refusal(
             "sequence_length: 64, kv_pairs: 8", "sequence_length: 63, kv_pairs: 8",
-            "x.yaml:7:77: task.test[1].sequence_length: sequence_length must be even (slots of two tokens): 63 is odd"),
+            "x.yaml:7:78: task.test[1].sequence_length: sequence_length must be even (slots of two tokens): 63 is odd"
+        ),
         Refusal(
             "validation: [{sequence_length: 32, kv_pairs: 4, examples: 10}]", "validation: []",
             "x.yaml:6:15: task.validation: is an empty list; give at least one of segments, such as "
