@@ -13,6 +13,9 @@ let kernelSettings: [SwiftSetting] = [
     .define("RECALL_BENCH_KERNELS_OPTIMISED"),
 ]
 
+// The commit that is being built, kept with every result; "+" marks changes on top of it.
+let commit = Context.gitInformation.map { String($0.currentCommit.prefix(12)) + ($0.hasUncommittedChanges ? "+" : "") } ?? ""
+
 let package = Package(
     name: "recall-bench",
     platforms: [.macOS(.v15)],
@@ -43,7 +46,8 @@ let package = Package(
             dependencies: [
                 "RecallTraining", .product(name: "Yams", package: "Yams"),
                 .product(name: "Crypto", package: "swift-crypto"),
-            ]),
+            ],
+            resources: [.embedInCode("Suites")]),
         .target(
             name: "RecallStore",
             dependencies: ["RecallSuite", .product(name: "GRDB", package: "GRDB.swift")]),
@@ -51,10 +55,11 @@ let package = Package(
         .executableTarget(
             name: "recall-bench",
             dependencies: [
-                "RecallReport",
+                "RecallReport", "CBuildTarget",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
-            ]),
+            ],
+            swiftSettings: [.unsafeFlags(["-Xcc", "-DRECALL_BENCH_COMMIT=\"\(commit)\""])]),
         .target(name: "TestSupport", dependencies: ["RecallRandom"], path: "Tests/TestSupport"),
         .testTarget(name: "RecallRandomTests", dependencies: ["RecallRandom", "TestSupport"]),
         .testTarget(name: "RecallDataTests", dependencies: ["RecallData", "TestSupport"]),

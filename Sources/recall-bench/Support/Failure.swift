@@ -1,0 +1,72 @@
+import ArgumentParser
+import Foundation
+import RecallData
+import RecallKernels
+import RecallModels
+import RecallStore
+import RecallSuite
+import RecallTraining
+
+/// An end other than success: one line for standard error and the exit status.
+struct Failure: Error {
+    /// sysexits.h's numbers where it has one.
+    enum Status: Int32 {
+        case someRunsFailed = 1
+        case usage = 64
+        case data = 65
+        case missing = 66
+        case unavailable = 69
+        case inner = 70
+        case inputOutput = 74
+        case interrupted = 130
+    }
+
+    let status: Int32
+    /// nil where what there is to say has been said.
+    let message: String?
+
+    init(_ status: Status, _ message: String?) {
+        (self.status, self.message) = (status.rawValue, message)
+    }
+
+    /// What any error of the program's layers comes to.
+    init(_ error: any Error) {
+        switch error {
+        case let failure as Failure: self = failure
+        case let error as StoreError: (status, message) = (error.exitStatus, error.description)
+        case let error as SuiteError: self.init(.data, error.description)
+        case let error as SuiteLookupError:
+            self.init(error.kind == .missing ? .missing : .data, error.description)
+        case let error as OptionError: self.init(.usage, error.description)
+        case let error as DataFileError: self.init(.inputOutput, error.description)
+        case let error as ConfigurationError: self.init(.usage, error.message)
+        case let error as TaskError: self.init(.data, error.description)
+        case BackendError.outOfMemory(let bytes):
+            self.init(.unavailable, "the device has no room for \(ByteSize(bytes: bytes)): use fewer --jobs")
+        case BackendError.unavailable(let text): self.init(.unavailable, text)
+        case RunError.stopped: self.init(.interrupted, "interrupted")
+        case let error as CocoaError:
+            self.init(.inputOutput, Self.oneLine(error.localizedDescription))
+        default: self.init(.inner, Self.oneLine("an internal error: \(error)"))
+        }
+    }
+
+    /// Says what happened on standard error and ends the process.
+    static func exit(with error: any Error) -> Never {
+        // Usage errors, --help and --version have the parser's own words and statuses.
+        if error is ExitCode || error is CleanExit || error is ValidationError
+            || String(reflecting: type(of: error)).hasPrefix("ArgumentParser.")
+        {
+            RecallBench.exit(withError: error)
+        }
+        let failure = Failure(error)
+        if let message = failure.message {
+            FileHandle.standardError.write(Data("recall-bench: \(message)\n".utf8))
+        }
+        Foundation.exit(failure.status)
+    }
+
+    private static func oneLine(_ text: String) -> String {
+        text.split(whereSeparator: \.isNewline).joined(separator: " ")
+    }
+}
