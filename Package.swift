@@ -15,7 +15,7 @@ let kernelSettings: [SwiftSetting] = [
 
 let package = Package(
     name: "recall-bench",
-    platforms: [.macOS(.v14)],
+    platforms: [.macOS(.v15)],
     products: [.executable(name: "recall-bench", targets: ["recall-bench"])],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
@@ -33,7 +33,7 @@ let package = Package(
             dependencies: ["RecallRandom", .product(name: "Crypto", package: "swift-crypto")]),
         .target(name: "RecallKernels", dependencies: ["RecallRandom", "COpenBLAS"], swiftSettings: kernelSettings),
         .target(name: "RecallTensor", dependencies: ["RecallKernels", "RecallRandom"]),
-        .target(name: "RecallModels", dependencies: ["RecallTensor", "RecallRandom"]),
+        .target(name: "RecallModels", dependencies: ["RecallTensor", "RecallKernels", "RecallRandom"]),
         .target(name: "RecallTraining", dependencies: ["RecallModels", "RecallData"]),
         .target(
             name: "RecallSuite",

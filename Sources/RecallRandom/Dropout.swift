@@ -6,7 +6,7 @@
 public struct Dropout: Sendable, Equatable {
     /// The probability asked for.
     public let probability: Double
-    /// Halves below this are dropped: the probability rounded to a multiple of 1/65536.
+    /// Halves below this are dropped: the probability rounded to a multiple of 1/65536, at most 65535/65536.
     public let threshold: UInt32
     /// What kept elements are multiplied by: 1 / (1 - threshold / 65536).
     public let scale: Float
@@ -21,7 +21,8 @@ public struct Dropout: Sendable, Equatable {
     ///   - site: which dropout of the model this is.
     public init(probability: Double, seed: UInt64, step: UInt32, site: UInt32) {
         self.probability = probability
-        threshold = UInt32((probability * 65536).rounded())
+        // At most 65535, so that the scale of a probability next to 1 is finite.
+        threshold = UInt32(min((probability * 65536).rounded(), 65535))
         scale = Float(65536 / (65536 - Double(threshold)))
         key = SIMD2(UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed &>> 32))
         (self.step, self.site) = (step, site)
@@ -30,8 +31,8 @@ public struct Dropout: Sendable, Equatable {
     /// Writes the multipliers (0 or `scale`) of elements `first ..< first + count`.
     ///
     /// - Parameters:
-    ///   - first: a multiple of 8.
-    ///   - count: any; the rest of the last eight is not written.
+    ///   - first: a multiple of 8, below 2^35.
+    ///   - count: any; nothing beyond it is written.
     @inlinable
     public func multipliers(first: Int, count: Int, into output: UnsafeMutablePointer<Float>) {
         let limit = SIMD16<UInt32>(repeating: threshold)
@@ -42,24 +43,21 @@ public struct Dropout: Sendable, Equatable {
                 let lanes = lanes.baseAddress.unsafelyUnwrapped
                 var done = 0
                 while done < count {
-                    let (w0, w1, w2, w3) = Philox4x32.eightBlocks(
-                        first: UInt32(truncatingIfNeeded: (first + done) / 8), step, site,
-                        RandomPurpose.dropout.rawValue, key: key)
-                    // A block's four words side by side are its eight halves, in order, on a little-endian CPU.
-                    for block in 0..<8 {
-                        words[4 * block] = w0[block]
-                        words[4 * block + 1] = w1[block]
-                        words[4 * block + 2] = w2[block]
-                        words[4 * block + 3] = w3[block]
-                    }
+                    let now = min(64, count - done)
+                    let target = now == 64 ? output + done : lanes
+                    // A word's two halves lie in order on a little-endian CPU.
+                    UnsafeMutableRawPointer(words).storeBytes(
+                        of: Philox4x32.eightBlocksInOrder(
+                            first: UInt32(truncatingIfNeeded: (first + done) / 8), step, site,
+                            RandomPurpose.dropout.rawValue, key: key),
+                        as: SIMD32<UInt32>.self)
                     for group in 0..<4 {
                         let halves = UnsafeRawPointer(words + 8 * group).loadUnaligned(as: SIMD16<UInt16>.self)
                         let dropped = SIMD16<UInt32>(truncatingIfNeeded: halves) .< limit
-                        UnsafeMutableRawPointer(lanes + 16 * group)
+                        UnsafeMutableRawPointer(target + 16 * group)
                             .storeBytes(of: kept.replacing(with: 0, where: dropped), as: SIMD16<Float>.self)
                     }
-                    let now = min(64, count - done)
-                    (output + done).update(from: lanes, count: now)
+                    if now < 64 { (output + done).update(from: lanes, count: now) }
                     done += now
                 }
             }

@@ -49,4 +49,30 @@ public enum Philox4x32 {
         }
         return (c0, c1, c2, c3)
     }
+
+    /// The 32 words of eight consecutive blocks, block after block: those of the counters
+    /// `(first ... first + 7, counter1, counter2, counter3)`.
+    @inlinable
+    public static func eightBlocksInOrder(
+        first: UInt32, _ counter1: UInt32, _ counter2: UInt32, _ counter3: UInt32, key: SIMD2<UInt32>
+    ) -> SIMD32<UInt32> {
+        let (w0, w1, w2, w3) = eightBlocks(first: first, counter1, counter2, counter3, key: key)
+        var even = SIMD16<UInt32>()
+        (even.evenHalf, even.oddHalf) = (w0, w2)
+        var odd = SIMD16<UInt32>()
+        (odd.evenHalf, odd.oddHalf) = (w1, w3)
+        var all = SIMD32<UInt32>()
+        (all.evenHalf, all.oddHalf) = (even, odd)
+        return all
+    }
+
+    /// Writes what `eightBlocksInOrder` returns, compiled with this module's CPU flags.
+    @inline(never)
+    public static func writeEightBlocks(
+        first: UInt32, _ counter1: UInt32, _ counter2: UInt32, _ counter3: UInt32, key: SIMD2<UInt32>,
+        into output: UnsafeMutablePointer<UInt32>
+    ) {
+        let words = eightBlocksInOrder(first: first, counter1, counter2, counter3, key: key)
+        UnsafeMutableRawPointer(output).storeBytes(of: words, as: SIMD32<UInt32>.self)
+    }
 }

@@ -11,8 +11,8 @@ public enum RandomPurpose: UInt32, Sendable {
 /// A stream of random numbers named by what it is for: (seed, purpose, a, b). The same name gives the same
 /// numbers whoever asks, in whatever order.
 ///
-/// The Philox key is the seed; the counter is (block, a, b, purpose). A stream is 2^34 words long.
-public struct RandomStream: RandomNumberGenerator, Sendable {
+/// The Philox key is the seed, low word first; the counter is (block, a, b, purpose). A stream is 2^34 words long.
+public struct RandomStream: RandomWords, Sendable {
     @usableFromInline let key: SIMD2<UInt32>
     @usableFromInline let a: UInt32
     @usableFromInline let b: UInt32
@@ -42,32 +42,5 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
         }
         defer { used += 1 }
         return words[used]
-    }
-
-    /// The next 64 random bits, low word first.
-    @inlinable
-    public mutating func next() -> UInt64 {
-        let low = nextWord()
-        return UInt64(nextWord()) &<< 32 | UInt64(low)
-    }
-
-    /// A uniform integer in 0..<bound without bias, by Lemire's multiply-and-reject ("Fast random integer
-    /// generation in an interval", 2019) on 32-bit words.
-    @inlinable
-    public mutating func below(_ bound: UInt32) -> UInt32 {
-        var product = UInt64(nextWord()) &* UInt64(bound)
-        if UInt32(truncatingIfNeeded: product) < bound {
-            let threshold = (0 &- bound) % bound
-            while UInt32(truncatingIfNeeded: product) < threshold {
-                product = UInt64(nextWord()) &* UInt64(bound)
-            }
-        }
-        return UInt32(truncatingIfNeeded: product &>> 32)
-    }
-
-    /// A uniform number in [0, 1) with 53 random bits.
-    @inlinable
-    public mutating func uniform() -> Double {
-        Double(next() &>> 11) * 0x1p-53
     }
 }

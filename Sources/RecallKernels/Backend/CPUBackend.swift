@@ -9,7 +9,7 @@ import COpenBLAS
 /// The kernels in Swift on this machine's processor, whole matrix products by OpenBLAS on one thread each.
 ///
 /// One backend belongs to one run: it owns that run's threads' workspaces. Not for use from two threads at once.
-public final class CPUBackend {
+public final class CPUBackend: Backend {
     let workers: Workers
 
     /// - Parameter threads: how many threads one run may use. Results do not depend on it.

@@ -6,9 +6,13 @@ public struct LinearShape: Equatable, Sendable {
     public var inputs: Int
     /// Columns of y.
     public var outputs: Int
+    /// Elements from one row of x (and dx) to the next: x may be columns of a wider matrix.
+    public var inputStride: Int
 
-    public init(rows: Int, inputs: Int, outputs: Int) {
+    /// - Parameter inputStride: nil for a contiguous x.
+    public init(rows: Int, inputs: Int, outputs: Int, inputStride: Int? = nil) {
         (self.rows, self.inputs, self.outputs) = (rows, inputs, outputs)
+        self.inputStride = inputStride ?? inputs
     }
 }
 
@@ -17,7 +21,7 @@ public protocol LinearAlgebraKernels {
     /// y = x Wᵀ + bias.
     ///
     /// - Parameters:
-    ///   - x: (rows, inputs). weight: (outputs, inputs), as PyTorch's Linear keeps it. bias: (outputs) or nil.
+    ///   - x: (rows, inputs), `inputStride` apart. weight: (outputs, inputs), as PyTorch's Linear keeps it. bias: (outputs) or nil.
     ///   - y: (rows, outputs), written.
     func linearForward(_ shape: LinearShape, x: Floats, weight: Floats, bias: Floats?, y: MutableFloats)
 
@@ -25,7 +29,7 @@ public protocol LinearAlgebraKernels {
     ///
     /// - Parameters:
     ///   - dy: (rows, outputs).
-    ///   - dx: (rows, inputs) or nil. dWeight: (outputs, inputs) or nil. dBias: (outputs) or nil. Written.
+    ///   - dx: (rows, inputs), `inputStride` apart, or nil. dWeight: (outputs, inputs) or nil. dBias: (outputs) or nil. Written.
     func linearBackward(
         _ shape: LinearShape, x: Floats, weight: Floats, dy: Floats, dx: MutableFloats?, dWeight: MutableFloats?,
         dBias: MutableFloats?)

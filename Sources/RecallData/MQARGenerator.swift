@@ -1,0 +1,62 @@
+/// Generates the examples of a task. Every example is a pure function of the task's settings, its data seed, its
+/// split, its segment and its index, so it is the same alone or in bulk, on any number of threads.
+///
+/// The published harness (HazyResearch/zoology) draws with NumPy and PyTorch from streams whose position depends
+/// on model initialisation; this generator has that one's distribution, not its bits.
+public struct MQARGenerator: Sendable {
+    /// Raised whenever the same task would give other tokens.
+    public static let version = 1
+
+    /// The label of positions without one, in dense labels.
+    public static let ignoredLabel: Int64 = -100
+
+    public let task: MQARTask
+    private let laws: [Int: SlotLaw]
+
+    /// - Parameter task: one that `validate()` accepts.
+    public init(_ task: MQARTask) {
+        do { try task.validate() } catch { preconditionFailure("\(error)") }
+        self.task = task
+        var laws: [Int: SlotLaw] = [:]
+        for segment in Split.allCases.flatMap(task.segments) where laws[segment.slots] == nil {
+            laws[segment.slots] = SlotLaw(slots: segment.slots, powerA: task.powerA)
+        }
+        self.laws = laws
+    }
+
+    /// Writes examples `first ..< first + count` of a segment. They may lie beyond the segment's own `examples`:
+    /// that is how fresh training data is made (epoch e uses e·E + i).
+    ///
+    /// - Parameters:
+    ///   - segment: the segment's index in its split.
+    ///   - first: 0 or more, and `first + count` at most 2^32.
+    ///   - tokens: (count, L).
+    ///   - labelPositions: (count, n): where in its sequence each label stands, ascending. The label stands at the
+    ///     query itself.
+    ///   - labels: (count, n): the value expected there.
+    public func generate(
+        split: Split, segment: Int, first: Int, count: Int, tokens: UnsafeMutablePointer<Int32>,
+        labelPositions: UnsafeMutablePointer<Int32>, labels: UnsafeMutablePointer<Int32>
+    ) {
+        precondition(
+            first >= 0 && count >= 0 && first + count <= 1 << 32, "examples beyond the generator's range")
+        let settings = task.segments(split)[segment]
+        let maker = ExampleMaker(
+            task: task, segment: settings, streamIndex: UInt32(split.index << 16 | segment),
+            law: laws[settings.slots]!)
+        let (length, pairs) = (settings.sequenceLength, settings.kvPairs)
+        for index in 0..<count {
+            maker.make(
+                example: UInt32(first + index), tokens: tokens + index * length,
+                labelPositions: labelPositions + index * pairs, labels: labels + index * pairs)
+        }
+    }
+
+    /// The integer weights of a segment's query slots, of which they are drawn.
+    package func slotWeights(_ segment: Segment) -> [UInt64] { laws[segment.slots]!.weights }
+}
+
+extension Segment {
+    /// Slots of two positions after the context, one of which each query takes.
+    package var slots: Int { sequenceLength / 2 - kvPairs }
+}

@@ -1,0 +1,171 @@
+extension CPUBackend {
+    public func shortConvolutionForward(
+        _ shape: ShortConvolutionShape, u: Floats, weight: Floats, bias: Floats, gate: Floats?, y: MutableFloats
+    ) {
+        let taps = ShortConvolutionTaps(shape)
+        let filters = workers.sharedWorkspace(floats: taps.groups * taps.stride)
+        taps.gather(weight: weight, bias: bias, into: filters)
+        let (length, channels) = (shape.length, shape.channels)
+        workers.forEachBlock(shape.batch, floats: 3 * length * 16) { b, worker in
+            let u = u + b * length * shape.inputStride
+            let y = y + b * length * channels
+            let gate = gate.map { $0 + b * length * channels }
+            for group in 0..<taps.groups {
+                let lanes = ConvolutionLanes(group: group, channels: channels)
+                let pass = ShortConvolutionPass(
+                    length: length, taps: taps.count, filter: filters + group * taps.stride,
+                    inputStride: shape.inputStride, stride: channels)
+                if lanes.count == 16 {
+                    pass.forward(u: u + lanes.first, gate: gate.map { $0 + lanes.first }, y: y + lanes.first)
+                    continue
+                }
+                // The last channels alone, in whole vectors.
+                let uPart = workers.workspace(worker)
+                let (gatePart, yPart) = (uPart + length * 16, uPart + 2 * length * 16)
+                lanes.gather(u, stride: shape.inputStride, length: length, into: uPart)
+                if let gate { lanes.gather(gate, stride: channels, length: length, into: gatePart) }
+                pass.packed.forward(u: uPart, gate: gate.map { _ in Floats(gatePart) }, y: yPart)
+                lanes.scatter(yPart, length: length, into: y, stride: channels)
+            }
+        }
+    }
+
+    public func shortConvolutionBackward(
+        _ shape: ShortConvolutionShape, u: Floats, weight: Floats, bias: Floats, gate: Floats?, dy: Floats,
+        du: MutableFloats, dWeight: MutableFloats, dBias: MutableFloats, dGate: MutableFloats?
+    ) {
+        let taps = ShortConvolutionTaps(shape)
+        let parameters = taps.groups * taps.stride
+        // The filters, then each block's sums of their gradients.
+        let blocks = min(shape.batch, 32)
+        let filters = workers.sharedWorkspace(floats: (1 + blocks) * parameters)
+        let partials = filters + parameters
+        taps.gather(weight: weight, bias: bias, into: filters)
+        let (length, channels) = (shape.length, shape.channels)
+        workers.forEachBlock(blocks, floats: 6 * length * 16) { block, worker in
+            let partial = partials + block * parameters
+            partial.update(repeating: 0, count: parameters)
+            let dc = workers.workspace(worker)
+            func part(_ index: Int) -> MutableFloats { dc + index * length * 16 }
+            for b in shape.batch * block / blocks..<shape.batch * (block + 1) / blocks {
+                let (u, du) = (u + b * length * shape.inputStride, du + b * length * shape.inputStride)
+                let dy = dy + b * length * channels
+                let gate = gate.map { $0 + b * length * channels }
+                let dGate = dGate.map { $0 + b * length * channels }
+                for group in 0..<taps.groups {
+                    let lanes = ConvolutionLanes(group: group, channels: channels)
+                    let sums = partial + group * taps.stride
+                    let pass = ShortConvolutionPass(
+                        length: length, taps: taps.count, filter: filters + group * taps.stride,
+                        inputStride: shape.inputStride, stride: channels)
+                    if lanes.count == 16 {
+                        pass.backward(
+                            u: u + lanes.first, gate: gate.map { $0 + lanes.first }, dy: dy + lanes.first,
+                            du: du + lanes.first, sums: sums, dGate: dGate.map { $0 + lanes.first }, dc: dc)
+                        continue
+                    }
+                    lanes.gather(u, stride: shape.inputStride, length: length, into: part(1))
+                    lanes.gather(dy, stride: channels, length: length, into: part(2))
+                    if let gate { lanes.gather(gate, stride: channels, length: length, into: part(3)) }
+                    pass.packed.backward(
+                        u: part(1), gate: gate.map { _ in Floats(part(3)) }, dy: part(2), du: part(4),
+                        sums: sums,
+                        dGate: dGate.map { _ in part(5) }, dc: dc)
+                    lanes.scatter(part(4), length: length, into: du, stride: shape.inputStride)
+                    if let dGate { lanes.scatter(part(5), length: length, into: dGate, stride: channels) }
+                }
+            }
+        }
+        for block in 1..<max(blocks, 1) {
+            let partial = partials + block * parameters
+            for i in 0..<parameters { partials[i] += partial[i] }
+        }
+        taps.scatter(partials, dWeight: dWeight, dBias: dBias)
+    }
+
+    public func shortConvolutionStep(
+        _ shape: ShortConvolutionShape, u: Floats, weight: Floats, bias: Floats, gate: Floats?,
+        past: MutableFloats, y: MutableFloats
+    ) {
+        let taps = ShortConvolutionTaps(shape)
+        let filters = workers.sharedWorkspace(floats: taps.groups * taps.stride)
+        taps.gather(weight: weight, bias: bias, into: filters)
+        let (channels, kept) = (shape.channels, shape.taps - 1)
+        workers.forEachBlock(shape.batch) { b, _ in
+            let past = past + b * kept * channels
+            for group in 0..<taps.groups {
+                let lanes = ConvolutionLanes(group: group, channels: channels)
+                let filter = Floats(filters + group * taps.stride)
+                let current = lanes.load(u + b * shape.inputStride)
+                var c = Vector.load(filter + taps.count * 16)
+                for row in 0..<kept {
+                    let value = lanes.load(Floats(past + row * channels))
+                    c = c.addingProduct(value, .load(filter + (taps.count - shape.taps + row) * 16))
+                    if row > 0 { lanes.store(value, past + (row - 1) * channels) }
+                }
+                if kept > 0 { lanes.store(current, past + (kept - 1) * channels) }
+                c = c.addingProduct(current, .load(filter + (taps.count - 1) * 16))
+                let gate = gate.map { lanes.load($0 + b * channels) }
+                let result = ShortConvolutionPass.epilogue(c, gate: gate, skip: current)
+                lanes.store(result, y + b * channels)
+            }
+        }
+    }
+}
+
+/// The taps and bias of a short convolution as the kernels read them: for each group of channels `count` vectors of
+/// taps, oldest first, then the bias. Fewer than four taps become four, with zeros for the oldest.
+private struct ShortConvolutionTaps {
+    let channels: Int
+    /// How many taps there really are.
+    let taps: Int
+    /// How many are worked with: at least four.
+    let count: Int
+    let groups: Int
+    /// Elements from one group to the next.
+    let stride: Int
+
+    init(_ shape: ShortConvolutionShape) {
+        channels = shape.channels
+        taps = shape.taps
+        count = max(4, shape.taps)
+        groups = ConvolutionLanes.groups(channels: shape.channels)
+        stride = (count + 1) * 16
+    }
+
+    /// Where a channel's oldest real tap lies; the next is 16 further on.
+    @inline(__always)
+    private func position(_ channel: Int) -> Int {
+        channel / 16 * stride + (count - taps) * 16 + channel % 16
+    }
+
+    func gather(weight: Floats, bias: Floats, into filters: MutableFloats) {
+        filters.update(repeating: 0, count: groups * stride)
+        for channel in 0..<channels {
+            let filter = filters + position(channel)
+            for tap in 0..<taps { filter[tap * 16] = weight[channel * taps + tap] }
+            filter[taps * 16] = bias[channel]
+        }
+    }
+
+    func scatter(_ sums: MutableFloats, dWeight: MutableFloats, dBias: MutableFloats) {
+        for channel in 0..<channels {
+            let sum = sums + position(channel)
+            for tap in 0..<taps { dWeight[channel * taps + tap] = sum[tap * 16] }
+            dBias[channel] = sum[taps * 16]
+        }
+    }
+}
+
+/// c ⊙ gate + skip, or silu(c) without a gate.
+@inline(__always)
+private func epilogue(_ c: Vector, gate: Vector?, skip: Vector) -> Vector {
+    if let gate { skip.addingProduct(c, gate) } else { c * sigmoid(c) }
+}
+
+/// d silu(c) / dc.
+@inline(__always)
+private func siluDerivative(_ c: Vector) -> Vector {
+    let s = sigmoid(c)
+    return s.addingProduct(s * c, 1 - s)
+}

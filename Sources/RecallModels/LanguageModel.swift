@@ -1,0 +1,223 @@
+import RecallKernels
+import RecallTensor
+
+/// The residual stream between blocks: what has been added so far, and the last branch, which the next norm adds.
+struct Stream {
+    var residual: Tensor
+    var branch: Tensor?
+}
+
+/// One layer: norm, mixer and, in a transformer block, norm and state mixer (MODELS.md B.1).
+final class Block {
+    let mixer: any Mixer
+    private let mixerNorm: Norm
+    private let stateNorm: Norm?
+    private let stateMixer: StateMixer?
+    private let residualDropout: Double
+    /// Dropout sites of this layer: the mixer's own come first.
+    private let dropoutSites: (mixed: Int, state: Int)
+
+    /// Dropout sites that each layer may use.
+    static let dropoutSitesPerLayer = 8
+
+    init(_ config: ModelConfig, layer: Int, maximumLength: Int) {
+        let site = 1 + layer * Self.dropoutSitesPerLayer
+        func context(_ path: String) -> MixerContext {
+            MixerContext(
+                dModel: config.dModel, layers: config.layers.count, maximumLength: maximumLength,
+                block: config.block, initialisation: config.initialisation, path: "layers.\(layer).\(path)",
+                firstDropoutSite: site)
+        }
+        let layerConfig = config.layers[layer]
+        guard let description = MixerRegistry.description(of: layerConfig.mixer) else {
+            preconditionFailure("the configuration was not resolved: \(layerConfig.mixer)")
+        }
+        mixer = description.make(layerConfig, context("mixer"))
+        let kind: NormKind = config.block == .mamba ? .rms : .layer
+        mixerNorm = MixerContext(
+            dModel: config.dModel, layers: config.layers.count, maximumLength: maximumLength, block: config.block,
+            initialisation: config.initialisation, path: "layers.\(layer)", firstDropoutSite: site
+        ).norm("norm1", kind: kind, epsilon: config.normEpsilon)
+        let hasStateMixer = config.block == .transformer
+        stateMixer = hasStateMixer ? StateMixer(config.stateMixer, context("state_mixer")) : nil
+        stateNorm = stateMixer.map { _ in
+            MixerContext(
+                dModel: config.dModel, layers: config.layers.count, maximumLength: maximumLength,
+                block: config.block, initialisation: config.initialisation, path: "layers.\(layer)",
+                firstDropoutSite: site
+            ).norm("norm2", kind: kind, epsilon: config.normEpsilon)
+        }
+        residualDropout = config.residualDropout
+        dropoutSites = (site + Self.dropoutSitesPerLayer - 2, site + Self.dropoutSitesPerLayer - 1)
+    }
+
+    var parameters: [Parameter] {
+        mixerNorm.parameters + mixer.parameters + (stateNorm?.parameters ?? []) + (stateMixer?.parameters ?? [])
+    }
+
+    /// The mixer's half, where tokens meet.
+    func mix(_ stream: Stream, _ tape: Tape, _ mix: (Tensor) -> Tensor) -> Stream {
+        let (sum, y) = tape.addNorm(stream.residual, stream.branch, mixerNorm)
+        return Stream(
+            residual: sum,
+            branch: tape.dropout(mix(y), probability: residualDropout, site: dropoutSites.mixed))
+    }
+
+    /// The state mixer's half, a token at a time: it may be given some tokens only.
+    func transform(_ stream: Stream, _ tape: Tape) -> Stream {
+        guard let stateMixer, let stateNorm else { return stream }
+        let (sum, y) = tape.addNorm(stream.residual, stream.branch, stateNorm)
+        return Stream(
+            residual: sum,
+            branch: tape.dropout(
+                stateMixer.forward(y, tape), probability: residualDropout, site: dropoutSites.state))
+    }
+}
+
+/// A batch on the device, as the model takes it.
+public struct ModelInput {
+    /// Sequences.
+    public let batch: Int
+    /// (B, L) token ids.
+    public let tokens: IntegerTensor
+    /// Labelled positions as rows of the flattened (B·L, D), ascending and distinct.
+    public let labelledRows: IntegerTensor
+
+    public init(batch: Int, tokens: IntegerTensor, labelledRows: IntegerTensor) {
+        (self.batch, self.tokens, self.labelledRows) = (batch, tokens, labelledRows)
+    }
+}
+
+/// Embedding, blocks, final norm and the tied head.
+public final class LanguageModel {
+    public let config: ModelConfig
+    public let store: ParameterStore
+    private let table: Parameter
+    private let positions: Parameter?
+    private let blocks: [Block]
+    private let finalNorm: Norm
+
+    /// - Parameters:
+    ///   - config: resolved (`ModelConfig.resolved`).
+    ///   - vocabulary: V.
+    ///   - maximumLength: the longest sequence of the task: fixes learned positions and implicit filters.
+    /// - Throws: `BackendError.outOfMemory`.
+    public init(
+        _ config: ModelConfig, vocabulary: Int, maximumLength: Int, backend: any Backend, seed: UInt64
+    ) throws {
+        self.config = config
+        let width = config.dModel
+        table = Parameter(
+            "embedding.weight", shape: [vocabulary, width], initialiser: .normal(deviation: 0.02),
+            isExemptFromDecay: false)
+        positions =
+            config.positions == .learned
+            ? Parameter(
+                "positions.weight", shape: [maximumLength, width], initialiser: .normal(deviation: 0.02),
+                isExemptFromDecay: false) : nil
+        blocks = config.layers.indices.map { Block(config, layer: $0, maximumLength: maximumLength) }
+        finalNorm = Norm(
+            kind: .layer,
+            gain: Parameter("norm.weight", shape: [width], initialiser: .constant(1), isExemptFromDecay: true),
+            bias: Parameter("norm.bias", shape: [width], initialiser: .constant(0), isExemptFromDecay: true),
+            epsilon: config.normEpsilon)
+        store = try ParameterStore(
+            [table] + (positions.map { [$0] } ?? []) + blocks.flatMap(\.parameters) + finalNorm.parameters,
+            backend: backend, seed: seed)
+    }
+
+    /// Trained numbers; the table, which is also the head, counts once.
+    public var parameterCount: Int { store.parameters.reduce(0) { $0 + $1.count } }
+
+    /// The loss at labelled positions and, in training, everything that its backward needs.
+    ///
+    /// After the last mixer only labelled tokens go on: the rest of the model works on one token at a time, so nothing
+    /// else can change the loss.
+    ///
+    /// - Parameter labels: the tokens expected at the labelled rows.
+    public func loss(_ input: ModelInput, labels: IntegerTensor, _ tape: Tape) -> HeadOutput {
+        tape.headLoss(hidden(input, tape), table: table, labels: labels)
+    }
+
+    /// Logits at the labelled rows: (rows, V).
+    public func logits(_ input: ModelInput, _ tape: Tape) -> Tensor {
+        tape.logits(hidden(input, tape), table: table)
+    }
+
+    /// The final norm's output at the labelled rows: (rows, D).
+    private func hidden(_ input: ModelInput, _ tape: Tape) -> Tensor {
+        var stream = embed(input.tokens, batch: input.batch, firstPosition: 0, tape)
+        for (index, block) in blocks.enumerated() {
+            stream = block.mix(stream, tape) { block.mixer.forward($0, tape) }
+            if index == blocks.count - 1 {
+                stream = Stream(
+                    residual: tape.gatherRows(stream.residual, rows: input.labelledRows),
+                    branch: stream.branch.map { tape.gatherRows($0, rows: input.labelledRows) })
+            }
+            stream = block.transform(stream, tape)
+        }
+        return tape.addNorm(stream.residual, stream.branch, finalNorm).y
+    }
+
+    private func embed(_ tokens: IntegerTensor, batch: Int, firstPosition: Int, _ tape: Tape) -> Stream {
+        // Mamba's block has no embedding dropout (MODELS.md B.1).
+        let probability = config.block == .mamba ? 0 : config.embedDropout
+        return Stream(
+            residual: tape.embedding(
+                tokens, batch: batch, table: table, positions: positions, firstPosition: firstPosition,
+                dropoutProbability: probability, dropoutSite: 0),
+            branch: nil)
+    }
+}
+
+// MARK: - Decoding
+
+extension LanguageModel {
+    /// The state of every layer before the first token.
+    public func makeStates(batch: Int, capacity: Int) -> [MixerState] {
+        blocks.map { $0.mixer.makeState(batch: batch, capacity: capacity) }
+    }
+
+    /// One token a sequence: logits (batch, V), the states moved on.
+    ///
+    /// - Parameters:
+    ///   - tokens: (batch).
+    ///   - tape: not in training.
+    public func step(_ tokens: [Int32], _ states: inout [MixerState], _ tape: Tape) -> Tensor {
+        let batch = tokens.count
+        var stream = embed(
+            tape.integers(tokens), batch: batch, firstPosition: states.first?.position ?? 0, tape)
+        for (index, block) in blocks.enumerated() {
+            stream = block.mix(stream, tape) { block.mixer.step($0, &states[index], tape) }
+            stream = block.transform(stream, tape)
+        }
+        return tape.logits(tape.addNorm(stream.residual, stream.branch, finalNorm).y, table: table)
+    }
+
+    /// Bytes that one sequence carries after `length` tokens, Float32, measured: the state is stepped that far,
+    /// serialised, and its bytes counted.
+    ///
+    /// - Throws: `TapeError` where memory does not do.
+    public func measureStateBytes(length: Int, arena: Arena) throws(TapeError) -> Int {
+        var states = makeStates(batch: 1, capacity: length)
+        for index in blocks.indices {
+            for _ in 0..<length {
+                let tape = Tape(arena: arena, isTraining: false)
+                let x = tape.tensor([1, 1, config.dModel], Array(repeating: 0, count: config.dModel))
+                _ = blocks[index].mixer.step(x, &states[index], tape)
+                try tape.check()
+            }
+        }
+        return states.reduce(0) { $0 + $1.serialised().count }
+    }
+
+    /// Bytes that the published harness's formula gives at a length, or nil where a mixer has none.
+    public func zoologyStateBytes(length: Int) -> Int? {
+        var total = 0
+        for block in blocks {
+            guard let size = block.mixer.zoologyStateSize(length: length) else { return nil }
+            total += size * MemoryLayout<Float>.stride
+        }
+        return total
+    }
+}

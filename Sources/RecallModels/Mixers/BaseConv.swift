@@ -1,0 +1,134 @@
+import Foundation
+import RecallKernels
+import RecallTensor
+
+/// The gated convolution of Zoology: y = conv(u) ⊙ (u Wᵀ + b) + u, with a filter of a few taps or an implicit one as long
+/// as the sequence (MODELS.md C.7).
+///
+/// Arora et al., "Zoology: measuring and improving recall in efficient language models", 2023; the implicit filter is in
+/// the manner of Poli et al., "Hyena hierarchy", 2023.
+public final class BaseConv: Mixer {
+    static let description = MixerDescription(
+        name: "base-conv", summary: "gated convolution with a short filter, or one as long as the sequence",
+        paper: "Arora et al., Zoology: measuring and improving recall in efficient language models, 2023",
+        knobs: [
+            Knob(
+                "kernel_size", .integerOrChoice(1...256, ["long"]), default: .integer(3),
+                "K taps, or long: an implicit filter over the whole sequence")
+        ], stateKnob: nil, validate: { _, _ throws(ConfigurationError) in }, make: { BaseConv($0, $1) })
+
+    private enum Filter {
+        case short(weight: Parameter, bias: Parameter)
+        case long(ImplicitFilter)
+    }
+
+    private let width: Int
+    private let projection: Linear
+    private let filter: Filter
+
+    init(_ layer: LayerConfig, _ context: MixerContext) {
+        width = context.dModel
+        projection = context.linear("projection", inputs: width, outputs: width, bias: true)
+        if case .integer(let taps)? = layer.knobs["kernel_size"] {
+            let convolution = context.convolution("conv", channels: width, taps: taps)
+            filter = .short(weight: convolution.weight, bias: convolution.bias)
+        } else {
+            filter = .long(ImplicitFilter(context))
+        }
+    }
+
+    public var parameters: [Parameter] {
+        switch filter {
+        case .short(let weight, let bias): projection.parameters + [weight, bias]
+        case .long(let implicit): projection.parameters + implicit.parameters
+        }
+    }
+
+    public func forward(_ x: Tensor, _ tape: Tape) -> Tensor {
+        let gate = tape.linear(x, projection)
+        switch filter {
+        case .short(let weight, let bias):
+            return tape.shortConvolution(x, weight: weight, bias: bias, gate: gate, epilogue: .gatedWithSkip)
+        case .long(let implicit):
+            return tape.longConvolution(x, filter: implicit.forward(length: x.shape[1], tape), gate: gate)
+        }
+    }
+
+    public func makeState(batch: Int, capacity: Int) -> MixerState {
+        switch filter {
+        case .short(let weight, _):
+            let past = weight.shape[1] - 1
+            return MixerState(
+                batch: batch,
+                parts: [StatePart(.convolution, "past", batch: batch, capacity: past, width: width, rows: past)])
+        case .long:
+            return MixerState(
+                batch: batch,
+                parts: [StatePart(.convolution, "past", batch: batch, capacity: capacity, width: width)])
+        }
+    }
+
+    public func step(_ x: Tensor, _ state: inout MixerState, _ tape: Tape) -> Tensor {
+        defer { state.position += 1 }
+        let gate = tape.linear(x, projection)
+        switch filter {
+        case .short(let weight, let bias):
+            return tape.shortConvolutionStep(
+                x, weight: weight, bias: bias, gate: gate, epilogue: .gatedWithSkip, past: &state.parts[0].values)
+        case .long(let implicit):
+            let position = state.position
+            let y = tape.longConvolutionStep(
+                x, filter: implicit.forward(length: position + 1, tape), gate: gate,
+                past: state.parts[0].values, position: position, capacity: state.parts[0].capacity)
+            tape.withHostRows(x, columns: 0..<width) { source, stride in
+                state.parts[0].append(source, stride: stride, batch: state.batch)
+            }
+            return y
+        }
+    }
+
+    public func zoologyStateSize(length: Int) -> Int? {
+        switch filter {
+        case .short(let weight, _): width * weight.shape[1]
+        case .long: width * length
+        }
+    }
+}
+
+/// h_t = W₂ relu(W₁ z_t + b₁) + b₂ with fixed features z_t = [t/(l-1), cos(f w_t), -sin(f w_t)], w_t = 2π t/l, l the longest
+/// length, f = 1e-4: one band, so that little but linear time remains, as published (MODELS.md Q26).
+final class ImplicitFilter {
+    private let inner: Linear
+    private let outer: Linear
+    private let features: [Float]
+    private static let featureCount = 3
+    private static let hidden = 16
+
+    init(_ context: MixerContext) {
+        // The published harness starts every Linear alike; without it these keep PyTorch's own start.
+        func layer(_ name: String, inputs: Int, outputs: Int) -> Linear {
+            guard context.initialisation == .paper else {
+                return context.linear(name, inputs: inputs, outputs: outputs, bias: true)
+            }
+            let start = Initialiser.uniform(bound: 1 / Double(inputs).squareRoot())
+            return context.linear(name, inputs: inputs, outputs: outputs, bias: start, weight: start)
+        }
+        inner = layer("filter.inner", inputs: Self.featureCount, outputs: Self.hidden)
+        outer = layer("filter.outer", inputs: Self.hidden, outputs: context.dModel)
+        let length = context.maximumLength
+        features = (0..<length).flatMap { t -> [Float] in
+            let angle = 1e-4 * 2 * Double.pi * Double(t) / Double(length)
+            return [Float(Double(t) / Double(max(length - 1, 1))), Float(cos(angle)), Float(-sin(angle))]
+        }
+    }
+
+    var parameters: [Parameter] { inner.parameters + outer.parameters }
+
+    /// The first `length` rows of the filter: (length, D).
+    func forward(length: Int, _ tape: Tape) -> Tensor {
+        precondition(length * Self.featureCount <= features.count, "longer than the longest length of the task")
+        let z = tape.tensor(
+            [length, Self.featureCount], Array(features[..<(length * Self.featureCount)]))
+        return tape.linear(tape.relu(tape.linear(z, inner)), outer)
+    }
+}

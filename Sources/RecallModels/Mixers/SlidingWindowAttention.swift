@@ -1,0 +1,51 @@
+import RecallKernels
+import RecallTensor
+
+/// Softmax attention over the last W tokens, the query's own among them.
+///
+/// Beltagy, Peters, Cohan, "Longformer", 2020; as a mixer beside linear attention: Arora et al., "Simple linear
+/// attention language models balance the recall-throughput tradeoff", 2024. `window` counts visible keys: the published
+/// harness's block_size of w shows w + 1 keys and is `window: w+1` here (MODELS.md C.3).
+public final class SlidingWindowAttention: Mixer {
+    static let description = MixerDescription(
+        name: "sliding-window", summary: "softmax attention over the last W tokens",
+        paper: "Beltagy, Peters, Cohan, Longformer: the long-document transformer, 2020",
+        knobs: [
+            Knob(
+                "window", .integer(1...1_048_576), default: .integer(64),
+                "W, the keys that a query sees, its own included"),
+            Knob("heads", .integer(1...1024), default: .integer(1), "H, attention heads; divides d_model"),
+        ], stateKnob: "window",
+        validate: { layer, dModel throws(ConfigurationError) in try layer.requireHeadsDivide(dModel) },
+        make: { SlidingWindowAttention($0, $1) })
+
+    private let core: AttentionCore
+    private let window: Int
+
+    init(_ layer: LayerConfig, _ context: MixerContext) {
+        window = layer.integer("window")
+        core = AttentionCore(
+            context, heads: layer.integer("heads"), window: window, dropout: 0, ropeBase: nil)
+    }
+
+    public var parameters: [Parameter] { core.parameters }
+
+    public func forward(_ x: Tensor, _ tape: Tape) -> Tensor { core.forward(x, tape) }
+
+    /// A ring of the W - 1 keys and values before the current token's.
+    public func makeState(batch: Int, capacity: Int) -> MixerState {
+        let ring = min(window - 1, capacity)
+        return MixerState(
+            batch: batch,
+            parts: [
+                StatePart(.keyValueCache, "keys", batch: batch, capacity: ring, width: core.width),
+                StatePart(.keyValueCache, "values", batch: batch, capacity: ring, width: core.width),
+            ])
+    }
+
+    public func step(_ x: Tensor, _ state: inout MixerState, _ tape: Tape) -> Tensor {
+        core.step(x, &state, tape)
+    }
+
+    public func zoologyStateSize(length: Int) -> Int? { 2 * core.width * (window - 1) }
+}

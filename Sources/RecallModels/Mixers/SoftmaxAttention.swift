@@ -1,0 +1,101 @@
+import RecallKernels
+import RecallTensor
+
+/// Softmax multi-head attention: out_proj(softmax(q kᵀ/√d) v) over all keys up to the query's own.
+///
+/// Vaswani et al., "Attention is all you need", 2017; rotary positions: Su et al., "RoFormer", 2021.
+public final class SoftmaxAttention: Mixer {
+    static let description = MixerDescription(
+        name: "attention", summary: "softmax multi-head attention over all earlier tokens",
+        paper: "Vaswani et al., Attention is all you need, 2017",
+        knobs: [
+            Knob("heads", .integer(1...1024), default: .integer(1), "H, attention heads; divides d_model"),
+            Knob("dropout", .number(0...0.99), default: .number(0), "on the attention probabilities, in training"),
+            Knob("rope", .flag, default: .flag(false), "rotary positions on queries and keys, base 10000"),
+        ], stateKnob: nil,
+        validate: { layer, dModel throws(ConfigurationError) in
+            try layer.requireHeadsDivide(dModel)
+            guard !layer.flag("rope") || dModel / layer.integer("heads") % 2 == 0 else {
+                throw ConfigurationError(
+                    key: "rope",
+                    message: "rope turns pairs of numbers, so d_model / heads must be even; it is "
+                        + "\(dModel / layer.integer("heads"))")
+            }
+        }, make: { SoftmaxAttention($0, $1) })
+
+    private let core: AttentionCore
+
+    init(_ layer: LayerConfig, _ context: MixerContext) {
+        core = AttentionCore(
+            context, heads: layer.integer("heads"), window: nil, dropout: layer.number("dropout"),
+            ropeBase: layer.flag("rope") ? 10_000 : nil)
+    }
+
+    public var parameters: [Parameter] { core.parameters }
+
+    public func forward(_ x: Tensor, _ tape: Tape) -> Tensor { core.forward(x, tape) }
+
+    public func makeState(batch: Int, capacity: Int) -> MixerState {
+        MixerState(
+            batch: batch,
+            parts: [
+                StatePart(.keyValueCache, "keys", batch: batch, capacity: capacity, width: core.width),
+                StatePart(.keyValueCache, "values", batch: batch, capacity: capacity, width: core.width),
+            ])
+    }
+
+    public func step(_ x: Tensor, _ state: inout MixerState, _ tape: Tape) -> Tensor {
+        core.step(x, &state, tape)
+    }
+
+    public func zoologyStateSize(length: Int) -> Int? { 2 * core.width * length }
+}
+
+/// The projections that full and sliding-window attention share: a packed (q ‖ k ‖ v) and the output's.
+final class AttentionCore {
+    let width: Int
+    private let heads: Int
+    private let window: Int?
+    private let dropout: Double
+    private let dropoutSite: Int
+    private let ropeBase: Double?
+    private let projection: Linear
+    private let output: Linear
+
+    init(_ context: MixerContext, heads: Int, window: Int?, dropout: Double, ropeBase: Double?) {
+        width = context.dModel
+        (self.heads, self.window, self.dropout, self.ropeBase) = (heads, window, dropout, ropeBase)
+        dropoutSite = context.firstDropoutSite
+        projection = context.linear("qkv", inputs: width, outputs: 3 * width, bias: true)
+        output = context.linear(
+            "out", inputs: width, outputs: width, bias: true, isOutput: true, isRescaledInZoology: true)
+    }
+
+    var parameters: [Parameter] { projection.parameters + output.parameters }
+
+    func forward(_ x: Tensor, _ tape: Tape) -> Tensor {
+        let qkv = tape.linear(x, projection)  // (B, L, 3D)
+        let mixed = tape.attention(
+            qkv, heads: heads, window: window, ropeBase: ropeBase, dropoutProbability: dropout,
+            dropoutSite: dropoutSite)
+        return tape.linear(mixed, output)
+    }
+
+    /// The query meets the cached keys and its own; then its own key and value take their place in the cache, the
+    /// oldest's where the cache is a full ring.
+    func step(_ x: Tensor, _ state: inout MixerState, _ tape: Tape) -> Tensor {
+        let qkv = tape.linear(x, projection)  // (B, 1, 3D)
+        let mixed = tape.attentionStep(
+            qkv, heads: heads, ropeBase: ropeBase, position: state.position, cachedKeys: state.parts[0].values,
+            cachedValues: state.parts[1].values, cached: state.parts[0].rows, capacity: state.parts[0].capacity)
+        for part in 0..<2 where state.parts[part].capacity > 0 {
+            let ring = state.position % state.parts[part].capacity
+            tape.withHostRows(qkv, columns: (part + 1) * width..<(part + 2) * width) { source, stride in
+                state.parts[part].write(source, stride: stride, batch: state.batch, row: ring)
+            }
+            state.parts[part].rows = min(state.parts[part].rows + 1, state.parts[part].capacity)
+        }
+        state.position += 1
+        return tape.linear(mixed, output)
+    }
+}

@@ -1,0 +1,84 @@
+import RecallKernels
+
+/// Where the tensors of a step live: one reserved range of a device's address space, handed out first-fit.
+///
+/// A tensor gives its block back when nothing refers to it any more: in forward as soon as no later entry of the
+/// tape keeps it, in backward after its entry ran. The order of these events is fixed by the model and the shape,
+/// so each step of a shape gets the same addresses, and after the first step nothing grows.
+public final class Arena {
+    private struct Block {
+        var offset: Int
+        var size: Int
+    }
+
+    let backend: any Backend
+    private let base: UnsafeMutableRawPointer
+    private let capacity: Int
+    /// Free blocks by offset, neighbours merged.
+    private var free: [Block]
+
+    /// Bytes that living tensors hold.
+    public private(set) var bytesInUse = 0
+    /// The most address space that was ever needed: the arena's resident size.
+    public private(set) var peakBytes = 0
+    /// How often `peakBytes` rose: constant in steady state.
+    public private(set) var growths = 0
+
+    /// Blocks start at multiples of this, one cache line.
+    static let alignment = 64
+
+    /// - Parameter capacity: bytes of address space; memory is taken only as it is used.
+    /// - Throws: `BackendError.outOfMemory`.
+    public init(backend: any Backend, capacity: Int = 1 << 37) throws {
+        self.backend = backend
+        self.capacity = capacity
+        base = try backend.reserve(bytes: capacity)
+        free = [Block(offset: 0, size: capacity)]
+    }
+
+    deinit {
+        backend.release(base, bytes: capacity)
+    }
+
+    /// A block of at least `bytes`, its content undefined; nil when the range is used up.
+    func allocate(bytes: Int) -> UnsafeMutableRawPointer? {
+        let size = Self.rounded(bytes)
+        guard let index = free.firstIndex(where: { $0.size >= size }) else { return nil }
+        let offset = free[index].offset
+        if free[index].size == size {
+            free.remove(at: index)
+        } else {
+            free[index].offset += size
+            free[index].size -= size
+        }
+        bytesInUse += size
+        if offset + size > peakBytes {
+            peakBytes = offset + size
+            growths += 1
+        }
+        return base + offset
+    }
+
+    func deallocate(_ address: UnsafeMutableRawPointer, bytes: Int) {
+        let size = Self.rounded(bytes)
+        let offset = address - base
+        bytesInUse -= size
+        let next = free.firstIndex { $0.offset > offset } ?? free.count
+        let joinsPrevious = next > 0 && free[next - 1].offset + free[next - 1].size == offset
+        let joinsNext = next < free.count && offset + size == free[next].offset
+        switch (joinsPrevious, joinsNext) {
+        case (true, true):
+            free[next - 1].size += size + free[next].size
+            free.remove(at: next)
+        case (true, false): free[next - 1].size += size
+        case (false, true):
+            free[next].offset = offset
+            free[next].size += size
+        case (false, false): free.insert(Block(offset: offset, size: size), at: next)
+        }
+    }
+
+    private static func rounded(_ bytes: Int) -> Int {
+        max(alignment, (bytes + alignment - 1) / alignment * alignment)
+    }
+}

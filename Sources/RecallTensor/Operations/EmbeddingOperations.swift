@@ -1,0 +1,134 @@
+import RecallKernels
+import RecallRandom
+
+/// Token ids or row numbers in device memory, with the arena block that holds them.
+public struct IntegerTensor {
+    public let count: Int
+    let storage: Storage
+    var values: Integers { Integers(storage.address.assumingMemoryBound(to: Int32.self)) }
+}
+
+/// What a head and its loss come to for the labelled rows of a batch.
+public struct HeadOutput {
+    /// (rows): -log softmax(label).
+    public let losses: Tensor
+    /// (rows): 1 where the label has the largest logit.
+    public let correct: Tensor
+}
+
+extension Tape {
+    /// Integers from the host.
+    public func integers(_ numbers: [Int32]) -> IntegerTensor {
+        let holder = tensor([max(numbers.count, 1)])
+        let result = IntegerTensor(count: numbers.count, storage: holder.storage)
+        launch {
+            numbers.withUnsafeBytes { bytes in
+                guard let address = bytes.baseAddress, !bytes.isEmpty else { return }
+                backend.copyFromHost(address, holder.pointer, bytes: bytes.count)
+            }
+        }
+        return result
+    }
+
+    /// dropout(table[token] + positions): (batch, length, width).
+    ///
+    /// - Parameters:
+    ///   - tokens: (batch, length).
+    ///   - dropoutSite: which dropout of the model this is.
+    public func embedding(
+        _ tokens: IntegerTensor, batch: Int, table: Parameter, positions: Parameter?, firstPosition: Int = 0,
+        dropoutProbability: Double, dropoutSite: Int
+    ) -> Tensor {
+        let length = tokens.count / batch
+        precondition(tokens.count == batch * length)
+        precondition(positions.map { $0.shape[0] >= firstPosition + length } ?? true)
+        let shape = EmbeddingShape(
+            batch: batch, length: length, width: table.shape[1], vocabulary: table.shape[0])
+        let mask = dropout(probability: dropoutProbability, site: dropoutSite)
+        let y = tensor([batch, length, shape.width])
+        record(
+            "embedding", output: y,
+            forward: {
+                backend.embeddingForward(
+                    shape, tokens: tokens.values, table: table.value, positions: positions.map { Floats($0.value) },
+                    firstPosition: firstPosition, dropout: mask, y: y.pointer)
+            },
+            backward: { [self] in
+                guard let dy = y.gradient else { return }
+                // The kernel adds, so what nobody has written yet starts from zero.
+                for parameter in [table, positions].compactMap({ $0 }) where !parameter.hasGradient {
+                    launch { backend.fillZero(parameter.count, y: parameter.gradient) }
+                    parameter.hasGradient = true
+                }
+                launch {
+                    backend.embeddingBackward(
+                        shape, tokens: tokens.values, dropout: mask, dy: dy.values, dTable: table.gradient,
+                        dPositions: positions?.gradient)
+                }
+            })
+        return y
+    }
+
+    /// The given rows of x: (count, width).
+    ///
+    /// - Parameter rows: ascending and distinct.
+    public func gatherRows(_ x: Tensor, rows: IntegerTensor) -> Tensor {
+        let y = tensor([rows.count, x.width])
+        let (total, width) = (x.rows, x.width)
+        record(
+            "labelled rows", output: y,
+            forward: {
+                backend.gatherRows(count: rows.count, width: width, x: x.values, rows: rows.values, y: y.pointer)
+            },
+            backward: { [self] in
+                guard let dy = y.gradient else { return }
+                let dx = gradientTarget(x)
+                launch {
+                    backend.scatterRows(
+                        total: total, count: rows.count, width: width, dy: dy.values, rows: rows.values,
+                        dx: dx.pointer)
+                }
+                commit(dx, to: x)
+            })
+        return y
+    }
+
+    /// The tied vocabulary head with softmax cross-entropy; the objective is the mean of the losses.
+    ///
+    /// In training forward makes the gradients at once, block of rows by block, so that no logits are kept.
+    public func headLoss(_ hidden: Tensor, table: Parameter, labels: IntegerTensor) -> HeadOutput {
+        precondition(hidden.rows == labels.count)
+        let shape = HeadShape(rows: hidden.rows, width: hidden.width, vocabulary: table.shape[0])
+        let output = HeadOutput(losses: tensor([shape.rows]), correct: tensor([shape.rows]))
+        let scale = 1 / Float(shape.rows)
+        guard isTraining else {
+            launch {
+                backend.headLoss(
+                    shape, hidden: hidden.values, table: table.value, labels: labels.values, gradientScale: scale,
+                    losses: output.losses.pointer, correct: output.correct.pointer, dHidden: nil, dTable: nil)
+            }
+            return output
+        }
+        let dHidden = tensor(hidden.shape)
+        record(
+            "loss", output: output.losses,
+            forward: {
+                parameterGradient(table) { dTable in
+                    backend.headLoss(
+                        shape, hidden: hidden.values, table: table.value, labels: labels.values,
+                        gradientScale: scale, losses: output.losses.pointer, correct: output.correct.pointer,
+                        dHidden: dHidden.pointer, dTable: dTable)
+                }
+            },
+            backward: { [self] in accumulate(dHidden, into: hidden) })
+        return output
+    }
+
+    /// Logits of every row: (rows, vocabulary). For evaluation on few rows; records nothing.
+    public func logits(_ hidden: Tensor, table: Parameter) -> Tensor {
+        let shape = LinearShape(rows: hidden.rows, inputs: hidden.width, outputs: table.shape[0])
+        let y = tensor([hidden.rows, shape.outputs])
+        launch { backend.linearForward(shape, x: hidden.values, weight: table.value, bias: nil, y: y.pointer) }
+        return y
+    }
+}

@@ -1,0 +1,107 @@
+import RecallKernels
+
+/// A linear layer's parameters: weight (outputs, inputs) and perhaps a bias (outputs).
+public struct Linear {
+    public let weight: Parameter
+    public let bias: Parameter?
+
+    public init(weight: Parameter, bias: Parameter?) {
+        precondition(weight.shape.count == 2 && bias.map { $0.shape == [weight.shape[0]] } ?? true)
+        (self.weight, self.bias) = (weight, bias)
+    }
+
+    public var outputs: Int { weight.shape[0] }
+    public var inputs: Int { weight.shape[1] }
+    /// The layer's path: the weight's without its last part.
+    public var name: String { String(weight.name.dropLast(".weight".count)) }
+    public var parameters: [Parameter] { [weight] + (bias.map { [$0] } ?? []) }
+}
+
+/// A normalisation's parameters: gain (width) and, for LayerNorm, bias (width).
+public struct Norm {
+    public let kind: NormKind
+    public let gain: Parameter
+    public let bias: Parameter?
+    public let epsilon: Double
+
+    public init(kind: NormKind, gain: Parameter, bias: Parameter?, epsilon: Double) {
+        (self.kind, self.gain, self.bias, self.epsilon) = (kind, gain, bias, epsilon)
+    }
+
+    public var name: String { String(gain.name.dropLast(".weight".count)) }
+    public var parameters: [Parameter] { [gain] + (bias.map { [$0] } ?? []) }
+}
+
+extension Tape {
+    /// y = x Wᵀ + b over the rows of x; x may be columns of a tensor.
+    public func linear(_ x: Tensor, _ layer: Linear) -> Tensor {
+        precondition(x.width == layer.inputs)
+        let shape = LinearShape(
+            rows: x.rows, inputs: layer.inputs, outputs: layer.outputs, inputStride: x.rowStride)
+        let y = tensor(x.shape.dropLast() + [layer.outputs])
+        record(
+            layer.name, output: y,
+            forward: {
+                backend.linearForward(
+                    shape, x: x.values, weight: layer.weight.value, bias: layer.bias.map { Floats($0.value) },
+                    y: y.pointer)
+            },
+            backward: { [self] in
+                guard let dy = y.gradient else { return }
+                let dx = gradientTarget(x)
+                parameterGradient(layer.weight) { dWeight in
+                    parameterGradient(ifAny: layer.bias) { dBias in
+                        launch {
+                            backend.linearBackward(
+                                shape, x: x.values, weight: layer.weight.value, dy: dy.values, dx: dx.pointer,
+                                dWeight: dWeight, dBias: dBias)
+                        }
+                    }
+                }
+                commit(dx, to: x)
+            })
+        return y
+    }
+
+    /// The pre-norm residual step: (residual + branch, norm(residual + branch)).
+    ///
+    /// - Parameter branch: nil for none; the sum is then `residual` itself.
+    public func addNorm(_ residual: Tensor, _ branch: Tensor?, _ norm: Norm) -> (sum: Tensor, y: Tensor) {
+        let shape = NormShape(
+            kind: norm.kind, rows: residual.rows, width: residual.width, epsilon: Float(norm.epsilon))
+        let sum = branch == nil ? residual : tensor(residual.shape)
+        let y = tensor(residual.shape)
+        let statistics = tensor([2, residual.rows])
+        record(
+            norm.name, output: y,
+            forward: {
+                backend.addNormForward(
+                    shape, residual: residual.values, branch: branch?.values, gain: norm.gain.value,
+                    bias: norm.bias.map { Floats($0.value) }, sum: branch == nil ? nil : sum.pointer,
+                    y: y.pointer, statistics: statistics.pointer)
+            },
+            backward: { [self] in
+                guard let dy = y.gradient else { return }
+                let dInput = tensor(residual.shape)
+                let dSum = sum.gradient
+                parameterGradient(norm.gain) { dGain in
+                    parameterGradient(ifAny: norm.bias) { dBias in
+                        launch {
+                            backend.addNormBackward(
+                                shape, sum: sum.values, gain: norm.gain.value, statistics: statistics.values,
+                                dy: dy.values, dSum: dSum?.values, dInput: dInput.pointer, dGain: dGain,
+                                dBias: dBias)
+                        }
+                    }
+                }
+                if let branch {
+                    accumulate(dInput, into: residual)
+                    accumulate(dInput, into: branch)
+                } else {
+                    // dSum is already in it.
+                    residual.gradient = dInput
+                }
+            })
+        return (sum, y)
+    }
+}

@@ -1,0 +1,220 @@
+import RecallKernels
+import RecallRandom
+import Synchronization
+
+/// A request to stop, raised from a signal handler or another thread and polled between the entries of a tape.
+public final class StopRequest: Sendable {
+    private let raised = Atomic<Bool>(false)
+
+    public init() {}
+
+    public func raise() { raised.store(true, ordering: .relaxed) }
+    public var isRaised: Bool { raised.load(ordering: .relaxed) }
+}
+
+/// Why a tape did not go on.
+public enum TapeError: Error, Equatable, Sendable {
+    /// A `StopRequest` was raised.
+    case stopped
+    /// The arena had no room for a tensor of this many bytes.
+    case outOfMemory(bytes: Int)
+    /// A tensor held NaN or infinity; found only while diagnosing.
+    case notFinite(tensor: String)
+}
+
+/// Reverse-mode autodiff at kernel granularity: an operation runs its kernel at once and, in training, records how to
+/// run its backward kernel. One tape serves one forward and backward pass.
+///
+/// When a tape fails (a stop, no memory), its remaining kernels do nothing and `check()` throws the reason: so models
+/// read without a `try` a line.
+public final class Tape {
+    struct Entry {
+        let name: String
+        let backward: () -> Void
+    }
+
+    public let backend: any Backend
+    let arena: Arena
+    /// Whether entries are recorded, and dropout is on.
+    public let isTraining: Bool
+    /// Whether every output is checked for NaN and infinity, to name the first; slow.
+    let isDiagnosing: Bool
+    private let stop: StopRequest?
+    private let dropoutSeed: UInt64
+    private let step: UInt32
+    private var entries: [Entry] = []
+    private(set) var failure: TapeError?
+
+    /// - Parameters:
+    ///   - seed, step: key the dropout masks.
+    ///   - stop: polled before every kernel.
+    public init(
+        arena: Arena, isTraining: Bool, seed: UInt64 = 0, step: Int = 0, stop: StopRequest? = nil,
+        isDiagnosing: Bool = false
+    ) {
+        backend = arena.backend
+        self.arena = arena
+        self.isTraining = isTraining
+        self.isDiagnosing = isDiagnosing
+        self.stop = stop
+        dropoutSeed = seed
+        self.step = UInt32(truncatingIfNeeded: step)
+    }
+
+    /// - Throws: why the tape failed, if it did.
+    public func check() throws(TapeError) {
+        if let failure { throw failure }
+    }
+
+    /// The mask of one of the model's dropouts at this step; nil when there is nothing to drop.
+    func dropout(probability: Double, site: Int) -> Dropout? {
+        guard isTraining, probability > 0 else { return nil }
+        return Dropout(probability: probability, seed: dropoutSeed, step: step, site: UInt32(site))
+    }
+
+    /// A new tensor, its numbers undefined.
+    public func tensor(_ shape: [Int]) -> Tensor {
+        let bytes = shape.reduce(MemoryLayout<Float>.stride, *)
+        guard let address = arena.allocate(bytes: bytes) else {
+            failure = failure ?? .outOfMemory(bytes: bytes)
+            // Never touched: no kernel runs after a failure.
+            return Tensor(shape: shape, storage: Storage(borrowing: UnsafeMutableRawPointer(bitPattern: 64).unsafelyUnwrapped))
+        }
+        return Tensor(shape: shape, storage: Storage(arena: arena, address: address, bytes: bytes))
+    }
+
+    /// A tensor with numbers from the host.
+    public func tensor(_ shape: [Int], _ numbers: [Float]) -> Tensor {
+        let result = tensor(shape)
+        precondition(result.count == numbers.count)
+        launch {
+            numbers.withUnsafeBytes { bytes in
+                guard let address = bytes.baseAddress else { return }
+                backend.copyFromHost(address, result.pointer, bytes: bytes.count)
+            }
+        }
+        return result
+    }
+
+    /// A parameter's value as a tensor without a gradient of its own: for reading.
+    func borrow(_ address: MutableFloats, shape: [Int]) -> Tensor {
+        Tensor(shape: shape, storage: Storage(borrowing: address))
+    }
+
+    /// A tensor's numbers on the host.
+    ///
+    /// - Throws: why the tape failed, if it did: the numbers would mean nothing.
+    public func read(_ tensor: Tensor) throws(TapeError) -> [Float] {
+        try check()
+        precondition(tensor.isContiguous)
+        return [Float](unsafeUninitializedCapacity: tensor.count) { buffer, initialised in
+            if let address = buffer.baseAddress {
+                backend.copyToHost(tensor.pointer, address, bytes: tensor.count * MemoryLayout<Float>.stride)
+            }
+            initialised = tensor.count
+        }
+    }
+
+    /// ∂loss/∂tensor after `backward`, if it reached the tensor. For tests.
+    package func readGradient(_ tensor: Tensor) throws(TapeError) -> [Float]? {
+        guard let gradient = tensor.gradient else { return nil }
+        return try read(gradient)
+    }
+
+    // MARK: - Entries
+
+    /// Runs a kernel unless the tape has failed or should stop. Every kernel goes through here.
+    func launch(_ kernel: () -> Void) {
+        if failure == nil, let stop, stop.isRaised { failure = .stopped }
+        if failure == nil { kernel() }
+    }
+
+    /// Runs an operation's forward kernel and, in training, records its backward.
+    func record(_ name: String, output: Tensor, forward: () -> Void, backward: @escaping () -> Void) {
+        launch(forward)
+        inspect(output, name)
+        if isTraining { entries.append(Entry(name: name, backward: backward)) }
+    }
+
+    /// Runs the entries backwards. Gradients of parameters are in the parameters afterwards.
+    ///
+    /// - Throws: why the tape failed, if it did.
+    public func backward() throws(TapeError) {
+        precondition(isTraining)
+        while let entry = entries.popLast() {
+            // The entry dies at the end of the turn, and with it whatever only it still needed.
+            currentEntry = entry.name
+            entry.backward()
+            if failure != nil { break }
+        }
+        entries.removeAll()
+        try check()
+    }
+
+    private var currentEntry = ""
+
+    /// Where a gradient is to be written: a fresh buffer, which becomes or is added to the tensor's gradient.
+    struct GradientTarget {
+        let pointer: MutableFloats
+        fileprivate let fresh: Tensor?
+    }
+
+    /// A place for an entry to write ∂loss/∂tensor; `commit` must follow the kernel.
+    func gradientTarget(_ tensor: Tensor) -> GradientTarget {
+        let owner = tensor.gradientOwner
+        if owner !== tensor {
+            // Columns of a tensor: all its parts write into one buffer, each its own columns.
+            let whole = owner.gradient ?? self.tensor(owner.shape)
+            owner.gradient = whole
+            return GradientTarget(pointer: whole.pointer + tensor.columnOffset, fresh: nil)
+        }
+        let fresh = self.tensor(tensor.shape)
+        return GradientTarget(pointer: fresh.pointer, fresh: fresh)
+    }
+
+    func commit(_ target: GradientTarget, to tensor: Tensor) {
+        guard let fresh = target.fresh else { return }
+        inspect(fresh, "gradient at \(currentEntry)")
+        accumulate(fresh, into: tensor)
+    }
+
+    /// Adds a finished gradient to a tensor's. The same buffer may become the gradient of several tensors, so none is
+    /// ever changed in place.
+    func accumulate(_ gradient: Tensor, into tensor: Tensor) {
+        precondition(tensor.gradientOwner === tensor)
+        guard let present = tensor.gradient else {
+            tensor.gradient = gradient
+            return
+        }
+        let sum = self.tensor(tensor.shape)
+        launch { backend.add(tensor.count, a: present.values, b: gradient.values, y: sum.pointer) }
+        tensor.gradient = sum
+    }
+
+    /// Calls `write` with where a parameter's gradient goes: directly for a step's first, else through a buffer that
+    /// is then added.
+    func parameterGradient(_ parameter: Parameter, _ write: (MutableFloats) -> Void) {
+        if parameter.hasGradient {
+            let extra = tensor(parameter.shape)
+            write(extra.pointer)
+            launch { backend.add(parameter.count, a: parameter.gradient, b: extra.values, y: parameter.gradient) }
+        } else {
+            write(parameter.gradient)
+            parameter.hasGradient = true
+        }
+        if isDiagnosing, failure == nil, !backend.allFinite(parameter.count, x: parameter.gradient) {
+            failure = .notFinite(tensor: "gradient of \(parameter.name)")
+        }
+    }
+
+    /// The same for a parameter that there may not be.
+    func parameterGradient(ifAny parameter: Parameter?, _ write: (MutableFloats?) -> Void) {
+        guard let parameter else { return write(nil) }
+        parameterGradient(parameter) { write($0) }
+    }
+
+    private func inspect(_ tensor: Tensor, _ name: String) {
+        guard isDiagnosing, failure == nil, tensor.isContiguous else { return }
+        if !backend.allFinite(tensor.count, x: tensor.values) { failure = .notFinite(tensor: name) }
+    }
+}

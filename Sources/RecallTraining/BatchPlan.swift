@@ -1,0 +1,75 @@
+import RecallData
+import RecallRandom
+
+/// Some examples of one segment that are trained on together.
+struct PlannedBatch: Equatable {
+    let segment: Int
+    /// Indices into the segment's data.
+    let examples: [Int32]
+}
+
+/// The batches of an epoch, in order. A batch never mixes segments; a segment's last may be short.
+enum BatchPlan {
+    /// - Parameters:
+    ///   - counts: examples of each segment.
+    ///   - order: `shuffled` deals the examples of each segment anew every epoch and then the batches over all
+    ///     segments, from streams keyed by (seed, epoch).
+    static func batches(
+        counts: [Int], batchSize: Int, order: OrderKind, seed: UInt64, epoch: Int
+    ) -> [PlannedBatch] {
+        var batches: [PlannedBatch] = []
+        for (segment, count) in counts.enumerated() {
+            var examples = Array(0..<Int32(count))
+            if order == .shuffled {
+                var stream = RandomStream(
+                    seed: seed, purpose: .order, a: UInt32(truncatingIfNeeded: epoch), b: UInt32(segment))
+                stream.shuffle(&examples)
+            }
+            for start in stride(from: 0, to: count, by: batchSize) {
+                batches.append(
+                    PlannedBatch(segment: segment, examples: Array(examples[start..<min(start + batchSize, count)])))
+            }
+        }
+        if order == .shuffled {
+            var stream = RandomStream(
+                seed: seed, purpose: .order, a: UInt32(truncatingIfNeeded: epoch), b: .max)
+            stream.shuffle(&batches)
+        }
+        return batches
+    }
+
+    /// Steps of an epoch.
+    static func count(counts: [Int], batchSize: Int) -> Int {
+        counts.reduce(0) { $0 + ($1 + batchSize - 1) / batchSize }
+    }
+}
+
+/// A batch on the host: what the model is given.
+struct HostBatch {
+    /// (B, L)
+    var tokens: [Int32]
+    /// Rows of the flattened (B·L) that are labelled, ascending.
+    var labelledRows: [Int32]
+    /// The token expected at each.
+    var labels: [Int32]
+    var batch: Int
+
+    init(_ data: SegmentData, examples: [Int32]) {
+        let (length, pairs) = (data.segment.sequenceLength, data.segment.kvPairs)
+        batch = examples.count
+        tokens = []
+        labelledRows = []
+        labels = []
+        tokens.reserveCapacity(examples.count * length)
+        labelledRows.reserveCapacity(examples.count * pairs)
+        labels.reserveCapacity(examples.count * pairs)
+        for (row, example) in examples.enumerated() {
+            let example = Int(example)
+            tokens.append(contentsOf: data.tokens[example * length..<(example + 1) * length])
+            for label in example * pairs..<(example + 1) * pairs {
+                labelledRows.append(Int32(row * length) + data.labelPositions[label])
+                labels.append(data.labels[label])
+            }
+        }
+    }
+}

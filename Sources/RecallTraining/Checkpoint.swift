@@ -1,0 +1,117 @@
+import Foundation
+import RecallTensor
+
+/// What a checkpoint says of itself.
+public struct CheckpointMetadata: Equatable, Sendable {
+    public var runID: String
+    /// The run's specification as JSON.
+    public var specification: String
+    /// The epoch after which it was written.
+    public var record: EpochRecord
+    public var trainSeconds: Double
+
+    public init(runID: String, specification: String, record: EpochRecord, trainSeconds: Double) {
+        (self.runID, self.specification, self.record, self.trainSeconds) = (
+            runID, specification, record, trainSeconds
+        )
+    }
+}
+
+/// A run's checkpoint on disk: every parameter with AdamW's moments, as .safetensors. Written beside and renamed, so that a
+/// crash leaves the old one or the new one.
+public struct CheckpointFile: Sendable {
+    public let path: String
+
+    public init(path: String) { self.path = path }
+
+    /// Raised when the format changes.
+    static let version = "1"
+
+    public var exists: Bool { FileManager.default.fileExists(atPath: path) }
+
+    /// Removes the file, if it is there.
+    public func remove() { try? FileManager.default.removeItem(atPath: path) }
+
+    /// - Throws: what the disk refuses.
+    func write(_ store: ParameterStore, _ metadata: CheckpointMetadata) throws {
+        var arrays: [NamedArray] = []
+        for parameter in store.parameters {
+            for (prefix, source) in [
+                ("", parameter.value), ("optimizer.m.", parameter.firstMoment),
+                ("optimizer.v.", parameter.secondMoment),
+            ] {
+                arrays.append(
+                    NamedArray(
+                        name: prefix + parameter.name, shape: parameter.shape,
+                        values: store.read(source, count: parameter.count)))
+            }
+        }
+        let record = String(decoding: try JSONEncoder().encode(metadata.record), as: UTF8.self)
+        let data = try SafeTensors.encode(
+            arrays,
+            metadata: [
+                "format": "pt", "version": Self.version, "run_id": metadata.runID,
+                "specification": metadata.specification, "record": record,
+                "epoch": String(metadata.record.epoch), "step": String(metadata.record.step),
+                "train_seconds": String(metadata.trainSeconds),
+            ])
+        try replaceFile(with: data)
+    }
+
+    private func replaceFile(with data: Data) throws {
+        let url = URL(fileURLWithPath: path)
+        try FileManager.default.createDirectory(
+            at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+        let beside = url.appendingPathExtension("new")
+        do {
+            try data.write(to: beside)
+            let handle = try FileHandle(forUpdating: beside)
+            // On disk before it takes the old one's name.
+            try handle.synchronize()
+            try handle.close()
+        } catch {
+            // A full disk must not keep half a file.
+            try? FileManager.default.removeItem(at: beside)
+            throw error
+        }
+        guard rename(beside.path, url.path) == 0 else {
+            throw CocoaError(.fileWriteUnknown, userInfo: [NSFilePathErrorKey: path])
+        }
+    }
+
+    /// Puts the file's numbers into a model of the same parameters.
+    ///
+    /// - Throws: `RunError.checkpoint` for a file that is not whole or not of this model.
+    func read(into store: ParameterStore) throws -> CheckpointMetadata {
+        let (arrays, metadata) = try load()
+        let named = Dictionary(arrays.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        for parameter in store.parameters {
+            for (prefix, destination) in [
+                ("", parameter.value), ("optimizer.m.", parameter.firstMoment),
+                ("optimizer.v.", parameter.secondMoment),
+            ] {
+                guard let array = named[prefix + parameter.name], array.shape == parameter.shape else {
+                    throw unusable("it has no \(prefix + parameter.name) of shape \(parameter.shape)")
+                }
+                store.write(array.values, to: destination)
+            }
+        }
+        guard metadata["version"] == Self.version, let runID = metadata["run_id"],
+            let specification = metadata["specification"], let record = metadata["record"],
+            let trainSeconds = metadata["train_seconds"].flatMap(Double.init),
+            let decoded = try? JSONDecoder().decode(EpochRecord.self, from: Data(record.utf8))
+        else { throw unusable("its metadata are not a checkpoint's") }
+        return CheckpointMetadata(
+            runID: runID, specification: specification, record: decoded, trainSeconds: trainSeconds)
+    }
+
+    private func load() throws -> (arrays: [NamedArray], metadata: [String: String]) {
+        do {
+            return try SafeTensors.decode(try Data(contentsOf: URL(fileURLWithPath: path)))
+        } catch let error as SafeTensors.FormatError { throw unusable(error.description) }
+    }
+
+    private func unusable(_ reason: String) -> RunError {
+        .checkpoint("the checkpoint \(path) cannot be used: \(reason); delete it, or use --fresh")
+    }
+}

@@ -1,0 +1,96 @@
+import Foundation
+
+/// One array of a .safetensors file.
+public struct NamedArray: Equatable, Sendable {
+    public var name: String
+    public var shape: [Int]
+    public var values: [Float]
+
+    public init(name: String, shape: [Int], values: [Float]) {
+        (self.name, self.shape, self.values) = (name, shape, values)
+    }
+}
+
+/// The .safetensors format: eight bytes of header length, a JSON header with each array's type, shape and place, then the
+/// numbers. Float32 arrays only, which is all that we keep.
+public enum SafeTensors {
+    /// What is wrong with a file.
+    public struct FormatError: Error, Equatable, CustomStringConvertible, Sendable {
+        public let description: String
+    }
+
+    /// Headers above this are refused, as the reference implementation does.
+    static let longestHeader = 100_000_000
+
+    /// The bytes of a file.
+    public static func encode(_ arrays: [NamedArray], metadata: [String: String]) throws -> Data {
+        var header: [String: Any] = ["__metadata__": metadata]
+        var offset = 0
+        for array in arrays {
+            let bytes = array.values.count * MemoryLayout<Float>.stride
+            header[array.name] = [
+                "dtype": "F32", "shape": array.shape, "data_offsets": [offset, offset + bytes],
+            ]
+            offset += bytes
+        }
+        var json = try JSONSerialization.data(withJSONObject: header, options: [.sortedKeys])
+        // The numbers start at a multiple of eight.
+        while json.count % 8 != 0 { json.append(UInt8(ascii: " ")) }
+        var data = Data(capacity: 8 + json.count + offset)
+        withUnsafeBytes(of: UInt64(json.count).littleEndian) { data.append(contentsOf: $0) }
+        data.append(json)
+        for array in arrays {
+            array.values.withUnsafeBytes { data.append(contentsOf: $0) }
+        }
+        return data
+    }
+
+    /// Reads what `encode` or another writer of the format made.
+    ///
+    /// - Throws: `FormatError`.
+    public static func decode(_ data: Data) throws(FormatError) -> (arrays: [NamedArray], metadata: [String: String]) {
+        guard data.count >= 8 else { throw FormatError(description: "too short for a .safetensors file") }
+        let data = Data(data)  // indices from 0
+        let length = data.prefix(8).enumerated().reduce(UInt64(0)) { $0 | UInt64($1.element) << (8 * $1.offset) }
+        guard length <= longestHeader, data.count - 8 >= Int(length) else {
+            throw FormatError(description: "its header is cut short")
+        }
+        let body = data.dropFirst(8 + Int(length))
+        guard
+            let object = try? JSONSerialization.jsonObject(with: data[8..<8 + Int(length)]),
+            let header = object as? [String: Any]
+        else { throw FormatError(description: "its header is not JSON") }
+        var arrays: [NamedArray] = []
+        for (name, entry) in header where name != "__metadata__" {
+            arrays.append(try array(name, entry, body))
+        }
+        let metadata = header["__metadata__"] as? [String: String] ?? [:]
+        return (arrays.sorted { $0.name < $1.name }, metadata)
+    }
+
+    private static func array(_ name: String, _ entry: Any, _ body: Data) throws(FormatError) -> NamedArray {
+        guard let entry = entry as? [String: Any], let type = entry["dtype"] as? String,
+            let shape = entry["shape"] as? [Int], let offsets = entry["data_offsets"] as? [Int],
+            offsets.count == 2, shape.allSatisfy({ $0 >= 0 })
+        else { throw FormatError(description: "its entry '\(name)' is not of the format") }
+        guard type == "F32" else {
+            throw FormatError(description: "'\(name)' is \(type); only F32 is read here")
+        }
+        var count = 1
+        for size in shape {
+            let (product, overflow) = count.multipliedReportingOverflow(by: size)
+            guard !overflow else { throw FormatError(description: "'\(name)' has an impossible shape") }
+            count = product
+        }
+        let (bytes, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Float>.stride)
+        guard !overflow, offsets[0] >= 0, offsets[1] >= offsets[0], offsets[1] - offsets[0] == bytes,
+            offsets[1] <= body.count
+        else { throw FormatError(description: "'\(name)' is cut short or misplaced") }
+        let start = body.startIndex + offsets[0]
+        let values = [Float](unsafeUninitializedCapacity: count) { buffer, initialised in
+            _ = body[start..<start + bytes].copyBytes(to: UnsafeMutableRawBufferPointer(buffer))
+            initialised = count
+        }
+        return NamedArray(name: name, shape: shape, values: values)
+    }
+}

@@ -1,0 +1,309 @@
+import Foundation
+import RecallData
+import RecallKernels
+import RecallModels
+import RecallTensor
+
+/// What a run tells while it trains. Called on the run's own thread.
+public protocol TrainingObserver {
+    /// After every optimiser step. Must be quick.
+    ///
+    /// - Parameters:
+    ///   - step: steps done, over the whole run.
+    ///   - loss: the mean over the step's labelled positions.
+    func didStep(_ step: Int, of totalSteps: Int, loss: Double)
+
+    /// After an epoch's training and validation, when its checkpoint is safe. A continued run reports the epoch that it
+    /// continues after once more.
+    ///
+    /// - Throws: whatever keeping the record can meet; the run ends with it.
+    func didFinishEpoch(_ record: EpochRecord) throws
+}
+
+/// Why a run ended without a result.
+public enum RunError: Error, Equatable, Sendable {
+    /// A stop was asked for; the last epoch's checkpoint stands.
+    case stopped
+    /// NaN or infinity, where it was first seen.
+    case notFinite(step: Int, tensor: String)
+    case outOfMemory(bytes: Int)
+    /// A checkpoint that is not this run's or not whole.
+    case checkpoint(String)
+}
+
+extension RunError: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .stopped: "interrupted"
+        case .notFinite(let step, let tensor):
+            "not finite at step \(step): \(tensor); a smaller learning rate may help"
+        case .outOfMemory(let bytes): "out of memory: a tensor of \(bytes) bytes did not fit"
+        case .checkpoint(let text): text
+        }
+    }
+}
+
+/// Trains one model on one task and measures it.
+///
+/// Learning rate and stopping look at validation only; what is reported is the test split's, once, at the end.
+public final class Trainer {
+    private let task: MQARTask
+    private let training: TrainingConfig
+    private let seed: UInt64
+    private let generator: MQARGenerator
+    private let backend: any Backend
+    private let arena: Arena
+    private let stop: StopRequest?
+    public let model: LanguageModel
+
+    private var step = 0
+    private var trainSeconds = 0.0
+    private var totalSeconds = 0.0
+    private var lastRecord: EpochRecord?
+    /// The fixed training data, made once.
+    private var fixedData: [SegmentData] = []
+
+    /// - Parameters:
+    ///   - task: one that `validate()` accepts.
+    ///   - model: resolved.
+    ///   - seed: keys initialisation, dropout and order.
+    ///   - stop: polled before every kernel.
+    /// - Throws: `BackendError.outOfMemory`.
+    public init(
+        task: MQARTask, model: ModelConfig, training: TrainingConfig, seed: UInt64, backend: any Backend,
+        stop: StopRequest? = nil
+    ) throws {
+        (self.task, self.training, self.seed, self.backend, self.stop) = (task, training, seed, backend, stop)
+        generator = MQARGenerator(task)
+        arena = try Arena(backend: backend)
+        self.model = try LanguageModel(
+            model, vocabulary: task.vocabSize, maximumLength: task.maximumLength, backend: backend, seed: seed)
+    }
+
+    /// The most bytes that a step's tensors took so far.
+    public var peakBytes: Int { arena.peakBytes }
+    /// How often the step's memory grew so far: constant in steady state.
+    package var arenaGrowths: Int { arena.growths }
+
+    /// Steps of the whole run, if nothing stops it early.
+    public var totalSteps: Int { stepsPerEpoch * training.epochs }
+
+    private var stepsPerEpoch: Int {
+        BatchPlan.count(counts: task.train.map(\.examples), batchSize: training.batchSize)
+    }
+
+    /// Trains from the beginning, or from the checkpoint's epoch on, and evaluates.
+    ///
+    /// - Parameters:
+    ///   - checkpoint: written after every epoch, and continued from where it exists and is this run's.
+    ///   - runID: the identity that a checkpoint must carry.
+    /// - Throws: `RunError`, or what the observer or the disk threw.
+    public func run(
+        checkpoint: CheckpointFile?, runID: String, specification: String, observer: some TrainingObserver
+    ) throws -> RunResult {
+        if let checkpoint, checkpoint.exists {
+            try resume(from: checkpoint, runID: runID)
+            if let lastRecord { try observer.didFinishEpoch(lastRecord) }
+        }
+        var epoch = lastRecord?.epoch ?? 0
+        while epoch < training.epochs, !hasReachedTarget {
+            let record = try trainEpoch(epoch, observer)
+            epoch += 1
+            lastRecord = record
+            try checkpoint?.write(
+                model.store,
+                CheckpointMetadata(
+                    runID: runID, specification: specification, record: record, trainSeconds: trainSeconds))
+            try observer.didFinishEpoch(record)
+        }
+        let test = try evaluate(.test)
+        let validation = try evaluate(.validation)
+        return RunResult(
+            epochs: epoch, steps: step, trainLoss: lastRecord?.trainLoss ?? .nan,
+            validationLoss: validation.loss, validationAccuracy: validation.accuracy, testLoss: test.loss,
+            testAccuracy: test.accuracy, slices: validation.slices + test.slices, trainSeconds: trainSeconds,
+            tokensPerSecond: trainSeconds > 0
+                ? Double(epoch) * Double(task.tokensPerEpoch) / trainSeconds : 0)
+    }
+
+    private var hasReachedTarget: Bool {
+        guard let target = training.stopAtAccuracy, let lastRecord else { return false }
+        return lastRecord.validationAccuracy > target
+    }
+
+    // MARK: - Training
+
+    private func trainEpoch(_ epoch: Int, _ observer: some TrainingObserver) throws -> EpochRecord {
+        let began = ContinuousClock.now
+        let data = trainingData(epoch: epoch)
+        let batches = BatchPlan.batches(
+            counts: data.map(\.count), batchSize: training.batchSize, order: training.order, seed: seed,
+            epoch: epoch)
+        var lossSum = 0.0
+        var labels = 0
+        var rate = training.learningRate
+        for planned in batches {
+            rate = training.learningRate(epoch: epoch, step: step, totalSteps: totalSteps)
+            let batch = HostBatch(data[planned.segment], examples: planned.examples)
+            let batchLoss = try trainStep(batch, learningRate: rate)
+            lossSum += batchLoss
+            labels += batch.labels.count
+            observer.didStep(step, of: totalSteps, loss: batchLoss / Double(batch.labels.count))
+        }
+        trainSeconds += seconds(since: began)
+        let validation = try evaluate(.validation)
+        totalSeconds += seconds(since: began)
+        return EpochRecord(
+            epoch: epoch + 1, step: step, learningRate: rate, trainLoss: lossSum / Double(labels),
+            validationLoss: validation.loss, validationAccuracy: validation.accuracy, seconds: totalSeconds)
+    }
+
+    private func trainingData(epoch: Int) -> [SegmentData] {
+        switch training.data {
+        case .fixed:
+            if fixedData.isEmpty {
+                fixedData = task.train.indices.map { SegmentData.make(generator, .train, $0) }
+            }
+            return fixedData
+        case .fresh:
+            return task.train.indices.map {
+                SegmentData.make(
+                    generator, .train, $0, firstExample: epoch * task.train[$0].examples)
+            }
+        }
+    }
+
+    /// Forward, backward and AdamW on one batch.
+    ///
+    /// - Returns: the sum of the losses at its labelled positions.
+    private func trainStep(_ batch: HostBatch, learningRate: Double) throws(RunError) -> Double {
+        let loss = try gradients(batch, isDiagnosing: false)
+        guard loss.isFinite else { throw diagnose(batch) }
+        step += 1
+        let decaysAll = training.decay == .all
+        let decay = Float(training.weightDecay)
+        model.store.update(
+            AdamWStep(learningRate: Float(learningRate), weightDecay: decay, step: step),
+            weightDecay: { decaysAll || !$0.isExemptFromDecay ? decay : 0 })
+        return loss
+    }
+
+    private func gradients(_ batch: HostBatch, isDiagnosing: Bool) throws(RunError) -> Double {
+        model.store.beginStep()
+        let tape = Tape(
+            arena: arena, isTraining: true, seed: seed, step: step, stop: stop, isDiagnosing: isDiagnosing)
+        let head = model.loss(tape.input(batch), labels: tape.integers(batch.labels), tape)
+        let loss = try sum(head.losses, tape)
+        guard loss.isFinite || isDiagnosing else { return loss }
+        do { try tape.backward() } catch { throw RunError(error, step: step + 1) }
+        return loss
+    }
+
+    /// Does a step that gave NaN or infinity once more, looking at every tensor, to name the first that did.
+    private func diagnose(_ batch: HostBatch) -> RunError {
+        if let parameter = model.store.firstNotFinite() {
+            return .notFinite(step: step + 1, tensor: "parameter \(parameter), after the step before")
+        }
+        do {
+            _ = try gradients(batch, isDiagnosing: true)
+            return .notFinite(step: step + 1, tensor: "loss")
+        } catch { return error }
+    }
+
+    // MARK: - Evaluation
+
+    /// Loss and accuracy of a split: means within an example, then over examples.
+    struct Evaluation {
+        var loss: Double
+        var accuracy: Double
+        var slices: [SliceAccuracy]
+    }
+
+    func evaluate(_ split: Split) throws -> Evaluation {
+        var (loss, accuracy, examples) = (0.0, 0.0, 0)
+        var slices: [SliceAccuracy] = []
+        for (index, segment) in task.segments(split).enumerated() {
+            var (segmentLoss, segmentCorrect) = (0.0, 0.0)
+            for first in stride(from: 0, to: segment.examples, by: training.batchSize) {
+                let count = min(training.batchSize, segment.examples - first)
+                let data = SegmentData.make(generator, split, index, firstExample: first, examples: count)
+                let batch = HostBatch(data, examples: Array(0..<Int32(count)))
+                let sums = try evaluate(batch)
+                segmentLoss += sums.loss
+                segmentCorrect += sums.correct
+            }
+            guard segmentLoss.isFinite else {
+                let culprit = model.store.firstNotFinite().map { "parameter \($0)" } ?? "\(split) loss"
+                throw RunError.notFinite(step: step, tensor: culprit)
+            }
+            // Every example of a segment has as many labels as any other.
+            let perExample = Double(segment.kvPairs)
+            loss += segmentLoss / perExample
+            accuracy += segmentCorrect / perExample
+            examples += segment.examples
+            slices.append(
+                SliceAccuracy(
+                    split: split, sequenceLength: segment.sequenceLength, kvPairs: segment.kvPairs,
+                    examples: segment.examples,
+                    accuracy: segmentCorrect / perExample / Double(segment.examples)))
+        }
+        return Evaluation(loss: loss / Double(examples), accuracy: accuracy / Double(examples), slices: slices)
+    }
+
+    /// The sums of losses and of right answers over a batch's labelled positions.
+    private func evaluate(_ batch: HostBatch) throws(RunError) -> (loss: Double, correct: Double) {
+        let tape = Tape(arena: arena, isTraining: false, stop: stop)
+        let head = model.loss(tape.input(batch), labels: tape.integers(batch.labels), tape)
+        return (try sum(head.losses, tape), try sum(head.correct, tape))
+    }
+
+    private func sum(_ tensor: Tensor, _ tape: Tape) throws(RunError) -> Double {
+        let numbers: [Float]
+        do { numbers = try tape.read(tensor) } catch { throw RunError(error, step: step) }
+        var sum = 0.0
+        for number in numbers { sum += Double(number) }
+        return sum
+    }
+
+    // MARK: - Continuing
+
+    private func resume(from checkpoint: CheckpointFile, runID: String) throws {
+        let metadata = try checkpoint.read(into: model.store)
+        guard metadata.runID == runID else {
+            throw RunError.checkpoint(
+                "\(checkpoint.path) is of run \(metadata.runID), not \(runID): move it away, or use --fresh")
+        }
+        step = metadata.record.step
+        trainSeconds = metadata.trainSeconds
+        totalSeconds = metadata.record.seconds
+        lastRecord = metadata.record
+    }
+
+    private func seconds(since start: ContinuousClock.Instant) -> Double {
+        let duration = ContinuousClock.now - start
+        return Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
+    }
+}
+
+extension RunError {
+    init(_ error: TapeError, step: Int) {
+        switch error {
+        case .stopped: self = .stopped
+        case .outOfMemory(let bytes): self = .outOfMemory(bytes: bytes)
+        case .notFinite(let tensor): self = .notFinite(step: step, tensor: tensor)
+        }
+    }
+}
+
+extension MQARTask {
+    /// Tokens of one pass over the training split.
+    public var tokensPerEpoch: Int { train.reduce(0) { $0 + $1.examples * $1.sequenceLength } }
+}
+
+extension Tape {
+    /// A batch on the device.
+    func input(_ batch: HostBatch) -> ModelInput {
+        ModelInput(
+            batch: batch.batch, tokens: integers(batch.tokens), labelledRows: integers(batch.labelledRows))
+    }
+}

@@ -1,0 +1,34 @@
+import RecallData
+import Testing
+
+@Suite struct ContentHashTests {
+    /// The hash of one task, forever: another one means that other data is generated under the same version. An
+    /// implementation of the documented rules in another language gave the same one.
+    @Test func oneHashIsPinned() {
+        #expect(
+            smallTask().contentHash()
+                == "63d1b60a84be8be67e8419df5851e44421859122dd3ca7c3d2e228abfcd12b01")
+    }
+
+    @Test func everySettingChangesIt() {
+        let segment = Segment(sequenceLength: 32, kvPairs: 4, examples: 100)
+        let longer = Segment(sequenceLength: 34, kvPairs: 4, examples: 100)
+        let fuller = Segment(sequenceLength: 32, kvPairs: 5, examples: 100)
+        let larger = Segment(sequenceLength: 32, kvPairs: 4, examples: 101)
+        func task(
+            train: [Segment] = [segment], validation: [Segment] = [segment], test: [Segment] = [segment]
+        ) -> MQARTask {
+            MQARTask(vocabSize: 64, train: train, validation: validation, test: test, dataSeed: 7)
+        }
+        let tasks = [
+            smallTask(), smallTask(vocabSize: 66), smallTask(randomNonQueries: false),
+            smallTask(fillers: .disjoint), smallTask(powerA: 0.02), smallTask(powerA: 0.010000000000000002),
+            smallTask(dataSeed: 8), task(train: [longer]), task(train: [fuller]), task(train: [larger]),
+            task(train: [segment, segment]), task(validation: [larger]), task(test: [larger]),
+        ]
+        let hashes = tasks.map { $0.contentHash() }
+        #expect(Set(hashes).count == tasks.count)
+        #expect(hashes.allSatisfy { $0.count == 64 })
+        #expect(task().contentHash() == hashes[0])
+    }
+}
