@@ -26,17 +26,21 @@ struct Failure: Error {
     let message: String?
 
     init(_ status: Status, _ message: String?) {
-        (self.status, self.message) = (status.rawValue, message)
+        self.init(exitStatus: status.rawValue, message)
+    }
+
+    private init(exitStatus: Int32, _ message: String?) {
+        (status, self.message) = (exitStatus, message)
     }
 
     /// What any error of the program's layers comes to.
     init(_ error: any Error) {
         switch error {
         case let failure as Failure: self = failure
-        case let error as StoreError: (status, message) = (error.exitStatus, error.description)
+        case let error as StoreError: self.init(exitStatus: error.exitStatus, error.description)
         case let error as SuiteError: self.init(.data, error.description)
         case let error as SuiteLookupError:
-            self.init(error.kind == .missing ? .missing : .data, error.description)
+            self.init(error.kind == .missing ? .missing : .inputOutput, error.description)
         case let error as OptionError: self.init(.usage, error.description)
         case let error as DataFileError: self.init(.inputOutput, error.description)
         case let error as ConfigurationError: self.init(.usage, error.message)
