@@ -14,7 +14,9 @@ let kernelSettings: [SwiftSetting] = [
 ]
 
 // The commit that is being built, kept with every result; "+" marks changes on top of it.
-let commit = Context.gitInformation.map { String($0.currentCommit.prefix(12)) + ($0.hasUncommittedChanges ? "+" : "") } ?? ""
+let commit =
+    Context.gitInformation.map { String($0.currentCommit.prefix(12)) + ($0.hasUncommittedChanges ? "+" : "") }
+    ?? ""
 
 let package = Package(
     name: "recall-bench",
@@ -29,7 +31,8 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(
-            name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
+            name: "COpenBLAS", pkgConfig: "openblas",
+            providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
         .systemLibrary(name: "CBuildTarget"),
         .target(name: "RecallRandom", swiftSettings: kernelSettings),
         .target(

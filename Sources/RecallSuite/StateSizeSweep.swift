@@ -65,7 +65,8 @@ public struct StateSizeSweep {
         for preset in presets {
             models.append(
                 SuiteModel(
-                    name: preset.name, configurations: choices.filter { $0.model == preset.name }.map(\.config)))
+                    name: preset.name, configurations: choices.filter { $0.model == preset.name }.map(\.config))
+            )
         }
         let control = try config(Self.attention, width: Self.baseWidth, knob: nil)
         models.append(SuiteModel(name: Self.controlName, configurations: [control]))
@@ -86,7 +87,9 @@ public struct StateSizeSweep {
     }
 
     private static var attention: ModelPreset {
-        guard let preset = ModelPresets.preset("attention") else { preconditionFailure("attention is registered") }
+        guard let preset = ModelPresets.preset("attention") else {
+            preconditionFailure("attention is registered")
+        }
         return preset
     }
 
@@ -141,7 +144,8 @@ public struct StateSizeSweep {
         guard width > 0 else {
             throw OptionError(
                 option: "--sizes",
-                message: "\(preset.name) has no configuration with a state of \(target) or less at length \(testLength); "
+                message:
+                    "\(preset.name) has no configuration with a state of \(target) or less at length \(testLength); "
                     + "its smallest has \(ByteSize(bytes: try state(1)))")
         }
         return width

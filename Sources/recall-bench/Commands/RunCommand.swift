@@ -17,7 +17,9 @@ struct RunCommand: ParsableCommand {
               recall-bench run --suite based-figure2 --shard 3/16      one job of an array of sixteen
             """)
 
-    @Option(help: ArgumentHelp("A suite's name (a file of Suites/ without .yaml) or a path.", valueName: "name|path"))
+    @Option(
+        help: ArgumentHelp(
+            "A suite's name (a file of Suites/ without .yaml) or a path.", valueName: "name|path"))
     var suite: String
 
     @OptionGroup var store: StoreOptions

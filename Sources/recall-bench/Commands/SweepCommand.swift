@@ -34,7 +34,8 @@ struct SweepCommand: ParsableCommand {
         var sizes = "4KiB,16KiB,64KiB"
 
         @Option(
-            help: ArgumentHelp("Learning rates tried at every point. Default: the suite's.", valueName: "rate,…"))
+            help: ArgumentHelp(
+                "Learning rates tried at every point. Default: the suite's.", valueName: "rate,…"))
         var learningRates: String?
 
         @Option(help: "Seeds a point.")

@@ -33,7 +33,8 @@ final class ModelMeasurement {
     private func facts(
         _ config: ModelConfig, vocabulary: Int, maximumLength: Int, testLength: Int
     ) throws -> ModelFacts {
-        let key = Key(model: config, vocabulary: vocabulary, maximumLength: maximumLength, testLength: testLength)
+        let key = Key(
+            model: config, vocabulary: vocabulary, maximumLength: maximumLength, testLength: testLength)
         if let facts = known[key] { return facts }
         let model = try LanguageModel(
             config, vocabulary: vocabulary, maximumLength: maximumLength, backend: backend, seed: 0)

@@ -40,14 +40,16 @@ final class Runner: @unchecked Sendable {
     private static let heldInterval = 1.0
 
     init(
-        _ runs: [PlannedRun], store: Store, display: ProgressDisplay, stop: StopRequest, options: TrainingOptions,
+        _ runs: [PlannedRun], store: Store, display: ProgressDisplay, stop: StopRequest,
+        options: TrainingOptions,
         checkpoints: String
     ) {
         (queue, self.store, self.display, self.stop) = (runs, store, display, stop)
         (jobs, threads, fresh) = (options.jobCount, options.threads, options.fresh)
         self.checkpoints = checkpoints
         execution = Execution(
-            device: "cpu: \(CPUInformation.description)", version: ProgramVersion.number, commit: ProgramVersion.commit)
+            device: "cpu: \(CPUInformation.description)", version: ProgramVersion.number,
+            commit: ProgramVersion.commit)
     }
 
     /// Trains until nothing is left, a stop is asked for, or the store fails.
@@ -130,9 +132,11 @@ final class Runner: @unchecked Sendable {
             let observer = RunObserver(run, store: store, display: display, interval: Self.heartbeatInterval)
             display.runStarted(
                 run.runID, label: run.label, totalSteps: trainer.totalSteps,
-                startStep: min(epochsOnRecord, spec.training.epochs) * trainer.totalSteps / spec.training.epochs)
+                startStep: min(epochsOnRecord, spec.training.epochs) * trainer.totalSteps / spec.training.epochs
+            )
             let result = try trainer.run(
-                checkpoint: checkpoint, runID: run.runID, specification: spec.canonicalJSON(), observer: observer)
+                checkpoint: checkpoint, runID: run.runID, specification: spec.canonicalJSON(),
+                observer: observer)
             try store.finish(run.runID, result)
             checkpoint.remove()
             display.runFinished(run.runID, result)
@@ -190,7 +194,8 @@ extension PlannedRun {
             knobs[name].map { "\(name)=\($0)" }
         }
         let width = "d=\(spec.model.dModel)"
-        return ([model, width] + telling + ["lr=\(Format.learningRate(spec.training.learningRate))"]
+        return
+            ([model, width] + telling + ["lr=\(Format.learningRate(spec.training.learningRate))"]
             + (spec.seed == 0 ? [] : ["seed=\(spec.seed)"])).joined(separator: " ")
     }
 }

@@ -29,7 +29,8 @@ struct Sitting {
         try store.releaseStale()
         try store.plan(runs, suite: suite, facts: measurement.facts)
         if options.fresh {
-            try store.plan(selected, suite: suite, fresh: true, membership: .additional, facts: measurement.facts)
+            try store.plan(
+                selected, suite: suite, fresh: true, membership: .additional, facts: measurement.facts)
         }
         let (outcome, total) = try train(selected, store)
         try report(store)

@@ -27,7 +27,9 @@ struct TimeEstimate {
                 known[key] = perToken
             }
             let evaluated = key.task.validation.reduce(0) { $0 + $1.examples * $1.sequenceLength }
-            total += perToken * Double(key.training.epochs) * (Double(key.task.tokensPerEpoch) + Double(evaluated) / 3)
+            total +=
+                perToken * Double(key.training.epochs)
+                * (Double(key.task.tokensPerEpoch) + Double(evaluated) / 3)
         }
         return total / Double(min(jobs, max(runs.count, 1)))
     }

@@ -28,7 +28,8 @@ struct TrainingOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Only the runs that meet the conditions: KEY=VALUE,… with keys model, task, d_model, learning_rate, seed.",
-            discussion: "A comma joins conditions, repeating a key gives alternatives, numbers compare as numbers.",
+            discussion:
+                "A comma joins conditions, repeating a key gives alternatives, numbers compare as numbers.",
             valueName: "KEY=VALUE,…"))
     var only: [String] = []
 
@@ -38,10 +39,13 @@ struct TrainingOptions: ParsableArguments {
     @Flag(help: "Forget earlier results of these runs and train them anew.")
     var fresh = false
 
-    @Option(help: ArgumentHelp("Where checkpoints are kept. Default: checkpoints/ beside the database.", valueName: "dir"))
+    @Option(
+        help: ArgumentHelp(
+            "Where checkpoints are kept. Default: checkpoints/ beside the database.", valueName: "dir"))
     var checkpoints: String?
 
-    @Option(help: ArgumentHelp("The runs whose number is I modulo N, I from 0: for job arrays.", valueName: "I/N"))
+    @Option(
+        help: ArgumentHelp("The runs whose number is I modulo N, I from 0: for job arrays.", valueName: "I/N"))
     var shard: String?
 
     @Flag(help: "Nothing on standard error but failures.")
@@ -70,7 +74,8 @@ struct TrainingOptions: ParsableArguments {
     /// The folder for checkpoints.
     func checkpointFolder(besides database: String) -> String {
         checkpoints
-            ?? URL(fileURLWithPath: database).deletingLastPathComponent().appendingPathComponent("checkpoints").path
+            ?? URL(fileURLWithPath: database).deletingLastPathComponent().appendingPathComponent("checkpoints")
+            .path
     }
 
     private func deviceKind() throws {
