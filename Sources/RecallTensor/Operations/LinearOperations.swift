@@ -46,7 +46,7 @@ extension Tape {
                     shape, x: x.values, weight: layer.weight.value, bias: layer.bias.map { Floats($0.value) },
                     y: y.pointer)
             },
-            backward: { [self] in
+            backward: { [unowned self] in
                 guard let dy = y.gradient else { return }
                 let dx = gradientTarget(x)
                 parameterGradient(layer.weight) { dWeight in
@@ -80,7 +80,7 @@ extension Tape {
                     bias: norm.bias.map { Floats($0.value) }, sum: branch == nil ? nil : sum.pointer,
                     y: y.pointer, statistics: statistics.pointer)
             },
-            backward: { [self] in
+            backward: { [unowned self] in
                 guard let dy = y.gradient else { return }
                 let dInput = tensor(residual.shape)
                 let dSum = sum.gradient

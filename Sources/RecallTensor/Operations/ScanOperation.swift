@@ -34,7 +34,7 @@ extension Tape {
                     aLog: parameters.aLog.value, b: b.values, c: c.values, skip: parameters.skip.value, z: z.values,
                     out: out.pointer, checkpoints: checkpoints?.pointer)
             },
-            backward: { [self] in
+            backward: { [unowned self] in
                 guard let dOut = out.gradient, let checkpoints else { return }
                 let (dx, dDelta, dz) = (gradientTarget(x), gradientTarget(delta), gradientTarget(z))
                 let (db, dc) = (gradientTarget(b), gradientTarget(c))
