@@ -81,7 +81,14 @@ extension Tape {
                     y: y.pointer, statistics: statistics.pointer)
             },
             backward: { [unowned self] in
-                guard let dy = y.gradient else { return }
+                guard let dy = y.gradient else {
+                    // Nothing used the norm; without a branch the sum's gradient is the residual's already.
+                    if let branch, let dSum = sum.gradient {
+                        accumulate(dSum, into: residual)
+                        accumulate(dSum, into: branch)
+                    }
+                    return
+                }
                 let dInput = tensor(residual.shape)
                 let dSum = sum.gradient
                 parameterGradient(norm.gain) { dGain in
