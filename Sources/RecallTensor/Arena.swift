@@ -25,7 +25,7 @@ public final class Arena {
     public private(set) var growths = 0
 
     /// Blocks start at multiples of this, one cache line.
-    static let alignment = 64
+    package static let alignment = 64
 
     /// - Parameter capacity: bytes of address space; memory is taken only as it is used.
     /// - Throws: `BackendError.outOfMemory`.
@@ -41,7 +41,7 @@ public final class Arena {
     }
 
     /// A block of at least `bytes`, its content undefined; nil when the range is used up.
-    func allocate(bytes: Int) -> UnsafeMutableRawPointer? {
+    package func allocate(bytes: Int) -> UnsafeMutableRawPointer? {
         let size = Self.rounded(bytes)
         guard let index = free.firstIndex(where: { $0.size >= size }) else { return nil }
         let offset = free[index].offset
@@ -59,7 +59,7 @@ public final class Arena {
         return base + offset
     }
 
-    func deallocate(_ address: UnsafeMutableRawPointer, bytes: Int) {
+    package func deallocate(_ address: UnsafeMutableRawPointer, bytes: Int) {
         let size = Self.rounded(bytes)
         let offset = address - base
         bytesInUse -= size
