@@ -123,6 +123,11 @@ public final class Tape {
         return try read(gradient)
     }
 
+    /// Gives a tensor ∂loss/∂tensor to start `backward` from, where no loss is computed. For tests.
+    package func setGradient(of tensor: Tensor, _ numbers: [Float]) {
+        tensor.gradient = self.tensor(tensor.shape, numbers)
+    }
+
     // MARK: - Entries
 
     /// Runs a kernel unless the tape has failed or should stop. Every kernel goes through here.
@@ -131,7 +136,8 @@ public final class Tape {
         if failure == nil { kernel() }
     }
 
-    /// Runs an operation's forward kernel and, in training, records its backward.
+    /// Runs an operation's forward kernel and, in training, records its backward, which must not own the tape: a tape
+    /// that never runs backwards (a stop, NaN) would keep itself and its tensors for ever.
     func record(_ name: String, output: Tensor, forward: () -> Void, backward: @escaping () -> Void) {
         launch(forward)
         inspect(output, name)

@@ -59,7 +59,7 @@ public final class Tensor {
     public var rows: Int { shape.dropLast().reduce(1, *) }
     var isContiguous: Bool { rowStride == width }
 
-    var pointer: MutableFloats { storage.address.assumingMemoryBound(to: Float.self) + offset }
+    package var pointer: MutableFloats { storage.address.assumingMemoryBound(to: Float.self) + offset }
     /// For kernels that read.
     var values: Floats { Floats(pointer) }
 

@@ -2,19 +2,19 @@ import RecallData
 import RecallRandom
 
 /// Some examples of one segment that are trained on together.
-struct PlannedBatch: Equatable {
-    let segment: Int
+package struct PlannedBatch: Equatable, Sendable {
+    package let segment: Int
     /// Indices into the segment's data.
-    let examples: [Int32]
+    package let examples: [Int32]
 }
 
 /// The batches of an epoch, in order. A batch never mixes segments; a segment's last may be short.
-enum BatchPlan {
+package enum BatchPlan {
     /// - Parameters:
     ///   - counts: examples of each segment.
     ///   - order: `shuffled` deals the examples of each segment anew every epoch and then the batches over all
     ///     segments, from streams keyed by (seed, epoch).
-    static func batches(
+    package static func batches(
         counts: [Int], batchSize: Int, order: OrderKind, seed: UInt64, epoch: Int
     ) -> [PlannedBatch] {
         var batches: [PlannedBatch] = []
@@ -40,7 +40,7 @@ enum BatchPlan {
     }
 
     /// Steps of an epoch.
-    static func count(counts: [Int], batchSize: Int) -> Int {
+    package static func count(counts: [Int], batchSize: Int) -> Int {
         counts.reduce(0) { $0 + ($1 + batchSize - 1) / batchSize }
     }
 }

@@ -33,7 +33,7 @@ public struct CheckpointFile: Sendable {
     public func remove() { try? FileManager.default.removeItem(atPath: path) }
 
     /// - Throws: what the disk refuses.
-    func write(_ store: ParameterStore, _ metadata: CheckpointMetadata) throws {
+    package func write(_ store: ParameterStore, _ metadata: CheckpointMetadata) throws {
         var arrays: [NamedArray] = []
         for parameter in store.parameters {
             for (prefix, source) in [
@@ -82,7 +82,7 @@ public struct CheckpointFile: Sendable {
     /// Puts the file's numbers into a model of the same parameters.
     ///
     /// - Throws: `RunError.checkpoint` for a file that is not whole or not of this model.
-    func read(into store: ParameterStore) throws -> CheckpointMetadata {
+    package func read(into store: ParameterStore) throws -> CheckpointMetadata {
         let (arrays, metadata) = try load()
         let named = Dictionary(arrays.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         for parameter in store.parameters {

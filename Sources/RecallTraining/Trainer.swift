@@ -210,7 +210,7 @@ public final class Trainer {
         let tape = Tape(
             arena: arena, isTraining: true, seed: seed, step: step, stop: stop, isDiagnosing: isDiagnosing)
         let head = model.loss(tape.input(batch), labels: tape.integers(batch.labels), tape)
-        let loss = try sum(head.losses, tape)
+        let loss = try sum(head.losses, tape, step: step + 1)
         guard loss.isFinite || isDiagnosing else { return loss }
         do { try tape.backward() } catch { throw RunError(error, step: step + 1) }
         return loss
@@ -271,10 +271,10 @@ public final class Trainer {
     private func evaluate(_ batch: HostBatch) throws(RunError) -> (loss: Double, correct: Double) {
         let tape = Tape(arena: arena, isTraining: false, stop: stop)
         let head = model.loss(tape.input(batch), labels: tape.integers(batch.labels), tape)
-        return (try sum(head.losses, tape), try sum(head.correct, tape))
+        return (try sum(head.losses, tape, step: step), try sum(head.correct, tape, step: step))
     }
 
-    private func sum(_ tensor: Tensor, _ tape: Tape) throws(RunError) -> Double {
+    private func sum(_ tensor: Tensor, _ tape: Tape, step: Int) throws(RunError) -> Double {
         let numbers: [Float]
         do { numbers = try tape.read(tensor) } catch { throw RunError(error, step: step) }
         var sum = 0.0

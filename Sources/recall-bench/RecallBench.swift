@@ -30,6 +30,8 @@ struct RecallBench: ParsableCommand {
     /// Parses, runs, and ends with the exit status that belongs to what happened.
     static func main() {
         BLASChoice.makeSure()
+        // A reader that goes away shows as an error where the writing is done.
+        signal(SIGPIPE, SIG_IGN)
         do {
             var command = try parseAsRoot()
             try requireBuiltForThisProcessor()

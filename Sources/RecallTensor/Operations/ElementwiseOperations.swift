@@ -37,7 +37,7 @@ extension Tape {
         record(
             "swiglu", output: y,
             forward: { backend.swigluForward(rows: x.rows, width: width, x: x.values, y: y.pointer) },
-            backward: { [self] in
+            backward: { [unowned self] in
                 guard let dy = y.gradient else { return }
                 let dx = gradientTarget(x)
                 launch {
@@ -57,7 +57,7 @@ extension Tape {
         let y = tensor(x.shape)
         record(
             name, output: y, forward: { forward(y.pointer) },
-            backward: { [self] in
+            backward: { [unowned self] in
                 guard let dy = y.gradient else { return }
                 let dx = gradientTarget(x)
                 launch { backward(dy.values, dx.pointer, y.values) }

@@ -54,7 +54,7 @@ extension Tape {
                     positions: positions.map { Floats($0.value) },
                     firstPosition: firstPosition, dropout: mask, y: y.pointer)
             },
-            backward: { [self] in
+            backward: { [unowned self] in
                 guard let dy = y.gradient else { return }
                 // The kernel adds, so what nobody has written yet starts from zero.
                 for parameter in [table, positions].compactMap({ $0 }) where !parameter.hasGradient {
@@ -82,7 +82,7 @@ extension Tape {
                 backend.gatherRows(
                     count: rows.count, width: width, x: x.values, rows: rows.values, y: y.pointer)
             },
-            backward: { [self] in
+            backward: { [unowned self] in
                 guard let dy = y.gradient else { return }
                 let dx = gradientTarget(x)
                 launch {
@@ -123,7 +123,7 @@ extension Tape {
                         dHidden: dHidden.pointer, dTable: dTable)
                 }
             },
-            backward: { [self] in accumulate(dHidden, into: hidden) })
+            backward: { [unowned self] in accumulate(dHidden, into: hidden) })
         return output
     }
 

@@ -31,7 +31,7 @@ extension Tape {
                     shape, q: q, k: q + width, v: q + 2 * width, dropout: mask, out: out.pointer,
                     logSumExp: logSumExp.pointer)
             },
-            backward: { [self] in
+            backward: { [unowned self] in
                 guard let dOut = out.gradient else { return }
                 let dqkv = gradientTarget(qkv)
                 let dq = dqkv.pointer
@@ -65,7 +65,7 @@ extension Tape {
                 backend.linearAttentionForward(
                     shape, q: q.values, k: k.values, v: v.values, y: y.pointer, normaliser: normaliser.pointer)
             },
-            backward: { [self] in
+            backward: { [unowned self] in
                 guard let dy = y.gradient else { return }
                 let (dq, dk, dv) = (gradientTarget(q), gradientTarget(k), gradientTarget(v))
                 launch {
@@ -101,7 +101,7 @@ extension Tape {
                     shape, u: u.values, weight: weight.value, bias: bias.value, gate: gate?.values, y: y.pointer
                 )
             },
-            backward: { [self] in
+            backward: { [unowned self] in
                 guard let dy = y.gradient else { return }
                 let (du, dGate) = (gradientTarget(u), gate.map(gradientTarget))
                 parameterGradient(weight) { dWeight in
@@ -131,7 +131,7 @@ extension Tape {
                 backend.longConvolutionForward(
                     shape, u: u.values, filter: filter.values, gate: gate.values, y: y.pointer)
             },
-            backward: { [self] in
+            backward: { [unowned self] in
                 guard let dy = y.gradient else { return }
                 let (du, dFilter, dGate) = (gradientTarget(u), gradientTarget(filter), gradientTarget(gate))
                 launch {

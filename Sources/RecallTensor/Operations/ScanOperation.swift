@@ -36,7 +36,7 @@ extension Tape {
                     z: z.values,
                     out: out.pointer, checkpoints: checkpoints?.pointer)
             },
-            backward: { [self] in
+            backward: { [unowned self] in
                 guard let dOut = out.gradient, let checkpoints else { return }
                 let (dx, dDelta, dz) = (gradientTarget(x), gradientTarget(delta), gradientTarget(z))
                 let (db, dc) = (gradientTarget(b), gradientTarget(c))
