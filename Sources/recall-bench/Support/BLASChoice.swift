@@ -11,7 +11,10 @@ enum BLASChoice {
         guard getenv(variable) == nil, let kernel = CPUInformation.betterBLASKernel else { return }
         setenv(variable, kernel, 1)
         var arguments = CommandLine.arguments.map { strdup($0) } + [nil]
-        execv("/proc/self/exe", &arguments)
+        // By its real path, so that the process keeps its name.
+        if let path = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") {
+            execv(path, &arguments)
+        }
         // Where that is not possible the slower kernels still give right results.
         unsetenv(variable)
     }
