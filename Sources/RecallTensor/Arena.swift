@@ -11,7 +11,7 @@ public final class Arena {
         var size: Int
     }
 
-    let backend: any Backend
+    package let backend: any Backend
     private let base: UnsafeMutableRawPointer
     private let capacity: Int
     /// Free blocks by offset, neighbours merged.

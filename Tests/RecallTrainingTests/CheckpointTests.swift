@@ -1,0 +1,163 @@
+import Foundation
+import RecallData
+import RecallKernels
+import RecallModels
+import RecallTensor
+import RecallTraining
+import Testing
+
+/// Runs that are interrupted and continued.
+struct CheckpointTests {
+    private let training = TrainingConfig(
+        epochs: 4, batchSize: 24, learningRate: 0.01, schedule: .cosineStep, data: .fresh)
+
+    private func trainer(_ preset: String = "based", stop: StopRequest? = nil, dModel: Int = 16) throws
+        -> Trainer
+    {
+        try Trainer(
+            task: smallTask(segments: 2), model: try presetModel(preset, dModel: dModel), training: training,
+            seed: 3, backend: CPUBackend(), stop: stop)
+    }
+
+    private func run(_ trainer: Trainer, _ file: CheckpointFile?, _ recorder: Recorder, id: String = "run")
+        throws
+        -> RunResult
+    {
+        try trainer.run(checkpoint: file, runID: id, specification: #"{"a":1}"#, observer: recorder)
+    }
+
+    /// Stopped after an epoch or in the middle of one: continued, it is the run that was never stopped.
+    @Test(arguments: ["attention", "based", "mamba", "base-conv"], [nil, 7])
+    func aContinuedRunIsTheUninterruptedOne(preset: String, stopAfterStep: Int?) throws {
+        let folder = try TemporaryFolder()
+        let file = CheckpointFile(path: folder.path("deep/run.safetensors"))
+        let whole = try trainer(preset)
+        let wholeRecorder = Recorder()
+        let expected = try run(whole, nil, wholeRecorder)
+
+        let stop = StopRequest()
+        let first = Recorder(
+            stop: stop, stopAfterEpoch: stopAfterStep == nil ? 2 : nil, stopAfterStep: stopAfterStep)
+        #expect(throws: RunError.stopped) { try run(trainer(preset, stop: stop), file, first) }
+        #expect(file.exists)
+        // Six steps an epoch.
+        let done = stopAfterStep == nil ? 2 : 1
+        #expect(first.records.map(\.epoch) == Array(1...done))
+
+        let second = Recorder()
+        let continued = try trainer(preset)
+        let result = try run(continued, file, second)
+        #expect(second.records.map(\.epoch) == Array(done...4))
+        #expect(second.records.first == first.records.last)
+        #expect(first.timeless + second.timeless.dropFirst() == wholeRecorder.timeless)
+        #expect(continued.bits == whole.bits)
+        #expect(result.timeless == expected.timeless)
+        #expect(zip(second.records, second.records.dropFirst()).allSatisfy { $0.seconds < $1.seconds })
+    }
+
+    /// Stopped after its last epoch, a run only has its evaluation left; finished, the same again.
+    @Test func aRunWithNothingLeftOnlyEvaluates() throws {
+        let folder = try TemporaryFolder()
+        let file = CheckpointFile(path: folder.path("run.safetensors"))
+        let stop = StopRequest()
+        let first = Recorder(stop: stop, stopAfterEpoch: 4)
+        #expect(throws: RunError.stopped) { try run(trainer(stop: stop), file, first) }
+        let (second, third) = (Recorder(), Recorder())
+        let result = try run(trainer(), file, second)
+        #expect(second.records.count == 1 && second.losses.isEmpty)
+        #expect(result.epochs == 4 && result.steps == 24)
+        #expect(try run(trainer(), file, third).timeless == result.timeless)
+        file.remove()
+        #expect(!file.exists)
+        file.remove()
+    }
+
+    @Test func everyBitComesBack() throws {
+        let folder = try TemporaryFolder()
+        let file = CheckpointFile(path: folder.path("run.safetensors"))
+        let (source, target) = (try trainer(), try trainer())
+        for (index, parameter) in source.model.store.parameters.enumerated() {
+            for (part, address) in [parameter.value, parameter.firstMoment, parameter.secondMoment].enumerated()
+            {
+                let numbers = (0..<parameter.count).map { Float($0) * 0.37 + Float(index * 3 + part) }
+                source.model.store.write(numbers, to: address)
+            }
+        }
+        let record = EpochRecord(
+            epoch: 2, step: 99, learningRate: 0.1 + 0.2, trainLoss: 1.0 / 3, validationLoss: 2e-300,
+            validationAccuracy: 0.7, seconds: 12.345678901234567)
+        let metadata = CheckpointMetadata(
+            runID: "ü", specification: #"{"x": [1, "\n"]}"#, record: record, trainSeconds: 1.1)
+        try file.write(source.model.store, metadata)
+        #expect(try file.read(into: target.model.store) == metadata)
+        #expect(target.bits == source.bits)
+        // Beside and renamed: nothing is left beside.
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.url.path) == ["run.safetensors"])
+    }
+
+    /// Others read parameters by their paths, in PyTorch's shapes.
+    @Test func aCheckpointNamesItsParameters() throws {
+        let folder = try TemporaryFolder()
+        let file = CheckpointFile(path: folder.path("run.safetensors"))
+        _ = try run(trainer("attention"), file, Recorder())
+        let (arrays, metadata) = try SafeTensors.decode(Data(contentsOf: URL(fileURLWithPath: file.path)))
+        let shapes = Dictionary(uniqueKeysWithValues: arrays.map { ($0.name, $0.shape) })
+        #expect(shapes["layers.1.mixer.qkv.weight"] == [48, 16])
+        #expect(shapes["optimizer.m.layers.1.mixer.qkv.weight"] == [48, 16])
+        #expect(shapes["optimizer.v.embedding.weight"] == [64, 16])
+        #expect(metadata["specification"] == #"{"a":1}"# && metadata["run_id"] == "run")
+        #expect(metadata["epoch"] == "4" && metadata["step"] == "24" && metadata["version"] == "1")
+    }
+
+    private func refusal(_ file: CheckpointFile, _ trainer: Trainer, id: String = "run") -> String? {
+        do {
+            _ = try run(trainer, file, Recorder(), id: id)
+            return nil
+        } catch RunError.checkpoint(let text) { return text } catch { return "another error: \(error)" }
+    }
+
+    @Test func checkpointsOfOtherRunsAreRefused() throws {
+        let folder = try TemporaryFolder()
+        let file = CheckpointFile(path: folder.path("run.safetensors"))
+        _ = try run(trainer(), file, Recorder())
+        let other = try #require(refusal(file, try trainer(), id: "other"))
+        #expect(other.contains("run") && other.contains("other") && other.contains(file.path))
+        let wider = try #require(refusal(file, try trainer(dModel: 24)))
+        #expect(wider.contains("embedding.weight") && wider.contains("24") && wider.contains(file.path))
+        #expect(try #require(refusal(file, try trainer("mamba"))).contains("--fresh"))
+    }
+
+    @Test func damagedCheckpointsAreRefused() throws {
+        let folder = try TemporaryFolder()
+        let file = CheckpointFile(path: folder.path("run.safetensors"))
+        _ = try run(trainer(), file, Recorder())
+        let url = URL(fileURLWithPath: file.path)
+        let whole = try Data(contentsOf: url)
+        for damaged in [
+            Data(), whole.prefix(7), whole.prefix(whole.count / 2), whole.dropLast(1), Data("text".utf8),
+        ] {
+            try damaged.write(to: url)
+            #expect(try #require(refusal(file, try trainer())).contains("cannot be used"))
+        }
+        let (arrays, metadata) = try SafeTensors.decode(whole)
+        for key in ["version", "run_id", "specification", "record", "train_seconds"] {
+            var lacking = metadata
+            lacking[key] = nil
+            try SafeTensors.encode(arrays, metadata: lacking).write(to: url)
+            #expect(try #require(refusal(file, try trainer())).contains("metadata"), "\(key)")
+        }
+        var older = metadata
+        older["version"] = "0"
+        try SafeTensors.encode(arrays, metadata: older).write(to: url)
+        #expect(refusal(file, try trainer()) != nil)
+    }
+
+    /// A disk that takes nothing: the error comes out, and no half file stays.
+    @Test func anUnwritableFolderThrows() throws {
+        let folder = try TemporaryFolder()
+        try Data().write(to: URL(fileURLWithPath: folder.path("file")))
+        let file = CheckpointFile(path: folder.path("file/run.safetensors"))
+        #expect(throws: (any Error).self) { try run(trainer(), file, Recorder()) }
+        #expect(!file.exists)
+    }
+}

@@ -1,0 +1,138 @@
+import Foundation
+import RecallTraining
+import Testing
+
+struct SafeTensorsTests {
+    private let arrays = [
+        NamedArray(
+            name: "a.weight", shape: [2, 3], values: [1, -2, .infinity, 0, -0.0, .leastNonzeroMagnitude]),
+        NamedArray(name: "b", shape: [], values: [3.25]),
+        NamedArray(name: "empty", shape: [0, 4], values: []),
+        NamedArray(name: "ü \"quoted\"", shape: [1], values: [.greatestFiniteMagnitude]),
+    ]
+    private let metadata = ["version": "1", "record": #"{"epoch":1}"#, "ü": "ß"]
+
+    /// A file with a header as given and so many bytes of numbers.
+    private func file(_ header: String, bytes: Int = 0, length: UInt64? = nil) -> Data {
+        let json = Data(header.utf8)
+        var data = withUnsafeBytes(of: (length ?? UInt64(json.count)).littleEndian) { Data($0) }
+        data.append(json)
+        data.append(Data(repeating: 0, count: bytes))
+        return data
+    }
+
+    private func entry(_ shape: String, _ offsets: String, type: String = "F32") -> String {
+        #"{"x":{"dtype":"\#(type)","shape":\#(shape),"data_offsets":\#(offsets)}}"#
+    }
+
+    @Test func whatIsWrittenIsRead() throws {
+        let data = try SafeTensors.encode(arrays, metadata: metadata)
+        let (read, readMetadata) = try SafeTensors.decode(data)
+        #expect(readMetadata == metadata)
+        #expect(read.map(\.name) == arrays.map(\.name).sorted())
+        for array in arrays {
+            let same = try #require(read.first { $0.name == array.name })
+            #expect(same.shape == array.shape)
+            #expect(same.values.map(\.bitPattern) == array.values.map(\.bitPattern))
+        }
+        // A slice's indices need not start at zero.
+        let padded = Data([1, 2, 3]) + data
+        #expect(try SafeTensors.decode(padded.dropFirst(3)).arrays == read)
+    }
+
+    @Test func theNumbersStartAtAMultipleOfEight() throws {
+        for name in ["a", "ab", "abc", "abcd", "abcde"] {
+            let data = try SafeTensors.encode([NamedArray(name: name, shape: [1], values: [1])], metadata: [:])
+            #expect((data.count - 4) % 8 == 0)
+            #expect(data.suffix(4) == Data([0, 0, 0x80, 0x3F]))
+        }
+    }
+
+    /// A header as other writers make it: other order, spaces, no metadata, arrays in another order than their bytes.
+    @Test func filesOfOtherWritersAreRead() throws {
+        let data = file(
+            #"{ "b": {"shape": [1], "data_offsets": [4, 8], "dtype": "F32"}, "#
+                + #""a": {"data_offsets": [0, 4], "dtype": "F32", "shape": [1, 1]} }  "#, bytes: 8)
+        let (read, metadata) = try SafeTensors.decode(data)
+        #expect(
+            read == [
+                NamedArray(name: "a", shape: [1, 1], values: [0]),
+                NamedArray(name: "b", shape: [1], values: [0]),
+            ])
+        #expect(metadata.isEmpty)
+        #expect(try SafeTensors.decode(file("{}")).arrays.isEmpty)
+    }
+
+    @Test func everyTruncationIsRefused() throws {
+        let data = try SafeTensors.encode(arrays, metadata: metadata)
+        for count in 0..<data.count {
+            #expect(throws: SafeTensors.FormatError.self) { try SafeTensors.decode(data.prefix(count)) }
+        }
+    }
+
+    /// Every single byte of the header changed: read or refused, never a trap.
+    @Test func changedBytesNeverTrap() throws {
+        let data = try SafeTensors.encode(Array(arrays.prefix(2)), metadata: ["version": "1"])
+        for index in 0..<data.count {
+            for byte: UInt8 in [
+                0, 0xFF, UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "\""), data[index] ^ 1,
+            ] {
+                var changed = data
+                changed[index] = byte
+                _ = try? SafeTensors.decode(changed)
+            }
+        }
+    }
+
+    @Test func malformedFilesAreRefused() {
+        let files: [(String, Data)] = [
+            ("nothing", Data()),
+            ("a header longer than the file", file("{}", length: 3)),
+            ("a huge header", file("{}", length: 1 << 40)),
+            ("the hugest header", file("{}", length: .max)),
+            ("a header length above Int's", file("{}", length: 1 << 63)),
+            ("no JSON", file("{nonsense")),
+            ("not an object", file("[1, 2]")),
+            ("not UTF-8", file("{}").prefix(8) + Data([0xFF, 0xFE])),
+            ("an entry that is no object", file(#"{"x": 3}"#)),
+            ("an entry without a shape", file(#"{"x": {"dtype": "F32", "data_offsets": [0, 0]}}"#)),
+            ("another type", file(entry("[1]", "[0,2]", type: "BF16"), bytes: 2)),
+            ("a negative size", file(entry("[-1]", "[0,4]"), bytes: 4)),
+            ("two negative sizes", file(entry("[-1,-1]", "[0,4]"), bytes: 4)),
+            ("a fractional size", file(entry("[1.5]", "[0,4]"), bytes: 4)),
+            ("a size that is no number", file(entry(#"["1"]"#, "[0,4]"), bytes: 4)),
+            ("an impossible shape", file(entry("[4611686018427387904,4]", "[0,4]"), bytes: 4)),
+            ("a shape whose bytes overflow", file(entry("[4611686018427387904]", "[0,4]"), bytes: 4)),
+            ("a size beyond Int", file(entry("[1e30]", "[0,4]"), bytes: 4)),
+            ("offsets out of range", file(entry("[2]", "[0,8]"), bytes: 4)),
+            (
+                "offsets far out of range",
+                file(entry("[1]", "[9223372036854775803,9223372036854775807]"), bytes: 4)
+            ),
+            ("offsets backwards", file(entry("[1]", "[4,0]"), bytes: 8)),
+            ("negative offsets", file(entry("[1]", "[-4,0]"), bytes: 8)),
+            ("the most negative offset", file(entry("[1]", "[-9223372036854775808,4]"), bytes: 8)),
+            ("three offsets", file(entry("[1]", "[0,4,8]"), bytes: 8)),
+            ("fewer bytes than the shape", file(entry("[2]", "[0,4]"), bytes: 8)),
+            ("more bytes than the shape", file(entry("[1]", "[0,8]"), bytes: 8)),
+        ]
+        for (what, data) in files {
+            #expect(throws: SafeTensors.FormatError.self, "\(what)") { try SafeTensors.decode(data) }
+        }
+    }
+
+    /// Arrays over the same bytes are odd but readable; deep nesting must not exhaust the stack.
+    @Test func strangeFilesNeverTrap() throws {
+        let overlapping = file(
+            #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#,
+            bytes: 12)
+        if let read = try? SafeTensors.decode(overlapping) {
+            #expect(read.arrays.allSatisfy { $0.values == [0, 0] })
+        }
+        let deep = String(repeating: "[", count: 100_000)
+        #expect(throws: SafeTensors.FormatError.self) { try SafeTensors.decode(file(deep)) }
+        _ = try? SafeTensors.decode(file(#"{"__metadata__": {"a": 1}}"#))
+        _ = try? SafeTensors.decode(
+            file(#"{"x":{"dtype":"F32","shape":[true],"data_offsets":[false,4]}}"#, bytes: 4))
+    }
+}
