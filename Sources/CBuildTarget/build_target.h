@@ -29,7 +29,7 @@ static const int builtForAVX512VL = 1;
 #else
 static const int builtForAVX512VL = 0;
 #endif
-#ifdef __AVX512_FP16__
+#ifdef __AVX512FP16__
 static const int builtForAVX512FP16 = 1;
 #else
 static const int builtForAVX512FP16 = 0;

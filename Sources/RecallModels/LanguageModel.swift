@@ -190,6 +190,11 @@ extension LanguageModel {
     ///
     /// - Throws: `TapeError` where memory does not do.
     public func measureStateBytes(length: Int, arena: Arena) throws(TapeError) -> Int {
+        try statesAfter(length, arena: arena).reduce(0) { $0 + $1.serialised().count }
+    }
+
+    /// The state of every layer of one sequence after `length` tokens, each layer stepped by itself.
+    func statesAfter(_ length: Int, arena: Arena) throws(TapeError) -> [MixerState] {
         var states = makeStates(batch: 1, capacity: length)
         for index in blocks.indices {
             for _ in 0..<length {
@@ -199,7 +204,7 @@ extension LanguageModel {
                 try tape.check()
             }
         }
-        return states.reduce(0) { $0 + $1.serialised().count }
+        return states
     }
 
     /// Bytes that the published harness's formula gives at a length, or nil where a mixer has none.

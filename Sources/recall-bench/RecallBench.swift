@@ -12,7 +12,7 @@ struct RecallBench: ParsableCommand {
             the size of their recurrent state, and keeps every number in one SQLite file.
 
             EXAMPLES
-              recall-bench run --suite quick              six mixers, a few minutes on two cores
+              recall-bench run --suite quick              six mixers, some minutes
               recall-bench sweep state-size               accuracy against bytes of state
               recall-bench export csv --table tradeoff    the table for a plot
               recall-bench models based                   what there is to turn
@@ -24,17 +24,21 @@ struct RecallBench: ParsableCommand {
             """,
         version: ProgramVersion.text,
         subcommands: [
-            RunCommand.self, SweepCommand.self,
+            RunCommand.self, SweepCommand.self, ExportCommand.self, StatusCommand.self, SuitesCommand.self,
+            ModelsCommand.self, TasksCommand.self, DataCommand.self, BenchCommand.self, DoctorCommand.self,
         ])
 
     /// Parses, runs, and ends with the exit status that belongs to what happened.
     static func main() {
+        // A reader that goes away is an error of one write, not the end of training.
+        signal(SIGPIPE, SIG_IGN)
         BLASChoice.makeSure()
         // A reader that goes away shows as an error where the writing is done.
         signal(SIGPIPE, SIG_IGN)
         do {
             var command = try parseAsRoot()
-            try requireBuiltForThisProcessor()
+            // `doctor` is there to tell it.
+            if !(command is DoctorCommand) { try requireBuiltForThisProcessor() }
             try command.run()
         } catch {
             Failure.exit(with: error)

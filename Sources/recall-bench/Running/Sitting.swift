@@ -105,7 +105,7 @@ struct Sitting {
     }
 
     static func note(_ text: String) {
-        FileHandle.standardError.write(Data((text + "\n").utf8))
+        Output.note(text)
     }
 }
 

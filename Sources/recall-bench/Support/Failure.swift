@@ -57,20 +57,36 @@ struct Failure: Error {
 
     /// Says what happened on standard error and ends the process.
     static func exit(with error: any Error) -> Never {
-        // Usage errors, --help and --version have the parser's own words and statuses.
-        if error is ExitCode || error is CleanExit || error is ValidationError
-            || String(reflecting: type(of: error)).hasPrefix("ArgumentParser.")
-        {
-            RecallBench.exit(withError: error)
-        }
-        let failure = Failure(error)
-        if let message = failure.message {
-            FileHandle.standardError.write(Data("recall-bench: \(message)\n".utf8))
-        }
+        let error = thrownByValidation(error) ?? error
+        guard isParsers(error) else { end(Failure(error)) }
+        // --help and --version have the parser's own words and end well; what it refuses gets its line here.
+        guard RecallBench.exitCode(for: error) != .success else { RecallBench.exit(withError: error) }
+        let help = RecallBench.fullMessage(for: error).split(separator: "'").last { $0.hasSuffix("--help") }
+        var message = oneLine(RecallBench.message(for: error))
+        if message.hasSuffix(".") { message.removeLast() }
+        end(Failure(.usage, message + "; see " + (help ?? "recall-bench --help")))
+    }
+
+    private static func end(_ failure: Failure) -> Never {
+        if let message = failure.message { Output.note("recall-bench: \(message)") }
         Foundation.exit(failure.status)
     }
 
+    private static func isParsers(_ error: any Error) -> Bool {
+        error is ExitCode || error is CleanExit || error is ValidationError
+            || String(reflecting: type(of: error)).hasPrefix("ArgumentParser.")
+    }
+
+    /// The parser wraps what `validate()` throws, and would end with status 1 for all but its own errors.
+    private static func thrownByValidation(_ error: any Error) -> (any Error)? {
+        guard let inner = Mirror(reflecting: error).children.first(where: { $0.label == "parserError" })?.value,
+            let thrown = Mirror(reflecting: inner).children.first(where: { $0.label == "userValidationError" })
+        else { return nil }
+        return (thrown.value as? any Error).flatMap { isParsers($0) ? nil : $0 }
+    }
+
     private static func oneLine(_ text: String) -> String {
-        text.split(whereSeparator: \.isNewline).joined(separator: " ")
+        text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
+            .joined(separator: " ")
     }
 }
