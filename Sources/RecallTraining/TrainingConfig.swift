@@ -19,7 +19,7 @@ public enum DecayKind: String, Codable, CaseIterable, Sendable {
 public enum OrderKind: String, Codable, CaseIterable, Sendable {
     /// Segments and examples as they stand, the same in every epoch: the published harness's.
     case published
-    /// Examples shuffled within their segment and batches over all segments, anew every epoch.
+    /// Examples shuffled within their segment and batches over all segments, anew every epoch: the default.
     case shuffled
 }
 
@@ -27,7 +27,7 @@ public enum OrderKind: String, Codable, CaseIterable, Sendable {
 public enum DataKind: String, Codable, CaseIterable, Sendable {
     /// One set, reused every epoch: the published harness's.
     case fixed
-    /// New examples every epoch from the same generator.
+    /// New examples every epoch from the same generator, at no cost: the default, since nothing can be learnt by heart.
     case fresh
 }
 
@@ -54,7 +54,7 @@ public struct TrainingConfig: Hashable, Codable, Sendable {
     public init(
         epochs: Int, batchSize: Int, learningRate: Double, weightDecay: Double = 0.1,
         decay: DecayKind = .exempt,
-        schedule: ScheduleKind = .cosineEpoch, order: OrderKind = .shuffled, data: DataKind = .fixed,
+        schedule: ScheduleKind = .cosineEpoch, order: OrderKind = .shuffled, data: DataKind = .fresh,
         stopAtAccuracy: Double? = nil, precision: PrecisionKind = .fp32
     ) {
         (self.epochs, self.batchSize, self.learningRate) = (epochs, batchSize, learningRate)
