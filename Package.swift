@@ -13,6 +13,11 @@ let kernelSettings: [SwiftSetting] = [
     .define("RECALL_BENCH_KERNELS_OPTIMISED"),
 ]
 
+// The commit that is being built, kept with every result; "+" marks changes on top of it.
+let commit =
+    Context.gitInformation.map { String($0.currentCommit.prefix(12)) + ($0.hasUncommittedChanges ? "+" : "") }
+    ?? ""
+
 let package = Package(
     name: "recall-bench",
     platforms: [.macOS(.v15)],
@@ -26,12 +31,16 @@ let package = Package(
     ],
     targets: [
         .systemLibrary(
-            name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
+            name: "COpenBLAS", pkgConfig: "openblas",
+            providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
+        .systemLibrary(name: "CBuildTarget"),
         .target(name: "RecallRandom", swiftSettings: kernelSettings),
         .target(
             name: "RecallData",
             dependencies: ["RecallRandom", .product(name: "Crypto", package: "swift-crypto")]),
-        .target(name: "RecallKernels", dependencies: ["RecallRandom", "COpenBLAS"], swiftSettings: kernelSettings),
+        .target(
+            name: "RecallKernels", dependencies: ["RecallRandom", "COpenBLAS", "CBuildTarget"],
+            swiftSettings: kernelSettings),
         .target(name: "RecallTensor", dependencies: ["RecallKernels", "RecallRandom"]),
         .target(name: "RecallModels", dependencies: ["RecallTensor", "RecallKernels", "RecallRandom"]),
         .target(name: "RecallTraining", dependencies: ["RecallModels", "RecallData"]),
@@ -40,7 +49,8 @@ let package = Package(
             dependencies: [
                 "RecallTraining", .product(name: "Yams", package: "Yams"),
                 .product(name: "Crypto", package: "swift-crypto"),
-            ]),
+            ],
+            resources: [.embedInCode("Suites")]),
         .target(
             name: "RecallStore",
             dependencies: ["RecallSuite", .product(name: "GRDB", package: "GRDB.swift")]),
@@ -48,10 +58,11 @@ let package = Package(
         .executableTarget(
             name: "recall-bench",
             dependencies: [
-                "RecallReport",
+                "RecallReport", "CBuildTarget",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
-            ]),
+            ],
+            swiftSettings: [.unsafeFlags(["-Xcc", "-DRECALL_BENCH_COMMIT=\"\(commit)\""])]),
         .target(name: "TestSupport", dependencies: ["RecallRandom"], path: "Tests/TestSupport"),
         .testTarget(name: "RecallRandomTests", dependencies: ["RecallRandom", "TestSupport"]),
         .testTarget(name: "RecallDataTests", dependencies: ["RecallData", "TestSupport"]),

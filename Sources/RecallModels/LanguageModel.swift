@@ -25,28 +25,19 @@ final class Block {
         func context(_ path: String) -> MixerContext {
             MixerContext(
                 dModel: config.dModel, layers: config.layers.count, maximumLength: maximumLength,
-                block: config.block, initialisation: config.initialisation, path: "layers.\(layer).\(path)",
-                firstDropoutSite: site)
+                block: config.block, initialisation: config.initialisation, path: path, firstDropoutSite: site)
         }
+        let path = "layers.\(layer)"
         let layerConfig = config.layers[layer]
         guard let description = MixerRegistry.description(of: layerConfig.mixer) else {
             preconditionFailure("the configuration was not resolved: \(layerConfig.mixer)")
         }
-        mixer = description.make(layerConfig, context("mixer"))
+        mixer = description.make(layerConfig, context("\(path).mixer"))
         let kind: NormKind = config.block == .mamba ? .rms : .layer
-        mixerNorm = MixerContext(
-            dModel: config.dModel, layers: config.layers.count, maximumLength: maximumLength, block: config.block,
-            initialisation: config.initialisation, path: "layers.\(layer)", firstDropoutSite: site
-        ).norm("norm1", kind: kind, epsilon: config.normEpsilon)
-        let hasStateMixer = config.block == .transformer
-        stateMixer = hasStateMixer ? StateMixer(config.stateMixer, context("state_mixer")) : nil
-        stateNorm = stateMixer.map { _ in
-            MixerContext(
-                dModel: config.dModel, layers: config.layers.count, maximumLength: maximumLength,
-                block: config.block, initialisation: config.initialisation, path: "layers.\(layer)",
-                firstDropoutSite: site
-            ).norm("norm2", kind: kind, epsilon: config.normEpsilon)
-        }
+        mixerNorm = context(path).norm("norm1", kind: kind, epsilon: config.normEpsilon)
+        stateMixer =
+            config.block == .transformer ? StateMixer(config.stateMixer, context("\(path).state_mixer")) : nil
+        stateNorm = stateMixer.map { _ in context(path).norm("norm2", kind: kind, epsilon: config.normEpsilon) }
         residualDropout = config.residualDropout
         dropoutSites = (site + Self.dropoutSitesPerLayer - 2, site + Self.dropoutSitesPerLayer - 1)
     }
@@ -199,6 +190,11 @@ extension LanguageModel {
     ///
     /// - Throws: `TapeError` where memory does not do.
     public func measureStateBytes(length: Int, arena: Arena) throws(TapeError) -> Int {
+        try statesAfter(length, arena: arena).reduce(0) { $0 + $1.serialised().count }
+    }
+
+    /// The state of every layer of one sequence after `length` tokens, each layer stepped by itself.
+    func statesAfter(_ length: Int, arena: Arena) throws(TapeError) -> [MixerState] {
         var states = makeStates(batch: 1, capacity: length)
         for index in blocks.indices {
             for _ in 0..<length {
@@ -208,7 +204,7 @@ extension LanguageModel {
                 try tape.check()
             }
         }
-        return states.reduce(0) { $0 + $1.serialised().count }
+        return states
     }
 
     /// Bytes that the published harness's formula gives at a length, or nil where a mixer has none.

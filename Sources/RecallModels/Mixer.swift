@@ -74,14 +74,17 @@ extension MixerContext {
     func linear(_ name: String, inputs: Int, outputs: Int, bias: Initialiser?, weight: Initialiser) -> Linear {
         Linear(
             weight: Parameter(
-                "\(path).\(name).weight", shape: [outputs, inputs], initialiser: weight, isExemptFromDecay: false),
+                "\(path).\(name).weight", shape: [outputs, inputs], initialiser: weight,
+                isExemptFromDecay: false),
             bias: bias.map {
                 Parameter("\(path).\(name).bias", shape: [outputs], initialiser: $0, isExemptFromDecay: true)
             })
     }
 
     /// A parameter that is not a linear layer's.
-    func parameter(_ name: String, shape: [Int], _ initialiser: Initialiser, isExemptFromDecay: Bool) -> Parameter {
+    func parameter(_ name: String, shape: [Int], _ initialiser: Initialiser, isExemptFromDecay: Bool)
+        -> Parameter
+    {
         Parameter(
             "\(path).\(name)", shape: shape, initialiser: initialiser, isExemptFromDecay: isExemptFromDecay)
     }
@@ -109,12 +112,16 @@ extension MixerContext {
 extension LayerConfig {
     /// Knobs of a resolved layer: complete and of the kinds that the registry checked.
     func integer(_ name: String) -> Int {
-        guard case .integer(let value)? = knobs[name] else { preconditionFailure("\(mixer) has no integer \(name)") }
+        guard case .integer(let value)? = knobs[name] else {
+            preconditionFailure("\(mixer) has no integer \(name)")
+        }
         return value
     }
 
     func number(_ name: String) -> Double {
-        guard case .number(let value)? = knobs[name] else { preconditionFailure("\(mixer) has no number \(name)") }
+        guard case .number(let value)? = knobs[name] else {
+            preconditionFailure("\(mixer) has no number \(name)")
+        }
         return value
     }
 

@@ -45,7 +45,8 @@ public enum MixerRegistry {
     public static func resolve(_ layer: LayerConfig, dModel: Int) throws(ConfigurationError) -> LayerConfig {
         guard let description = description(of: layer.mixer) else {
             throw ConfigurationError(
-                key: "mixer", message: "there is no mixer '\(layer.mixer)'; there are \(names.joined(separator: ", "))")
+                key: "mixer",
+                message: "there is no mixer '\(layer.mixer)'; there are \(names.joined(separator: ", "))")
         }
         let fixed = aliases[layer.mixer]?.knobs ?? [:]
         var resolved = LayerConfig(mixer: description.name, knobs: fixed)

@@ -66,7 +66,9 @@ public struct MixerState: Sendable, Equatable {
         for part in parts {
             for sequence in 0..<batch {
                 let start = sequence * part.capacity * part.width
-                part.values[start..<start + part.rows * part.width].withUnsafeBytes { bytes.append(contentsOf: $0) }
+                part.values[start..<start + part.rows * part.width].withUnsafeBytes {
+                    bytes.append(contentsOf: $0)
+                }
             }
         }
         return bytes
@@ -93,7 +95,9 @@ public struct MixerState: Sendable, Equatable {
             for sequence in 0..<batch {
                 let start = sequence * part.capacity * part.width
                 for number in 0..<part.rows * part.width {
-                    let value = bytes[offset..<offset + size].withUnsafeBytes { $0.loadUnaligned(as: Float.self) }
+                    let value = bytes[offset..<offset + size].withUnsafeBytes {
+                        $0.loadUnaligned(as: Float.self)
+                    }
                     parts[index].values[start + number] = value
                     offset += size
                 }

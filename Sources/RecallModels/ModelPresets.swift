@@ -38,7 +38,8 @@ public enum ModelPresets {
     public static let presets: [ModelPreset] = [
         ModelPreset(
             name: "attention", summary: "short gated convolution, then softmax attention",
-            paper: SoftmaxAttention.description.paper, knobs: SoftmaxAttention.description.knobs, stateKnob: nil,
+            paper: SoftmaxAttention.description.paper, knobs: SoftmaxAttention.description.knobs,
+            stateKnob: nil,
             block: .transformer
         ) { [LayerConfig(mixer: "base-conv"), LayerConfig(mixer: "attention", knobs: $0)] },
         ModelPreset(
@@ -66,13 +67,17 @@ public enum ModelPresets {
         },
         ModelPreset(
             name: "based", summary: "short gated convolution, then Taylor linear attention",
-            paper: "Arora et al., Simple linear attention language models balance the recall-throughput tradeoff, 2024",
+            paper:
+                "Arora et al., Simple linear attention language models balance the recall-throughput tradeoff, 2024",
             knobs: [
-                Knob("feature_dim", .integer(1...256), default: .integer(16), "f, the width of a head's query and key"),
+                Knob(
+                    "feature_dim", .integer(1...256), default: .integer(16),
+                    "f, the width of a head's query and key"),
                 Knob("heads", .integer(1...1024), default: .integer(1), "H"),
                 Knob(
                     "arrangement", .choice(["mqar", "sliding-last", "sliding-first"]), default: .text("mqar"),
-                    "mqar: [conv, Taylor]; sliding-last: [conv, Taylor, window]; sliding-first: [conv, window, Taylor]"),
+                    "mqar: [conv, Taylor]; sliding-last: [conv, Taylor, window]; sliding-first: [conv, window, Taylor]"
+                ),
                 Knob(
                     "window", .integer(1...1_048_576), default: .integer(64),
                     "W of the sliding-window layer, where the arrangement has one"),

@@ -30,7 +30,9 @@ public struct RunSpec: Hashable, Codable, Sendable {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         // Encoding our own plain values to memory has nothing to fail on.
-        guard let data = try? encoder.encode(value) else { preconditionFailure("a specification did not encode") }
+        guard let data = try? encoder.encode(value) else {
+            preconditionFailure("a specification did not encode")
+        }
         return String(decoding: data, as: UTF8.self)
     }
 

@@ -27,13 +27,23 @@ public final class Arena {
     /// Blocks start at multiples of this, one cache line.
     package static let alignment = 64
 
-    /// - Parameter capacity: bytes of address space; memory is taken only as it is used.
+    /// - Parameter capacity: bytes of address space; memory is taken only as it is used. Where the system grants less,
+    ///   less it is, down to a thousandth.
     /// - Throws: `BackendError.outOfMemory`.
     public init(backend: any Backend, capacity: Int = 1 << 37) throws {
         self.backend = backend
-        self.capacity = capacity
-        base = try backend.reserve(bytes: capacity)
-        free = [Block(offset: 0, size: capacity)]
+        var granted = capacity
+        while true {
+            do {
+                base = try backend.reserve(bytes: granted)
+                break
+            } catch {
+                granted /= 2
+                guard granted >= capacity / 1000 else { throw error }
+            }
+        }
+        self.capacity = granted
+        free = [Block(offset: 0, size: granted)]
     }
 
     deinit {
@@ -78,7 +88,11 @@ public final class Arena {
         }
     }
 
+    /// A size in whole cache lines. Whole pages get a few lines more: neighbours of the same size would otherwise start
+    /// at the same offset in their pages, and a kernel that walks several at once would wait for false conflicts of
+    /// loads with stores 4 KiB apart.
     private static func rounded(_ bytes: Int) -> Int {
-        max(alignment, (bytes + alignment - 1) / alignment * alignment)
+        let size = max(alignment, (bytes + alignment - 1) / alignment * alignment)
+        return size % 4096 == 0 ? size + 5 * alignment : size
     }
 }

@@ -78,7 +78,9 @@ public final class Tape {
         guard let address = arena.allocate(bytes: bytes) else {
             failure = failure ?? .outOfMemory(bytes: bytes)
             // Never touched: no kernel runs after a failure.
-            return Tensor(shape: shape, storage: Storage(borrowing: UnsafeMutableRawPointer(bitPattern: 64).unsafelyUnwrapped))
+            return Tensor(
+                shape: shape,
+                storage: Storage(borrowing: UnsafeMutableRawPointer(bitPattern: 64).unsafelyUnwrapped))
         }
         return Tensor(shape: shape, storage: Storage(arena: arena, address: address, bytes: bytes))
     }
@@ -203,7 +205,9 @@ public final class Tape {
         if parameter.hasGradient {
             let extra = tensor(parameter.shape)
             write(extra.pointer)
-            launch { backend.add(parameter.count, a: parameter.gradient, b: extra.values, y: parameter.gradient) }
+            launch {
+                backend.add(parameter.count, a: parameter.gradient, b: extra.values, y: parameter.gradient)
+            }
         } else {
             write(parameter.gradient)
             parameter.hasGradient = true

@@ -27,7 +27,8 @@ package enum BatchPlan {
             }
             for start in stride(from: 0, to: count, by: batchSize) {
                 batches.append(
-                    PlannedBatch(segment: segment, examples: Array(examples[start..<min(start + batchSize, count)])))
+                    PlannedBatch(
+                        segment: segment, examples: Array(examples[start..<min(start + batchSize, count)])))
             }
         }
         if order == .shuffled {

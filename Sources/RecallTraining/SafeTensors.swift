@@ -48,10 +48,14 @@ public enum SafeTensors {
     /// Reads what `encode` or another writer of the format made.
     ///
     /// - Throws: `FormatError`.
-    public static func decode(_ data: Data) throws(FormatError) -> (arrays: [NamedArray], metadata: [String: String]) {
+    public static func decode(_ data: Data) throws(FormatError) -> (
+        arrays: [NamedArray], metadata: [String: String]
+    ) {
         guard data.count >= 8 else { throw FormatError(description: "too short for a .safetensors file") }
         let data = Data(data)  // indices from 0
-        let length = data.prefix(8).enumerated().reduce(UInt64(0)) { $0 | UInt64($1.element) << (8 * $1.offset) }
+        let length = data.prefix(8).enumerated().reduce(UInt64(0)) {
+            $0 | UInt64($1.element) << (8 * $1.offset)
+        }
         guard length <= longestHeader, data.count - 8 >= Int(length) else {
             throw FormatError(description: "its header is cut short")
         }

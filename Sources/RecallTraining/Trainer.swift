@@ -11,7 +11,7 @@ public protocol TrainingObserver {
     /// - Parameters:
     ///   - step: steps done, over the whole run.
     ///   - loss: the mean over the step's labelled positions.
-    func didStep(_ step: Int, of totalSteps: Int, loss: Double)
+    func didStep(_ step: Int, of totalSteps: Int, loss: Double) throws
 
     /// After an epoch's training and validation, when its checkpoint is safe. A continued run reports the epoch that it
     /// continues after once more.
@@ -133,6 +133,23 @@ public final class Trainer {
 
     // MARK: - Training
 
+    /// Seconds that the training steps of one epoch take, after one step that warms caches up. For estimates.
+    ///
+    /// - Throws: `RunError`.
+    public func timeEpoch() throws(RunError) -> Double {
+        let data = trainingData(epoch: 0)
+        let batches = BatchPlan.batches(
+            counts: data.map(\.count), batchSize: training.batchSize, order: .published, seed: seed, epoch: 0)
+        if let first = batches.first {
+            _ = try trainStep(HostBatch(data[first.segment], examples: first.examples), learningRate: 0)
+        }
+        let began = ContinuousClock.now
+        for batch in batches {
+            _ = try trainStep(HostBatch(data[batch.segment], examples: batch.examples), learningRate: 0)
+        }
+        return seconds(since: began)
+    }
+
     private func trainEpoch(_ epoch: Int, _ observer: some TrainingObserver) throws -> EpochRecord {
         let began = ContinuousClock.now
         let data = trainingData(epoch: epoch)
@@ -148,7 +165,7 @@ public final class Trainer {
             let batchLoss = try trainStep(batch, learningRate: rate)
             lossSum += batchLoss
             labels += batch.labels.count
-            observer.didStep(step, of: totalSteps, loss: batchLoss / Double(batch.labels.count))
+            try observer.didStep(step, of: totalSteps, loss: batchLoss / Double(batch.labels.count))
         }
         trainSeconds += seconds(since: began)
         let validation = try evaluate(.validation)

@@ -52,7 +52,8 @@ public struct TrainingConfig: Hashable, Codable, Sendable {
     public var precision: PrecisionKind
 
     public init(
-        epochs: Int, batchSize: Int, learningRate: Double, weightDecay: Double = 0.1, decay: DecayKind = .exempt,
+        epochs: Int, batchSize: Int, learningRate: Double, weightDecay: Double = 0.1,
+        decay: DecayKind = .exempt,
         schedule: ScheduleKind = .cosineEpoch, order: OrderKind = .shuffled, data: DataKind = .fixed,
         stopAtAccuracy: Double? = nil, precision: PrecisionKind = .fp32
     ) {

@@ -1,3 +1,4 @@
+import CBuildTarget
 import COpenBLAS
 import Foundation
 
@@ -35,4 +36,29 @@ public enum CPUInformation {
         else { return [] }
         return Set(line.split(separator: ":", maxSplits: 1).last?.split(separator: " ").map(String.init) ?? [])
     }()
+
+    /// The processor features, by the system's names, that the kernels were compiled for.
+    public static var compiledFeatures: [String] {
+        [
+            ("avx2", builtForAVX2), ("fma", builtForFMA), ("avx512f", builtForAVX512F),
+            ("avx512dq", builtForAVX512DQ), ("avx512bw", builtForAVX512BW), ("avx512vl", builtForAVX512VL),
+            ("avx512_fp16", builtForAVX512FP16),
+        ].filter { $0.1 != 0 }.map(\.0)
+    }
+
+    /// What the kernels need and this processor lacks: running them would end in an illegal instruction.
+    public static var missingFeatures: [String] {
+        features.isEmpty ? [] : compiledFeatures.filter { !features.contains($0) }
+    }
+
+    /// The OpenBLAS kernel family that suits this processor, where the library chose a lesser one by itself (releases
+    /// older than the processor fall back to SSE kernels, several times slower); nil where its choice will do.
+    public static var betterBLASKernel: String? {
+        let vectorKernels = [
+            "Haswell", "Zen", "SkylakeX", "Cooperlake", "Sapphirerapids", "SapphireRapids",
+        ].map { $0.lowercased() }
+        guard !vectorKernels.contains(blasKernel.lowercased()) else { return nil }
+        if features.isSuperset(of: ["avx512f", "avx512dq", "avx512bw", "avx512vl"]) { return "SkylakeX" }
+        return features.isSuperset(of: ["avx2", "fma"]) ? "Haswell" : nil
+    }
 }

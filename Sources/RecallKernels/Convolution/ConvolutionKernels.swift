@@ -43,7 +43,8 @@ public protocol ConvolutionKernels {
     ///   - gate: (batch, length, channels) contiguous for `gatedWithSkip`, else nil.
     ///   - y: (batch, length, channels), contiguous, written.
     func shortConvolutionForward(
-        _ shape: ShortConvolutionShape, u: Floats, weight: Floats, bias: Floats, gate: Floats?, y: MutableFloats)
+        _ shape: ShortConvolutionShape, u: Floats, weight: Floats, bias: Floats, gate: Floats?, y: MutableFloats
+    )
 
     /// Gradients of every input, laid out as it is (du `inputStride` apart); written.
     func shortConvolutionBackward(

@@ -18,7 +18,8 @@ extension CPUBackend: LinearAlgebraKernels {
             }
             matrixProduct(
                 m: rows.count, n: outputs, k: inputs, x + rows.lowerBound * shape.inputStride,
-                stride: shape.inputStride, transposed: false, weight, stride: inputs, transposed: true, beta: bias == nil ? 0 : 1, yBlock,
+                stride: shape.inputStride, transposed: false, weight, stride: inputs, transposed: true,
+                beta: bias == nil ? 0 : 1, yBlock,
                 stride: outputs)
         }
     }

@@ -31,6 +31,7 @@ public protocol LinearAlgebraKernels {
     ///   - dy: (rows, outputs).
     ///   - dx: (rows, inputs), `inputStride` apart, or nil. dWeight: (outputs, inputs) or nil. dBias: (outputs) or nil. Written.
     func linearBackward(
-        _ shape: LinearShape, x: Floats, weight: Floats, dy: Floats, dx: MutableFloats?, dWeight: MutableFloats?,
+        _ shape: LinearShape, x: Floats, weight: Floats, dy: Floats, dx: MutableFloats?,
+        dWeight: MutableFloats?,
         dBias: MutableFloats?)
 }

@@ -52,7 +52,8 @@ public protocol LinearAttentionKernels {
 
     /// dq, dk, dv: like q, k, v; written.
     func linearAttentionBackward(
-        _ shape: LinearAttentionShape, q: Floats, k: Floats, v: Floats, y: Floats, normaliser: Floats, dy: Floats,
+        _ shape: LinearAttentionShape, q: Floats, k: Floats, v: Floats, y: Floats, normaliser: Floats,
+        dy: Floats,
         dq: MutableFloats, dk: MutableFloats, dv: MutableFloats)
 
     /// One token of decoding: state ← state + φ̂(k) [v ‖ 1]ᵀ, then y = ψ(q)ᵀ state, normalised by its last column.

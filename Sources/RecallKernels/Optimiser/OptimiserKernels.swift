@@ -9,7 +9,8 @@ public struct AdamWStep: Equatable, Sendable {
     public var step: Int
 
     public init(
-        learningRate: Float, beta1: Float = 0.9, beta2: Float = 0.999, epsilon: Float = 1e-8, weightDecay: Float,
+        learningRate: Float, beta1: Float = 0.9, beta2: Float = 0.999, epsilon: Float = 1e-8,
+        weightDecay: Float,
         step: Int
     ) {
         (self.learningRate, self.beta1, self.beta2) = (learningRate, beta1, beta2)

@@ -60,7 +60,8 @@ public final class BaseConv: Mixer {
             let past = weight.shape[1] - 1
             return MixerState(
                 batch: batch,
-                parts: [StatePart(.convolution, "past", batch: batch, capacity: past, width: width, rows: past)])
+                parts: [StatePart(.convolution, "past", batch: batch, capacity: past, width: width, rows: past)]
+            )
         case .long:
             return MixerState(
                 batch: batch,
@@ -74,7 +75,8 @@ public final class BaseConv: Mixer {
         switch filter {
         case .short(let weight, let bias):
             return tape.shortConvolutionStep(
-                x, weight: weight, bias: bias, gate: gate, epilogue: .gatedWithSkip, past: &state.parts[0].values)
+                x, weight: weight, bias: bias, gate: gate, epilogue: .gatedWithSkip,
+                past: &state.parts[0].values)
         case .long(let implicit):
             let position = state.position
             let y = tape.longConvolutionStep(

@@ -66,12 +66,14 @@ public final class Mamba: Mixer {
     public func forward(_ u: Tensor, _ tape: Tape) -> Tensor {
         let xz = tape.linear(u, inProjection)  // (B, L, 2I)
         let x = tape.shortConvolution(
-            xz.columns(0..<channels), weight: convolution.weight, bias: convolution.bias, gate: nil, epilogue: .silu)
+            xz.columns(0..<channels), weight: convolution.weight, bias: convolution.bias, gate: nil,
+            epilogue: .silu)
         let selected = tape.linear(x, selection)  // (B, L, R + 2N)
         let delta = tape.linear(selected.columns(0..<rank), deltaProjection)  // (B, L, I)
         let y = tape.selectiveScan(
             x: x, delta: delta, b: selected.columns(rank..<rank + states),
-            c: selected.columns(rank + states..<rank + 2 * states), z: xz.columns(channels..<2 * channels), scan)
+            c: selected.columns(rank + states..<rank + 2 * states), z: xz.columns(channels..<2 * channels), scan
+        )
         return tape.linear(y, outProjection)
     }
 
@@ -94,7 +96,8 @@ public final class Mamba: Mixer {
         let delta = tape.linear(selected.columns(0..<rank), deltaProjection)
         let y = tape.selectiveScanStep(
             x: x, delta: delta, b: selected.columns(rank..<rank + states),
-            c: selected.columns(rank + states..<rank + 2 * states), z: xz.columns(channels..<2 * channels), scan,
+            c: selected.columns(rank + states..<rank + 2 * states), z: xz.columns(channels..<2 * channels),
+            scan,
             state: &state.parts[1].values)
         state.position += 1
         return tape.linear(y, outProjection)

@@ -10,7 +10,9 @@ public final class SoftmaxAttention: Mixer {
         paper: "Vaswani et al., Attention is all you need, 2017",
         knobs: [
             Knob("heads", .integer(1...1024), default: .integer(1), "H, attention heads; divides d_model"),
-            Knob("dropout", .number(0...0.99), default: .number(0), "on the attention probabilities, in training"),
+            Knob(
+                "dropout", .number(0...0.99), default: .number(0), "on the attention probabilities, in training"
+            ),
             Knob("rope", .flag, default: .flag(false), "rotary positions on queries and keys, base 10000"),
         ], stateKnob: nil,
         validate: { layer, dModel throws(ConfigurationError) in

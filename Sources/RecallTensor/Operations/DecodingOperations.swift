@@ -96,7 +96,8 @@ extension Tape {
             withMutableAddress(of: &state) {
                 backend.scanStep(
                     shape, x: x.values, delta: delta.values, deltaBias: parameters.deltaBias.value,
-                    aLog: parameters.aLog.value, b: b.values, c: c.values, skip: parameters.skip.value, z: z.values,
+                    aLog: parameters.aLog.value, b: b.values, c: c.values, skip: parameters.skip.value,
+                    z: z.values,
                     state: $0, out: out.pointer)
             }
         }

@@ -41,7 +41,8 @@ extension Tape {
                 guard let dy = y.gradient else { return }
                 let dx = gradientTarget(x)
                 launch {
-                    backend.swigluBackward(rows: x.rows, width: width, x: x.values, dy: dy.values, dx: dx.pointer)
+                    backend.swigluBackward(
+                        rows: x.rows, width: width, x: x.values, dy: dy.values, dx: dx.pointer)
                 }
                 commit(dx, to: x)
             })
@@ -54,12 +55,14 @@ extension Tape {
     ) -> Tensor {
         precondition(x.isContiguous)
         let y = tensor(x.shape)
-        record(name, output: y, forward: { forward(y.pointer) }) { [unowned self] in
-            guard let dy = y.gradient else { return }
-            let dx = gradientTarget(x)
-            launch { backward(dy.values, dx.pointer, y.values) }
-            commit(dx, to: x)
-        }
+        record(
+            name, output: y, forward: { forward(y.pointer) },
+            backward: { [unowned self] in
+                guard let dy = y.gradient else { return }
+                let dx = gradientTarget(x)
+                launch { backward(dy.values, dx.pointer, y.values) }
+                commit(dx, to: x)
+            })
         return y
     }
 }

@@ -50,7 +50,8 @@ extension Tape {
             "embedding", output: y,
             forward: {
                 backend.embeddingForward(
-                    shape, tokens: tokens.values, table: table.value, positions: positions.map { Floats($0.value) },
+                    shape, tokens: tokens.values, table: table.value,
+                    positions: positions.map { Floats($0.value) },
                     firstPosition: firstPosition, dropout: mask, y: y.pointer)
             },
             backward: { [unowned self] in
@@ -78,7 +79,8 @@ extension Tape {
         record(
             "labelled rows", output: y,
             forward: {
-                backend.gatherRows(count: rows.count, width: width, x: x.values, rows: rows.values, y: y.pointer)
+                backend.gatherRows(
+                    count: rows.count, width: width, x: x.values, rows: rows.values, y: y.pointer)
             },
             backward: { [unowned self] in
                 guard let dy = y.gradient else { return }
@@ -104,7 +106,8 @@ extension Tape {
         guard isTraining else {
             launch {
                 backend.headLoss(
-                    shape, hidden: hidden.values, table: table.value, labels: labels.values, gradientScale: scale,
+                    shape, hidden: hidden.values, table: table.value, labels: labels.values,
+                    gradientScale: scale,
                     losses: output.losses.pointer, correct: output.correct.pointer, dHidden: nil, dTable: nil)
             }
             return output

@@ -70,7 +70,8 @@ extension Tape {
                 let (dq, dk, dv) = (gradientTarget(q), gradientTarget(k), gradientTarget(v))
                 launch {
                     backend.linearAttentionBackward(
-                        shape, q: q.values, k: k.values, v: v.values, y: y.values, normaliser: normaliser.values,
+                        shape, q: q.values, k: k.values, v: v.values, y: y.values,
+                        normaliser: normaliser.values,
                         dy: dy.values, dq: dq.pointer, dk: dk.pointer, dv: dv.pointer)
                 }
                 commit(dq, to: q)
@@ -97,7 +98,8 @@ extension Tape {
             "convolution", output: y,
             forward: {
                 backend.shortConvolutionForward(
-                    shape, u: u.values, weight: weight.value, bias: bias.value, gate: gate?.values, y: y.pointer)
+                    shape, u: u.values, weight: weight.value, bias: bias.value, gate: gate?.values, y: y.pointer
+                )
             },
             backward: { [unowned self] in
                 guard let dy = y.gradient else { return }

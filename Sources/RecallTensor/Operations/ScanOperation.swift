@@ -20,7 +20,8 @@ extension Tape {
     public func selectiveScan(
         x: Tensor, delta: Tensor, b: Tensor, c: Tensor, z: Tensor, _ parameters: ScanParameters
     ) -> Tensor {
-        precondition(b.rowStride == c.rowStride && x.isContiguous && delta.isContiguous && x.shape == delta.shape)
+        precondition(
+            b.rowStride == c.rowStride && x.isContiguous && delta.isContiguous && x.shape == delta.shape)
         let shape = ScanShape(
             batch: x.shape[0], length: x.shape[1], channels: x.width, states: b.width, stateStride: b.rowStride,
             gateStride: z.rowStride)
@@ -31,7 +32,8 @@ extension Tape {
             forward: {
                 backend.scanForward(
                     shape, x: x.values, delta: delta.values, deltaBias: parameters.deltaBias.value,
-                    aLog: parameters.aLog.value, b: b.values, c: c.values, skip: parameters.skip.value, z: z.values,
+                    aLog: parameters.aLog.value, b: b.values, c: c.values, skip: parameters.skip.value,
+                    z: z.values,
                     out: out.pointer, checkpoints: checkpoints?.pointer)
             },
             backward: { [unowned self] in
@@ -47,7 +49,8 @@ extension Tape {
                                     deltaBias: parameters.deltaBias.value, aLog: parameters.aLog.value,
                                     b: b.values, c: c.values, skip: parameters.skip.value, z: z.values,
                                     checkpoints: checkpoints.values, dOut: dOut.values, dx: dx.pointer,
-                                    dDelta: dDelta.pointer, dDeltaBias: dDeltaBias, dALog: dALog, db: db.pointer,
+                                    dDelta: dDelta.pointer, dDeltaBias: dDeltaBias, dALog: dALog,
+                                    db: db.pointer,
                                     dc: dc.pointer, dSkip: dSkip, dz: dz.pointer)
                             }
                         }

@@ -1,0 +1,74 @@
+import Foundation
+
+/// Numbers as people read them.
+public enum Format {
+    /// "512 B", "12.2 KiB", "1.5 MiB".
+    public static func bytes(_ count: Int) -> String {
+        guard count >= 1024 else { return "\(count) B" }
+        var value = Double(count) / 1024
+        var unit = 0
+        let units = ["KiB", "MiB", "GiB", "TiB"]
+        // What would print as 1024.0 belongs to the next unit.
+        while value >= 1023.95, unit < units.count - 1 {
+            value /= 1024
+            unit += 1
+        }
+        return String(format: "%.1f ", value) + units[unit]
+    }
+
+    /// "1,234,567".
+    public static func count(_ value: Int) -> String {
+        var digits = Array("\(value.magnitude)".reversed())
+        for place in stride(from: 3, to: digits.count, by: 3).reversed() { digits.insert(",", at: place) }
+        return (value < 0 ? "-" : "") + String(digits.reversed())
+    }
+
+    /// Three digits: "812", "67.8k", "1.23M".
+    public static func compactCount(_ value: Int) -> String {
+        guard value >= 1000 else { return "\(value)" }
+        var scaled = Double(value) / 1000
+        var unit = 0
+        while scaled >= 999.5, unit < 2 {
+            scaled /= 1000
+            unit += 1
+        }
+        let decimals = scaled < 9.995 ? 2 : scaled < 99.95 ? 1 : 0
+        return String(format: "%.\(decimals)f", scaled) + ["k", "M", "G"][unit]
+    }
+
+    /// Three digits: "0.003", "1e-05".
+    public static func learningRate(_ value: Double) -> String { String(format: "%.3g", value) }
+
+    /// Three decimals, so cut that what is below 1 does not print as 1.
+    public static func accuracy(_ value: Double) -> String {
+        value < 1 && value >= 0.9995 ? "0.999" : String(format: "%.3f", value)
+    }
+
+    static func decimals(_ value: Double, _ count: Int) -> String { String(format: "%.\(count)f", value) }
+
+    /// As many decimals, three or more, as show on which side of `bound` the number lies.
+    static func accuracy(_ value: Double, besides bound: Double) -> String {
+        for decimals in 3...9 {
+            let text = String(format: "%.\(decimals)f", value)
+            if value == bound || (Double(text) ?? value) != bound { return trimmedZeros(text) }
+        }
+        return "\(value)"
+    }
+
+    private static func trimmedZeros(_ text: String) -> String {
+        var text = text
+        while text.hasSuffix("0"), !text.hasSuffix(".0") { text.removeLast() }
+        return text
+    }
+
+    /// "7 s", "3:05", "1:02:03", "2 d 3 h".
+    public static func duration(_ seconds: Double) -> String {
+        guard seconds.isFinite, seconds < 1e9 else { return "?" }
+        let total = Int(max(0, seconds).rounded())
+        let (hours, minutes, rest) = (total / 3600, total / 60 % 60, total % 60)
+        if hours >= 48 { return "\(hours / 24) d \(hours % 24) h" }
+        if hours > 0 { return String(format: "%d:%02d:%02d", hours, minutes, rest) }
+        if minutes > 0 { return String(format: "%d:%02d", minutes, rest) }
+        return "\(rest) s"
+    }
+}

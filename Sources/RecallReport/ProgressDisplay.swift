@@ -1,0 +1,226 @@
+import Dispatch
+import Foundation
+import RecallTraining
+
+/// Shows how the runs of a suite get on, on standard error. Every method may be called from any thread.
+public final class ProgressDisplay: @unchecked Sendable {
+    public enum Style: Sendable {
+        /// A bar a run and one for the whole, redrawn in place; a run that ends leaves a line.
+        case terminal
+        /// A line when a run starts, when an epoch ends, every ten seconds, and when the run ends.
+        case plain
+        /// Failures only.
+        case quiet
+        /// A JSON object a line; the keys are `ProgressEvent`'s.
+        case json
+
+        /// What the options ask for, or what suits the output.
+        public init(quiet: Bool, json: Bool, output: FileHandle = .standardError) {
+            self = json ? .json : quiet ? .quiet : Terminal.drawsBars(output) ? .terminal : .plain
+        }
+    }
+
+    /// Redraws are at least an eighth of a second apart.
+    static let redrawInterval = 0.125
+    static let plainInterval = 10.0
+    /// Epochs may last milliseconds: a run has at most one epoch line in this time.
+    static let plainEpochInterval = 1.0
+    static let jsonInterval = 0.25
+
+    private let style: Style
+    private let suite: String
+    private let clock: @Sendable () -> Double
+    private let output: @Sendable (String) -> Void
+    private let size: @Sendable () -> (columns: Int, rows: Int)
+    private let glyphs: ProgressRendering.Glyphs
+
+    // Guarded by `lock`.
+    private let lock = NSLock()
+    private var state: ProgressState
+    private var drawnLines = 0
+    private var lastDraw = -Double.infinity
+    private var lastLine: [String: Double] = [:]
+    private var isOver = false
+
+    /// - Parameters:
+    ///   - totalRuns: runs to be trained now.
+    ///   - totalSteps: their steps in all, if known; it makes the time left truer where runs differ in length.
+    public convenience init(
+        style: Style, suite: String, totalRuns: Int, totalSteps: Int? = nil, output: FileHandle = .standardError
+    ) {
+        self.init(
+            style: style, suite: suite, totalRuns: totalRuns, totalSteps: totalSteps,
+            clock: { Double(DispatchTime.now().uptimeNanoseconds) / 1e9 },
+            // A closed standard error is no reason to stop training.
+            output: { try? output.write(contentsOf: Data($0.utf8)) }, size: { Terminal.size(output) },
+            unicode: Terminal.speaksUnicode())
+    }
+
+    package init(
+        style: Style, suite: String, totalRuns: Int, totalSteps: Int? = nil,
+        clock: @escaping @Sendable () -> Double, output: @escaping @Sendable (String) -> Void,
+        size: @escaping @Sendable () -> (columns: Int, rows: Int), unicode: Bool = true
+    ) {
+        (self.style, self.suite, self.clock, self.output, self.size) = (style, suite, clock, output, size)
+        glyphs = unicode ? .unicode : .ascii
+        state = ProgressState(totalRuns: totalRuns, plannedSteps: totalSteps, startedAt: clock())
+        emit("suite_started") {
+            $0.suite = suite
+            $0.runs = totalRuns
+        }
+    }
+
+    /// A run begins or goes on.
+    ///
+    /// - Parameters:
+    ///   - label: what people call it: model, learning rate, seed.
+    ///   - totalSteps: its steps if it does not stop early.
+    ///   - startStep: those that earlier sittings did.
+    public func runStarted(_ id: String, label: String, totalSteps: Int, startStep: Int = 0) {
+        locked { now in
+            state.start(id, label: label, totalSteps: totalSteps, startStep: startStep, at: now)
+            lastLine[id] = now
+            say(state[id].map(ProgressRendering.started), only: .plain)
+            emit("run_started", id) {
+                $0.label = label
+                ($0.step, $0.totalSteps) = (startStep, totalSteps)
+            }
+            draw(at: now)
+        }
+    }
+
+    /// - Parameters:
+    ///   - step: optimiser steps done, over all sittings.
+    ///   - loss: of that step's batch.
+    ///   - validationAccuracy: the latest; nil keeps the one before.
+    public func runProgress(_ id: String, step: Int, loss: Double? = nil, validationAccuracy: Double? = nil) {
+        locked { now in
+            state.update(id) {
+                $0.step = step
+                $0.loss = loss ?? $0.loss
+                $0.validationAccuracy = validationAccuracy ?? $0.validationAccuracy
+            }
+            let interval =
+                switch style {
+                case .plain: Self.plainInterval
+                case .json: Self.jsonInterval
+                case .terminal, .quiet: Double.infinity
+                }
+            if now - (lastLine[id] ?? 0) >= interval, let job = state[id] {
+                lastLine[id] = now
+                say(ProgressRendering.progress(job, at: now), only: .plain)
+                emit("progress", id) {
+                    ($0.step, $0.totalSteps) = (job.step, job.totalSteps)
+                    ($0.loss, $0.validationAccuracy) = (job.loss, job.validationAccuracy)
+                    ($0.runSecondsLeft, $0.secondsLeft) = (job.timeLeft(at: now), state.timeLeft(at: now))
+                }
+            }
+            if now - lastDraw >= Self.redrawInterval { draw(at: now) }
+        }
+    }
+
+    public func epochFinished(_ id: String, _ epoch: EpochRecord) {
+        locked { now in
+            state.update(id) {
+                ($0.step, $0.epoch) = (epoch.step, epoch.epoch)
+                ($0.loss, $0.validationAccuracy) = (epoch.trainLoss, epoch.validationAccuracy)
+            }
+            if style == .plain, now - (lastLine[id] ?? 0) >= Self.plainEpochInterval {
+                lastLine[id] = now
+                say(ProgressRendering.epoch(state[id]?.label ?? id, epoch), only: .plain)
+            }
+            emit("epoch_finished", id) { $0.set(epoch) }
+            if now - lastDraw >= Self.redrawInterval { draw(at: now) }
+        }
+    }
+
+    public func runFinished(_ id: String, _ result: RunResult) {
+        locked { now in
+            let job = state.end(id, .finished, steps: result.steps, at: now)
+            emit("run_finished", id) { $0.set(result) }
+            leave(ProgressRendering.finished(job?.label ?? id, result), withWhole: true, at: now)
+        }
+    }
+
+    public func runFailed(_ id: String, error: String) {
+        locked { now in
+            let job = state.end(id, .failed, at: now)
+            emit("run_failed", id) { $0.error = error }
+            let line = ProgressRendering.failed(job?.label ?? id, error)
+            say(line, only: .quiet)
+            leave(line, withWhole: true, at: now)
+        }
+    }
+
+    public func runInterrupted(_ id: String) {
+        locked { now in
+            guard let job = state.end(id, .interrupted, at: now) else { return }
+            emit("run_interrupted", id) { $0.step = job.step }
+            leave(ProgressRendering.interrupted(job), at: now)
+        }
+    }
+
+    /// Leaves a line of any content, above the bars.
+    public func note(_ message: String) {
+        locked { now in
+            emit("note") { $0.message = message }
+            leave(ProgressRendering.oneLine(message), at: now)
+        }
+    }
+
+    /// Takes the bars away and says how it all went. Calls after this show nothing.
+    public func finish() {
+        locked { now in
+            emit("suite_finished") {
+                ($0.suite, $0.runs) = (suite, state.totalRuns)
+                ($0.finished, $0.failed, $0.interrupted) = (state.finished, state.failed, state.interrupted)
+            }
+            let summary = ProgressRendering.summary(state, at: now)
+            say(summary, only: .plain)
+            if style == .terminal {
+                output(ProgressRendering.frame(permanent: [summary], lines: [], over: drawnLines))
+                drawnLines = 0
+            }
+            isOver = true
+        }
+    }
+
+    // MARK: - With the lock held
+
+    private func locked(_ body: (_ now: Double) -> Void) {
+        lock.withLock { if !isOver { body(clock()) } }
+    }
+
+    private func say(_ line: String?, only wanted: Style) {
+        if style == wanted, let line { output(line + "\n") }
+    }
+
+    /// A line that stays: above the bars, or as it is.
+    private func leave(_ line: String, withWhole: Bool = false, at now: Double) {
+        say(line, only: .plain)
+        if withWhole { say(ProgressRendering.whole(state, at: now), only: .plain) }
+        draw(permanent: [line], at: now)
+    }
+
+    private func draw(permanent: [String] = [], at now: Double) {
+        guard style == .terminal else { return }
+        let (columns, rows) = size()
+        // A line of the full width would make some terminals wrap.
+        let lines = ProgressRendering.bars(
+            state, at: now, columns: max(10, columns - 1), rows: rows, glyphs: glyphs)
+        output(ProgressRendering.frame(permanent: permanent, lines: lines, over: drawnLines))
+        (drawnLines, lastDraw) = (lines.count, now)
+    }
+
+    private func emit(_ event: String, _ id: String? = nil, _ fill: (inout ProgressEvent) -> Void) {
+        guard style == .json else { return }
+        var object = ProgressEvent(event, elapsed: clock() - state.startedAt, runID: id)
+        fill(&object)
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        guard let data = try? encoder.encode(object) else {
+            preconditionFailure("a progress event did not encode")
+        }
+        output(String(decoding: data, as: UTF8.self) + "\n")
+    }
+}

@@ -1,0 +1,132 @@
+import GRDB
+import RecallSuite
+import RecallTraining
+
+extension Store {
+    /// What becomes of runs that the suite had before and that are not among those planned.
+    public enum Membership: Sendable {
+        /// The runs planned are the whole suite: others leave it. They keep their results, and come back with these when a
+        /// suite asks for them again.
+        case complete
+        /// The runs planned join those that are there.
+        case additional
+    }
+
+    /// Brings the suite and its runs into the store: what is missing is added as pending, what is there is left as it is.
+    ///
+    /// - Parameters:
+    ///   - runs: in the suite's order.
+    ///   - fresh: forget what is known of these runs, but of those that a live process is training.
+    ///   - membership: whether `runs` is all of the suite. Give `complete` the list as it is before `--only` and
+    ///     `--shard`, so that a changed suite does not mix with what it was.
+    ///   - facts: asked once a run that is not in the store, outside any transaction.
+    /// - Throws: `StoreError`, or what `facts` throws; then nothing is changed.
+    public func plan(
+        _ runs: [PlannedRun], suite: SuiteRecord, fresh: Bool = false, membership: Membership = .complete,
+        facts: (PlannedRun) throws -> ModelFacts
+    ) throws {
+        precondition(runs.allSatisfy { $0.suite == suite.name }, "a run of another suite was planned")
+        let known = try read { try String.fetchSet($0, sql: "SELECT run_id FROM runs") }
+        var missing: [(run: PlannedRun, facts: ModelFacts)] = []
+        var seen = known
+        for run in runs where seen.insert(run.runID).inserted {
+            missing.append((run, try facts(run)))
+        }
+        let time = Timestamp.text(now())
+        try write { db in
+            try db.execute(
+                sql: """
+                    INSERT INTO suites (name, description, control_model, control_minimum, content_hash, planned_at)
+                    VALUES (?, ?, ?, ?, ?, ?)
+                    ON CONFLICT (name) DO UPDATE SET description = excluded.description,
+                        control_model = excluded.control_model, control_minimum = excluded.control_minimum,
+                        content_hash = excluded.content_hash, planned_at = excluded.planned_at
+                    """,
+                arguments: [
+                    suite.name, suite.description, suite.controlModel, suite.controlMinimum, suite.contentHash,
+                    time,
+                ])
+            for (run, facts) in missing { try Self.insert(run, facts: facts, time: time, db) }
+            if fresh {
+                for runID in Set(runs.map(\.runID)) { try self.forget(runID, db) }
+            }
+            try Self.place(runs, in: suite.name, membership: membership, db)
+        }
+    }
+
+    private static func insert(_ run: PlannedRun, facts: ModelFacts, time: String, _ db: Database) throws {
+        let spec = run.spec
+        try db.execute(
+            sql: "INSERT INTO tasks (hash, spec) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            arguments: [run.taskHash, RunSpec.json(spec.task)])
+        // Another process may have added it since `known` was read.
+        try db.execute(
+            sql: """
+                INSERT INTO runs (run_id, spec, task_hash, data_seed, config, d_model, layers, vocab_size,
+                    learning_rate, seed, precision, parameters, state_bytes, state_bytes_zoology, planned_at)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+                """,
+            arguments: [
+                run.runID, spec.canonicalJSON(), run.taskHash, wide(spec.task.dataSeed),
+                RunSpec.json(spec.model),
+                spec.model.dModel, spec.model.layers.count, spec.task.vocabSize, spec.training.learningRate,
+                wide(spec.seed), spec.training.precision.rawValue, facts.parameters, facts.stateBytes,
+                facts.stateBytesZoology, time,
+            ])
+    }
+
+    /// Gives each run its place. Under `additional`, places go on from the last.
+    private static func place(
+        _ runs: [PlannedRun], in suite: String, membership: Membership, _ db: Database
+    ) throws {
+        var position = 0
+        switch membership {
+        case .complete: try db.execute(sql: "DELETE FROM suite_runs WHERE suite = ?", arguments: [suite])
+        case .additional:
+            position =
+                try Int.fetchOne(
+                    db, sql: "SELECT MAX(position) + 1 FROM suite_runs WHERE suite = ?", arguments: [suite])
+                ?? 0
+        }
+        let statement = try db.makeStatement(
+            sql: """
+                INSERT INTO suite_runs (suite, run_id, model, task, position) VALUES (?, ?, ?, ?, ?)
+                ON CONFLICT DO NOTHING
+                """)
+        for run in runs {
+            try statement.execute(arguments: [suite, run.runID, run.model, run.task, position])
+            position += 1
+        }
+    }
+
+    /// Back to pending, with nothing known, unless a live process has it.
+    private func forget(_ runID: String, _ db: Database) throws {
+        if let lease = try Self.lease(of: runID, db), !lease.isStale(at: now(), seenBy: identity) { return }
+        try Self.clearResults(of: runID, db)
+        try db.execute(
+            sql: """
+                UPDATE runs SET status = 'pending', started_at = NULL, device = NULL, version = NULL, "commit" = NULL,
+                    lease_host = NULL, lease_machine = NULL, lease_pid = NULL, lease_process_start = NULL,
+                    lease_heartbeat = NULL
+                WHERE run_id = ?
+                """, arguments: [runID])
+    }
+
+    /// Removes the epochs, slices and figures of a run.
+    static func clearResults(of runID: String, _ db: Database) throws {
+        try db.execute(sql: "DELETE FROM history WHERE run_id = ?", arguments: [runID])
+        try db.execute(sql: "DELETE FROM slices WHERE run_id = ?", arguments: [runID])
+        try db.execute(
+            sql: """
+                UPDATE runs SET error = NULL, epochs = NULL, steps = NULL, train_loss = NULL, validation_loss = NULL,
+                    validation_accuracy = NULL, test_loss = NULL, test_accuracy = NULL, train_seconds = NULL,
+                    tokens_per_second = NULL, finished_at = NULL
+                WHERE run_id = ?
+                """, arguments: [runID])
+    }
+
+    /// An unsigned integer as SQLite can hold it: an integer up to 2^63 - 1, text above.
+    static func wide(_ value: UInt64) -> DatabaseValue {
+        Int64(exactly: value)?.databaseValue ?? String(value).databaseValue
+    }
+}

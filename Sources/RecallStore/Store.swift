@@ -1,0 +1,128 @@
+import Foundation
+import GRDB
+
+/// The one SQLite file in which suites, runs and benchmarks are kept (WAL, foreign keys on).
+///
+/// Safe to use from several threads, and by several processes at once. Every method throws `StoreError`; whatever was
+/// written before an error stays.
+public final class Store: Sendable {
+    public enum Mode: Sendable {
+        /// Makes the file and its parent folders where they are missing, and brings the schema up to date.
+        case readWrite
+        /// Changes nothing; the file must exist.
+        case readOnly
+    }
+
+    /// The file as the user named it.
+    public let path: String
+    /// In whose name runs are claimed.
+    public let identity: ProcessIdentity
+    let now: @Sendable () -> Date
+    private let reader: any DatabaseReader
+    private let writer: DatabasePool?
+
+    /// Seconds to wait for another process that is writing.
+    public static let busyTimeout: TimeInterval = 30
+
+    public convenience init(path: String, mode: Mode) throws(StoreError) {
+        try self.init(path: path, mode: mode, identity: .current)
+    }
+
+    /// - Parameters:
+    ///   - identity: in whose name runs are claimed.
+    ///   - busyTimeout: seconds to wait for another writer.
+    ///   - maximumPages: a bound on the file's size in pages of 4 KiB, which stands for a full disk.
+    ///   - now: the clock.
+    package init(
+        path: String, mode: Mode, identity: ProcessIdentity, busyTimeout: TimeInterval = Store.busyTimeout,
+        maximumPages: Int? = nil, now: @escaping @Sendable () -> Date = { Date() }
+    ) throws(StoreError) {
+        (self.path, self.identity, self.now) = (path, identity, now)
+        try Self.inspect(path, mustExist: mode == .readOnly)
+        var configuration = Configuration()
+        configuration.label = "recall-bench"
+        configuration.busyMode = .timeout(busyTimeout)
+        configuration.readonly = mode == .readOnly
+        do {
+            switch mode {
+            case .readWrite:
+                try Self.makeParent(of: path)
+                let pool = try DatabasePool(path: path, configuration: configuration)
+                try Self.requireOurs(pool, path: path)
+                // In WAL mode NORMAL keeps the file whole, but FULL also keeps the last commits through a power cut.
+                try pool.writeWithoutTransaction { db in
+                    try db.execute(sql: "PRAGMA synchronous = FULL")
+                    if let maximumPages { try db.execute(sql: "PRAGMA max_page_count = \(maximumPages)") }
+                }
+                try Migrations.migrator.migrate(pool)
+                (reader, writer) = (pool, pool)
+            case .readOnly:
+                let queue = try DatabaseQueue(path: path, configuration: configuration)
+                try Self.requireOurs(queue, path: path)
+                guard try queue.read(Migrations.migrator.hasCompletedMigrations) else {
+                    throw StoreError.older(path)
+                }
+                (reader, writer) = (queue, nil)
+            }
+        } catch {
+            throw StoreError(error, path: path)
+        }
+    }
+
+    /// Closes the file, with everything in it and no log left beside it when nobody else has it open. The store is not
+    /// used afterwards.
+    public func close() throws(StoreError) {
+        // SQLite folds the log into the file when the last connection to it closes, if that one may write.
+        writer?.invalidateReadOnlyConnections()
+        do { try reader.close() } catch { throw StoreError(error, path: path) }
+    }
+
+    // MARK: - Access
+
+    /// One consistent look at the database.
+    func read<T>(_ body: (Database) throws -> T) throws(StoreError) -> T {
+        do { return try reader.read(body) } catch { throw StoreError(error, path: path) }
+    }
+
+    /// One IMMEDIATE transaction: what it reads cannot change before it writes, in any process.
+    func write<T>(_ body: (Database) throws -> T) throws(StoreError) -> T {
+        guard let writer else { preconditionFailure("a read-only store was written to") }
+        do {
+            return try writer.writeWithoutTransaction { db in
+                var result: T?
+                try db.inTransaction(.immediate) {
+                    result = try body(db)
+                    return .commit
+                }
+                return result!
+            }
+        } catch {
+            throw StoreError(error, path: path)
+        }
+    }
+
+    /// Reads every page and index entry.
+    ///
+    /// - Throws: `StoreError` of kind `corrupted` with the first thing that is wrong.
+    public func verifyIntegrity() throws(StoreError) {
+        let findings = try read { try String.fetchAll($0, sql: "PRAGMA integrity_check(1)") }
+        guard findings == ["ok"] else {
+            // The detail may have several lines; the first place says enough.
+            let detail = findings.joined(separator: " ").replacingOccurrences(of: "\n", with: " ")
+            throw .corrupted(path, detail)
+        }
+    }
+
+    private static func requireOurs(_ database: some DatabaseReader, path: String) throws {
+        let (id, version, isEmpty, superseded) = try database.read { db in
+            (
+                try Int32.fetchOne(db, sql: "PRAGMA application_id") ?? 0,
+                try Int32.fetchOne(db, sql: "PRAGMA user_version") ?? 0,
+                try Int.fetchOne(db, sql: "SELECT COUNT(*) FROM sqlite_master") == 0,
+                try Migrations.migrator.hasBeenSuperseded(db)
+            )
+        }
+        guard id == Migrations.applicationID || isEmpty else { throw StoreError.foreign(path) }
+        guard version <= Migrations.schemaVersion, !superseded else { throw StoreError.newer(path) }
+    }
+}

@@ -1,0 +1,106 @@
+import GRDB
+
+/// Why a database could not be used: one line that names the file, what is wrong and what to do.
+public struct StoreError: Error, Equatable, Sendable, CustomStringConvertible {
+    public enum Kind: Equatable, Sendable, CaseIterable {
+        case isDirectory, notADatabase, foreign, newer, older, corrupted
+        case missing
+        case unwritable, diskFull, busy, leaseLost
+        case unexpected
+    }
+
+    public let kind: Kind
+    /// The file as the user named it.
+    public let path: String
+    /// What is wrong and what to do, without the path.
+    public let message: String
+
+    package init(_ kind: Kind, path: String, _ message: String) {
+        (self.kind, self.path, self.message) = (kind, path, message)
+    }
+
+    public var description: String { "\(path): \(message)" }
+
+    /// The status that the process ends with (sysexits.h): 65 the file is wrong, 66 it is missing, 74 input or output
+    /// failed, 70 an error of the program's own.
+    public var exitStatus: Int32 {
+        switch kind {
+        case .isDirectory, .notADatabase, .foreign, .newer, .older, .corrupted: 65
+        case .missing: 66
+        case .unwritable, .diskFull, .busy, .leaseLost: 74
+        case .unexpected: 70
+        }
+    }
+}
+
+extension StoreError {
+    static func isDirectory(_ path: String) -> StoreError {
+        StoreError(.isDirectory, path: path, "is a directory; name a file, such as results/recall.sqlite")
+    }
+
+    static func notADatabase(_ path: String) -> StoreError {
+        StoreError(
+            .notADatabase, path: path, "is not an SQLite database; name another file, or move this one away")
+    }
+
+    static func foreign(_ path: String) -> StoreError {
+        StoreError(.foreign, path: path, "is a database of another program; name another file")
+    }
+
+    static func newer(_ path: String) -> StoreError {
+        StoreError(
+            .newer, path: path,
+            "was written by a newer version of recall-bench; update the program or name another file")
+    }
+
+    static func older(_ path: String) -> StoreError {
+        StoreError(
+            .older, path: path,
+            "was written by an older version of recall-bench; a command that writes to it, such as run, updates it"
+        )
+    }
+
+    static func missing(_ path: String) -> StoreError {
+        StoreError(.missing, path: path, "there is no such file; `recall-bench run` makes it")
+    }
+
+    static func corrupted(_ path: String, _ detail: String) -> StoreError {
+        StoreError(
+            .corrupted, path: path,
+            "is damaged (\(detail)); restore a copy, or save what can be read with `sqlite3 FILE .recover`")
+    }
+
+    static func leaseLost(_ path: String, runID: String) -> StoreError {
+        StoreError(
+            .leaseLost, path: path,
+            "run \(runID) is no longer this process's: it gave no sign of life for 60 seconds and another took it"
+        )
+    }
+
+    /// What went wrong inside SQLite, in the words of whoever has to mend it.
+    init(_ error: any Error, path: String) {
+        guard let error = error as? DatabaseError else {
+            self = (error as? StoreError) ?? StoreError(.unexpected, path: path, "\(error)")
+            return
+        }
+        let detail = error.message ?? "\(error.extendedResultCode)"
+        switch error.resultCode {
+        case .SQLITE_FULL:
+            self.init(
+                .diskFull, path: path,
+                "the disk is full; what was finished is kept: free some space and run again")
+        case .SQLITE_BUSY, .SQLITE_LOCKED:
+            self.init(
+                .busy, path: path,
+                "another process has kept the database locked for 30 seconds; end it, or try again later")
+        case .SQLITE_NOTADB: self = .notADatabase(path)
+        case .SQLITE_CORRUPT: self = .corrupted(path, detail)
+        case .SQLITE_CANTOPEN, .SQLITE_READONLY, .SQLITE_PERM, .SQLITE_IOERR, .SQLITE_AUTH, .SQLITE_NOLFS:
+            self.init(
+                .unwritable, path: path,
+                "cannot be read or written (\(detail)); check the permissions and the disk, or name another file"
+            )
+        default: self.init(.unexpected, path: path, "an SQLite error (\(error.extendedResultCode)): \(detail)")
+        }
+    }
+}

@@ -1,0 +1,193 @@
+/// A value of a suite, with its path for messages: what the decoding walks along.
+struct Cursor {
+    let value: YAMLValue
+    /// `models[1].layers[0].window`; empty at the top.
+    let path: String
+    let file: String
+
+    init(root: YAMLValue, file: String) {
+        (value, path, self.file) = (root, "", file)
+    }
+
+    private init(_ value: YAMLValue, _ path: String, _ file: String) {
+        (self.value, self.path, self.file) = (value, path, file)
+    }
+
+    var place: Place { value.place }
+
+    func error(_ message: String, at place: Place? = nil) -> SuiteError {
+        SuiteError(file: file, place: place ?? self.place, key: path, message: message)
+    }
+
+    /// The value as messages show it.
+    var shown: String {
+        switch value.content {
+        case .list: "a list"
+        case .mapping: "a mapping"
+        case .scalar(let text, let plain):
+            YAMLScalar(text, plain: plain) == .nothing ? "nothing" : quoted(text)
+        }
+    }
+
+    var scalar: YAMLScalar? {
+        if case .scalar(let text, let plain) = value.content { YAMLScalar(text, plain: plain) } else { nil }
+    }
+
+    var isMapping: Bool { if case .mapping = value.content { true } else { false } }
+
+    // MARK: Collections
+
+    /// The elements of a list that may not be empty.
+    func list(of what: String) throws(SuiteError) -> [Cursor] {
+        guard case .list(let items) = value.content else {
+            throw error("must be a list of \(what), not \(shown)")
+        }
+        if items.isEmpty { throw error("is an empty list; give at least one of \(what)") }
+        return items.enumerated().map { Cursor($1, "\(path)[\($0)]", file) }
+    }
+
+    /// The value itself, or the elements of a list of alternatives.
+    func alternatives() throws(SuiteError) -> [Cursor] {
+        guard case .list(let items) = value.content else { return [self] }
+        if items.isEmpty {
+            throw error("is an empty list, so there would be no run; give a value or leave the key out")
+        }
+        let elements = items.enumerated().map { Cursor($1, "\(path)[\($0)]", file) }
+        for element in elements {
+            if case .list = element.value.content {
+                throw element.error("must be one value, not a list in a list")
+            }
+        }
+        return elements
+    }
+
+    /// Every alternative read, none twice.
+    func grid<Value: Hashable>(
+        _ read: (Cursor) throws(SuiteError) -> Value
+    ) throws(SuiteError) -> [(value: Value, cursor: Cursor)] {
+        var result: [(value: Value, cursor: Cursor)] = []
+        var seen: [Value: Place] = [:]
+        for cursor in try alternatives() {
+            let value = try read(cursor)
+            if let first = seen[value] {
+                throw cursor.error(
+                    "\(cursor.shown) is there twice (first in line \(first.line)); keep one of them")
+            }
+            seen[value] = cursor.place
+            result.append((value, cursor))
+        }
+        return result
+    }
+
+    /// A mapping whose keys are all among `keys`.
+    func mapping(keys: [String]) throws(SuiteError) -> MappingCursor {
+        guard case .mapping(let entries) = value.content else {
+            throw error("must be a mapping with \(listed(keys)), not \(shown)")
+        }
+        for entry in entries where !keys.contains(entry.key) {
+            let near = suggestion(for: entry.key, in: keys)
+            throw child(entry).error(
+                "unknown key" + (near.isEmpty ? "; there are \(listed(keys))" : near), at: entry.place)
+        }
+        return MappingCursor(cursor: self, entries: entries.map { ($0.key, child($0)) })
+    }
+
+    /// The entries of a mapping whatever their keys; nil for any other value.
+    func entries() -> [(key: String, place: Place, cursor: Cursor)]? {
+        guard case .mapping(let entries) = value.content else { return nil }
+        return entries.map { ($0.key, $0.place, child($0)) }
+    }
+
+    private func child(_ entry: YAMLEntry) -> Cursor {
+        let key = oneLine(entry.key)
+        return Cursor(entry.value, path.isEmpty ? key : "\(path).\(key)", file)
+    }
+
+    // MARK: Scalars
+
+    func integer(in range: ClosedRange<Int>) throws(SuiteError) -> Int {
+        switch scalar {
+        case .integer(let value) where range.contains(value): return value
+        default: throw error("must be an integer from \(range.lowerBound) to \(range.upperBound), not \(shown)")
+        }
+    }
+
+    /// Any integer that a `UInt64` holds.
+    func unsigned() throws(SuiteError) -> UInt64 {
+        if case .scalar(let text, true) = value.content, let number = UInt64(text) { return number }
+        throw error("must be an integer from 0 to \(UInt64.max), not \(shown)")
+    }
+
+    /// A finite number for which `accepts` holds; `expectation` says in words which: "a number above 0".
+    func number(_ expectation: String, _ accepts: (Double) -> Bool) throws(SuiteError) -> Double {
+        let number: Double? =
+            switch scalar {
+            case .integer(let value): Double(value)
+            case .number(let value): value
+            default: nil
+            }
+        guard let number, number.isFinite, accepts(number) else {
+            throw error("must be \(expectation), not \(shown)")
+        }
+        return number
+    }
+
+    func flag() throws(SuiteError) -> Bool {
+        if case .flag(let value) = scalar { return value }
+        throw error("must be true or false, not \(shown)")
+    }
+
+    func text() throws(SuiteError) -> String {
+        switch scalar {
+        case .text(let text): return text
+        case nil, .nothing: throw error("must be text, not \(shown)")
+        default: throw error("must be text, not \(shown), which is a number or a boolean; put it in quotes")
+        }
+    }
+
+    /// Text that can name a model or a suite: what `--only` and file names can hold.
+    func name() throws(SuiteError) -> String {
+        let text = try text()
+        if text.isEmpty { throw error("must not be empty") }
+        if text.count > 100 { throw error("must have at most 100 characters, not \(text.count)") }
+        if text.first == " " || text.last == " " { throw error("must not begin or end with a space") }
+        if let bad = text.first(where: { ",=".contains($0) || oneLine(String($0)) != String($0) }) {
+            throw error(
+                "must not contain '\(oneLine(String(bad)))'; \(quoted(text)) could not be given to --only")
+        }
+        return text
+    }
+
+    /// One of some words.
+    func word(of words: [String]) throws(SuiteError) -> String {
+        if case .scalar(let text, let plain) = value.content, YAMLScalar(text, plain: plain) != .nothing {
+            if words.contains(text) { return text }
+            throw error(
+                "must be \(words.count == 1 ? "" : "one of ")\(listed(words)), not \(shown)"
+                    + suggestion(for: text, in: words))
+        }
+        throw error("must be \(words.count == 1 ? "" : "one of ")\(listed(words)), not \(shown)")
+    }
+
+    func choice<Choice: RawRepresentable & CaseIterable>(
+        _: Choice.Type
+    ) throws(SuiteError) -> Choice where Choice.RawValue == String {
+        let word = try word(of: Choice.allCases.map(\.rawValue))
+        guard let choice = Choice(rawValue: word) else { preconditionFailure("a word of its own list") }
+        return choice
+    }
+}
+
+/// A mapping whose keys have been checked.
+struct MappingCursor {
+    let cursor: Cursor
+    /// In document order.
+    let entries: [(key: String, cursor: Cursor)]
+
+    func optional(_ key: String) -> Cursor? { entries.first { $0.key == key }?.cursor }
+
+    func required(_ key: String) throws(SuiteError) -> Cursor {
+        if let found = optional(key) { return found }
+        throw cursor.error("the key '\(key)' is missing")
+    }
+}

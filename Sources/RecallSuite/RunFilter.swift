@@ -1,0 +1,146 @@
+/// An option's value that cannot be understood. Exit status 64.
+public struct OptionError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// Such as `--only`.
+    public let option: String
+    public let message: String
+
+    public var description: String { oneLine("\(option): \(message)") }
+
+    public init(option: String, message: String) {
+        (self.option, self.message) = (option, message)
+    }
+}
+
+/// `--only KEY=VALUE,…`: which of a suite's runs to do.
+///
+/// A run must meet every key that is given, with any of the values given for it; commas and repeating the option do
+/// the same. Numbers compare as numbers: 1e-2 is 0.01. The keys are `Key`'s; `task` takes a task's name or the
+/// beginning of its hash.
+public struct RunFilter: Sendable {
+    public enum Key: String, CaseIterable, Sendable {
+        case model, task
+        case dModel = "d_model"
+        case learningRate = "learning_rate"
+        case seed
+    }
+
+    private enum Value: Hashable {
+        case text(String)
+        case integer(UInt64)
+        case number(Double)
+    }
+
+    private var conditions: [Key: [(value: Value, given: String)]] = [:]
+
+    /// Takes every run.
+    public init() {}
+
+    /// - Parameter options: the option's values, one for each time it was given.
+    /// - Throws: `OptionError` for an unknown key, no value, or a value that its key does not take.
+    public init(_ options: [String]) throws(OptionError) {
+        for option in options {
+            for part in option.split(separator: ",", omittingEmptySubsequences: false) { try add(String(part)) }
+        }
+    }
+
+    private mutating func add(_ condition: String) throws(OptionError) {
+        let keys = Key.allCases.map(\.rawValue)
+        let halves = condition.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        let name = Self.trimmed(halves[0])
+        guard halves.count == 2 else {
+            throw Self.error(
+                "\(quoted(condition)) is no condition; write KEY=VALUE, with a key of \(listed(keys))")
+        }
+        guard let key = Key(rawValue: name) else {
+            let near = suggestion(for: name, in: keys)
+            throw Self.error(
+                "there is no key \(quoted(name))" + (near.isEmpty ? "; there are \(listed(keys))" : near))
+        }
+        let text = Self.trimmed(halves[1])
+        if text.isEmpty { throw Self.error("\(name) has no value; write \(name)=VALUE") }
+        conditions[key, default: []].append((try Self.value(text, for: key), text))
+    }
+
+    private static func value(_ text: String, for key: Key) throws(OptionError) -> Value {
+        switch key {
+        case .model, .task: return .text(text)
+        case .learningRate:
+            guard let number = Double(text), number.isFinite else {
+                throw error("learning_rate must be a number, not \(quoted(text))")
+            }
+            return .number(number)
+        case .dModel, .seed:
+            if let number = UInt64(text) { return .integer(number) }
+            // 1e2 and 64.0 are whole numbers too; 2^53 is where doubles stop telling them apart.
+            if let number = Double(text), number >= 0, number <= 0x1p53, number.rounded() == number {
+                return .integer(UInt64(number))
+            }
+            throw error("\(key.rawValue) must be a whole number, not \(quoted(text))")
+        }
+    }
+
+    private static func trimmed(_ text: Substring) -> String {
+        String(text.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+    }
+
+    private static func error(_ message: String) -> OptionError {
+        OptionError(option: "--only", message: message)
+    }
+
+    public func matches(_ run: PlannedRun) -> Bool {
+        conditions.allSatisfy { key, values in values.contains { Self.meets(run, key, $0.value) } }
+    }
+
+    private static func meets(_ run: PlannedRun, _ key: Key, _ value: Value) -> Bool {
+        switch (key, value) {
+        case (.model, .text(let name)): run.model == name
+        case (.task, .text(let name)): run.task == name || (name.count >= 4 && run.taskHash.hasPrefix(name))
+        case (.dModel, .integer(let width)): UInt64(run.spec.model.dModel) == width
+        case (.seed, .integer(let seed)): run.spec.seed == seed
+        case (.learningRate, .number(let rate)):
+            // Equal to seven digits, so that what a table prints can be given back.
+            abs(run.spec.training.learningRate - rate) <= 1e-7 * abs(rate)
+        default: false
+        }
+    }
+
+    /// The runs that match, in their order.
+    ///
+    /// - Throws: `OptionError` for a value that no run has, with the nearest that one has, and where nothing matches all
+    ///   conditions together.
+    public func select(from runs: [PlannedRun]) throws(OptionError) -> [PlannedRun] {
+        for key in Key.allCases {
+            for (value, given) in conditions[key] ?? []
+            where !runs.contains(where: { Self.meets($0, key, value) }) {
+                throw Self.error(Self.noneHas(given, key, runs))
+            }
+        }
+        let selected = runs.filter(matches)
+        if selected.isEmpty, !runs.isEmpty {
+            throw Self.error("each condition has runs, but no run meets all of them")
+        }
+        return selected
+    }
+
+    private static func noneHas(_ given: String, _ key: Key, _ runs: [PlannedRun]) -> String {
+        var present: [String] = []
+        var seen: Set<String> = []
+        for run in runs {
+            let value =
+                switch key {
+                case .model: run.model
+                case .task: run.task
+                case .dModel: "\(run.spec.model.dModel)"
+                case .learningRate: "\(run.spec.training.learningRate)"
+                case .seed: "\(run.spec.seed)"
+                }
+            if seen.insert(value).inserted { present.append(value) }
+        }
+        let textual = key == .model || key == .task
+        if textual, let near = nearest(given, in: present) {
+            return "no run has \(key.rawValue) \(quoted(given)); did you mean '\(near)'?"
+        }
+        let shown = present.prefix(12).joined(separator: ", ") + (present.count > 12 ? ", …" : "")
+        return "no run has \(key.rawValue) \(quoted(given)); there are \(shown)"
+    }
+}

@@ -1,0 +1,31 @@
+/// `--shard I/N`: the runs whose number is I modulo N, I from 0, for job arrays.
+public struct Shard: Hashable, Sendable, CustomStringConvertible {
+    public let index: Int
+    public let count: Int
+
+    public var description: String { "\(index)/\(count)" }
+
+    /// - Throws: `OptionError` for anything but I/N with 0 ≤ I < N.
+    public init(_ text: String) throws(OptionError) {
+        func error(_ message: String) -> OptionError { OptionError(option: "--shard", message: message) }
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, let index = Self.integer(parts[0]), let count = Self.integer(parts[1]) else {
+            throw error("must be I/N, such as 0/4, not \(quoted(text))")
+        }
+        guard count >= 1 else { throw error("N must be at least 1, not \(count)") }
+        guard index < count else {
+            throw error("I counts from 0, so it must be below N: \(index) is not below \(count)")
+        }
+        (self.index, self.count) = (index, count)
+    }
+
+    private static func integer(_ text: Substring) -> Int? {
+        text.utf8.allSatisfy { (48...57).contains($0) } ? Int(text) : nil
+    }
+
+    /// This shard's elements, in their order. An element's number is its place in `runs`, so every job of an array must
+    /// have the same list.
+    public func select<Run>(from runs: [Run]) -> [Run] {
+        stride(from: index, to: runs.count, by: count).map { runs[$0] }
+    }
+}

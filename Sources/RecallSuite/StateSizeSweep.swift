@@ -1,0 +1,184 @@
+import RecallData
+import RecallModels
+import RecallTraining
+
+/// Configurations of models whose recurrent state comes close to target sizes from below.
+///
+/// The width stays at `baseWidth` and the mixer's own knob is solved for; the width changes only where there is no knob,
+/// or where the knob would exceed the sequence, or where even the smallest knob's state is above the target.
+public struct StateSizeSweep {
+    /// What was chosen for one model and target.
+    public struct Choice: Hashable, Sendable {
+        public var model: String
+        public var target: ByteSize
+        public var stateBytes: Int
+        public var config: ModelConfig
+        /// The knob and its value; nil where only the width was solved for.
+        public var knob: String?
+    }
+
+    private let base: Suite
+    private let presets: [ModelPreset]
+    private let targets: [ByteSize]
+    private let rates: [Double]?
+    private let seeds: Int
+
+    /// d_model of every configuration that a knob can fit to its target.
+    public static let baseWidth = 64
+    /// The name that the control has in the sweep's suite.
+    public static let controlName = "control"
+    /// Widths beyond this are not tried.
+    private static let largestWidth = 4096
+
+    /// - Parameters:
+    ///   - base: the suite whose tasks and training are taken.
+    ///   - rates: learning rates; nil for the suite's.
+    public init(base: Suite, presets: [ModelPreset], targets: [ByteSize], rates: [Double]?, seeds: Int) {
+        (self.base, self.presets, self.targets) = (base, presets, targets)
+        (self.rates, self.seeds) = (rates, seeds)
+    }
+
+    /// Measures a configuration: (configuration, longest length, longest test length) to bytes.
+    public typealias Measure = (ModelConfig, Int, Int) throws -> Int
+
+    /// A configuration for each model and target, targets inner. Targets that come to the same configuration give it once.
+    ///
+    /// - Throws: `OptionError` for a target below the smallest state that a model can have, or what `measure` throws.
+    public func choose(_ measure: Measure) throws -> [Choice] {
+        var choices: [Choice] = []
+        for preset in presets {
+            for target in targets {
+                let choice = try choose(preset, target, measure)
+                if !choices.contains(where: { $0.model == choice.model && $0.config == choice.config }) {
+                    choices.append(choice)
+                }
+            }
+        }
+        return choices
+    }
+
+    /// The suite of the sweep: every choice and the control, with the base's tasks and training.
+    ///
+    /// - Throws: `ConfigurationError` where the control cannot be made.
+    public func suite(_ choices: [Choice]) throws -> Suite {
+        var models: [SuiteModel] = []
+        for preset in presets {
+            models.append(
+                SuiteModel(
+                    name: preset.name, configurations: choices.filter { $0.model == preset.name }.map(\.config))
+            )
+        }
+        let control = try config(Self.attention, width: Self.baseWidth, knob: nil)
+        models.append(SuiteModel(name: Self.controlName, configurations: [control]))
+        var trainings = base.trainings
+        if let rates, let first = base.trainings.first {
+            trainings = rates.map { rate in
+                var training = first
+                training.learningRate = rate
+                return training
+            }
+        }
+        return Suite(
+            name: "state-size-\(base.name)",
+            description: "Accuracy against the size of the state, on the task and training of \(base.name).",
+            tasks: base.tasks, models: models, trainings: trainings, seeds: seeds,
+            control: SuiteControl(
+                model: Self.controlName, minimumAccuracy: base.control?.minimumAccuracy ?? 0.99))
+    }
+
+    private static var attention: ModelPreset {
+        guard let preset = ModelPresets.preset("attention") else {
+            preconditionFailure("attention is registered")
+        }
+        return preset
+    }
+
+    // MARK: - Solving
+
+    private var testLength: Int { base.tasks.map(\.task.maximumTestLength).max() ?? 1 }
+    private var maximumLength: Int { base.tasks.map(\.task.maximumLength).max() ?? 1 }
+
+    private func choose(_ preset: ModelPreset, _ target: ByteSize, _ measure: Measure) throws -> Choice {
+        func state(width: Int, knob: Int?) throws -> Int {
+            try measure(try config(preset, width: width, knob: knob), maximumLength, testLength)
+        }
+        func choice(width: Int, knob: Int?) throws -> Choice {
+            Choice(
+                model: preset.name, target: target, stateBytes: try state(width: width, knob: knob),
+                config: try config(preset, width: width, knob: knob), knob: preset.stateKnob)
+        }
+        guard let range = knobRange(preset) else {
+            return try choice(width: try width(preset, target) { try state(width: $0, knob: nil) }, knob: nil)
+        }
+        if try state(width: Self.baseWidth, knob: range.lowerBound) > target.bytes {
+            // Even the smallest knob is too much: a narrower model.
+            let narrow = try width(preset, target) { try state(width: $0, knob: range.lowerBound) }
+            return try choice(width: narrow, knob: range.lowerBound)
+        }
+        let knob = try largest(in: range) { try state(width: Self.baseWidth, knob: $0) <= target.bytes }
+        guard knob == range.upperBound, preset.stateKnob == "window" else {
+            return try choice(width: Self.baseWidth, knob: knob)
+        }
+        // The window is the whole sequence: only a wider model has more state.
+        let wide = try width(preset, target) { try state(width: $0, knob: knob) }
+        return try choice(width: wide, knob: knob)
+    }
+
+    /// What the knob may be; a window longer than the sequence is none.
+    private func knobRange(_ preset: ModelPreset) -> ClosedRange<Int>? {
+        guard let name = preset.stateKnob, let knob = preset.knobs.first(where: { $0.name == name }),
+            case .integer(let range) = knob.kind
+        else { return nil }
+        return name == "window" ? 1...testLength : range
+    }
+
+    /// The largest width whose state is not above the target: a multiple of 8 from 8 on.
+    private func width(
+        _ preset: ModelPreset, _ target: ByteSize, _ state: (Int) throws -> Int
+    ) throws -> Int {
+        let eights = try largest(in: 0...Self.largestWidth / 8) {
+            $0 == 0 ? true : try state(8 * $0) <= target.bytes
+        }
+        if eights > 0 { return 8 * eights }
+        let width = try largest(in: 0...7) { $0 == 0 ? true : try state($0) <= target.bytes }
+        guard width > 0 else {
+            throw OptionError(
+                option: "--sizes",
+                message:
+                    "\(preset.name) has no configuration with a state of \(target) or less at length \(testLength); "
+                    + "its smallest has \(ByteSize(bytes: try state(1)))")
+        }
+        return width
+    }
+
+    /// The largest number of a range that a condition, true up to it and false after, holds for; the first at least.
+    private func largest(in range: ClosedRange<Int>, where holds: (Int) throws -> Bool) rethrows -> Int {
+        // Doubling first: large values are costly to measure and rarely near the answer.
+        var (low, high) = (range.lowerBound, range.lowerBound)
+        repeat {
+            low = high
+            high = min(range.upperBound, max(high + 1, high * 2))
+        } while try high > low && holds(high)
+        guard high > low else { return low }
+        while high - low > 1 {
+            let middle = (low + high) / 2
+            if try holds(middle) { low = middle } else { high = middle }
+        }
+        return low
+    }
+
+    /// The preset with one knob set and the base suite's ways with models: its state mixer, positions and dropouts.
+    private func config(_ preset: ModelPreset, width: Int, knob: Int?) throws -> ModelConfig {
+        var knobs: [String: KnobValue] = [:]
+        if let knob, let name = preset.stateKnob { knobs[name] = .integer(knob) }
+        let like = base.models.flatMap(\.configurations).first { $0.block == .transformer }
+        let isMamba = preset.block == .mamba
+        return try ModelConfig(
+            dModel: width, layers: preset.layers(knobs), block: preset.block,
+            stateMixer: isMamba ? .none : like?.stateMixer ?? .none,
+            positions: like?.positions ?? .none, embedDropout: like?.embedDropout ?? 0.1,
+            residualDropout: like?.residualDropout ?? 0, normEpsilon: like?.normEpsilon ?? 1e-5,
+            initialisation: like?.initialisation ?? .paper
+        ).resolved()
+    }
+}

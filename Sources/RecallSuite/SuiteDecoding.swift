@@ -1,0 +1,221 @@
+import RecallData
+import RecallModels
+import RecallTraining
+
+extension Suite {
+    static let keys = ["name", "description", "task", "training", "control", "models"]
+
+    /// Reads a suite.
+    ///
+    /// - Parameters:
+    ///   - yaml: the text, at most 1 MiB.
+    ///   - file: what errors call the text.
+    /// - Throws: `SuiteError` for the first thing that is wrong, with its place and a remedy.
+    public init(yaml: String, file: String) throws(SuiteError) {
+        let cursor = Cursor(root: try YAMLText.parse(yaml, file: file), file: file)
+        guard cursor.isMapping else {
+            throw cursor.error("a suite must be a mapping with \(listed(Self.keys)), not \(cursor.shown)")
+        }
+        let top = try cursor.mapping(keys: Self.keys)
+        name = try top.required("name").name()
+        description = try top.optional("description")?.text()
+        tasks = try Self.tasks(try top.required("task"))
+
+        let training = try top.required("training")
+        let trainingKeys = try training.mapping(keys: TrainingDecoding.keys)
+        seeds = try trainingKeys.optional("seeds")?.integer(in: 1...Self.maximumRuns) ?? 1
+        let grid = try TrainingDecoding.grid(trainingKeys)
+        let runsAModel = Self.product(grid.count, tasks.count, seeds)
+        guard let runsAModel, runsAModel <= Self.maximumRuns else {
+            throw training.error(Self.tooMany(runsAModel, of: "one configuration of a model"))
+        }
+        trainings = grid.points(from: TrainingDecoding.base)
+
+        let list = try top.required("models").list(of: "models")
+        models = []
+        var names: [String: Place] = [:]
+        var runs = 0
+        for item in list {
+            let decoding = try ModelDecoding(item)
+            if let first = names[decoding.name] {
+                throw decoding.nameCursor.error(
+                    "there are two models \(quoted(decoding.name)) (first in line \(first.line)); rename one")
+            }
+            names[decoding.name] = decoding.nameCursor.place
+            let more = Self.product(decoding.count, runsAModel)
+            guard let more, more <= Self.maximumRuns - runs else {
+                let before = runs > 0 ? ", the models before it to \(runs)" : ""
+                throw item.error(Self.tooMany(more, of: "this model", before))
+            }
+            runs += more
+            models.append(SuiteModel(name: decoding.name, configurations: try decoding.configurations()))
+        }
+        control = try top.optional("control").map { cursor throws(SuiteError) in
+            try Self.control(cursor, models: models.map(\.name))
+        }
+    }
+
+    private static func product(_ factors: Int?...) -> Int? {
+        factors.reduce(1) { product, factor in
+            guard let product, let factor else { return nil }
+            let (next, overflow) = product.multipliedReportingOverflow(by: factor)
+            return overflow ? nil : next
+        }
+    }
+
+    private static func tooMany(_ runs: Int?, of what: String, _ before: String = "") -> String {
+        "the grid of \(what) comes to \(runs.map { "\($0)" } ?? "more than \(Int.max)") runs\(before); a suite may "
+            + "have at most \(maximumRuns), so shorten its lists"
+    }
+
+    private static func control(_ cursor: Cursor, models: [String]) throws(SuiteError) -> SuiteControl {
+        let keys = try cursor.mapping(keys: ["model", "minimum_accuracy"])
+        let model = try keys.required("model")
+        let name = try model.text()
+        guard models.contains(name) else {
+            let near = suggestion(for: name, in: models)
+            throw model.error(
+                "there is no model \(quoted(name)) in this suite"
+                    + (near.isEmpty ? "; there are \(listed(models))" : near))
+        }
+        let accuracy = try keys.required("minimum_accuracy").number("a number from 0 to 1") {
+            (0...1).contains($0)
+        }
+        return SuiteControl(model: name, minimumAccuracy: accuracy)
+    }
+
+    // MARK: Tasks
+
+    private static let taskKeys = [
+        "name", "vocab_size", "train", "validation", "test", "random_non_queries", "fillers", "power_a",
+        "data_seed",
+        "batch_size",
+    ]
+
+    private static func tasks(_ cursor: Cursor) throws(SuiteError) -> [SuiteTask] {
+        if cursor.isMapping { return [try task(cursor)] }
+        var tasks: [SuiteTask] = []
+        for item in try cursor.list(of: "tasks") {
+            let task = try task(item)
+            if tasks.contains(task) { throw item.error("this task is there twice; keep one of them") }
+            tasks.append(task)
+        }
+        return tasks
+    }
+
+    private static func task(_ cursor: Cursor) throws(SuiteError) -> SuiteTask {
+        let keys = try cursor.mapping(keys: taskKeys)
+        _ = try keys.required("name").word(of: [taskName])
+        let lists = (
+            try keys.required("train"), try keys.required("validation"), try keys.required("test")
+        )
+        var task = MQARTask(
+            vocabSize: try keys.required("vocab_size").integer(in: 1...Int.max), train: try segments(lists.0),
+            validation: try segments(lists.1), test: try segments(lists.2))
+        if let cursor = keys.optional("random_non_queries") { task.randomNonQueries = try cursor.flag() }
+        if let cursor = keys.optional("fillers") { task.fillers = try cursor.choice(Fillers.self) }
+        if let cursor = keys.optional("power_a") {
+            task.powerA = try cursor.number("a number from 0") { $0 >= 0 }
+        }
+        if let cursor = keys.optional("data_seed") { task.dataSeed = try cursor.unsigned() }
+        let batchSize = try keys.optional("batch_size")?.integer(in: TrainingDecoding.batchSizes)
+        do {
+            try task.validate()
+        } catch {
+            let place = blamed(error, in: keys)
+            throw place.error(error.message)
+        }
+        return SuiteTask(task: task, batchSize: batchSize)
+    }
+
+    private static func segments(_ cursor: Cursor) throws(SuiteError) -> [Segment] {
+        var segments: [Segment] = []
+        for item in try cursor.list(of: "segments, such as {sequence_length: 64, kv_pairs: 8, examples: 1000}")
+        {
+            let keys = try item.mapping(keys: ["sequence_length", "kv_pairs", "examples"])
+            segments.append(
+                Segment(
+                    sequenceLength: try keys.required("sequence_length").integer(in: 1...Int.max),
+                    kvPairs: try keys.required("kv_pairs").integer(in: 1...Int.max),
+                    examples: try keys.required("examples").integer(in: 1...Int.max)))
+        }
+        return segments
+    }
+
+    /// The value that a task's error is about, as near as the document has it.
+    private static func blamed(_ error: TaskError, in keys: MappingCursor) -> Cursor {
+        guard let split = error.split else { return keys.optional(error.field) ?? keys.cursor }
+        guard let list = keys.optional(split.rawValue) else { return keys.cursor }
+        guard let index = error.segmentIndex, let items = try? list.list(of: "segments"),
+            items.indices.contains(index)
+        else { return list }
+        return items[index].entries()?.first { $0.key == error.field }?.cursor ?? items[index]
+    }
+}
+
+/// The keys of `training`.
+enum TrainingDecoding {
+    static let keys = [
+        "epochs", "batch_size", "learning_rate", "weight_decay", "decay", "schedule", "order", "data", "seeds",
+        "stop_at_accuracy", "precision",
+    ]
+    static let batchSizes = 1...1_048_576
+
+    /// The defaults of everything optional; the grid sets the three others.
+    static let base = TrainingConfig(epochs: 1, batchSize: 1, learningRate: 1)
+
+    static func grid(_ training: MappingCursor) throws(SuiteError) -> Grid<TrainingConfig> {
+        for key in ["epochs", "batch_size", "learning_rate"] { _ = try training.required(key) }
+        var grid = Grid<TrainingConfig>()
+        for (key, cursor) in training.entries {
+            switch key {
+            case "epochs":
+                try grid.add(cursor, \.epochs) { cursor throws(SuiteError) in
+                    try cursor.integer(in: 1...1_000_000)
+                }
+            case "batch_size":
+                try grid.add(cursor, \.batchSize) { cursor throws(SuiteError) in
+                    try cursor.integer(in: batchSizes)
+                }
+            case "learning_rate":
+                try grid.add(cursor, \.learningRate) { cursor throws(SuiteError) in
+                    try cursor.number("a number above 0") { $0 > 0 }
+                }
+            case "weight_decay":
+                try grid.add(cursor, \.weightDecay) { cursor throws(SuiteError) in
+                    try cursor.number("a number from 0") { $0 >= 0 }
+                }
+            case "decay":
+                try grid.add(cursor, \.decay) { cursor throws(SuiteError) in try cursor.choice(DecayKind.self) }
+            case "schedule":
+                try grid.add(cursor, \.schedule) { cursor throws(SuiteError) in
+                    try cursor.choice(ScheduleKind.self)
+                }
+            case "order":
+                try grid.add(cursor, \.order) { cursor throws(SuiteError) in try cursor.choice(OrderKind.self) }
+            case "data":
+                try grid.add(cursor, \.data) { cursor throws(SuiteError) in try cursor.choice(DataKind.self) }
+            case "stop_at_accuracy":
+                try grid.add(cursor, \.stopAtAccuracy) { cursor throws(SuiteError) in
+                    try cursor.number("a number from 0 to 1") { (0...1).contains($0) }
+                }
+            case "precision":
+                try grid.add(cursor, \.precision) { cursor throws(SuiteError) in
+                    try cursor.choice(PrecisionKind.self)
+                }
+            default: precondition(key == "seeds", "a key of training that nothing reads: \(key)")
+            }
+        }
+        return grid
+    }
+}
+
+extension Grid {
+    /// An axis of a key that sets one property.
+    mutating func add<Value: Hashable>(
+        _ cursor: Cursor, _ property: WritableKeyPath<Point, Value>,
+        _ read: (Cursor) throws(SuiteError) -> Value
+    ) throws(SuiteError) {
+        add(try cursor.grid(read).map { item in { $0[keyPath: property] = item.value } })
+    }
+}

@@ -1,0 +1,57 @@
+/// Where something stands in a file; both numbers count from 1, the column in Unicode scalars.
+public struct Place: Hashable, Sendable {
+    public var line: Int
+    public var column: Int
+
+    public init(line: Int, column: Int) {
+        (self.line, self.column) = (line, column)
+    }
+
+    static let start = Place(line: 1, column: 1)
+}
+
+/// What is wrong with a suite, where, and what would do. Exit status 65.
+public struct SuiteError: Error, Hashable, Sendable, CustomStringConvertible {
+    public let file: String
+    /// From 1.
+    public let line: Int
+    /// From 1, in Unicode scalars.
+    public let column: Int
+    /// The key to blame, such as `models[1].layers[0].window`; empty for the file as a whole.
+    public let key: String
+    /// What is wrong and the remedy, without the place.
+    public let message: String
+
+    public init(file: String, place: Place, key: String = "", message: String) {
+        (self.file, line, column) = (file, place.line, place.column)
+        (self.key, self.message) = (key, message)
+    }
+
+    /// One line: `Suites/x.yaml:12:7: models[1].layers[0].windw: unknown key; did you mean 'window'?`
+    public var description: String {
+        let text = "\(file):\(line):\(column): " + (key.isEmpty ? message : "\(key): \(message)")
+        return oneLine(text)
+    }
+}
+
+/// The text with line breaks and control characters escaped, so that an error stays one line.
+func oneLine(_ text: String) -> String {
+    var result = String.UnicodeScalarView()
+    for scalar in text.unicodeScalars {
+        switch scalar.properties.generalCategory {
+        case .control, .lineSeparator, .paragraphSeparator, .format:
+            result.append(contentsOf: scalar.escaped(asASCII: true).unicodeScalars)
+        default: result.append(scalar)
+        }
+    }
+    return String(result)
+}
+
+/// Somebody's word in quotes, shortened where it is long.
+func quoted(_ text: String) -> String {
+    let short = text.count > 60 ? text.prefix(57) + "..." : text[...]
+    return "'\(short)'"
+}
+
+/// A word from a small set, with commas and "or" left to the reader: "a, b, c".
+func listed(_ words: some Sequence<String>) -> String { words.joined(separator: ", ") }

@@ -1,0 +1,62 @@
+import ArgumentParser
+import RecallReport
+import RecallStore
+
+struct ExportCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "export", abstract: "Write results for other programs.",
+        discussion: """
+            EXAMPLES
+              recall-bench export csv --table runs
+              recall-bench export csv --table tradeoff --suite quick --output t.csv
+            """, subcommands: [CSV.self])
+
+    struct CSV: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "csv",
+            abstract: "Write one table as CSV.",
+            discussion: """
+                Tables: runs (a row a run and suite), slices (accuracy by segment), history (a row an epoch), tradeoff (a \
+                row a model and configuration at its best learning rate), benchmarks (a row a measurement of speed). \
+                A header row, commas, RFC 4180 quoting, decimal points, empty for missing.
+
+                EXAMPLES
+                  recall-bench export csv --table runs | head -3
+                  recall-bench export csv --table tradeoff --suite quick --output t.csv
+                  recall-bench export csv --table history --db other.sqlite
+                """)
+
+        @Option(help: "runs, slices, history, tradeoff or benchmarks.")
+        var table: CSVTable
+
+        @Option(help: ArgumentHelp("Only this suite's rows; may be repeated. Default: all.", valueName: "name"))
+        var suite: [String] = []
+
+        @Option(help: ArgumentHelp("The file to write. Default: standard output.", valueName: "file"))
+        var output: String?
+
+        @OptionGroup var store: StoreOptions
+
+        func run() throws {
+            let opened = try store.openForReading()
+            let suites = try opened.suites(named: suite)
+            if table == .tradeoff { try warn(suites, opened) }
+            let export = CSVExport(opened, suites: suite)
+            if let output {
+                try OutputFile.write(to: output) { try export.write(table, to: $0) }
+            } else {
+                try export.write(table) { Output.write($0) }
+            }
+        }
+
+        /// The sentences that stand above the table where people read it have no place in a CSV.
+        private func warn(_ suites: [SuiteRecord], _ store: Store) throws {
+            for suite in suites {
+                let tradeoff = Tradeoff(suite: suite, runs: try store.runs(suite: suite.name))
+                if let heading = tradeoff.verdict.heading { Output.note("\(suite.name): \(heading)") }
+            }
+        }
+    }
+}
+
+extension CSVTable: ExpressibleByArgument {}

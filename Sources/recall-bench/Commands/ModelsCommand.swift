@@ -1,0 +1,181 @@
+import ArgumentParser
+import Foundation
+import RecallKernels
+import RecallModels
+import RecallReport
+import RecallSuite
+import RecallTensor
+
+struct ModelsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "models",
+        abstract: "The mixers and models there are, or one in full.",
+        discussion: """
+            Mixers are layers of a model; an alias is a mixer with some knobs fixed; a preset is a paper's whole stack of \
+            layers. Without a name, a line each. With one, its paper, its knobs, and the state that one sequence \
+            carries, measured part by part, beside what the published harness's formula gives.
+
+            EXAMPLES
+              recall-bench models
+              recall-bench models mamba
+              recall-bench models based --length 256 --d-model 128 --config feature_dim=8
+            """)
+
+    @Argument(help: "The mixer, alias or preset to show in full.")
+    var name: String?
+
+    @Option(help: "Tokens after which the state is measured.")
+    var length = 64
+
+    @Option(name: .customLong("d-model"), help: "The width to measure at.")
+    var dModel = 64
+
+    @Option(help: ArgumentHelp("Knobs to measure with instead of the defaults.", valueName: "knob=value,…"))
+    var config: String?
+
+    /// The state is stepped there token by token.
+    private static let lengths = 1...16_384
+    private static let widths = 1...16_384
+
+    func validate() throws {
+        guard Self.lengths.contains(length) else {
+            throw ValidationError("--length must be from 1 to \(Self.lengths.upperBound), not \(length)")
+        }
+        guard Self.widths.contains(dModel) else {
+            throw ValidationError("--d-model must be from 1 to \(Self.widths.upperBound), not \(dModel)")
+        }
+        _ = try knobs()
+    }
+
+    func run() throws {
+        guard let name else {
+            guard config == nil else { throw Failure(.usage, "--config needs the name of a model") }
+            Output.write(Listing.columns(Self.list()))
+            return
+        }
+        let (mixer, preset) = (MixerRegistry.description(of: name), ModelPresets.preset(name))
+        guard mixer != nil || preset != nil else {
+            let names = Self.list().map { $0[0] }
+            let hint =
+                nearest(name, in: names).map { "did you mean '\($0)'?" }
+                ?? "there are \(Set(names).sorted().joined(separator: ", "))"
+            throw Failure(.usage, "there is no model '\(name)'; \(hint)")
+        }
+        // All is measured before anything is printed: a refusal leaves no half page.
+        var lines: [String] = []
+        if let mixer { lines += try describe(mixer, as: name, besides: preset) }
+        if let preset { lines += (lines.isEmpty ? [] : [""]) + (try describe(preset, besides: mixer)) }
+        lines += ["", "settings of every model"] + Listing.lines(Setting.ofModels.map(\.line))
+        Output.write(lines)
+    }
+
+    private static func list() -> [[String]] {
+        MixerRegistry.mixers.map { [$0.name, "mixer", $0.summary] }
+            + MixerRegistry.aliases.sorted { $0.key < $1.key }.map {
+                [$0.key, "alias", Self.meaning(of: $0.value)]
+            }
+            + ModelPresets.presets.map { [$0.name, "preset", $0.summary] }
+    }
+
+    private static func meaning(of alias: LayerConfig) -> String {
+        "\(alias.mixer) with " + alias.settings.map { "\($0.name): \($0.text)" }.joined(separator: ", ")
+    }
+
+    // MARK: One in full
+
+    private func describe(
+        _ mixer: MixerDescription, as name: String, besides preset: ModelPreset?
+    ) throws -> [String] {
+        let fixed = MixerRegistry.aliases[name]
+        let knobs = mixer.knobs.filter { fixed?.knobs[$0.name] == nil }
+        var head = [(name: "what", text: mixer.summary), (name: "paper", text: mixer.paper)]
+        if let fixed { head.insert(("alias of", Self.meaning(of: fixed)), at: 0) }
+        var lines = ["\(name), a mixer"] + Listing.lines(head) + describe(knobs, stateKnob: mixer.stateKnob)
+        if try applies(to: knobs, or: preset?.knobs, name: name) {
+            let layer = LayerConfig(mixer: name, knobs: try self.knobs())
+            lines += try measure(ModelConfig(dModel: dModel, layers: [layer]), what: "one layer")
+        }
+        return lines
+    }
+
+    private func describe(_ preset: ModelPreset, besides mixer: MixerDescription?) throws -> [String] {
+        var lines = ["\(preset.name), a preset"]
+        lines += Listing.lines([("what", preset.summary), ("paper", preset.paper)])
+        lines += describe(preset.knobs, stateKnob: preset.stateKnob)
+        if try applies(to: preset.knobs, or: mixer?.knobs, name: preset.name) {
+            let model = ModelConfig(
+                dModel: dModel, layers: try preset.layers(try knobs()), block: preset.block)
+            lines += try measure(model, what: "the whole stack")
+        }
+        return lines
+    }
+
+    private func describe(_ knobs: [Knob], stateKnob: String?) -> [String] {
+        guard !knobs.isEmpty else { return ["  no knobs"] }
+        return Listing.lines(knobs.map(Setting.init).map(\.line), indent: 4)
+            + Listing.lines([("size of the state", stateKnob.map { "set by \($0)" } ?? "set by d_model alone")])
+    }
+
+    /// Whether `--config` is for these knobs: a name may be a mixer's and a preset's.
+    private func applies(to knobs: [Knob], or others: [Knob]?, name: String) throws -> Bool {
+        let given = try self.knobs().keys
+        if given.allSatisfy({ key in knobs.contains { $0.name == key } }) { return true }
+        if let others, given.allSatisfy({ key in others.contains { $0.name == key } }) { return false }
+        let names = knobs.isEmpty ? others?.map(\.name) ?? [] : knobs.map(\.name)
+        let unknown = given.sorted().first { !names.contains($0) } ?? given.sorted().joined(separator: ", ")
+        let hint =
+            nearest(unknown, in: names).map { "did you mean '\($0)'?" }
+            ?? "it has \(names.isEmpty ? "none" : names.joined(separator: ", "))"
+        throw Failure(.usage, "--config: \(name) has no knob '\(unknown)'; \(hint)")
+    }
+
+    private func measure(_ model: ModelConfig, what: String) throws -> [String] {
+        let backend = CPUBackend()
+        // The vocabulary has no part in the state.
+        let built = try LanguageModel(
+            try model.resolved(), vocabulary: 2, maximumLength: length, backend: backend, seed: 0)
+        let items = try built.measureStateItems(length: length, arena: Arena(backend: backend))
+        let published = built.zoologyStateBytes(length: length)
+        let rows = items.map { item in
+            (
+                name: "layer \(item.layer) \(item.mixer)",
+                text: "\(Format.count(item.bytes)) B  \(item.kind.rawValue): \(item.name)"
+            )
+        }
+        let total = items.reduce(0) { $0 + $1.bytes }
+        return ["  state of \(what) after \(length) tokens at d_model \(dModel), a sequence, float32:"]
+            + Listing.lines(
+                rows + [
+                    ("measured", "\(Format.count(total)) B (\(Format.bytes(total)))"),
+                    (
+                        "published formula",
+                        published.map { "\(Format.count($0)) B (\(Format.bytes($0)))" } ?? "none for this mixer"
+                    ),
+                ], indent: 4)
+    }
+
+    // MARK: --config
+
+    private func knobs() throws -> [String: KnobValue] {
+        guard let config else { return [:] }
+        var knobs: [String: KnobValue] = [:]
+        for part in config.split(separator: ",", omittingEmptySubsequences: false) {
+            let halves = part.split(separator: "=", maxSplits: 1).map {
+                $0.trimmingCharacters(in: .whitespaces)
+            }
+            guard halves.count == 2, !halves[0].isEmpty, !halves[1].isEmpty else {
+                throw ValidationError("--config: '\(part)' is not KNOB=VALUE")
+            }
+            guard knobs.updateValue(Self.value(halves[1]), forKey: halves[0]) == nil else {
+                throw ValidationError("--config: \(halves[0]) is there twice")
+            }
+        }
+        return knobs
+    }
+
+    private static func value(_ text: String) -> KnobValue {
+        if let integer = Int(text) { return .integer(integer) }
+        if let number = Double(text), number.isFinite { return .number(number) }
+        return text == "true" || text == "false" ? .flag(text == "true") : .text(text)
+    }
+}

@@ -1,0 +1,43 @@
+import ArgumentParser
+import RecallStore
+import RecallSuite
+
+struct RunCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "Train and evaluate every run of a suite.",
+        discussion: """
+            Runs that are finished are not trained again; one that was interrupted goes on from its last epoch. \
+            Progress goes to standard error, the tradeoff table to standard output, every number into the database.
+
+            EXAMPLES
+              recall-bench run --suite quick
+              recall-bench run --suite Suites/mqar-small.yaml --jobs 2 --only model=based,d_model=64
+              recall-bench run --suite based-figure2 --dry-run
+              recall-bench run --suite based-figure2 --shard 3/16      one job of an array of sixteen
+            """)
+
+    @Option(
+        help: ArgumentHelp(
+            "A suite's name (a file of Suites/ without .yaml) or a path.", valueName: "name|path"))
+    var suite: String
+
+    @OptionGroup var store: StoreOptions
+    @OptionGroup var training: TrainingOptions
+
+    func run() throws {
+        let loaded = try SuiteLibrary().load(suite)
+        try Sitting(
+            suite: SuiteRecord(loaded), runs: loaded.expand(seed: training.seed), database: store.path,
+            options: training, measurement: ModelMeasurement(), command: "recall-bench run --suite \(suite)"
+        ).perform()
+    }
+}
+
+extension SuiteRecord {
+    init(_ suite: Suite) {
+        self.init(
+            name: suite.name, description: suite.description ?? "", controlModel: suite.control?.model,
+            controlMinimum: suite.control?.minimumAccuracy)
+    }
+}

@@ -1,0 +1,115 @@
+import ArgumentParser
+import Foundation
+import RecallModels
+import RecallReport
+import RecallStore
+import RecallSuite
+import RecallTraining
+
+struct SweepCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sweep", abstract: "Sweep one property of every mixer.", subcommands: [StateSize.self])
+
+    struct StateSize: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "state-size",
+            abstract: "The tradeoff of state size and accuracy.",
+            discussion: """
+                For each model and target size it holds d_model at 64 and takes the largest value of the mixer's own knob \
+                (window, feature_dim, state_size) whose state is not above the target; the width changes only where \
+                there is no knob, or where the knob would exceed the sequence. It prints what it chose, trains that at \
+                every learning rate, and prints the tradeoff with the best rate on validation. The control is \
+                a run of its own: softmax attention at d_model 64.
+
+                EXAMPLES
+                  recall-bench sweep state-size
+                  recall-bench sweep state-size --models based,mamba --sizes 4KiB,16KiB,64KiB --seeds 3
+                  recall-bench sweep state-size --task mqar-small --dry-run
+                """)
+
+        @Option(help: ArgumentHelp("Models, by preset.", valueName: "a,b,…"))
+        var models = ModelPresets.presets.map(\.name).joined(separator: ",")
+
+        @Option(help: ArgumentHelp("Target sizes of the state of one sequence.", valueName: "size,…"))
+        var sizes = "4KiB,16KiB,64KiB"
+
+        @Option(
+            help: ArgumentHelp(
+                "Learning rates tried at every point. Default: the suite's.", valueName: "rate,…"))
+        var learningRates: String?
+
+        @Option(help: "Seeds a point.")
+        var seeds = 1
+
+        @Option(help: ArgumentHelp("Takes this suite's task and training.", valueName: "suite"))
+        var task = "quick"
+
+        @OptionGroup var store: StoreOptions
+        @OptionGroup var training: TrainingOptions
+
+        func validate() throws {
+            guard seeds >= 1 else { throw ValidationError("--seeds must be at least 1, not \(seeds)") }
+            _ = try presets()
+            _ = try targets()
+            _ = try rates()
+        }
+
+        func run() throws {
+            let base = try SuiteLibrary().load(task)
+            let measurement = ModelMeasurement()
+            let sweep = StateSizeSweep(
+                base: base, presets: try presets(), targets: try targets(), rates: try rates(), seeds: seeds)
+            let choices = try sweep.choose { try measurement.stateBytes($0, maximumLength: $1, testLength: $2) }
+            Output.write(StateSizeSweep.table(choices, width: Output.width) + "\n")
+            let suite = try sweep.suite(choices)
+            try Sitting(
+                suite: SuiteRecord(suite), runs: suite.expand(seed: training.seed), database: store.path,
+                options: training, measurement: measurement, command: Self.commandLine
+            ).perform()
+        }
+
+        private static var commandLine: String {
+            (["recall-bench"] + CommandLine.arguments.dropFirst()).joined(separator: " ")
+        }
+
+        private func presets() throws -> [ModelPreset] {
+            try Self.list(models, option: "--models").map { name in
+                guard let preset = ModelPresets.preset(name) else {
+                    let names = ModelPresets.presets.map(\.name)
+                    let hint =
+                        nearest(name, in: names).map { "did you mean '\($0)'?" }
+                        ?? "there are \(names.joined(separator: ", "))"
+                    throw ValidationError("--models: there is no model '\(name)'; \(hint)")
+                }
+                return preset
+            }
+        }
+
+        private func targets() throws -> [ByteSize] {
+            try Self.list(sizes, option: "--sizes").map { try ByteSize($0) }.sorted()
+        }
+
+        private func rates() throws -> [Double]? {
+            guard let learningRates else { return nil }
+            return try Self.list(learningRates, option: "--learning-rates").map { text in
+                guard let rate = Double(text), rate.isFinite, rate > 0 else {
+                    throw ValidationError("--learning-rates: '\(text)' is not a number above 0")
+                }
+                return rate
+            }
+        }
+
+        private static func list(_ text: String, option: String) throws -> [String] {
+            let items = text.split(separator: ",", omittingEmptySubsequences: false).map {
+                $0.trimmingCharacters(in: .whitespaces)
+            }
+            guard items.allSatisfy({ !$0.isEmpty }) else {
+                throw ValidationError("\(option): '\(text)' has an empty item")
+            }
+            guard Set(items).count == items.count else {
+                throw ValidationError("\(option): '\(text)' has an item twice")
+            }
+            return items
+        }
+    }
+}

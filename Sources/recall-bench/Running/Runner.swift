@@ -1,0 +1,201 @@
+import Foundation
+import RecallKernels
+import RecallReport
+import RecallStore
+import RecallSuite
+import RecallTensor
+import RecallTraining
+
+/// How the runs of one sitting went.
+struct RunnerOutcome {
+    var finished = 0
+    var failed = 0
+    var isInterrupted = false
+    /// An error that ended the sitting: a full disk, a lost database.
+    var error: (any Error)?
+}
+
+/// Trains planned runs on `jobs` threads of this process. A run is claimed in the store before it is trained, so several
+/// processes share one database without doing a run twice.
+final class Runner: @unchecked Sendable {
+    private let store: Store
+    private let display: ProgressDisplay
+    private let stop: StopRequest
+    private let jobs: Int
+    private let threads: Int
+    private let checkpoints: String
+    private let fresh: Bool
+    private let execution: Execution
+
+    // Guarded by `lock`.
+    private let lock = NSCondition()
+    private var queue: [PlannedRun]
+    /// Runs that another live process holds: waited for, and taken over should it end.
+    private var held: [PlannedRun] = []
+    private var working = 0
+    private var outcome = RunnerOutcome()
+
+    /// Seconds between signs of life of a run, and between looks at runs that others hold.
+    private static let heartbeatInterval = 10.0
+    private static let heldInterval = 1.0
+
+    init(
+        _ runs: [PlannedRun], store: Store, display: ProgressDisplay, stop: StopRequest,
+        options: TrainingOptions,
+        checkpoints: String
+    ) {
+        (queue, self.store, self.display, self.stop) = (runs, store, display, stop)
+        (jobs, threads, fresh) = (options.jobCount, options.threads, options.fresh)
+        self.checkpoints = checkpoints
+        execution = Execution(
+            device: "cpu: \(CPUInformation.description)", version: ProgramVersion.number,
+            commit: ProgramVersion.commit)
+    }
+
+    /// Trains until nothing is left, a stop is asked for, or the store fails.
+    func run() -> RunnerOutcome {
+        let done = DispatchGroup()
+        for _ in 0..<min(jobs, max(queue.count, 1)) {
+            done.enter()
+            let thread = Thread { [self] in
+                work()
+                done.leave()
+            }
+            thread.stackSize = 16 << 20
+            thread.start()
+        }
+        done.wait()
+        outcome.isInterrupted = stop.isRaised && outcome.error == nil
+        return outcome
+    }
+
+    private func work() {
+        while let run = next() {
+            do {
+                try handle(run)
+            } catch {
+                // The store or the disk failed: no other run could be kept either.
+                lock.withLock { outcome.error = outcome.error ?? error }
+                stop.raise()
+            }
+            lock.withLock {
+                working -= 1
+                lock.broadcast()
+            }
+        }
+    }
+
+    /// The next run to try; nil when there is none left or all should stop.
+    private func next() -> PlannedRun? {
+        lock.lock()
+        defer { lock.unlock() }
+        while !stop.isRaised {
+            if !queue.isEmpty {
+                working += 1
+                return queue.removeFirst()
+            }
+            guard !held.isEmpty else { return nil }
+            lock.wait(until: Date(timeIntervalSinceNow: Self.heldInterval))
+            // One look a second at what others hold; whoever wakes first takes them up again.
+            queue = held
+            held = []
+        }
+        return nil
+    }
+
+    private func handle(_ run: PlannedRun) throws {
+        switch try store.claim(run.runID, on: execution) {
+        case .finished: return
+        case .heldBy:
+            lock.withLock { held.append(run) }
+        case .claimed(let epoch):
+            do {
+                try train(run, epochsOnRecord: epoch)
+            } catch {
+                // A claimed run is not left as running, whatever happened.
+                try? store.interrupt(run.runID)
+                display.runInterrupted(run.runID)
+                throw error
+            }
+        }
+    }
+
+    private func train(_ run: PlannedRun, epochsOnRecord: Int) throws {
+        let checkpoint = CheckpointFile(path: "\(checkpoints)/\(run.runID).safetensors")
+        // Without a record of its epochs a checkpoint is left over from another database.
+        if fresh || epochsOnRecord == 0 { checkpoint.remove() }
+        let spec = run.spec
+        do {
+            let trainer = try Trainer(
+                task: spec.task, model: spec.model, training: spec.training, seed: spec.seed,
+                backend: CPUBackend(threads: threads), stop: stop)
+            let observer = RunObserver(run, store: store, display: display, interval: Self.heartbeatInterval)
+            display.runStarted(
+                run.runID, label: run.label, totalSteps: trainer.totalSteps,
+                startStep: min(epochsOnRecord, spec.training.epochs) * trainer.totalSteps / spec.training.epochs
+            )
+            let result = try trainer.run(
+                checkpoint: checkpoint, runID: run.runID, specification: spec.canonicalJSON(),
+                observer: observer)
+            try store.finish(run.runID, result)
+            checkpoint.remove()
+            display.runFinished(run.runID, result)
+            lock.withLock { outcome.finished += 1 }
+        } catch RunError.stopped {
+            try store.interrupt(run.runID)
+            display.runInterrupted(run.runID)
+        } catch let error as RunError {
+            try fail(run, error.description)
+        } catch BackendError.outOfMemory(let bytes) {
+            try fail(run, "out of memory: \(ByteSize(bytes: bytes)) could not be reserved; use fewer --jobs")
+        }
+    }
+
+    private func fail(_ run: PlannedRun, _ error: String) throws {
+        try store.fail(run.runID, error: error)
+        display.runFailed(run.runID, error: error)
+        lock.withLock { outcome.failed += 1 }
+    }
+}
+
+/// Passes what a run tells on to the store and the display.
+private final class RunObserver: TrainingObserver {
+    private let runID: String
+    private let store: Store
+    private let display: ProgressDisplay
+    private let interval: Double
+    private var lastBeat = ContinuousClock.now
+
+    init(_ run: PlannedRun, store: Store, display: ProgressDisplay, interval: Double) {
+        (runID, self.store, self.display, self.interval) = (run.runID, store, display, interval)
+    }
+
+    func didStep(_ step: Int, of totalSteps: Int, loss: Double) throws {
+        display.runProgress(runID, step: step, loss: loss)
+        let now = ContinuousClock.now
+        if now - lastBeat > .seconds(interval) {
+            lastBeat = now
+            try store.heartbeat(runID)
+        }
+    }
+
+    func didFinishEpoch(_ record: EpochRecord) throws {
+        try store.recordEpoch(runID, record)
+        lastBeat = .now
+        display.epochFinished(runID, record)
+    }
+}
+
+extension PlannedRun {
+    /// What people call the run: its model, the knobs of its last layer, and what else sets it apart.
+    var label: String {
+        let knobs = spec.model.layers.last?.knobs ?? [:]
+        let telling = ["feature_dim", "window", "state_size"].compactMap { name in
+            knobs[name].map { "\(name)=\($0)" }
+        }
+        let width = "d=\(spec.model.dModel)"
+        return
+            ([model, width] + telling + ["lr=\(Format.learningRate(spec.training.learningRate))"]
+            + (spec.seed == 0 ? [] : ["seed=\(spec.seed)"])).joined(separator: " ")
+    }
+}

@@ -1,0 +1,92 @@
+import ArgumentParser
+import Foundation
+import RecallData
+import RecallKernels
+import RecallModels
+import RecallStore
+import RecallSuite
+import RecallTraining
+
+/// An end other than success: one line for standard error and the exit status.
+struct Failure: Error {
+    /// sysexits.h's numbers where it has one.
+    enum Status: Int32 {
+        case someRunsFailed = 1
+        case usage = 64
+        case data = 65
+        case missing = 66
+        case unavailable = 69
+        case inner = 70
+        case inputOutput = 74
+        case interrupted = 130
+    }
+
+    let status: Int32
+    /// nil where what there is to say has been said.
+    let message: String?
+
+    init(_ status: Status, _ message: String?) {
+        self.init(exitStatus: status.rawValue, message)
+    }
+
+    private init(exitStatus: Int32, _ message: String?) {
+        (status, self.message) = (exitStatus, message)
+    }
+
+    /// What any error of the program's layers comes to.
+    init(_ error: any Error) {
+        switch error {
+        case let failure as Failure: self = failure
+        case let error as StoreError: self.init(exitStatus: error.exitStatus, error.description)
+        case let error as SuiteError: self.init(.data, error.description)
+        case let error as SuiteLookupError:
+            self.init(error.kind == .missing ? .missing : .inputOutput, error.description)
+        case let error as OptionError: self.init(.usage, error.description)
+        case let error as DataFileError: self.init(.inputOutput, error.description)
+        case let error as ConfigurationError: self.init(.usage, error.message)
+        case let error as TaskError: self.init(.data, error.description)
+        case BackendError.outOfMemory(let bytes):
+            self.init(.unavailable, "the device has no room for \(ByteSize(bytes: bytes)): use fewer --jobs")
+        case BackendError.unavailable(let text): self.init(.unavailable, text)
+        case RunError.stopped: self.init(.interrupted, "interrupted")
+        case let error as CocoaError:
+            self.init(.inputOutput, Self.oneLine(error.localizedDescription))
+        default: self.init(.inner, Self.oneLine("an internal error: \(error)"))
+        }
+    }
+
+    /// Says what happened on standard error and ends the process.
+    static func exit(with error: any Error) -> Never {
+        let error = thrownByValidation(error) ?? error
+        guard isParsers(error) else { end(Failure(error)) }
+        // --help and --version have the parser's own words and end well; what it refuses gets its line here.
+        guard RecallBench.exitCode(for: error) != .success else { RecallBench.exit(withError: error) }
+        let help = RecallBench.fullMessage(for: error).split(separator: "'").last { $0.hasSuffix("--help") }
+        var message = oneLine(RecallBench.message(for: error))
+        if message.hasSuffix(".") { message.removeLast() }
+        end(Failure(.usage, message + "; see " + (help ?? "recall-bench --help")))
+    }
+
+    private static func end(_ failure: Failure) -> Never {
+        if let message = failure.message { Output.note("recall-bench: \(message)") }
+        Foundation.exit(failure.status)
+    }
+
+    private static func isParsers(_ error: any Error) -> Bool {
+        error is ExitCode || error is CleanExit || error is ValidationError
+            || String(reflecting: type(of: error)).hasPrefix("ArgumentParser.")
+    }
+
+    /// The parser wraps what `validate()` throws, and would end with status 1 for all but its own errors.
+    private static func thrownByValidation(_ error: any Error) -> (any Error)? {
+        guard let inner = Mirror(reflecting: error).children.first(where: { $0.label == "parserError" })?.value,
+            let thrown = Mirror(reflecting: inner).children.first(where: { $0.label == "userValidationError" })
+        else { return nil }
+        return (thrown.value as? any Error).flatMap { isParsers($0) ? nil : $0 }
+    }
+
+    private static func oneLine(_ text: String) -> String {
+        text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
+            .joined(separator: " ")
+    }
+}

@@ -1,0 +1,88 @@
+import ArgumentParser
+import Foundation
+import RecallKernels
+import RecallReport
+import RecallStore
+import RecallSuite
+
+/// Where results are kept.
+struct StoreOptions: ParsableArguments {
+    @Option(name: .customLong("db"), help: "The SQLite file that results are kept in.")
+    var path = "results/recall.sqlite"
+}
+
+/// How runs are trained: shared by `run` and `sweep`.
+struct TrainingOptions: ParsableArguments {
+    @Option(help: "Where to train: cpu.")
+    var device = "cpu"
+
+    @Option(help: "Runs at once. Default: the cores, shared out by --threads.")
+    var jobs: Int?
+
+    @Option(help: "Threads of one run. Results do not depend on it.")
+    var threads = 1
+
+    @Option(help: "The first seed of initialisation, dropout and order.")
+    var seed: UInt64 = 0
+
+    @Option(
+        help: ArgumentHelp(
+            "Only the runs that meet the conditions: KEY=VALUE,… with keys model, task, d_model, learning_rate, seed.",
+            discussion:
+                "A comma joins conditions, repeating a key gives alternatives, numbers compare as numbers.",
+            valueName: "KEY=VALUE,…"))
+    var only: [String] = []
+
+    @Flag(help: "List the runs, their number and an estimate of the time; train nothing.")
+    var dryRun = false
+
+    @Flag(help: "Forget earlier results of these runs and train them anew.")
+    var fresh = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Where checkpoints are kept. Default: checkpoints/ beside the database.", valueName: "dir"))
+    var checkpoints: String?
+
+    @Option(
+        help: ArgumentHelp("The runs whose number is I modulo N, I from 0: for job arrays.", valueName: "I/N"))
+    var shard: String?
+
+    @Flag(help: "Nothing on standard error but failures.")
+    var quiet = false
+
+    @Flag(help: "Progress as JSON lines on standard error.")
+    var json = false
+
+    func validate() throws {
+        guard threads >= 1 else { throw ValidationError("--threads must be at least 1, not \(threads)") }
+        if let jobs, jobs < 1 { throw ValidationError("--jobs must be at least 1, not \(jobs)") }
+        _ = try deviceKind()
+        if let shard { _ = try Shard(shard) }
+        _ = try RunFilter(only)
+    }
+
+    /// Runs at once.
+    var jobCount: Int { jobs ?? max(1, ProcessInfo.processInfo.activeProcessorCount / threads) }
+
+    /// The runs that `--only` and `--shard` leave.
+    func selection(of runs: [PlannedRun]) throws -> [PlannedRun] {
+        let selected = try RunFilter(only).select(from: runs)
+        return try shard.map { try Shard($0).select(from: selected) } ?? selected
+    }
+
+    /// The folder for checkpoints.
+    func checkpointFolder(besides database: String) -> String {
+        checkpoints
+            ?? URL(fileURLWithPath: database).deletingLastPathComponent().appendingPathComponent("checkpoints")
+            .path
+    }
+
+    private func deviceKind() throws {
+        if device == "cpu" { return }
+        if device == "cuda" || device.hasPrefix("cuda:") {
+            throw Failure(.unavailable, "--device \(device): this build has no CUDA backend; use --device cpu")
+        }
+        throw ValidationError("--device must be cpu, not '\(device)'")
+    }
+}

@@ -1,0 +1,129 @@
+import Foundation
+import RecallStore
+import Synchronization
+import Testing
+
+@Suite struct CSVTests {
+    let folder = try! TemporaryFolder()
+    let clock = TestClock()
+
+    private func text(_ export: CSVExport, _ table: CSVExport.StoredTable) throws -> String {
+        let pieces = Mutex("")
+        try export.write(table) { piece in pieces.withLock { $0 += piece } }
+        return pieces.withLock { $0 }
+    }
+
+    private func store() throws -> Store {
+        try Store(path: folder.file(), mode: .readWrite, identity: .current, now: clock.now)
+    }
+
+    @Test func headersAreThereWithoutARow() throws {
+        let export = CSVExport(try store())
+        #expect(
+            try text(export, .runs)
+                == "run_id,suite,task,task_hash,data_seed,model,config,d_model,layers,vocab_size,parameters,state_bytes,"
+                + "state_bytes_zoology,learning_rate,seed,status,error,epochs,steps,train_loss,validation_loss,"
+                + "validation_accuracy,test_loss,test_accuracy,train_seconds,tokens_per_second,device,precision,version,"
+                + "commit,started_at,finished_at\n")
+        #expect(try text(export, .slices) == "run_id,split,sequence_length,kv_pairs,examples,accuracy\n")
+        #expect(
+            try text(export, .history)
+                == "run_id,epoch,step,learning_rate,train_loss,validation_loss,validation_accuracy,seconds\n")
+        #expect(
+            try text(export, .benchmarks)
+                == "kind,name,device,precision,threads,shape,median_ms,min_ms,floor_ms,gflop,gbyte,"
+                + "examples_per_second,tokens_per_second,commit,measured_at\n")
+    }
+
+    @Test(arguments: [
+        ("plain 🧠", "plain 🧠"), ("a,b", "\"a,b\""), ("say \"hi\"", "\"say \"\"hi\"\"\""), ("a\nb", "\"a\nb\""),
+        ("a\r\nb", "\"a\r\nb\""), ("", ""), (" spaced ", " spaced "),
+    ])
+    func quoting(_ value: String, _ expected: String) {
+        #expect(CSVField.text(value).encoded == expected)
+    }
+
+    @Test func numbersAreTheShortestThatReadBack() {
+        #expect(CSVField.number(0.1).encoded == "0.1")
+        #expect(CSVField.number(1e-5).encoded == "1e-05")
+        #expect(CSVField.number(1.0 / 3).encoded == "0.3333333333333333")
+        #expect(CSVField.number(.nan).encoded == "")
+        #expect(CSVField.number(nil).encoded == "")
+        #expect(CSVField.flag(true).encoded == "true")
+        for value in [0.1 + 0.2, 1e300, -5e-324, 123_456_789.123] {
+            #expect(Double(CSVField.number(value).encoded) == value)
+        }
+    }
+
+    @Test func aRunIsARowInEachOfItsSuites() throws {
+        let store = try store()
+        let name = "ba,sed \"🧠\"\nx"
+        let run = plannedRun(model: name, seed: .max)
+        try store.plan([run], suite: suiteRecord) { _ in modelFacts }
+        var other = plannedRun(suite: "other", seed: .max)
+        other.task = "mqar"
+        try store.plan([other], suite: SuiteRecord(name: "other", description: "")) { _ in modelFacts }
+        _ = try store.claim(run.runID, on: execution)
+        try store.recordEpoch(run.runID, epochRecord(1, trainLoss: .infinity))
+        try store.finish(run.runID, runResult())
+        let config =
+            "\"{\"\"block\"\":\"\"transformer\"\",\"\"d_model\"\":64,\"\"embed_dropout\"\":0.1,\"\"init\"\":\"\"paper\"\","
+            + "\"\"layers\"\":[{\"\"feature_dim\"\":8,\"\"mixer\"\":\"\"linear-attention\"\"}],"
+            + "\"\"norm_epsilon\"\":1e-05,\"\"positions\"\":\"\"none\"\",\"\"residual_dropout\"\":0,"
+            + "\"\"state_mixer\"\":\"\"none\"\"}\""
+        let tail =
+            ",64,1,512,1000,2048,,0.01,18446744073709551615,finished,,3,30,0.5,0.6,0.8,0.7,0.75,12.5,100000.0,cpu test,"
+            + "fp32,1.0,abc123,2023-11-14T22:13:20.000Z,2023-11-14T22:13:20.000Z\n"
+        let row = "\(run.runID),quick,mqar,hash-0,0,\"ba,sed \"\"🧠\"\"\nx\",\(config)\(tail)"
+        #expect(try text(CSVExport(store, suites: ["quick"]), .runs).hasSuffix("finished_at\n" + row))
+        #expect(
+            try text(CSVExport(store), .runs).hasSuffix(
+                "finished_at\n\(run.runID),other,mqar,hash-0,0,based,\(config)\(tail)\(row)"))
+        #expect(
+            try text(CSVExport(store), .history).hasSuffix("\n\(run.runID),1,10,0.01,inf,1.25,0.5,1.0\n"))
+        #expect(
+            try text(CSVExport(store), .slices)
+                == "run_id,split,sequence_length,kv_pairs,examples,accuracy\n\(run.runID),validation,64,8,100,0.8\n"
+                + "\(run.runID),test,64,8,100,0.75\n\(run.runID),test,64,8,50,0.1\n")
+        #expect(
+            try text(CSVExport(store, suites: ["none"]), .history)
+                == "run_id,epoch,step,learning_rate,train_loss,validation_loss,validation_accuracy,seconds\n")
+    }
+
+    @Test func benchmarks() throws {
+        let store = try store()
+        try store.recordBenchmark(
+            BenchmarkRecord(
+                kind: "data", name: "mqar", device: "cpu", precision: "fp32", threads: 1,
+                shape: "{\"batch\":256}",
+                medianMilliseconds: 1.5, minimumMilliseconds: 1.25, examplesPerSecond: 2e5))
+        #expect(
+            try text(CSVExport(store), .benchmarks).hasSuffix(
+                "\ndata,mqar,cpu,fp32,1,\"{\"\"batch\"\":256}\",1.5,1.25,,,,200000.0,,,2023-11-14T22:13:20.000Z\n"
+            ))
+    }
+
+    @Test func longTablesComeInPiecesAndTheSinkMayRefuse() throws {
+        struct Full: Error {}
+        let store = try store()
+        let runs = (0..<300).map { plannedRun(seed: $0) }
+        try store.plan(runs, suite: suiteRecord) { _ in modelFacts }
+        let pieces = Mutex<[Int]>([])
+        try CSVExport(store).write(.runs) { piece in pieces.withLock { $0.append(piece.utf8.count) } }
+        #expect(pieces.withLock { $0.count } > 1)
+        #expect(pieces.withLock { $0.max() ?? 0 } < 70_000)
+        #expect(throws: Full.self) { try CSVExport(store).write(.runs) { _ in throw Full() } }
+    }
+
+    @Test func aFileTakesTheTable() throws {
+        let store = try store()
+        let path = folder.file("out.csv")
+        #expect(FileManager.default.createFile(atPath: path, contents: nil))
+        let file = try #require(FileHandle(forWritingAtPath: path))
+        try CSVExport(store).write(.slices, to: file.csvSink)
+        try file.close()
+        #expect(
+            try String(contentsOfFile: path, encoding: .utf8)
+                == "run_id,split,sequence_length,kv_pairs,examples,accuracy\n")
+    }
+}

@@ -1,0 +1,188 @@
+import Foundation
+import GRDB
+import RecallStore
+import RecallSuite
+import RecallTraining
+import Testing
+
+@Suite struct StoreTests {
+    let folder = try! TemporaryFolder()
+
+    private func open(_ clock: TestClock = TestClock()) throws -> Store {
+        try Store(
+            path: folder.file("new/folders/recall.sqlite"), mode: .readWrite, identity: .current, now: clock.now
+        )
+    }
+
+    @Test func migratesFromNothingAndOpensAgain() throws {
+        let path = folder.file("new/folders/recall.sqlite")
+        let store = try open()
+        try store.plan([plannedRun()], suite: suiteRecord) { _ in modelFacts }
+        #expect(try store.suites() == [suiteRecord])
+        try store.close()
+        // All of it is in the one file.
+        #expect(try folder.contents() == ["new", "new/folders", "new/folders/recall.sqlite"])
+        try Store.check(path: path)
+        #expect(try Store(path: path, mode: .readWrite).runs().count == 1)
+        let reader = try Store(path: path, mode: .readOnly)
+        #expect(try reader.runs(suite: "quick").map(\.spec) == [plannedRun().spec])
+        let queue = try DatabaseQueue(path: path)
+        #expect(try queue.read { try String.fetchOne($0, sql: "PRAGMA journal_mode") } == "wal")
+        try queue.write { db in
+            // Foreign keys bind, statuses are checked.
+            #expect(throws: DatabaseError.self) {
+                try db.execute(
+                    sql: "INSERT INTO history (run_id, epoch, step, learning_rate) VALUES ('none', 1, 1, 1)")
+            }
+            #expect(throws: DatabaseError.self) { try db.execute(sql: "UPDATE runs SET status = 'done'") }
+        }
+    }
+
+    @Test func planAddsWhatIsMissingAndKeepsWhatIsThere() throws {
+        let store = try open()
+        let (first, second) = (plannedRun(), plannedRun(learningRate: 0.003))
+        var asked: [String] = []
+        let facts = { (run: RecallSuite.PlannedRun) in
+            asked.append(run.runID)
+            return modelFacts
+        }
+        try store.plan([first], suite: suiteRecord, facts: facts)
+        #expect(try store.claim(first.runID, on: execution) == .claimed(resumeFromEpoch: 0))
+        try store.recordEpoch(first.runID, epochRecord(1))
+        try store.finish(first.runID, runResult())
+        try store.plan([second, first, second], suite: suiteRecord, facts: facts)
+        #expect(asked == [first.runID, second.runID])
+        let runs = try store.runs(suite: "quick")
+        #expect(runs.map(\.runID) == [second.runID, first.runID])
+        #expect(runs.map(\.status) == [.pending, .finished])
+        #expect(runs[1].testAccuracy == 0.75)
+        #expect(try store.remaining(suite: "quick").map(\.runID) == [second.runID])
+        #expect(try store.claim(first.runID, on: execution) == .finished)
+
+        try store.plan([first], suite: suiteRecord, fresh: true, facts: facts)
+        let again = try #require(try store.runs(suite: "quick").first)
+        #expect(again.status == .pending)
+        #expect(again.testAccuracy == nil && again.startedAt == nil && again.epochs == nil)
+        #expect(try store.history(first.runID).isEmpty && store.slices(first.runID).isEmpty)
+    }
+
+    @Test func aChangedSuiteLosesItsOldRunsButTheStoreKeepsThem() throws {
+        let store = try open()
+        let (old, new) = (plannedRun(epochs: 3), plannedRun(epochs: 4))
+        try store.plan([old], suite: suiteRecord) { _ in modelFacts }
+        try store.plan([new], suite: suiteRecord) { _ in modelFacts }
+        #expect(try store.runs(suite: "quick").map(\.runID) == [new.runID])
+        #expect(Set(try store.runs().map(\.runID)) == [old.runID, new.runID])
+        try store.plan([old], suite: suiteRecord, membership: .additional) { _ in modelFacts }
+        #expect(try store.runs(suite: "quick").map(\.runID) == [new.runID, old.runID])
+    }
+
+    @Test func aRunMayBelongToSeveralSuites() throws {
+        let store = try open()
+        let here = plannedRun()
+        var there = plannedRun(suite: "other", model: "taylor")
+        there.suite = "other"
+        try store.plan([here], suite: suiteRecord) { _ in modelFacts }
+        try store.plan([there], suite: SuiteRecord(name: "other", description: "")) { _ in modelFacts }
+        #expect(here.runID == there.runID)
+        #expect(try store.runs().map { "\($0.suite)/\($0.model)" } == ["other/taylor", "quick/based"])
+        #expect(try store.counts().total == 1)
+        #expect(try store.counts(suite: "other").pending == 1)
+        #expect(try store.suite(named: "other")?.controlModel == nil)
+    }
+
+    @Test func factsThatThrowLeaveNothingBehind() throws {
+        struct Refused: Error {}
+        let store = try open()
+        #expect(throws: Refused.self) {
+            try store.plan([plannedRun(), plannedRun(seed: 1)], suite: suiteRecord) { run in
+                if run.spec.seed == 1 { throw Refused() }
+                return modelFacts
+            }
+        }
+        #expect(try store.runs().isEmpty && store.suites().isEmpty)
+    }
+
+    @Test func aRepeatedEpochReplacesItAndThoseAfter() throws {
+        let store = try open()
+        let run = plannedRun()
+        try store.plan([run], suite: suiteRecord) { _ in modelFacts }
+        _ = try store.claim(run.runID, on: execution)
+        for epoch in 1...3 { try store.recordEpoch(run.runID, epochRecord(epoch)) }
+        try store.interrupt(run.runID)
+        #expect(try store.claim(run.runID, on: execution) == .claimed(resumeFromEpoch: 3))
+        try store.recordEpoch(run.runID, epochRecord(2, trainLoss: 0.25))
+        try store.recordEpoch(run.runID, epochRecord(2, trainLoss: 0.25))
+        #expect(try store.history(run.runID) == [epochRecord(1), epochRecord(2, trainLoss: 0.25)])
+        let stored = try #require(try store.runs().first)
+        #expect(stored.epochs == 2 && stored.steps == 20 && stored.trainLoss == 0.25)
+        #expect(stored.lowestTrainLoss == 0.25 && stored.seconds == 2)
+    }
+
+    @Test func aRunOnAnotherDeviceStartsAnew() throws {
+        let store = try open()
+        let run = plannedRun()
+        try store.plan([run], suite: suiteRecord) { _ in modelFacts }
+        _ = try store.claim(run.runID, on: execution)
+        try store.recordEpoch(run.runID, epochRecord(1))
+        try store.interrupt(run.runID)
+        let other = Execution(device: "cuda", version: "1.0")
+        #expect(try store.claim(run.runID, on: other) == .claimed(resumeFromEpoch: 0))
+        #expect(try store.history(run.runID).isEmpty)
+        #expect(try store.runs().first?.device == "cuda")
+    }
+
+    @Test func resultsComeBackAsTheyWent() throws {
+        let clock = TestClock()
+        let store = try open(clock)
+        let run = plannedRun(seed: .max, dataSeed: .max - 1)
+        try store.plan([run], suite: suiteRecord) { _ in
+            ModelFacts(parameters: 7, stateBytes: 8, stateBytesZoology: 9)
+        }
+        _ = try store.claim(run.runID, on: execution)
+        try store.recordEpoch(run.runID, epochRecord(1, trainLoss: .nan))
+        #expect(try store.history(run.runID)[0].trainLoss.isNaN)
+        clock.advance(2.5)
+        try store.finish(run.runID, runResult())
+        let stored = try #require(try store.runs().first)
+        #expect(stored.spec == run.spec)
+        #expect(stored.facts == ModelFacts(parameters: 7, stateBytes: 8, stateBytesZoology: 9))
+        #expect(stored.status == .finished && stored.lease == nil)
+        #expect(stored.testLoss == 0.7 && stored.trainSeconds == 12.5 && stored.tokensPerSecond == 1e5)
+        let (started, finished) = (try #require(stored.startedAt), try #require(stored.finishedAt))
+        #expect(abs(finished.timeIntervalSince(started) - 2.5) < 1e-3)
+        #expect(try store.slices(run.runID).map(\.split) == [.validation, .test, .test])
+        #expect(try store.slices(run.runID).map(\.accuracy) == [0.8, 0.75, 0.1])
+    }
+
+    @Test func aFailedRunKeepsItsErrorUntilItIsTakenUp() throws {
+        let store = try open()
+        let run = plannedRun()
+        try store.plan([run], suite: suiteRecord) { _ in modelFacts }
+        _ = try store.claim(run.runID, on: execution)
+        try store.fail(run.runID, error: "NaN in layers.1.mixer.q.weight at step 7")
+        #expect(try store.runs().first?.error == "NaN in layers.1.mixer.q.weight at step 7")
+        #expect(try store.counts(suite: "quick").failed == 1)
+        #expect(try store.remaining(suite: "quick", failedToo: false).isEmpty)
+        #expect(try store.claim(run.runID, on: execution) == .claimed(resumeFromEpoch: 0))
+        #expect(try store.runs().first?.error == nil)
+    }
+
+    @Test func manyThreadsWriteAtOnce() async throws {
+        let store = try open()
+        let runs = (0..<8).map { plannedRun(seed: $0) }
+        try store.plan(runs, suite: suiteRecord) { _ in modelFacts }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for run in runs {
+                group.addTask {
+                    _ = try store.claim(run.runID, on: execution)
+                    for epoch in 1...5 { try store.recordEpoch(run.runID, epochRecord(epoch)) }
+                    try store.finish(run.runID, runResult())
+                }
+            }
+            try await group.waitForAll()
+        }
+        #expect(try store.counts().finished == 8)
+        for run in runs { #expect(try store.history(run.runID).count == 5) }
+    }
+}

@@ -1,0 +1,120 @@
+import Foundation
+import RecallModels
+import RecallSuite
+import RecallTraining
+import Testing
+
+@Suite struct LibraryTests {
+    let library = SuiteLibrary(directory: suitesFolder)
+
+    @Test func theBinaryHoldsEveryFile() throws {
+        let files = try FileManager.default.contentsOfDirectory(atPath: suitesFolder)
+        var texts: [String: String] = [:]
+        for file in files {
+            #expect(file.hasSuffix(".yaml"), "Suites/ holds something else: \(file)")
+            texts[String(file.dropLast(5))] = try String(
+                contentsOfFile: "\(suitesFolder)/\(file)", encoding: .utf8)
+        }
+        #expect(texts == SuiteLibrary.embedded)
+    }
+
+    @Test(arguments: ["quick", "mqar-small", "based-figure2", "zoology-figure2"])
+    func ourSuitesAreGood(_ name: String) throws {
+        let suite = try library.load(name)
+        #expect(suite.name == name)
+        #expect(suite.description != nil)
+        #expect(suite.control?.model == "attention")
+        let runs = suite.expand()
+        #expect(Set(runs.map(\.runID)).count == runs.count)
+    }
+
+    @Test func basedFigure2() throws {
+        let suite = try library.load("based-figure2")
+        let counts = suite.models.map { "\($0.name) \($0.configurations.count)" }
+        #expect(counts == ["attention 2", "based 9", "sliding-window 8", "mamba 9"])
+        let runs = suite.expand()
+        #expect(runs.count == 112)
+        #expect(runs.allSatisfy { $0.spec.training.decay == .all && $0.spec.training.order == .published })
+        #expect(runs.allSatisfy { $0.spec.model.initialisation == .zoology })
+        let windows = suite.models[2].configurations.compactMap { $0.layers[1].knobs["window"] }
+        #expect(windows == [8, 16, 32, 64, 128, 256, 512, 1024].map { KnobValue.integer($0 + 1) })
+        // Both Mamba layers have one state size: 3 widths at 3 sizes, not 9 pairs.
+        for configuration in suite.models[3].configurations {
+            #expect(configuration.layers[0] == configuration.layers[1])
+            #expect(configuration.block == .mamba)
+        }
+        #expect(suite.tasks[0].task.validation == suite.tasks[0].task.test)
+    }
+
+    @Test func zoologyFigure2() throws {
+        let suite = try library.load("zoology-figure2")
+        #expect(suite.models.map(\.name) == ["attention", "base-conv", "based", "mamba"])
+        #expect(suite.expand().count == 4 * 4 * 3 * 4)
+        #expect(suite.models[0].configurations.allSatisfy { $0.positions == .learned && $0.layers.count == 2 })
+        let batches = suite.expand().map {
+            "\($0.spec.task.train[0].sequenceLength) \($0.spec.training.batchSize)"
+        }
+        #expect(Set(batches) == ["64 512", "128 512", "256 256"])
+    }
+
+    @Test func quickHasSixMixers() throws {
+        let suite = try library.load("quick")
+        let names = ["attention", "sliding-window", "linear-attention", "mamba", "base-conv", "based"]
+        #expect(suite.models.map(\.name) == names)
+    }
+
+    @Test func filesComeBeforeTheBinary() throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "suites-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let own = SuiteLibrary(directory: folder)
+        #expect(try own.text(of: "quick").file == "quick.yaml (built in)")
+        try plainSuite.write(toFile: "\(folder)/quick.yaml", atomically: true, encoding: .utf8)
+        try plainSuite.write(toFile: "\(folder)/mine.yaml", atomically: true, encoding: .utf8)
+        #expect(try own.load("quick").name == "plain")
+        #expect(own.list().map(\.name) == ["based-figure2", "mine", "mqar-small", "quick", "zoology-figure2"])
+        #expect(own.list().map { $0.path != nil } == [false, true, false, true, false])
+        #expect(try own.load("\(folder)/mine.yaml").name == "plain")
+
+        try Data([0x6E, 0x0A, 0x61, 0xFF]).write(to: URL(filePath: "\(folder)/latin.yaml"))
+        #expect(
+            throws: SuiteError(
+                file: "\(folder)/latin.yaml", place: Place(line: 2, column: 2),
+                message: "not UTF-8 text; save the file as UTF-8")
+        ) {
+            try own.load("latin")
+        }
+        try Data(repeating: 0x20, count: (1 << 20) + 1).write(to: URL(filePath: "\(folder)/large.yaml"))
+        #expect(
+            message { try own.load("large") }
+                == "\(folder)/large.yaml:1:1: larger than 1 MiB, which is no suite; split it or use lists for grids"
+        )
+    }
+
+    @Test func whatIsMissingIsSaidWithTheNearest() throws {
+        #expect(
+            message { try library.load("quikc") }
+                == "there is no suite 'quikc', neither \(suitesFolder)/quikc.yaml nor built in; did you mean 'quick'?"
+        )
+        #expect(
+            message { try library.load("zebra") }
+                == "there is no suite 'zebra', neither \(suitesFolder)/zebra.yaml nor built in; there are based-figure2, "
+                + "mqar-small, quick, zoology-figure2")
+        #expect(message { try library.load("") }.hasPrefix("there is no suite '', neither"))
+        #expect(
+            message { try library.load("nowhere/quick.yaml") }
+                == "nowhere/quick.yaml: no such file; did you mean the suite 'quick'?")
+        #expect(message { try library.load("nowhere.yml") } == "nowhere.yml: no such file")
+        #expect(message { try library.load(suitesFolder) } == "\(suitesFolder): is a folder; name a file in it")
+        #expect(throws: SuiteLookupError.self) { try library.load("zebra") }
+    }
+
+    private func message(_ body: () throws -> RecallSuite.Suite) -> String {
+        do {
+            _ = try body()
+            return "nothing"
+        } catch {
+            return "\(error)"
+        }
+    }
+}
