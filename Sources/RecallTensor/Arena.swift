@@ -39,7 +39,7 @@ public final class Arena {
                 break
             } catch {
                 granted /= 2
-                guard granted >= capacity / 1000 else { throw error }
+                guard granted > capacity / 1000 else { throw error }
             }
         }
         self.capacity = granted

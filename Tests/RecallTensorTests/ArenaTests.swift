@@ -21,6 +21,13 @@ struct ArenaTests {
         #expect(arena.peakBytes == arena.bytesInUse)
     }
 
+    /// Loads and stores 4 KiB apart look alike to a CPU, so blocks of whole pages must not lie whole pages apart.
+    @Test(arguments: [4096, 8192, 1 << 20]) func blocksOfWholePagesAreStaggered(bytes: Int) throws {
+        let arena = try Arena(backend: CPUBackend())
+        let starts = try (0..<4).map { _ in UInt(bitPattern: try allocate(arena, bytes)) % 4096 }
+        #expect(Set(starts).count == 4)
+    }
+
     @Test func firstFitTakesTheLowestHole() throws {
         let arena = try Arena(backend: CPUBackend())
         let blocks = try (0..<6).map { _ in try allocate(arena, 128) }
@@ -75,7 +82,7 @@ struct ArenaTests {
         }
         for block in living { arena.deallocate(block.address, bytes: block.bytes) }
         #expect(arena.bytesInUse == 0)
-        #expect(arena.allocate(bytes: 1 << 16) != nil)
+        #expect(arena.allocate(bytes: (1 << 16) - Arena.alignment) != nil)
     }
 
     @Test func anExhaustedArenaGivesNil() throws {

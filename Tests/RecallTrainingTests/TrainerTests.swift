@@ -165,9 +165,8 @@ struct TrainerTests {
             let start = try #require(plain.before[name])
             let (a, b) = (try #require(plain.after[name]), try #require(decayed.after[name]))
             let factor: Float = decay == .exempt && parameter.isExemptFromDecay ? 0 : 0.1 * 0.5
-            for index in start.indices {
-                #expect(abs(a[index] - b[index] - factor * start[index]) < 1e-5, "\(name)")
-            }
+            let asExpected = start.indices.allSatisfy { abs(a[$0] - b[$0] - factor * start[$0]) < 1e-5 }
+            #expect(asExpected, "\(name)")
             #expect(a != start, "\(name) got no gradient")
         }
     }
