@@ -8,6 +8,10 @@ public struct ModelPreset: Sendable {
     /// The knob that sets the size of the recurrent state; nil where only the width does.
     public let stateKnob: String?
     public let block: BlockKind
+    /// Refuses knobs that have no effect beside the others.
+    var validate: @Sendable (_ given: [String: KnobValue]) throws(ConfigurationError) -> Void = {
+        _ throws(ConfigurationError) in
+    }
     let stack: @Sendable (_ knobs: [String: KnobValue]) -> [LayerConfig]
 
     /// The layers for some of the knobs, defaults for the rest.
@@ -29,6 +33,7 @@ public struct ModelPreset: Sendable {
             }
             values[name] = accepted
         }
+        try validate(given)
         return stack(values)
     }
 }
@@ -81,7 +86,15 @@ public enum ModelPresets {
                 Knob(
                     "window", .integer(1...1_048_576), default: .integer(64),
                     "W of the sliding-window layer, where the arrangement has one"),
-            ], stateKnob: "feature_dim", block: .transformer
+            ], stateKnob: "feature_dim", block: .transformer,
+            validate: { given throws(ConfigurationError) in
+                let arrangement = given["arrangement"] ?? .text("mqar")
+                guard given["window"] == nil || arrangement != .text("mqar") else {
+                    throw ConfigurationError(
+                        key: "window",
+                        message: "based has a window only in the arrangements sliding-last and sliding-first")
+                }
+            }
         ) { knobs in
             let taylor = LayerConfig(
                 mixer: "taylor-linear-attention",
