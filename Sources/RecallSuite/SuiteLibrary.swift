@@ -35,6 +35,7 @@ public struct SuiteLibrary: Sendable {
             "mqar-small": PackageResources.mqar_small_yaml,
             "based-figure2": PackageResources.based_figure2_yaml,
             "zoology-figure2": PackageResources.zoology_figure2_yaml,
+            "learning-speed": PackageResources.learning_speed_yaml,
         ]
     }
 

@@ -18,7 +18,7 @@ import Testing
         #expect(texts == SuiteLibrary.embedded)
     }
 
-    @Test(arguments: ["quick", "mqar-small", "based-figure2", "zoology-figure2"])
+    @Test(arguments: ["quick", "mqar-small", "learning-speed", "based-figure2", "zoology-figure2"])
     func ourSuitesAreGood(_ name: String) throws {
         let suite = try library.load(name)
         #expect(suite.name == name)
@@ -72,8 +72,10 @@ import Testing
         try plainSuite.write(toFile: "\(folder)/quick.yaml", atomically: true, encoding: .utf8)
         try plainSuite.write(toFile: "\(folder)/mine.yaml", atomically: true, encoding: .utf8)
         #expect(try own.load("quick").name == "plain")
-        #expect(own.list().map(\.name) == ["based-figure2", "mine", "mqar-small", "quick", "zoology-figure2"])
-        #expect(own.list().map { $0.path != nil } == [false, true, false, true, false])
+        #expect(
+            own.list().map(\.name)
+                == ["based-figure2", "learning-speed", "mine", "mqar-small", "quick", "zoology-figure2"])
+        #expect(own.list().map { $0.path != nil } == [false, false, true, false, true, false])
         #expect(try own.load("\(folder)/mine.yaml").name == "plain")
 
         try Data([0x6E, 0x0A, 0x61, 0xFF]).write(to: URL(filePath: "\(folder)/latin.yaml"))
@@ -99,7 +101,7 @@ import Testing
         #expect(
             message { try library.load("zebra") }
                 == "there is no suite 'zebra', neither \(suitesFolder)/zebra.yaml nor built in; there are based-figure2, "
-                + "mqar-small, quick, zoology-figure2")
+                + "learning-speed, mqar-small, quick, zoology-figure2")
         #expect(message { try library.load("") }.hasPrefix("there is no suite '', neither"))
         #expect(
             message { try library.load("nowhere/quick.yaml") }
