@@ -1,0 +1,103 @@
+import Foundation
+import Testing
+
+/// Longer than a signal takes to arrive: four runs of sixty epochs.
+private let longSuite = tiny("epochs: 2", "epochs: 60")
+
+@Suite struct ContinuationTests {
+    /// Sends a signal when the first epoch of any run is done.
+    private func run(_ workspace: Workspace, until signal: Int32) throws -> Outcome {
+        let isSent = Once()
+        return try workspace.run("run", "--suite", "tiny.yaml", "--json", "--jobs", "1") { line, pid in
+            if line.contains("\"epoch_finished\""), isSent.first() { kill(pid, signal) }
+        }
+    }
+
+    private func uninterrupted() throws -> [String: [[String]]] {
+        let workspace = try Workspace.withTinySuite(longSuite)
+        #expect(try workspace.run("run", "--suite", "tiny.yaml", "--quiet").status == 0)
+        return try workspace.results()
+    }
+
+    @Test func controlCStopsAndTheSameCommandGoesOn() throws {
+        let workspace = try Workspace.withTinySuite(longSuite)
+        let outcome = try run(workspace, until: SIGINT)
+        #expect(outcome.status == 130 && !outcome.isSignalled)
+        #expect(outcome.errorLines.last?.contains("recall-bench run --suite tiny.yaml") == true)
+        #expect(try workspace.table("runs").column("status").count { $0 == "interrupted" } == 1)
+        let status = try workspace.run("status")
+        #expect(status.output.contains("≤ "), "the time left is estimated")
+
+        try goesOn(workspace)
+    }
+
+    @Test func aKilledProcessLosesAtMostTheEpochInProgress() throws {
+        let workspace = try Workspace.withTinySuite(longSuite)
+        let outcome = try run(workspace, until: SIGKILL)
+        #expect(outcome.isSignalled && outcome.status == SIGKILL)
+        // Nobody cleaned up, and yet it is not said to be running.
+        let line = try #require(try workspace.run("status").outputLines.first { $0.hasPrefix("tiny ") })
+        #expect(line.split(separator: " ").dropFirst(3).prefix(1) == ["0"], "\(line)")
+
+        try goesOn(workspace)
+    }
+
+    /// The second sitting continues from an epoch on record, and all ends as it would have.
+    private func goesOn(_ workspace: Workspace) throws {
+        let epochs = try workspace.table("history").rows.count
+        let outcome = try workspace.run("run", "--suite", "tiny.yaml", "--json", "--jobs", "2")
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        let starts = try outcome.errorLines.map(object).filter { $0["event"] as? String == "run_started" }
+        // Thirteen steps an epoch.
+        #expect(starts.compactMap { $0["step"] as? Int }.filter { $0 > 0 } == [13 * epochs])
+        #expect(try workspace.results() == uninterrupted())
+    }
+
+    @Test func aRunThatMeetsInfinityFailsAndTheOthersGoOn() throws {
+        let workspace = try Workspace.withTinySuite(tiny("[0.003, 0.01]", "[0.003, 1.0e+30]"))
+        let outcome = try workspace.run("run", "--suite", "tiny.yaml")
+        #expect(outcome.status == 1)
+        #expect(outcome.errorLines.last?.hasPrefix("recall-bench: 2 of 4 runs failed") == true)
+        let runs = try workspace.table("runs")
+        for (rate, (status, error)) in zip(
+            runs.column("learning_rate"), zip(runs.column("status"), runs.column("error")))
+        {
+            #expect(status == (rate == "0.003" ? "finished" : "failed"))
+            let isNamed =
+                error.range(of: #"^not finite at step [0-9]+: .*[a-z]"#, options: .regularExpression) != nil
+            #expect(isNamed == (rate != "0.003"), "\(error)")
+        }
+        let status = try workspace.run("status", "--suite", "tiny")
+        #expect(status.output.contains("tiny: failed"))
+        #expect(status.output.contains("not finite at step"))
+        #expect(status.outputLines.allSatisfy { $0.count <= 80 })
+        // It fails again when asked again, and nothing else is trained.
+        let again = try workspace.run("run", "--suite", "tiny.yaml", "--json")
+        #expect(again.status == 1)
+        #expect(again.errorLines.count { $0.contains("\"run_started\"") } == 2)
+        #expect(again.errorLines.count { $0.contains("\"run_failed\"") } == 2)
+    }
+
+    @Test func watchingEndsWellAtControlC() throws {
+        let workspace = try Workspace.withTinySuite()
+        #expect(try workspace.run("run", "--suite", "tiny.yaml", "--quiet").status == 0)
+        let outcome = try workspace.run(
+            "status", "--watch", onOutputLine: { line, pid in if line.hasPrefix("tiny ") { kill(pid, SIGINT) } }
+        )
+        #expect(outcome.status == 0 && !outcome.isSignalled)
+        #expect(outcome.errors == "")
+    }
+}
+
+/// True the first time.
+private final class Once: @unchecked Sendable {
+    private let lock = NSLock()
+    private var isOver = false
+
+    func first() -> Bool {
+        lock.withLock {
+            defer { isOver = true }
+            return !isOver
+        }
+    }
+}
