@@ -57,16 +57,32 @@ final class Runner: @unchecked Sendable {
         let done = DispatchGroup()
         for _ in 0..<min(jobs, max(queue.count, 1)) {
             done.enter()
-            let thread = Thread { [self] in
-                work()
-                done.leave()
-            }
+            let worker = Worker(self, done)
+            let thread = Thread { worker.run() }
             thread.stackSize = 16 << 20
             thread.start()
         }
         done.wait()
         outcome.isInterrupted = stop.isRaised && outcome.error == nil
         return outcome
+    }
+
+    /// What a thread works for, let go of before the thread ends. What a thread still holds then is released among its
+    /// own destructors, after those of libdispatch; the database's queues, taken down there, would corrupt the heap.
+    private final class Worker: @unchecked Sendable {
+        private var runner: Runner?
+        private var done: DispatchGroup?
+
+        init(_ runner: Runner, _ done: DispatchGroup) {
+            (self.runner, self.done) = (runner, done)
+        }
+
+        func run() {
+            runner?.work()
+            runner = nil
+            done?.leave()
+            done = nil
+        }
     }
 
     private func work() {
