@@ -8,10 +8,6 @@ public struct ModelPreset: Sendable {
     /// The knob that sets the size of the recurrent state; nil where only the width does.
     public let stateKnob: String?
     public let block: BlockKind
-    /// Refuses knobs that have no effect beside the others.
-    var validate: @Sendable (_ given: [String: KnobValue]) throws(ConfigurationError) -> Void = {
-        _ throws(ConfigurationError) in
-    }
     let stack: @Sendable (_ knobs: [String: KnobValue]) -> [LayerConfig]
 
     /// The layers for some of the knobs, defaults for the rest.
@@ -33,7 +29,16 @@ public struct ModelPreset: Sendable {
             }
             values[name] = accepted
         }
-        try validate(given)
+        for knob in knobs {
+            // A value that would have no effect is a mistake, but for the default, which says nothing.
+            guard let (other, words) = knob.onlyWith, let value = values[other],
+                !words.contains(value.description), values[knob.name] != knob.defaultValue
+            else { continue }
+            throw ConfigurationError(
+                key: knob.name,
+                message: "\(knob.name) of \(self.name) has an effect only where \(other) is "
+                    + words.joined(separator: " or "))
+        }
         return stack(values)
     }
 }
@@ -85,16 +90,9 @@ public enum ModelPresets {
                 ),
                 Knob(
                     "window", .integer(1...1_048_576), default: .integer(64),
-                    "W of the sliding-window layer, where the arrangement has one"),
-            ], stateKnob: "feature_dim", block: .transformer,
-            validate: { given throws(ConfigurationError) in
-                let arrangement = given["arrangement"] ?? .text("mqar")
-                guard given["window"] == nil || arrangement != .text("mqar") else {
-                    throw ConfigurationError(
-                        key: "window",
-                        message: "based has a window only in the arrangements sliding-last and sliding-first")
-                }
-            }
+                    "W of the sliding-window layer, where the arrangement has one",
+                    onlyWith: ("arrangement", ["sliding-last", "sliding-first"])),
+            ], stateKnob: "feature_dim", block: .transformer
         ) { knobs in
             let taylor = LayerConfig(
                 mixer: "taylor-linear-attention",

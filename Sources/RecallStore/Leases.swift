@@ -5,12 +5,13 @@ extension Store {
     /// Takes a run for this process, unless it is finished or a live process has it.
     ///
     /// A run that failed or was interrupted goes on from its last recorded epoch; one whose epochs were trained on another
-    /// device starts anew, because a run's bits belong to one device.
+    /// device or by another build starts anew, because a run's bits belong to one device and build.
     public func claim(_ runID: String, on execution: Execution) throws(StoreError) -> ClaimResult {
         try write { db in
             guard
                 let row = try Row.fetchOne(
-                    db, sql: "SELECT status, device FROM runs WHERE run_id = ?", arguments: [runID])
+                    db, sql: "SELECT status, device, version, \"commit\" FROM runs WHERE run_id = ?",
+                    arguments: [runID])
             else { preconditionFailure("run \(runID) was claimed before it was planned") }
             if row["status"] == RunStatus.finished.rawValue { return .finished }
             let time = self.now()
@@ -18,7 +19,10 @@ extension Store {
                 return .heldBy(host: lease.holder.host, pid: lease.holder.pid)
             }
             let device: String? = row["device"]
-            if let device, device != execution.device { try Self.clearResults(of: runID, db) }
+            let build: [String?] = [row["version"], row["commit"]]
+            if let device, device != execution.device || build != [execution.version, execution.commit] {
+                try Self.clearResults(of: runID, db)
+            }
             try db.execute(
                 sql: """
                     UPDATE runs SET status = 'running', error = NULL, finished_at = NULL, device = ?, version = ?,

@@ -47,6 +47,9 @@ public final class Store: Sendable {
             switch mode {
             case .readWrite:
                 try Self.makeParent(of: path)
+                // Processes of a job array may all find no file: one at a time makes it.
+                let making = try CreationLock(besides: path)
+                defer { making.release() }
                 let pool = try DatabasePool(path: path, configuration: configuration)
                 try Self.requireOurs(pool, path: path)
                 // In WAL mode NORMAL keeps the file whole, but FULL also keeps the last commits through a power cut.
@@ -118,7 +121,9 @@ public final class Store: Sendable {
             (
                 try Int32.fetchOne(db, sql: "PRAGMA application_id") ?? 0,
                 try Int32.fetchOne(db, sql: "PRAGMA user_version") ?? 0,
-                try Int.fetchOne(db, sql: "SELECT COUNT(*) FROM sqlite_master") == 0,
+                // One whose making was cut short holds at most the migrator's own table.
+                try Int.fetchOne(
+                    db, sql: "SELECT COUNT(*) FROM sqlite_master WHERE tbl_name <> 'grdb_migrations'") == 0,
                 try Migrations.migrator.hasBeenSuperseded(db)
             )
         }

@@ -114,7 +114,7 @@ extension Store {
         return Int64(clamping: UInt64(status.f_bavail) * UInt64(status.f_frsize))
     }
 
-    private static func unwritable(_ path: String, _ what: String, _ code: Int32) -> StoreError {
+    static func unwritable(_ path: String, _ what: String, _ code: Int32) -> StoreError {
         StoreError(.unwritable, path: path, "\(what) (\(String(cString: strerror(code)))); name another file")
     }
 }

@@ -30,6 +30,15 @@ extension Suite {
             throw training.error(Self.tooMany(runsAModel, of: "one configuration of a model"))
         }
         trainings = grid.points(from: TrainingDecoding.base)
+        let longest = tasks.flatMap(\.task.train).map(\.examples).max() ?? 0
+        for point in trainings where point.data == .fresh {
+            // Example numbers of the generator are 32 bits wide.
+            guard let examples = Self.product(point.epochs, longest), examples <= 1 << 32 else {
+                throw training.error(
+                    "epochs × examples ≤ 2^32 fails for data: fresh: \(point.epochs) × \(longest); "
+                        + "train fewer epochs, or say data: fixed")
+            }
+        }
 
         let list = try top.required("models").list(of: "models")
         models = []

@@ -236,13 +236,18 @@ public final class Trainer {
         var slices: [SliceAccuracy]
     }
 
+    /// Bounds the memory of a batch of evaluation, and how long it may go on after a request to stop.
+    private static let mostEvaluationTokens = 1 << 15
+
     func evaluate(_ split: Split) throws -> Evaluation {
         var (loss, accuracy, examples) = (0.0, 0.0, 0)
         var slices: [SliceAccuracy] = []
         for (index, segment) in task.segments(split).enumerated() {
             var (segmentLoss, segmentCorrect) = (0.0, 0.0)
-            for first in stride(from: 0, to: segment.examples, by: training.batchSize) {
-                let count = min(training.batchSize, segment.examples - first)
+            // Long test sequences would make a batch as large as training's take many times its memory.
+            let batchSize = max(1, min(training.batchSize, Self.mostEvaluationTokens / segment.sequenceLength))
+            for first in stride(from: 0, to: segment.examples, by: batchSize) {
+                let count = min(batchSize, segment.examples - first)
                 let data = SegmentData.make(generator, split, index, firstExample: first, examples: count)
                 let batch = HostBatch(data, examples: Array(0..<Int32(count)))
                 let sums = try evaluate(batch)

@@ -29,7 +29,10 @@ struct RunCommand: ParsableCommand {
         let loaded = try SuiteLibrary().load(suite)
         try Sitting(
             suite: SuiteRecord(loaded), runs: loaded.expand(seed: training.seed), database: store.path,
-            options: training, measurement: ModelMeasurement(), command: "recall-bench run --suite \(suite)"
+            options: training, measurement: ModelMeasurement(),
+            // Another first seed adds points to those that are there.
+            membership: training.seed == 0 ? .complete : .additional,
+            command: "recall-bench run --suite \(suite)"
         ).perform()
     }
 }

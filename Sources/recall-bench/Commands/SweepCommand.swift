@@ -56,6 +56,7 @@ struct SweepCommand: ParsableCommand {
 
         func run() throws {
             let base = try SuiteLibrary().load(task)
+            if !training.dryRun { try Store.check(path: store.path) }
             let measurement = ModelMeasurement()
             let sweep = StateSizeSweep(
                 base: base, presets: try presets(), targets: try targets(), rates: try rates(), seeds: seeds)
@@ -64,7 +65,7 @@ struct SweepCommand: ParsableCommand {
             let suite = try sweep.suite(choices)
             try Sitting(
                 suite: SuiteRecord(suite), runs: suite.expand(seed: training.seed), database: store.path,
-                options: training, measurement: measurement, command: Self.commandLine
+                options: training, measurement: measurement, membership: .additional, command: Self.commandLine
             ).perform()
         }
 

@@ -26,13 +26,17 @@ final class Runner: @unchecked Sendable {
     private let checkpoints: String
     private let fresh: Bool
     private let execution: Execution
+    private let log = Log.make("runner")
 
     // Guarded by `lock`.
     private let lock = NSCondition()
     private var queue: [PlannedRun]
     /// Runs that another live process holds: waited for, and taken over should it end.
     private var held: [PlannedRun] = []
-    private var working = 0
+    /// When to look at them again.
+    private var nextLook = Date.distantPast
+    /// Runs that this process is training.
+    private var active: Set<String> = []
     private var outcome = RunnerOutcome()
 
     /// Seconds between signs of life of a run, and between looks at runs that others hold.
@@ -54,6 +58,8 @@ final class Runner: @unchecked Sendable {
 
     /// Trains until nothing is left, a stop is asked for, or the store fails.
     func run() -> RunnerOutcome {
+        let heartbeat = startHeartbeat()
+        defer { heartbeat.cancel() }
         let done = DispatchGroup()
         for _ in 0..<min(jobs, max(queue.count, 1)) {
             done.enter()
@@ -94,11 +100,21 @@ final class Runner: @unchecked Sendable {
                 lock.withLock { outcome.error = outcome.error ?? error }
                 stop.raise()
             }
-            lock.withLock {
-                working -= 1
-                lock.broadcast()
-            }
+            lock.withLock { lock.broadcast() }
         }
+    }
+
+    /// Signs of life for every run under way, whatever its thread is busy with.
+    private func startHeartbeat() -> any DispatchSourceTimer {
+        let timer = DispatchSource.makeTimerSource(queue: .global(qos: .utility))
+        timer.schedule(deadline: .now() + Self.heartbeatInterval, repeating: Self.heartbeatInterval)
+        timer.setEventHandler { [weak self] in
+            guard let self else { return }
+            // A lease that was lost shows when the run next writes.
+            for runID in self.lock.withLock({ self.active }) { try? self.store.heartbeat(runID) }
+        }
+        timer.resume()
+        return timer
     }
 
     /// The next run to try; nil when there is none left or all should stop.
@@ -106,15 +122,16 @@ final class Runner: @unchecked Sendable {
         lock.lock()
         defer { lock.unlock() }
         while !stop.isRaised {
-            if !queue.isEmpty {
-                working += 1
-                return queue.removeFirst()
-            }
+            if !queue.isEmpty { return queue.removeFirst() }
             guard !held.isEmpty else { return nil }
-            lock.wait(until: Date(timeIntervalSinceNow: Self.heldInterval))
-            // One look a second at what others hold; whoever wakes first takes them up again.
-            queue = held
-            held = []
+            if Date() >= nextLook {
+                // One look a second at what others hold.
+                queue = held
+                held = []
+                nextLook = Date(timeIntervalSinceNow: Self.heldInterval)
+            } else {
+                lock.wait(until: nextLook)
+            }
         }
         return nil
     }
@@ -125,8 +142,14 @@ final class Runner: @unchecked Sendable {
         case .heldBy:
             lock.withLock { held.append(run) }
         case .claimed(let epoch):
+            lock.withLock { _ = active.insert(run.runID) }
+            defer { lock.withLock { _ = active.remove(run.runID) } }
             do {
                 try train(run, epochsOnRecord: epoch)
+            } catch let error as StoreError where error.kind == .leaseLost {
+                // Another process has it now: that is no reason to stop the others.
+                log.warning("lost a run to another process", metadata: ["run": "\(run.runID)"])
+                display.runInterrupted(run.runID)
             } catch {
                 // A claimed run is not left as running, whatever happened.
                 try? store.interrupt(run.runID)
@@ -140,12 +163,13 @@ final class Runner: @unchecked Sendable {
         let checkpoint = CheckpointFile(path: "\(checkpoints)/\(run.runID).safetensors")
         // Without a record of its epochs a checkpoint is left over from another database.
         if fresh || epochsOnRecord == 0 { checkpoint.remove() }
+        log.debug("claimed", metadata: ["run": "\(run.runID)", "epochs": "\(epochsOnRecord)"])
         let spec = run.spec
         do {
             let trainer = try Trainer(
                 task: spec.task, model: spec.model, training: spec.training, seed: spec.seed,
                 backend: CPUBackend(threads: threads), stop: stop)
-            let observer = RunObserver(run, store: store, display: display, interval: Self.heartbeatInterval)
+            let observer = RunObserver(run, store: store, display: display)
             display.runStarted(
                 run.runID, label: run.label, totalSteps: trainer.totalSteps,
                 startStep: min(epochsOnRecord, spec.training.epochs) * trainer.totalSteps / spec.training.epochs
@@ -179,25 +203,17 @@ private final class RunObserver: TrainingObserver {
     private let runID: String
     private let store: Store
     private let display: ProgressDisplay
-    private let interval: Double
-    private var lastBeat = ContinuousClock.now
 
-    init(_ run: PlannedRun, store: Store, display: ProgressDisplay, interval: Double) {
-        (runID, self.store, self.display, self.interval) = (run.runID, store, display, interval)
+    init(_ run: PlannedRun, store: Store, display: ProgressDisplay) {
+        (runID, self.store, self.display) = (run.runID, store, display)
     }
 
     func didStep(_ step: Int, of totalSteps: Int, loss: Double) throws {
         display.runProgress(runID, step: step, loss: loss)
-        let now = ContinuousClock.now
-        if now - lastBeat > .seconds(interval) {
-            lastBeat = now
-            try store.heartbeat(runID)
-        }
     }
 
     func didFinishEpoch(_ record: EpochRecord) throws {
         try store.recordEpoch(runID, record)
-        lastBeat = .now
         display.epochFinished(runID, record)
     }
 }

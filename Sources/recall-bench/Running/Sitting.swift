@@ -12,6 +12,8 @@ struct Sitting {
     let database: String
     let options: TrainingOptions
     let measurement: ModelMeasurement
+    /// Whether `runs` is all of the suite, or joins what the suite has: other seeds, other models of a sweep.
+    let membership: Store.Membership
     /// How to go on, for a message: "recall-bench run --suite quick".
     let command: String
 
@@ -25,9 +27,10 @@ struct Sitting {
             return
         }
         try Store.check(path: database)
+        try CheckpointFolder(path: options.checkpointFolder(besides: database)).check()
         let store = try Store(path: database, mode: .readWrite)
         try store.releaseStale()
-        try store.plan(runs, suite: suite, facts: measurement.facts)
+        try store.plan(runs, suite: suite, membership: membership, facts: measurement.facts)
         if options.fresh {
             try store.plan(
                 selected, suite: suite, fresh: true, membership: .additional, facts: measurement.facts)
@@ -39,11 +42,11 @@ struct Sitting {
             throw Failure(
                 .interrupted, "interrupted; what is finished is kept: the same command goes on (\(command))")
         }
-        let failed = try failures(among: selected, store)
-        if failed > 0 {
+        if outcome.failed > 0 {
             throw Failure(
                 .someRunsFailed,
-                "\(failed) of \(total) runs failed; `recall-bench status --suite \(suite.name)` tells why")
+                "\(outcome.failed) of \(total) runs failed; `recall-bench status --suite \(suite.name)` tells why"
+            )
         }
     }
 
@@ -78,11 +81,6 @@ struct Sitting {
         }
     }
 
-    private func failures(among selected: [PlannedRun], _ store: Store) throws -> Int {
-        let ids = Set(selected.map(\.runID))
-        return try store.runs(suite: suite.name).count { ids.contains($0.runID) && $0.status == .failed }
-    }
-
     private func list(_ selected: [PlannedRun]) throws {
         var table = TextTable([
             .init("#", .right), .init("run"), .init("model", shrinks: true), .init("d_model", .right),
@@ -98,10 +96,11 @@ struct Sitting {
             ])
         }
         Output.write(table.lines(width: Output.width).joined(separator: "\n") + "\n\n")
+        if !options.quiet { Self.note("timing a step of each kind of run …") }
         let estimate = try TimeEstimate(selected).seconds(jobs: options.jobCount, threads: options.threads)
         Output.write(
             "\(selected.count) runs, at most about \(Format.duration(estimate)) with \(options.jobCount) at once, "
-                + "by timing a few steps of each; runs that stop early are not foreseen\n")
+                + "by timing a step of each kind; runs that stop early are not foreseen\n")
     }
 
     static func note(_ text: String) {

@@ -34,11 +34,11 @@ struct TimeEstimate {
         return total / Double(min(jobs, max(runs.count, 1)))
     }
 
-    /// Trains a few steps of every segment and divides.
+    /// Trains a step of every segment and divides.
     private static func secondsPerToken(_ spec: RunSpec, threads: Int) throws -> Double {
         var spec = spec
         for index in spec.task.train.indices {
-            spec.task.train[index].examples = min(spec.task.train[index].examples, 4 * spec.training.batchSize)
+            spec.task.train[index].examples = min(spec.task.train[index].examples, spec.training.batchSize)
         }
         spec.training.epochs = 1
         let trainer = try Trainer(
