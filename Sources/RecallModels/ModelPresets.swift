@@ -29,16 +29,6 @@ public struct ModelPreset: Sendable {
             }
             values[name] = accepted
         }
-        for knob in knobs {
-            // A value that would have no effect is a mistake, but for the default, which says nothing.
-            guard let (other, words) = knob.onlyWith, let value = values[other],
-                !words.contains(value.description), values[knob.name] != knob.defaultValue
-            else { continue }
-            throw ConfigurationError(
-                key: knob.name,
-                message: "\(knob.name) of \(self.name) has an effect only where \(other) is "
-                    + words.joined(separator: " or "))
-        }
         return stack(values)
     }
 }
@@ -90,8 +80,7 @@ public enum ModelPresets {
                 ),
                 Knob(
                     "window", .integer(1...1_048_576), default: .integer(64),
-                    "W of the sliding-window layer, where the arrangement has one",
-                    onlyWith: ("arrangement", ["sliding-last", "sliding-first"])),
+                    "W of the sliding-window layer, where the arrangement has one"),
             ], stateKnob: "feature_dim", block: .transformer
         ) { knobs in
             let taylor = LayerConfig(

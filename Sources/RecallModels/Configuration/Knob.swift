@@ -61,15 +61,9 @@ public struct Knob: Sendable {
     public let defaultValue: KnobValue
     /// One line for `recall-bench models NAME`.
     public let summary: String
-    /// Another knob and the words of it beside which this one has an effect; nil where it always has.
-    public let onlyWith: (knob: String, words: [String])?
 
-    public init(
-        _ name: String, _ kind: Kind, default defaultValue: KnobValue, _ summary: String,
-        onlyWith: (knob: String, words: [String])? = nil
-    ) {
+    public init(_ name: String, _ kind: Kind, default defaultValue: KnobValue, _ summary: String) {
         (self.name, self.kind, self.defaultValue, self.summary) = (name, kind, defaultValue, summary)
-        self.onlyWith = onlyWith
     }
 
     /// What the knob takes, in words: "an integer from 1 to 4096", "one of taylor-2, elu+1".
