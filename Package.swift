@@ -13,11 +13,6 @@ let kernelSettings: [SwiftSetting] = [
     .define("RECALL_BENCH_KERNELS_OPTIMISED"),
 ]
 
-// The commit that is being built, kept with every result; "+" marks changes on top of it.
-let commit =
-    Context.gitInformation.map { String($0.currentCommit.prefix(12)) + ($0.hasUncommittedChanges ? "+" : "") }
-    ?? ""
-
 let package = Package(
     name: "recall-bench",
     platforms: [.macOS(.v15)],
@@ -58,11 +53,12 @@ let package = Package(
         .executableTarget(
             name: "recall-bench",
             dependencies: [
-                "RecallReport", "CBuildTarget",
+                "RecallReport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
-            swiftSettings: [.unsafeFlags(["-Xcc", "-DRECALL_BENCH_COMMIT=\"\(commit)\""])]),
+            plugins: ["BuiltCommit"]),
+        .plugin(name: "BuiltCommit", capability: .buildTool()),
         .target(name: "TestSupport", dependencies: ["RecallRandom"], path: "Tests/TestSupport"),
         .testTarget(name: "RecallRandomTests", dependencies: ["RecallRandom", "TestSupport"]),
         .testTarget(name: "RecallDataTests", dependencies: ["RecallData", "TestSupport"]),

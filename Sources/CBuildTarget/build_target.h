@@ -34,9 +34,3 @@ static const int builtForAVX512FP16 = 1;
 #else
 static const int builtForAVX512FP16 = 0;
 #endif
-
-#ifndef RECALL_BENCH_COMMIT
-#define RECALL_BENCH_COMMIT ""
-#endif
-/* The commit that the package was built from, or nothing. */
-static const char *const builtFromCommit = RECALL_BENCH_COMMIT;

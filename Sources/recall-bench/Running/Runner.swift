@@ -130,7 +130,7 @@ final class Runner: @unchecked Sendable {
                 held = []
                 nextLook = Date(timeIntervalSinceNow: Self.heldInterval)
             } else {
-                lock.wait(until: nextLook)
+                _ = lock.wait(until: nextLook)
             }
         }
         return nil
