@@ -18,15 +18,12 @@ struct ExampleMaker: ~Copyable {
     private let random: Bool
     private let disjoint: Bool
     private let law: SlotLaw
-    private let capacity: Int
 
     /// 0 ..< V/2 between examples: keys are entry + 1, values entry + V/2.
     private let pool: UnsafeMutablePointer<UInt32>
     private let picks: UnsafeMutablePointer<Int>
     private let keys: UnsafeMutablePointer<Int32>
     private let values: UnsafeMutablePointer<Int32>
-    /// The slot law's tree as far as this example has drawn from it.
-    private let tree: UnsafeMutablePointer<UInt64>
     /// The key that asks in each slot, by its number; -1 for none, and everywhere between examples.
     private let keyOfSlot: UnsafeMutablePointer<Int32>
     /// For each token below V/2 whether it is a key of this example; all false between examples.
@@ -40,7 +37,6 @@ struct ExampleMaker: ~Copyable {
         random = task.randomNonQueries
         disjoint = task.fillers == .disjoint
         self.law = law
-        capacity = law.tree.count - 1
 
         let half = task.vocabSize / 2
         pool = .allocate(capacity: half)
@@ -48,7 +44,6 @@ struct ExampleMaker: ~Copyable {
         picks = .allocate(capacity: pairs)
         keys = .allocate(capacity: pairs)
         values = .allocate(capacity: pairs)
-        tree = .allocate(capacity: law.tree.count)
         keyOfSlot = .allocate(capacity: law.weights.count)
         keyOfSlot.initialize(repeating: -1, count: law.weights.count)
         isKey = .allocate(capacity: half)
@@ -61,7 +56,6 @@ struct ExampleMaker: ~Copyable {
         picks.deallocate()
         keys.deallocate()
         values.deallocate()
-        tree.deallocate()
         keyOfSlot.deallocate()
         isKey.deallocate()
         words.deallocate()
@@ -86,12 +80,11 @@ struct ExampleMaker: ~Copyable {
             tokens[2 &* pair &+ 1] = values[pair]
         }
 
-        law.tree.withUnsafeBufferPointer { tree.update(from: $0.baseAddress!, count: capacity + 1) }
-        law.weights.withUnsafeBufferPointer { weights in
+        law.cumulative.withUnsafeBufferPointer { cumulative in
             for pair in 0..<pairs {
-                let slot = SlotLaw.take(
-                    tree, capacity: capacity, weights: weights.baseAddress!,
-                    target: stream.below64(tree[capacity]))
+                let slot = SlotLaw.draw(cumulative.baseAddress!, count: cumulative.count, &stream) {
+                    keyOfSlot[$0] >= 0
+                }
                 keyOfSlot[slot] = Int32(truncatingIfNeeded: pair)
             }
         }

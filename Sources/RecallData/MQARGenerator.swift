@@ -5,7 +5,7 @@
 /// on model initialisation; this generator has that one's distribution, not its bits.
 public struct MQARGenerator: Sendable {
     /// Raised whenever the same task would give other tokens.
-    public static let version = 1
+    public static let version = 2
 
     /// The label of positions without one, in dense labels.
     public static let ignoredLabel: Int64 = -100

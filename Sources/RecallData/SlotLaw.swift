@@ -5,15 +5,18 @@ import RecallRandom
 /// `PortableMath`, so the same slots are drawn on every machine.
 ///
 /// Slots are drawn one after another, each from those that are left, in proportion to their weights: successive
-/// sampling, the law of NumPy's `choice(replace=False, p=…)`. One draw is u = below64(weight left), and the slot
-/// is the first whose cumulative weight, over the slots left, exceeds u.
+/// sampling, the law of NumPy's `choice(replace=False, p=…)`. A slot is drawn from all of them and drawn again
+/// while it is taken, which gives that law with one table for every example and device; after `patience` taken
+/// ones in a row it is drawn once more from the slots left alone, so that a draw ends however little they weigh.
 struct SlotLaw: Sendable {
     let weights: [UInt64]
-    /// The weights as a Fenwick tree (entry i, from 1, sums the weights i - (i & -i) ..< i), padded with zeros to
-    /// a power of two, so the last entry is the whole sum. A draw descends it: O(log slots), without rejection
-    /// however few slots are left.
-    let tree: [UInt64]
+    /// Entry i sums the weights 0 ... i: u below the last entry draws the first slot whose entry exceeds u.
+    let cumulative: [UInt64]
 
+    /// Taken slots in a row before the slots left are weighed alone.
+    static let patience = 16
+
+    /// - Parameter slots: 1 or more.
     init(slots: Int, powerA: Double) {
         // The heaviest slot is the first for a ≤ 1, the last for a > 1.
         let heaviest = powerA > 1 ? PortableMath.log(Double(slots)) : 0
@@ -21,46 +24,52 @@ struct SlotLaw: Sendable {
             let logarithm = (powerA - 1) * (PortableMath.log(Double(slot + 1)) - heaviest)
             return max(1, UInt64((PortableMath.exp(logarithm) * 0x1p40).rounded()))
         }
-        var capacity = 1
-        while capacity < slots { capacity *= 2 }
-        var tree = [0] + weights + Array(repeating: 0, count: capacity - slots)
-        for index in 1..<(capacity + 1) {
-            let parent = index + (index & -index)
-            if parent <= capacity { tree[parent] += tree[index] }
+        var sum: UInt64 = 0
+        cumulative = weights.map {
+            sum += $0
+            return sum
         }
-        self.tree = tree
     }
-}
 
-extension SlotLaw {
-    /// Takes a slot out of a copy of `tree`.
+    /// Draws a slot that is not taken.
     ///
     /// - Parameters:
-    ///   - tree: the copy, capacity + 1 entries; the weight of the slot returned is taken out.
-    ///   - capacity: a power of two; `tree[capacity]` is the weight left.
-    ///   - target: below the weight left.
-    /// - Returns: the first slot whose cumulative weight, of those left, exceeds `target`.
+    ///   - cumulative: the table's entries, `count` of them.
+    ///   - isTaken: whether a slot is; one at least is not.
     @inline(__always)
-    static func take(
-        _ tree: UnsafeMutablePointer<UInt64>, capacity: Int, weights: UnsafePointer<UInt64>, target: UInt64
+    static func draw(
+        _ cumulative: UnsafePointer<UInt64>, count: Int, _ stream: inout some RandomWords,
+        isTaken: (Int) -> Bool
     ) -> Int {
-        var slot = 0
-        var left = target
-        var step = capacity &>> 1
-        while step > 0 {
-            let sum = tree[slot &+ step]
-            if sum <= left {
-                left &-= sum
-                slot &+= step
-            }
-            step &>>= 1
+        for _ in 0..<patience {
+            let slot = first(in: cumulative, count: count, exceeding: stream.below64(cumulative[count &- 1]))
+            if !isTaken(slot) { return slot }
         }
-        let weight = weights[slot]
-        var index = slot &+ 1
-        while index <= capacity {
-            tree[index] &-= weight
-            index &+= index & (0 &- index)
+        func weightLeft(_ slot: Int) -> UInt64 {
+            isTaken(slot) ? 0 : cumulative[slot] &- (slot == 0 ? 0 : cumulative[slot &- 1])
         }
-        return slot
+        var left: UInt64 = 0
+        for slot in 0..<count { left &+= weightLeft(slot) }
+        var target = stream.below64(left)
+        for slot in 0..<count {
+            let weight = weightLeft(slot)
+            if target < weight { return slot }
+            target &-= weight
+        }
+        preconditionFailure("every slot is taken")
+    }
+
+    /// The first index whose entry exceeds `target`, which the last does: a search without branches to mispredict.
+    @inline(__always)
+    private static func first(in cumulative: UnsafePointer<UInt64>, count: Int, exceeding target: UInt64) -> Int
+    {
+        var base = 0
+        var left = count
+        while left > 1 {
+            let half = left &>> 1
+            base = cumulative[base &+ half &- 1] <= target ? base &+ half : base
+            left &-= half
+        }
+        return base
     }
 }

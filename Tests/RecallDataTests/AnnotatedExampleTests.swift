@@ -17,12 +17,12 @@ import Testing
               position   key       gap   answer
                      8     7         2       40
                     10     5        10       33
-                    16    21        14       36
-                    30    27        26       48
+                    14    21        12       36
+                    28    27        24       48
 
             sequence (queries in brackets, fillers as dots)
-                   0    5  33  21  36  27  48   7  40 [ 7]  · [ 5]  ·   ·   ·   ·   · [21]  ·   ·   ·
-                  20    ·   ·   ·   ·   ·   ·   ·   ·   ·   · [27]  ·
+                   0    5  33  21  36  27  48   7  40 [ 7]  · [ 5]  ·   ·   · [21]  ·   ·   ·   ·   ·
+                  20    ·   ·   ·   ·   ·   ·   ·   · [27]  ·   ·   ·
             """
         #expect(text == expected)
     }

@@ -7,7 +7,7 @@ import Testing
     @Test func oneHashIsPinned() {
         #expect(
             smallTask().contentHash()
-                == "63d1b60a84be8be67e8419df5851e44421859122dd3ca7c3d2e228abfcd12b01")
+                == "fd52c64fe0a73f4e3529f70200bdfea641b650f6573ab2b2d1c76da90fa7c51c")
     }
 
     @Test func everySettingChangesIt() {

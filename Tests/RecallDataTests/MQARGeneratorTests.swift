@@ -21,16 +21,26 @@ private func restated(
     let keys = choose(1..<vocabSize / 2)
     let values = choose(vocabSize / 2..<vocabSize)
 
-    var weights = MQARGenerator(task).slotWeights(segment)
+    let weights = MQARGenerator(task).slotWeights(segment)
+    var left = weights
+    func slot(_ weights: [UInt64]) -> Int {
+        var target = stream.below64(weights.reduce(0, +))
+        return weights.firstIndex {
+            if target < $0 { return true }
+            target -= $0
+            return false
+        }!
+    }
     let slots = keys.map { _ in
-        var left = stream.below64(weights.reduce(0, +))
-        var slot = 0
-        while left >= weights[slot] {
-            left -= weights[slot]
-            slot += 1
+        var drawn = slot(weights)
+        var tries = 1
+        while left[drawn] == 0, tries < 16 {
+            drawn = slot(weights)
+            tries += 1
         }
-        weights[slot] = 0
-        return slot
+        if left[drawn] == 0 { drawn = slot(left) }
+        left[drawn] = 0
+        return drawn
     }
 
     var spare: UInt32?

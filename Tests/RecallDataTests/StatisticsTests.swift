@@ -67,6 +67,36 @@ private func chiSquare(_ observed: [Int], _ probabilities: [Double]) -> Double {
         #expect(chiSquare(counts, expected) < 55.48)
     }
 
+    /// Where every slot is taken at last, weights of 1 to 4^-6 leave most last draws to the slots that are left: the
+    /// orders of four slots have the probabilities of successive draws all the same.
+    @Test func ordersOfAllSlotsAreSuccessiveDraws() {
+        let task = smallTask(length: 16, pairs: 4, powerA: 7)
+        let data = SegmentData.make(MQARGenerator(task), .train, 0, examples: 100_000)
+        let weights = (1...4).map { pow(Double($0), 6) }
+        var counts = [Int](repeating: 0, count: 256)
+        for example in 0..<data.count {
+            var order = 0
+            for key in 0..<4 {
+                let asked = data.tokens[example * 16 + 2 * key]
+                order = order * 4 + (0..<4).first { data.tokens[example * 16 + 8 + 2 * $0] == asked }!
+            }
+            counts[order] += 1
+        }
+        let expected = (0..<256).map { order in
+            var probability = 1.0
+            var left = weights
+            for key in 0..<4 {
+                let slot = order >> (6 - 2 * key) & 3
+                probability *= left[slot] / left.reduce(0, +)
+                left[slot] = 0
+            }
+            return probability
+        }
+        // The 99.9 % point with 23 degrees of freedom.
+        #expect(chiSquare(counts, expected.map { $0.isNaN ? 0 : $0 }) < 49.73)
+        #expect(zip(counts, expected).allSatisfy { $0 == 0 || $1 > 0 })
+    }
+
     @Test(arguments: [(28, 0.01), (256, 0.01), (64, 1.0), (64, 0.0), (16, 3.0)])
     func weightsArePowersToTheirPrecision(slots: Int, powerA: Double) {
         let segment = Segment(sequenceLength: 2 * (slots + 4), kvPairs: 4, examples: 1)
