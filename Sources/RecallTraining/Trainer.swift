@@ -133,20 +133,16 @@ public final class Trainer {
 
     // MARK: - Training
 
-    /// Seconds that the training steps of one epoch take, after one step that warms caches up. For estimates.
+    /// Seconds that a training step takes on `examples` of a segment: the second of two steps, the first of which
+    /// makes room and warms caches up. For estimates.
     ///
     /// - Throws: `RunError`.
-    public func timeEpoch() throws(RunError) -> Double {
-        let data = trainingData(epoch: 0)
-        let batches = BatchPlan.batches(
-            counts: data.map(\.count), batchSize: training.batchSize, order: .published, seed: seed, epoch: 0)
-        if let first = batches.first {
-            _ = try trainStep(HostBatch(data[first.segment], examples: first.examples), learningRate: 0)
-        }
+    public func timeStep(segment: Int, examples: Int) throws(RunError) -> Double {
+        let data = SegmentData.make(generator, .train, segment, examples: examples)
+        let batch = HostBatch(data, examples: Array(0..<Int32(examples)))
+        _ = try trainStep(batch, learningRate: 0)
         let began = ContinuousClock.now
-        for batch in batches {
-            _ = try trainStep(HostBatch(data[batch.segment], examples: batch.examples), learningRate: 0)
-        }
+        _ = try trainStep(batch, learningRate: 0)
         return seconds(since: began)
     }
 

@@ -97,7 +97,12 @@ struct Sitting {
         }
         Output.write(table.lines(width: Output.width).joined(separator: "\n") + "\n\n")
         if !options.quiet { Self.note("timing a step of each kind of run …") }
-        let estimate = try TimeEstimate(selected).seconds(jobs: options.jobCount, threads: options.threads)
+        var lastNote = ContinuousClock.now
+        let estimate = try TimeEstimate(selected).seconds(jobs: options.jobCount, threads: options.threads) {
+            if options.quiet || ContinuousClock.now - lastNote < .seconds(2) { return }
+            lastNote = .now
+            Self.note("timed \($0) of \($1) kinds of run")
+        }
         Output.write(
             "\(selected.count) runs, at most about \(Format.duration(estimate)) with \(options.jobCount) at once, "
                 + "by timing a step of each kind; runs that stop early are not foreseen\n")

@@ -2,48 +2,49 @@ import RecallKernels
 import RecallSuite
 import RecallTraining
 
-/// How long runs will take, from a few steps of each kind of them.
+/// How long runs will take, from a step of each kind of them on each of its segments.
 struct TimeEstimate {
     private let runs: [PlannedRun]
 
     init(_ runs: [PlannedRun]) { self.runs = runs }
 
+    /// A timed step takes no more tokens than this: enough to fill the matrix products, few enough that a suite of
+    /// the papers' scale is estimated within a minute.
+    private static let mostTokens = 4096
+
     /// Seconds of all runs together, `jobs` at once; evaluation counts as a third of training's cost a token.
     ///
+    /// - Parameter progress: told after each kind of run how many are timed, and of how many.
     /// - Throws: what training a step can meet.
-    func seconds(jobs: Int, threads: Int) throws -> Double {
+    func seconds(jobs: Int, threads: Int, progress: (Int, Int) -> Void) throws -> Double {
         // Runs that differ only in learning rate or seed take the same time.
-        var known: [RunSpec: Double] = [:]
+        let kinds = Dictionary(grouping: runs) { run in
+            var kind = run.spec
+            kind.seed = 0
+            kind.training.learningRate = 1e-3
+            return kind
+        }
         var total = 0.0
-        for run in runs {
-            var key = run.spec
-            key.seed = 0
-            key.training.learningRate = 1e-3
-            let perToken: Double
-            if let time = known[key] {
-                perToken = time
-            } else {
-                perToken = try Self.secondsPerToken(key, threads: threads)
-                known[key] = perToken
-            }
-            let evaluated = key.task.validation.reduce(0) { $0 + $1.examples * $1.sequenceLength }
+        for (index, (kind, alike)) in kinds.enumerated() {
             total +=
-                perToken * Double(key.training.epochs)
-                * (Double(key.task.tokensPerEpoch) + Double(evaluated) / 3)
+                try Self.secondsPerEpoch(kind, threads: threads) * Double(kind.training.epochs * alike.count)
+            progress(index + 1, kinds.count)
         }
         return total / Double(min(jobs, max(runs.count, 1)))
     }
 
-    /// Trains a step of every segment and divides.
-    private static func secondsPerToken(_ spec: RunSpec, threads: Int) throws -> Double {
-        var spec = spec
-        for index in spec.task.train.indices {
-            spec.task.train[index].examples = min(spec.task.train[index].examples, spec.training.batchSize)
-        }
-        spec.training.epochs = 1
+    private static func secondsPerEpoch(_ spec: RunSpec, threads: Int) throws -> Double {
         let trainer = try Trainer(
             task: spec.task, model: spec.model, training: spec.training, seed: spec.seed,
             backend: CPUBackend(threads: threads))
-        return try trainer.timeEpoch() / Double(spec.task.tokensPerEpoch)
+        var seconds = 0.0
+        for (index, segment) in spec.task.train.enumerated() {
+            let examples = min(
+                segment.examples, spec.training.batchSize, max(1, mostTokens / segment.sequenceLength))
+            let step = try trainer.timeStep(segment: index, examples: examples)
+            seconds += step * Double(segment.examples) / Double(examples)
+        }
+        let evaluated = spec.task.validation.reduce(0) { $0 + $1.examples * $1.sequenceLength }
+        return seconds * (1 + Double(evaluated) / 3 / Double(spec.task.tokensPerEpoch))
     }
 }
