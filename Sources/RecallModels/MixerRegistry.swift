@@ -19,7 +19,7 @@ public struct MixerDescription: Sendable {
 public enum MixerRegistry {
     public static let mixers: [MixerDescription] = [
         SoftmaxAttention.description, SlidingWindowAttention.description, LinearAttention.description,
-        BaseConv.description, Mamba.description,
+        BaseConv.description, GatedConvolution.description, Mamba.description,
     ]
 
     /// Other names of a mixer with some knobs fixed; they resolve to the canonical form, so that the same model has

@@ -48,6 +48,8 @@ struct ModelCase: Sendable, CustomTestStringConvertible {
                 ["kernel_size": .integer(1)], ["kernel_size": .integer(2)], ["kernel_size": .integer(7)],
                 ["kernel_size": .text("long")],
             ]
+        case "gated-conv":
+            [["kernel_size": .integer(1)], ["kernel_size": .integer(2)], ["kernel_size": .integer(7)]]
         case "mamba":
             [
                 ["expand": .integer(1)], ["state_size": .integer(1)],

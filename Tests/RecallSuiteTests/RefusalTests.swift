@@ -235,7 +235,7 @@ struct Refusal: Sendable, CustomTestStringConvertible {
         Refusal(
             "mixer: attention, heads: 2", "mixer: quux",
             "x.yaml:15:33: models[0].layers[1].mixer: there is no mixer 'quux'; there are attention, sliding-window, "
-                + "linear-attention, base-conv, mamba, taylor-linear-attention"),
+                + "linear-attention, base-conv, gated-conv, mamba, taylor-linear-attention"),
         Refusal(
             "mixer: attention, heads: 2", "mixer: based",
             "x.yaml:15:33: models[0].layers[1].mixer: 'based' is a preset, a whole stack of layers; write layers: based"
