@@ -38,7 +38,7 @@ public enum MixerRegistry {
         return mixers.first { $0.name == canonical }
     }
 
-    /// The canonical form of a layer: its alias resolved, every knob there.
+    /// The canonical form of a layer: its alias resolved, every knob there but those that are left out at their default.
     ///
     /// - Throws: `ConfigurationError` for an unknown mixer or knob, a value that the knob does not take, or one that does
     ///   not fit `dModel`.
@@ -63,8 +63,11 @@ public enum MixerRegistry {
             }
             resolved.knobs[name] = accepted
         }
-        for knob in description.knobs where resolved.knobs[knob.name] == nil {
-            resolved.knobs[knob.name] = knob.defaultValue
+        for knob in description.knobs {
+            if resolved.knobs[knob.name] == nil { resolved.knobs[knob.name] = knob.defaultValue }
+            if knob.isLeftOutAtDefault, resolved.knobs[knob.name] == knob.defaultValue {
+                resolved.knobs[knob.name] = nil
+            }
         }
         try description.validate(resolved, dModel)
         return resolved

@@ -33,6 +33,8 @@ struct ModelCase: Sendable, CustomTestStringConvertible {
                 ["window": .integer(1)], ["window": .integer(2)],
                 ["window": .integer(9), "heads": .integer(2)],
                 ["window": .integer(33)], ["window": .integer(34)], ["window": .integer(500)],
+                ["rope": .flag(true)], ["rope": .flag(true), "window": .integer(2)],
+                ["rope": .flag(true), "window": .integer(9), "heads": .integer(3)],
             ]
         case "linear-attention":
             FeatureMap.allCases.flatMap { map in

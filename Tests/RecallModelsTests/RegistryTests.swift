@@ -66,12 +66,21 @@ struct RegistryTests {
             let resolved = try MixerRegistry.resolve(LayerConfig(mixer: mixer.name), dModel: 64)
             #expect(
                 resolved.knobs
-                    == Dictionary(uniqueKeysWithValues: mixer.knobs.map { ($0.name, $0.defaultValue) }))
+                    == Dictionary(
+                        uniqueKeysWithValues: mixer.knobs.filter { !$0.isLeftOutAtDefault }.map {
+                            ($0.name, $0.defaultValue)
+                        }))
             #expect(try MixerRegistry.resolve(resolved, dModel: 64) == resolved)
         }
         let given = try MixerRegistry.resolve(
             LayerConfig(mixer: "sliding-window", knobs: ["window": .integer(5)]), dModel: 64)
         #expect(given.knobs == ["window": .integer(5), "heads": .integer(1)])
+        // A knob that came later is there where it is not at its default.
+        for (rope, kept) in [(false, nil), (true, KnobValue.flag(true))] {
+            let window = try MixerRegistry.resolve(
+                LayerConfig(mixer: "sliding-window", knobs: ["rope": .flag(rope)]), dModel: 64)
+            #expect(window.knobs["rope"] == kept)
+        }
         // A number may be written as an integer.
         let dropout = try MixerRegistry.resolve(
             LayerConfig(mixer: "attention", knobs: ["dropout": .integer(0)]), dModel: 64)
@@ -114,6 +123,11 @@ struct RegistryTests {
         ("sliding-window", ["window": .integer(0)], "window", ["1 to"]),
         ("sliding-window", ["window": .integer(-3)], "window", ["1 to"]),
         ("sliding-window", ["heads": .integer(7)], "heads", ["64", "7"]),
+        ("sliding-window", ["rope": .flag(true), "heads": .integer(64)], "rope", ["even", "it is 1"]),
+        ("sliding-window", ["rope": .text("yes")], "rope", ["true or false"]),
+        ("gated-conv", ["kernel_size": .text("long")], "kernel_size", ["1 to 256"]),
+        ("gated-conv", ["kernel_size": .integer(0)], "kernel_size", ["1 to 256"]),
+        ("gated-conv", ["bias": .flag(false)], "bias", ["kernel_size"]),
         ("linear-attention", ["feature_map": .text("taylor2")], "feature_map", ["taylor-2", "elu+1"]),
         ("linear-attention", ["feature_dim": .integer(0)], "feature_dim", ["1 to"]),
         ("base-conv", ["kernel_size": .integer(0)], "kernel_size", ["1 to", "long"]),

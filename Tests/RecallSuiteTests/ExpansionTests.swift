@@ -116,6 +116,9 @@ import Testing
             edited("mixer: linear-attention", "mixer: linear-attention\n        feature_map: elu+1"),
         ]
         for yaml in same { #expect(try suite(yaml).expand().map(\.runID) == ids) }
+        let window = edited("mixer: attention, heads: 2", "mixer: sliding-window")
+        let unturned = edited("mixer: attention, heads: 2", "mixer: sliding-window, rope: false")
+        #expect(try suite(window).expand().map(\.runID) == suite(unturned).expand().map(\.runID))
         let different = [
             edited("vocab_size: 64", "vocab_size: 66"), edited("epochs: 1", "epochs: 2"),
             edited("vocab_size: 64", "vocab_size: 64\n  data_seed: 1"), edited("heads: 2", "heads: 1"),

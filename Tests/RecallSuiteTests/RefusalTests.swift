@@ -247,6 +247,13 @@ struct Refusal: Sendable, CustomTestStringConvertible {
             "mixer: attention, heads: 2", "mixer: sliding-window, window: 0",
             "x.yaml:15:57: models[0].layers[1].window: must be an integer from 1 to 1048576, not '0'"),
         Refusal(
+            "mixer: attention, heads: 2", "mixer: sliding-window, heads: 16, rope: true",
+            "x.yaml:15:66: models[0].layers[1].rope: rope turns pairs of numbers, so d_model / heads must be even; it is 1"
+        ),
+        Refusal(
+            "mixer: attention, heads: 2", "mixer: gated-conv, kernel_size: long",
+            "x.yaml:15:58: models[0].layers[1].kernel_size: must be an integer from 1 to 256, not 'long'"),
+        Refusal(
             "mixer: attention, heads: 2", "mixer: linear-attention, feature_map: elu",
             "x.yaml:15:64: models[0].layers[1].feature_map: must be one of taylor-2, elu+1, relu, identity, not 'elu'; "
                 + "did you mean 'elu+1'?"),
