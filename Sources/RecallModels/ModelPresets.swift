@@ -8,6 +8,12 @@ public struct ModelPreset: Sendable {
     /// The knob that sets the size of the recurrent state; nil where only the width does.
     public let stateKnob: String?
     public let block: BlockKind
+    /// What follows the mixers where a suite does not say; nil for the default of every model.
+    public var stateMixer: StateMixerKind? = nil
+    /// The norms where a suite does not say; nil for the default of every model.
+    public var norm: NormChoice? = nil
+    /// Whether a sweep over state sizes takes it where none is named: so it is for the stacks of one mixer each.
+    public var isSweptByDefault = true
     let stack: @Sendable (_ knobs: [String: KnobValue]) -> [LayerConfig]
 
     /// The layers for some of the knobs, defaults for the rest.
@@ -30,6 +36,17 @@ public struct ModelPreset: Sendable {
             values[name] = accepted
         }
         return stack(values)
+    }
+
+    /// A model of these layers with all that the preset sets, not resolved.
+    ///
+    /// - Throws: as `layers`.
+    public func config(dModel: Int, _ given: [String: KnobValue] = [:]) throws(ConfigurationError)
+        -> ModelConfig
+    {
+        ModelConfig(
+            dModel: dModel, layers: try layers(given), block: block, stateMixer: stateMixer ?? .none,
+            norm: norm ?? .layer)
     }
 }
 

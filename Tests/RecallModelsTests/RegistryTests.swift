@@ -26,7 +26,7 @@ struct RegistryTests {
         for preset in ModelPresets.presets {
             #expect(!preset.summary.isEmpty && preset.paper.contains(/(19|20)\d\d/))
             if let knob = preset.stateKnob { #expect(preset.knobs.contains { $0.name == knob }) }
-            let config = try ModelConfig(dModel: 64, layers: preset.layers(), block: preset.block).resolved()
+            let config = try preset.config(dModel: 64).resolved()
             #expect(config.layers.count >= 2)
             for knob in preset.knobs {
                 #expect(knob.accepts(knob.defaultValue) == knob.defaultValue)
@@ -154,6 +154,8 @@ struct RegistryTests {
             (ModelConfig(dModel: -8, layers: layers), "d_model"),
             (ModelConfig(dModel: 8, layers: []), "layers"),
             (ModelConfig(dModel: 8, layers: layers, block: .mamba, stateMixer: .mlp), "state_mixer"),
+            (ModelConfig(dModel: 8, layers: layers, block: .mamba, norm: .rms), "norm"),
+            (ModelConfig(dModel: 8, layers: layers, block: .mamba, residualDropout: 0.1), "residual_dropout"),
         ]
         for (config, key) in models {
             do {
@@ -189,6 +191,18 @@ struct RegistryTests {
                 {"dropout":0.5,"heads":1,"mixer":"attention","rope":false}],\
                 "norm_epsilon":1e-05,"positions":"learned","residual_dropout":0.25,"state_mixer":"identity"}
                 """)
+    }
+
+    /// The key `norm` is there where it says something only, and comes back.
+    @Test func theNormIsEncodedWhereItIsNotTheDefault() throws {
+        for norm in NormChoice.allCases {
+            let config = try ModelConfig(
+                dModel: 8, layers: [LayerConfig(mixer: "gated-conv")], norm: norm
+            ).resolved()
+            let json = try JSONEncoder().encode(config)
+            #expect(String(decoding: json, as: UTF8.self).contains(#""norm":"#) == (norm == .rms))
+            #expect(try JSONDecoder().decode(ModelConfig.self, from: json).resolved() == config)
+        }
     }
 
     @Test func mambasBlockHasNoEmbeddingDropout() throws {

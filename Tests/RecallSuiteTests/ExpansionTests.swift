@@ -108,7 +108,8 @@ import Testing
         let same = [
             // Explicit defaults, in any order of keys.
             edited(
-                "d_model: 16", "init: paper\n    norm_epsilon: 0.00001\n    embed_dropout: 0.1\n    d_model: 16"
+                "d_model: 16",
+                "init: paper\n    norm: layer\n    norm_epsilon: 0.00001\n    embed_dropout: 0.1\n    d_model: 16"
             ),
             edited("epochs: 1", "weight_decay: 1e-1\n  schedule: cosine-epoch\n  precision: fp32\n  epochs: 1"),
             edited("heads: 2", "rope: false, dropout: 0, heads: 2"),
@@ -123,6 +124,7 @@ import Testing
             edited("vocab_size: 64", "vocab_size: 66"), edited("epochs: 1", "epochs: 2"),
             edited("vocab_size: 64", "vocab_size: 64\n  data_seed: 1"), edited("heads: 2", "heads: 1"),
             edited("d_model: 16", "d_model: 18"),
+            edited("d_model: 16", "d_model: 16\n    norm: rms"),
         ]
         for yaml in different { #expect(try suite(yaml).expand()[0].runID != ids[0]) }
 

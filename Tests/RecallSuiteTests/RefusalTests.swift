@@ -212,6 +212,21 @@ struct Refusal: Sendable, CustomTestStringConvertible {
             "x.yaml:16:20: models[0].embed_dropout: a mamba block has no embedding dropout; leave the key out or set "
                 + "block: transformer"),
         Refusal(
+            "d_model: 16", "d_model: 16\n    block: mamba\n    residual_dropout: [0, 0.1]",
+            "x.yaml:16:27: models[0].residual_dropout[1]: a mamba block has no residual dropout; leave the key out or set "
+                + "block: transformer"),
+        Refusal(
+            "[base-conv, {mixer: attention, heads: 2}]", "mamba\n    residual_dropout: 0.1",
+            "x.yaml:16:23: models[0].residual_dropout: a mamba block has no residual dropout; leave the key out or set "
+                + "block: transformer"),
+        Refusal(
+            "d_model: 16", "d_model: 16\n    block: mamba\n    norm: rms",
+            "x.yaml:16:11: models[0].norm: a mamba block has norms of its own; leave the key out or set block: "
+                + "transformer"),
+        Refusal(
+            "d_model: 16", "d_model: 16\n    norm: rmsnorm",
+            "x.yaml:15:11: models[0].norm: must be one of layer, rms, not 'rmsnorm'"),
+        Refusal(
             "name: second", "name: first",
             "x.yaml:16:11: models[1].name: there are two models 'first' (first in line 13); rename one"),
         Refusal(
@@ -327,7 +342,7 @@ struct Refusal: Sendable, CustomTestStringConvertible {
         Refusal(
             "  - name: first", "  - []\n  - name: first",
             "x.yaml:13:5: models[0]: must be a mapping with name, d_model, layers, block, state_mixer, positions, "
-                + "embed_dropout, residual_dropout, norm_epsilon, init, not a list"),
+                + "embed_dropout, residual_dropout, norm, norm_epsilon, init, not a list"),
     ]
 
     static let taskRefusals = [
