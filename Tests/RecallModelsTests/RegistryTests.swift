@@ -61,6 +61,43 @@ struct RegistryTests {
         #expect(layers[2].knobs == ["window": .integer(7), "heads": .integer(2)])
     }
 
+    @Test func basedsLanguageModelHasItsPapersLayers() throws {
+        let preset = try #require(ModelPresets.preset("based-lm"))
+        func mixers(_ depth: Int) throws -> [String] {
+            try preset.layers(["depth": .integer(depth)]).map(\.mixer)
+        }
+        let (conv, taylor, window) = ("gated-conv", "taylor-linear-attention", "sliding-window")
+        #expect(try preset.layers().map(\.mixer) == [conv, taylor, window, conv, conv])
+        #expect(try mixers(3) == [conv, taylor, window])
+        #expect(try mixers(7) == [conv, taylor, window, conv, conv, conv, conv])
+        let published = try mixers(27)
+        #expect(published.indices.filter { published[$0] == taylor } == [1, 6, 11, 16, 21])
+        #expect(published.indices.filter { published[$0] == window } == [2, 7, 12, 17, 22])
+        #expect(published.filter { $0 == conv }.count == 17)
+        let config = try preset.config(
+            dModel: 64,
+            [
+                "heads": .integer(4), "window": .integer(9), "feature_dim": .integer(8),
+                "kernel_size": .integer(4),
+            ]
+        ).resolved()
+        #expect(config.norm == .rms && config.stateMixer == .swiglu && config.block == .transformer)
+        #expect(config.layers[0].knobs == ["kernel_size": .integer(4)])
+        #expect(
+            config.layers[1].knobs == [
+                "feature_map": .text("taylor-2"), "feature_dim": .integer(8), "heads": .integer(4),
+            ])
+        #expect(
+            config.layers[2].knobs == ["window": .integer(9), "heads": .integer(4), "rope": .flag(true)])
+    }
+
+    /// A sweep without names takes the models that it always took.
+    @Test func theSweepsModels() {
+        let swept = ModelPresets.presets.filter(\.isSweptByDefault).map(\.name)
+        #expect(
+            swept == ["attention", "sliding-window", "linear-attention", "mamba", "base-conv", "based"])
+    }
+
     @Test func resolvingFillsDefaultsAndKeepsWhatIsGiven() throws {
         for mixer in MixerRegistry.mixers {
             let resolved = try MixerRegistry.resolve(LayerConfig(mixer: mixer.name), dModel: 64)

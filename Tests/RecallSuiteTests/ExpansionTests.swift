@@ -94,6 +94,24 @@ import Testing
             try models("{preset: based, arrangement: [mqar, sliding-last], window: [8, 16]}").count == 3)
     }
 
+    /// What a preset sets, a suite may set otherwise.
+    @Test func aPresetsKeysGiveWay() throws {
+        func model(_ text: String) throws -> ModelConfig {
+            try #require(
+                try suite(edited("[base-conv, {mixer: attention, heads: 2}]", text)).models[0].configurations
+                    .first)
+        }
+        let preset = try #require(ModelPresets.preset("based-lm"))
+        #expect(try model("based-lm") == preset.config(dModel: 16).resolved())
+        let other = try model("{preset: based-lm, depth: 3}\n    norm: layer\n    state_mixer: mlp")
+        #expect((other.norm, other.stateMixer, other.layers.count) == (.layer, .mlp, 3))
+        let bare = try model("{preset: based-lm, depth: 3}\n    block: mamba")
+        #expect((bare.norm, bare.stateMixer, bare.block) == (.layer, .none, .mamba))
+        #expect(
+            try model("[gated-conv]\n    norm: rms")
+                == ModelConfig(dModel: 16, layers: [LayerConfig(mixer: "gated-conv")], norm: .rms).resolved())
+    }
+
     @Test func aGridOfMixedKinds() throws {
         let loaded = try suite(
             edited("[base-conv, {mixer: attention, heads: 2}]", "[{mixer: base-conv, kernel_size: [3, long]}]"))
