@@ -6,6 +6,8 @@ public struct MixerDescription: Sendable {
     public let summary: String
     /// Authors, title, year.
     public let paper: String
+    /// What a reader of the description should know besides; nil for nothing.
+    public var note: String? = nil
     public let knobs: [Knob]
     /// The knob that sets the size of the recurrent state, if there is one: what `sweep state-size` solves for.
     public let stateKnob: String?

@@ -89,6 +89,7 @@ struct ModelsCommand: ParsableCommand {
         let fixed = MixerRegistry.aliases[name]
         let knobs = mixer.knobs.filter { fixed?.knobs[$0.name] == nil }
         var head = [(name: "what", text: mixer.summary), (name: "paper", text: mixer.paper)]
+        if let note = mixer.note { head.append(("note", note)) }
         if let fixed { head.insert(("alias of", Self.meaning(of: fixed)), at: 0) }
         var lines = ["\(name), a mixer"] + Listing.lines(head) + describe(knobs, stateKnob: mixer.stateKnob)
         if try applies(to: knobs, or: preset?.knobs, name: name) {
