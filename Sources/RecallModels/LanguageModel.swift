@@ -1,6 +1,16 @@
 import RecallKernels
 import RecallTensor
 
+extension NormChoice {
+    /// The kernels' name of it.
+    fileprivate var kind: NormKind {
+        switch self {
+        case .layer: .layer
+        case .rms: .rms
+        }
+    }
+}
+
 /// The residual stream between blocks: what has been added so far, and the last branch, which the next norm adds.
 struct Stream {
     var residual: Tensor
@@ -33,7 +43,7 @@ final class Block {
             preconditionFailure("the configuration was not resolved: \(layerConfig.mixer)")
         }
         mixer = description.make(layerConfig, context("\(path).mixer"))
-        let kind: NormKind = config.block == .mamba ? .rms : .layer
+        let kind: NormKind = config.block == .mamba ? .rms : config.norm.kind
         mixerNorm = context(path).norm("norm1", kind: kind, epsilon: config.normEpsilon)
         stateMixer =
             config.block == .transformer ? StateMixer(config.stateMixer, context("\(path).state_mixer")) : nil
@@ -107,10 +117,13 @@ public final class LanguageModel {
                 "positions.weight", shape: [maximumLength, width], initialiser: .normal(deviation: 0.02),
                 isExemptFromDecay: false) : nil
         blocks = config.layers.indices.map { Block(config, layer: $0, maximumLength: maximumLength) }
+        // At the end of a Mamba model the published harness has LayerNorm (MODELS.md B.1): `norm` is `layer` there.
         finalNorm = Norm(
-            kind: .layer,
+            kind: config.norm.kind,
             gain: Parameter("norm.weight", shape: [width], initialiser: .constant(1), isExemptFromDecay: true),
-            bias: Parameter("norm.bias", shape: [width], initialiser: .constant(0), isExemptFromDecay: true),
+            bias: config.norm == .layer
+                ? Parameter("norm.bias", shape: [width], initialiser: .constant(0), isExemptFromDecay: true)
+                : nil,
             epsilon: config.normEpsilon)
         store = try ParameterStore(
             [table] + (positions.map { [$0] } ?? []) + blocks.flatMap(\.parameters) + finalNorm.parameters,

@@ -125,11 +125,6 @@ extension LayerConfig {
         return value
     }
 
-    func flag(_ name: String) -> Bool {
-        guard case .flag(let value)? = knobs[name] else { preconditionFailure("\(mixer) has no flag \(name)") }
-        return value
-    }
-
     func text(_ name: String) -> String {
         guard case .text(let value)? = knobs[name] else { preconditionFailure("\(mixer) has no word \(name)") }
         return value

@@ -6,6 +6,8 @@ public struct MixerDescription: Sendable {
     public let summary: String
     /// Authors, title, year.
     public let paper: String
+    /// What a reader of the description should know besides; nil for nothing.
+    public var note: String? = nil
     public let knobs: [Knob]
     /// The knob that sets the size of the recurrent state, if there is one: what `sweep state-size` solves for.
     public let stateKnob: String?
@@ -19,7 +21,7 @@ public struct MixerDescription: Sendable {
 public enum MixerRegistry {
     public static let mixers: [MixerDescription] = [
         SoftmaxAttention.description, SlidingWindowAttention.description, LinearAttention.description,
-        BaseConv.description, Mamba.description,
+        BaseConv.description, GatedConvolution.description, Mamba.description,
     ]
 
     /// Other names of a mixer with some knobs fixed; they resolve to the canonical form, so that the same model has
@@ -38,7 +40,7 @@ public enum MixerRegistry {
         return mixers.first { $0.name == canonical }
     }
 
-    /// The canonical form of a layer: its alias resolved, every knob there.
+    /// The canonical form of a layer: its alias resolved, every knob there but those that are left out at their default.
     ///
     /// - Throws: `ConfigurationError` for an unknown mixer or knob, a value that the knob does not take, or one that does
     ///   not fit `dModel`.
@@ -63,8 +65,11 @@ public enum MixerRegistry {
             }
             resolved.knobs[name] = accepted
         }
-        for knob in description.knobs where resolved.knobs[knob.name] == nil {
-            resolved.knobs[knob.name] = knob.defaultValue
+        for knob in description.knobs {
+            if resolved.knobs[knob.name] == nil { resolved.knobs[knob.name] = knob.defaultValue }
+            if knob.isLeftOutAtDefault, resolved.knobs[knob.name] == knob.defaultValue {
+                resolved.knobs[knob.name] = nil
+            }
         }
         try description.validate(resolved, dModel)
         return resolved

@@ -8,6 +8,12 @@ public struct ModelPreset: Sendable {
     /// The knob that sets the size of the recurrent state; nil where only the width does.
     public let stateKnob: String?
     public let block: BlockKind
+    /// What follows the mixers where a suite does not say; nil for the default of every model.
+    public var stateMixer: StateMixerKind? = nil
+    /// The norms where a suite does not say; nil for the default of every model.
+    public var norm: NormChoice? = nil
+    /// Whether a sweep over state sizes takes it where none is named: so it is for the stacks of one mixer each.
+    public var isSweptByDefault = true
     let stack: @Sendable (_ knobs: [String: KnobValue]) -> [LayerConfig]
 
     /// The layers for some of the knobs, defaults for the rest.
@@ -30,6 +36,17 @@ public struct ModelPreset: Sendable {
             values[name] = accepted
         }
         return stack(values)
+    }
+
+    /// A model of these layers with all that the preset sets, not resolved.
+    ///
+    /// - Throws: as `layers`.
+    public func config(dModel: Int, _ given: [String: KnobValue] = [:]) throws(ConfigurationError)
+        -> ModelConfig
+    {
+        ModelConfig(
+            dModel: dModel, layers: try layers(given), block: block, stateMixer: stateMixer ?? .none,
+            norm: norm ?? .layer)
     }
 }
 
@@ -95,7 +112,51 @@ public enum ModelPresets {
             default: [conv, taylor]
             }
         },
+        basedLanguageModel,
     ]
 
     public static func preset(_ name: String) -> ModelPreset? { presets.first { $0.name == name } }
+
+    /// MODELS.md C.6: convolutions, with linear attention at layers 1, 6, 11, … and a window after each. It differs from
+    /// the published models where the harness's parts do: the windows' projections have biases, and SwiGLU is ⌊8 D/3⌋
+    /// wide, rounded up to a multiple of 256, where they have 2 D.
+    private static let basedLanguageModel = ModelPreset(
+        name: "based-lm",
+        summary: "gated convolutions, of every five layers one Taylor linear attention and one window",
+        paper:
+            "Arora et al., Simple linear attention language models balance the recall-throughput tradeoff, 2024",
+        knobs: [
+            Knob(
+                "depth", .integer(3...256), default: .integer(5),
+                "layers; 27 is the arrangement of the paper's model of 360M parameters"),
+            Knob(
+                "feature_dim", .integer(1...256), default: .integer(16),
+                "f, the width of a head's query and key"),
+            Knob("heads", .integer(1...1024), default: .integer(1), "H of both attentions; divides d_model"),
+            Knob(
+                "window", .integer(1...1_048_576), default: .integer(64),
+                "W of the windows, which have rotary positions; 129 in the published models"),
+            Knob("kernel_size", .integer(1...256), default: .integer(3), "K, taps of the convolutions"),
+        ], stateKnob: "feature_dim", block: .transformer, stateMixer: .swiglu, norm: .rms,
+        isSweptByDefault: false
+    ) { knobs in
+        guard case .integer(let depth)? = knobs["depth"] else {
+            preconditionFailure("the preset let a depth through that is no integer")
+        }
+        let conv = LayerConfig(mixer: "gated-conv", knobs: knobs.filter { $0.key == "kernel_size" })
+        let taylor = LayerConfig(
+            mixer: "taylor-linear-attention",
+            knobs: knobs.filter { $0.key == "feature_dim" || $0.key == "heads" })
+        var window = LayerConfig(
+            mixer: "sliding-window", knobs: knobs.filter { $0.key == "window" || $0.key == "heads" })
+        window.knobs["rope"] = .flag(true)
+        return (0..<depth).map { layer in
+            // Linear attention never comes without its window: layer 26 of 27 is a convolution again.
+            switch layer % 5 {
+            case 1 where layer + 1 < depth: taylor
+            case 2: window
+            default: conv
+            }
+        }
+    }
 }

@@ -21,13 +21,15 @@ private struct ModelDraft {
     /// Where the document gives them.
     var stateMixerCursor: Cursor?
     var embedDropoutCursor: Cursor?
+    var residualDropoutCursor: Cursor?
+    var normCursor: Cursor?
 }
 
 /// A model of a suite on its way from the document to configurations.
 struct ModelDecoding {
     static let keys = [
         "name", "d_model", "layers", "block", "state_mixer", "positions", "embed_dropout", "residual_dropout",
-        "norm_epsilon", "init",
+        "norm", "norm_epsilon", "init",
     ]
     static let widths = 1...16_384
     static let maximumLayers = 256
@@ -78,9 +80,15 @@ struct ModelDecoding {
                         { ($0.config.embedDropout, $0.embedDropoutCursor) = (rate.value, rate.cursor) }
                     })
             case "residual_dropout":
-                try grid.add(cursor, \.config.residualDropout) { item throws(SuiteError) in
-                    try Self.dropout(item)
-                }
+                let rates = try cursor.grid { item throws(SuiteError) in try Self.dropout(item) }
+                grid.add(
+                    rates.map { rate in
+                        { ($0.config.residualDropout, $0.residualDropoutCursor) = (rate.value, rate.cursor) }
+                    })
+            case "norm":
+                let norms = try cursor.grid { item throws(SuiteError) in try item.choice(NormChoice.self) }
+                grid.add(
+                    norms.map { norm in { ($0.config.norm, $0.normCursor) = (norm.value, norm.cursor) } })
             case "norm_epsilon":
                 try grid.add(cursor, \.config.normEpsilon) { item throws(SuiteError) in
                     try item.number("a number above 0 and at most 1") { $0 > 0 && $0 <= 1 }
@@ -113,6 +121,9 @@ struct ModelDecoding {
     private func resolve(_ draft: ModelDraft) throws(SuiteError) -> ModelConfig {
         var config = draft.config
         config.block = draft.block ?? draft.preset?.block ?? config.block
+        // What the document does not say, a preset may.
+        if draft.stateMixerCursor == nil { config.stateMixer = draft.preset?.stateMixer ?? config.stateMixer }
+        if draft.normCursor == nil { config.norm = draft.preset?.norm ?? config.norm }
         if config.block == .mamba { try fitMambaBlock(draft, &config) }
         var layers = draft.layers
         if let preset = draft.preset {
@@ -139,7 +150,7 @@ struct ModelDecoding {
         return config
     }
 
-    /// A Mamba block has neither a state mixer nor dropout on the embedding, so both keep one form: none and 0.
+    /// A Mamba block has no state mixer, no dropout and norms of its own, so these keep one form: none, 0 and layer.
     private func fitMambaBlock(_ draft: ModelDraft, _ config: inout ModelConfig) throws(SuiteError) {
         if let cursor = draft.stateMixerCursor, config.stateMixer != .none {
             throw cursor.error("a mamba block has no state mixer; leave the key out or set block: transformer")
@@ -148,7 +159,15 @@ struct ModelDecoding {
             throw cursor.error(
                 "a mamba block has no embedding dropout; leave the key out or set block: transformer")
         }
-        (config.stateMixer, config.embedDropout) = (.none, 0)
+        if let cursor = draft.residualDropoutCursor, config.residualDropout > 0 {
+            throw cursor.error(
+                "a mamba block has no residual dropout; leave the key out or set block: transformer")
+        }
+        if let cursor = draft.normCursor {
+            throw cursor.error(
+                "a mamba block has norms of its own; leave the key out or set block: transformer")
+        }
+        (config.stateMixer, config.embedDropout, config.norm) = (.none, 0, .layer)
     }
 
     private func blame(

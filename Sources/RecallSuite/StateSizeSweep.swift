@@ -167,7 +167,8 @@ public struct StateSizeSweep {
         return low
     }
 
-    /// The preset with one knob set and the base suite's ways with models: its state mixer, positions and dropouts.
+    /// The preset with one knob set and, in what it does not set itself, the base suite's ways with models: its state
+    /// mixer, norm, positions and dropouts.
     private func config(_ preset: ModelPreset, width: Int, knob: Int?) throws -> ModelConfig {
         var knobs: [String: KnobValue] = [:]
         if let knob, let name = preset.stateKnob { knobs[name] = .integer(knob) }
@@ -175,9 +176,11 @@ public struct StateSizeSweep {
         let isMamba = preset.block == .mamba
         return try ModelConfig(
             dModel: width, layers: preset.layers(knobs), block: preset.block,
-            stateMixer: isMamba ? .none : like?.stateMixer ?? .none,
+            stateMixer: isMamba ? .none : preset.stateMixer ?? like?.stateMixer ?? .none,
             positions: like?.positions ?? .none, embedDropout: like?.embedDropout ?? 0.1,
-            residualDropout: like?.residualDropout ?? 0, normEpsilon: like?.normEpsilon ?? 1e-5,
+            residualDropout: isMamba ? 0 : like?.residualDropout ?? 0,
+            norm: isMamba ? .layer : preset.norm ?? like?.norm ?? .layer,
+            normEpsilon: like?.normEpsilon ?? 1e-5,
             initialisation: like?.initialisation ?? .paper
         ).resolved()
     }

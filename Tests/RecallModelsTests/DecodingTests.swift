@@ -53,6 +53,7 @@ struct DecodingTests {
         case "base-conv":
             return layer.knobs["kernel_size"] == .text("long")
                 ? width * length : (knob("kernel_size") - 1) * width
+        case "gated-conv": return (knob("kernel_size") - 1) * 2 * width
         case "linear-attention":
             let f = knob("feature_dim")
             let features = layer.knobs["feature_map"] == .text("taylor-2") ? (f + 1) * (f + 2) / 2 : f

@@ -94,16 +94,18 @@ struct InitialisationTests {
         let expected: [(name: String, paper: Bool, zoology: Bool)] = [
             ("layers.0.mixer.projection.weight", false, false), ("layers.1.mixer.out.weight", true, true),
             ("layers.2.mixer.out.weight", true, false), ("layers.3.mixer.out.weight", true, true),
-            ("layers.4.mixer.out.weight", true, true), ("layers.0.state_mixer.fc1.weight", false, false),
+            ("layers.4.mixer.out.weight", true, true), ("layers.5.mixer.out.weight", true, true),
+            ("layers.5.mixer.in.weight", false, false), ("layers.5.mixer.gate.weight", false, false),
+            ("layers.0.state_mixer.fc1.weight", false, false),
             ("layers.0.state_mixer.fc2.weight", true, true),
         ]
         for kind in InitialisationKind.allCases {
             let made = try model(
-                ["base-conv", "attention", "linear-attention", "sliding-window", "mamba"], stateMixer: .mlp,
-                kind)
+                ["base-conv", "attention", "linear-attention", "sliding-window", "mamba", "gated-conv"],
+                stateMixer: .mlp, kind)
             for (name, paper, zoology) in expected {
                 let isScaled = kind == .paper ? paper : zoology
-                let wanted = isScaled ? 0.02 / 10.0.squareRoot() : 0.02
+                let wanted = isScaled ? 0.02 / 12.0.squareRoot() : 0.02
                 let values = try made.values(name)
                 let slack = 5 / Double(2 * values.count).squareRoot()
                 #expect(abs(deviation(values) / wanted - 1) < slack, "\(kind) \(name)")

@@ -33,6 +33,8 @@ struct ModelCase: Sendable, CustomTestStringConvertible {
                 ["window": .integer(1)], ["window": .integer(2)],
                 ["window": .integer(9), "heads": .integer(2)],
                 ["window": .integer(33)], ["window": .integer(34)], ["window": .integer(500)],
+                ["rope": .flag(true)], ["rope": .flag(true), "window": .integer(2)],
+                ["rope": .flag(true), "window": .integer(9), "heads": .integer(3)],
             ]
         case "linear-attention":
             FeatureMap.allCases.flatMap { map in
@@ -48,6 +50,8 @@ struct ModelCase: Sendable, CustomTestStringConvertible {
                 ["kernel_size": .integer(1)], ["kernel_size": .integer(2)], ["kernel_size": .integer(7)],
                 ["kernel_size": .text("long")],
             ]
+        case "gated-conv":
+            [["kernel_size": .integer(1)], ["kernel_size": .integer(2)], ["kernel_size": .integer(7)]]
         case "mamba":
             [
                 ["expand": .integer(1)], ["state_size": .integer(1)],
@@ -70,7 +74,8 @@ struct ModelCase: Sendable, CustomTestStringConvertible {
                 let config = ModelConfig(
                     dModel: width, layers: [layer, layer], block: isMambaBlock ? .mamba : .transformer,
                     stateMixer: isMambaBlock ? .none : StateMixerKind.allCases[turn % 4],
-                    positions: PositionKind.allCases[turn % 2], residualDropout: 0.1,
+                    positions: PositionKind.allCases[turn % 2], residualDropout: isMambaBlock ? 0 : 0.1,
+                    norm: turn % 3 == 2 && !isMambaBlock && mixer != "linear-attention" ? .rms : .layer,
                     initialisation: InitialisationKind.allCases[turn % 2])
                 let label = knobs.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()
                 guard let made = try? ModelCase("\(mixer)\(label)", config) else {
@@ -103,7 +108,8 @@ struct ModelCase: Sendable, CustomTestStringConvertible {
                     "preset \(preset.name)\(label)",
                     ModelConfig(
                         dModel: width, layers: preset.layers(knobs), block: preset.block,
-                        stateMixer: preset.block == .mamba ? .none : .identity))
+                        stateMixer: preset.block == .mamba ? .none : preset.stateMixer ?? .identity,
+                        norm: preset.norm ?? .layer))
             else { preconditionFailure("the preset \(preset.name) refuses \(knobs)") }
             cases.append(made)
         }

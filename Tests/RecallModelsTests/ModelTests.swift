@@ -66,8 +66,13 @@ struct ModelTests {
     }
 
     /// MODELS.md D.10.4: a window of at least the sequence is no window.
-    @Test(arguments: [1, 2], [33, 34, 1000]) func aWideWindowIsFullAttention(heads: Int, window: Int) throws {
-        func logits(_ layer: LayerConfig) throws -> [Float] {
+    @Test(arguments: [(1, false), (2, false), (1, true), (2, true)], [33, 34, 1000])
+    func aWideWindowIsFullAttention(attention: (heads: Int, rope: Bool), window: Int) throws {
+        func logits(_ mixer: String, _ window: Int? = nil) throws -> [Float] {
+            var layer = LayerConfig(
+                mixer: mixer,
+                knobs: ["heads": .integer(attention.heads), "rope": .flag(attention.rope)])
+            layer.knobs["window"] = window.map { .integer($0) }
             let config = try ModelConfig(dModel: 24, layers: [layer]).resolved()
             let model = try LanguageModel(
                 config, vocabulary: 31, maximumLength: 33, backend: CPUBackend(), seed: 4)
@@ -76,11 +81,9 @@ struct ModelTests {
             }
             return try model.logits(TokenBatch(batch: 2, length: 33), Arena(backend: model.store.backend))
         }
-        let full = try logits(LayerConfig(mixer: "attention", knobs: ["heads": .integer(heads)]))
-        let windowed = try logits(
-            LayerConfig(mixer: "sliding-window", knobs: ["heads": .integer(heads), "window": .integer(window)]))
-        let narrow = try logits(
-            LayerConfig(mixer: "sliding-window", knobs: ["heads": .integer(heads), "window": .integer(32)]))
+        let full = try logits("attention")
+        let windowed = try logits("sliding-window", window)
+        let narrow = try logits("sliding-window", 32)
         #expect(relativeError(windowed, doubles(full)) < 1e-5)
         #expect(narrow != full)
         // Only the last token of each sequence has a key out of a window of L - 1.

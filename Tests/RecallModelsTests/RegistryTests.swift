@@ -26,7 +26,7 @@ struct RegistryTests {
         for preset in ModelPresets.presets {
             #expect(!preset.summary.isEmpty && preset.paper.contains(/(19|20)\d\d/))
             if let knob = preset.stateKnob { #expect(preset.knobs.contains { $0.name == knob }) }
-            let config = try ModelConfig(dModel: 64, layers: preset.layers(), block: preset.block).resolved()
+            let config = try preset.config(dModel: 64).resolved()
             #expect(config.layers.count >= 2)
             for knob in preset.knobs {
                 #expect(knob.accepts(knob.defaultValue) == knob.defaultValue)
@@ -61,17 +61,63 @@ struct RegistryTests {
         #expect(layers[2].knobs == ["window": .integer(7), "heads": .integer(2)])
     }
 
+    @Test func basedsLanguageModelHasItsPapersLayers() throws {
+        let preset = try #require(ModelPresets.preset("based-lm"))
+        func mixers(_ depth: Int) throws -> [String] {
+            try preset.layers(["depth": .integer(depth)]).map(\.mixer)
+        }
+        let (conv, taylor, window) = ("gated-conv", "taylor-linear-attention", "sliding-window")
+        #expect(try preset.layers().map(\.mixer) == [conv, taylor, window, conv, conv])
+        #expect(try mixers(3) == [conv, taylor, window])
+        #expect(try mixers(7) == [conv, taylor, window, conv, conv, conv, conv])
+        let published = try mixers(27)
+        #expect(published.indices.filter { published[$0] == taylor } == [1, 6, 11, 16, 21])
+        #expect(published.indices.filter { published[$0] == window } == [2, 7, 12, 17, 22])
+        #expect(published.filter { $0 == conv }.count == 17)
+        let config = try preset.config(
+            dModel: 64,
+            [
+                "heads": .integer(4), "window": .integer(9), "feature_dim": .integer(8),
+                "kernel_size": .integer(4),
+            ]
+        ).resolved()
+        #expect(config.norm == .rms && config.stateMixer == .swiglu && config.block == .transformer)
+        #expect(config.layers[0].knobs == ["kernel_size": .integer(4)])
+        #expect(
+            config.layers[1].knobs == [
+                "feature_map": .text("taylor-2"), "feature_dim": .integer(8), "heads": .integer(4),
+            ])
+        #expect(
+            config.layers[2].knobs == ["window": .integer(9), "heads": .integer(4), "rope": .flag(true)])
+    }
+
+    /// A sweep without names takes the models that it always took.
+    @Test func theSweepsModels() {
+        let swept = ModelPresets.presets.filter(\.isSweptByDefault).map(\.name)
+        #expect(
+            swept == ["attention", "sliding-window", "linear-attention", "mamba", "base-conv", "based"])
+    }
+
     @Test func resolvingFillsDefaultsAndKeepsWhatIsGiven() throws {
         for mixer in MixerRegistry.mixers {
             let resolved = try MixerRegistry.resolve(LayerConfig(mixer: mixer.name), dModel: 64)
             #expect(
                 resolved.knobs
-                    == Dictionary(uniqueKeysWithValues: mixer.knobs.map { ($0.name, $0.defaultValue) }))
+                    == Dictionary(
+                        uniqueKeysWithValues: mixer.knobs.filter { !$0.isLeftOutAtDefault }.map {
+                            ($0.name, $0.defaultValue)
+                        }))
             #expect(try MixerRegistry.resolve(resolved, dModel: 64) == resolved)
         }
         let given = try MixerRegistry.resolve(
             LayerConfig(mixer: "sliding-window", knobs: ["window": .integer(5)]), dModel: 64)
         #expect(given.knobs == ["window": .integer(5), "heads": .integer(1)])
+        // A knob that came later is there where it is not at its default.
+        for (rope, kept) in [(false, nil), (true, KnobValue.flag(true))] {
+            let window = try MixerRegistry.resolve(
+                LayerConfig(mixer: "sliding-window", knobs: ["rope": .flag(rope)]), dModel: 64)
+            #expect(window.knobs["rope"] == kept)
+        }
         // A number may be written as an integer.
         let dropout = try MixerRegistry.resolve(
             LayerConfig(mixer: "attention", knobs: ["dropout": .integer(0)]), dModel: 64)
@@ -114,6 +160,11 @@ struct RegistryTests {
         ("sliding-window", ["window": .integer(0)], "window", ["1 to"]),
         ("sliding-window", ["window": .integer(-3)], "window", ["1 to"]),
         ("sliding-window", ["heads": .integer(7)], "heads", ["64", "7"]),
+        ("sliding-window", ["rope": .flag(true), "heads": .integer(64)], "rope", ["even", "it is 1"]),
+        ("sliding-window", ["rope": .text("yes")], "rope", ["true or false"]),
+        ("gated-conv", ["kernel_size": .text("long")], "kernel_size", ["1 to 256"]),
+        ("gated-conv", ["kernel_size": .integer(0)], "kernel_size", ["1 to 256"]),
+        ("gated-conv", ["bias": .flag(false)], "bias", ["kernel_size"]),
         ("linear-attention", ["feature_map": .text("taylor2")], "feature_map", ["taylor-2", "elu+1"]),
         ("linear-attention", ["feature_dim": .integer(0)], "feature_dim", ["1 to"]),
         ("base-conv", ["kernel_size": .integer(0)], "kernel_size", ["1 to", "long"]),
@@ -140,6 +191,8 @@ struct RegistryTests {
             (ModelConfig(dModel: -8, layers: layers), "d_model"),
             (ModelConfig(dModel: 8, layers: []), "layers"),
             (ModelConfig(dModel: 8, layers: layers, block: .mamba, stateMixer: .mlp), "state_mixer"),
+            (ModelConfig(dModel: 8, layers: layers, block: .mamba, norm: .rms), "norm"),
+            (ModelConfig(dModel: 8, layers: layers, block: .mamba, residualDropout: 0.1), "residual_dropout"),
         ]
         for (config, key) in models {
             do {
@@ -175,6 +228,18 @@ struct RegistryTests {
                 {"dropout":0.5,"heads":1,"mixer":"attention","rope":false}],\
                 "norm_epsilon":1e-05,"positions":"learned","residual_dropout":0.25,"state_mixer":"identity"}
                 """)
+    }
+
+    /// The key `norm` is there where it says something only, and comes back.
+    @Test func theNormIsEncodedWhereItIsNotTheDefault() throws {
+        for norm in NormChoice.allCases {
+            let config = try ModelConfig(
+                dModel: 8, layers: [LayerConfig(mixer: "gated-conv")], norm: norm
+            ).resolved()
+            let json = try JSONEncoder().encode(config)
+            #expect(String(decoding: json, as: UTF8.self).contains(#""norm":"#) == (norm == .rms))
+            #expect(try JSONDecoder().decode(ModelConfig.self, from: json).resolved() == config)
+        }
     }
 
     @Test func mambasBlockHasNoEmbeddingDropout() throws {

@@ -44,6 +44,15 @@ struct StateSizeTests {
         #expect(mamba.zoologyStateBytes(length: 1024) == 1024 * dModel / 64 * states)
     }
 
+    /// The language model's gated convolution: K columns of 2 D by the published allocation, K - 1 needed.
+    @Test(arguments: [1, 3, 5]) func gatedConvolution(taps: Int) throws {
+        let layer = LayerConfig(mixer: "gated-conv", knobs: ["kernel_size": .integer(taps)])
+        let made = try model(64, [layer])
+        #expect(made.zoologyStateBytes(length: 1024) == 4 * 2 * 64 * taps)
+        let measured = try made.measureStateBytes(length: 9, arena: Arena(backend: made.store.backend))
+        #expect(measured == 4 * 2 * 64 * (taps - 1))
+    }
+
     @Test func longConvolution() throws {
         let layers = [
             LayerConfig(mixer: "base-conv"),

@@ -94,6 +94,24 @@ import Testing
             try models("{preset: based, arrangement: [mqar, sliding-last], window: [8, 16]}").count == 3)
     }
 
+    /// What a preset sets, a suite may set otherwise.
+    @Test func aPresetsKeysGiveWay() throws {
+        func model(_ text: String) throws -> ModelConfig {
+            try #require(
+                try suite(edited("[base-conv, {mixer: attention, heads: 2}]", text)).models[0].configurations
+                    .first)
+        }
+        let preset = try #require(ModelPresets.preset("based-lm"))
+        #expect(try model("based-lm") == preset.config(dModel: 16).resolved())
+        let other = try model("{preset: based-lm, depth: 3}\n    norm: layer\n    state_mixer: mlp")
+        #expect((other.norm, other.stateMixer, other.layers.count) == (.layer, .mlp, 3))
+        let bare = try model("{preset: based-lm, depth: 3}\n    block: mamba")
+        #expect((bare.norm, bare.stateMixer, bare.block) == (.layer, .none, .mamba))
+        #expect(
+            try model("[gated-conv]\n    norm: rms")
+                == ModelConfig(dModel: 16, layers: [LayerConfig(mixer: "gated-conv")], norm: .rms).resolved())
+    }
+
     @Test func aGridOfMixedKinds() throws {
         let loaded = try suite(
             edited("[base-conv, {mixer: attention, heads: 2}]", "[{mixer: base-conv, kernel_size: [3, long]}]"))
@@ -108,7 +126,8 @@ import Testing
         let same = [
             // Explicit defaults, in any order of keys.
             edited(
-                "d_model: 16", "init: paper\n    norm_epsilon: 0.00001\n    embed_dropout: 0.1\n    d_model: 16"
+                "d_model: 16",
+                "init: paper\n    norm: layer\n    norm_epsilon: 0.00001\n    embed_dropout: 0.1\n    d_model: 16"
             ),
             edited("epochs: 1", "weight_decay: 1e-1\n  schedule: cosine-epoch\n  precision: fp32\n  epochs: 1"),
             edited("heads: 2", "rope: false, dropout: 0, heads: 2"),
@@ -116,10 +135,14 @@ import Testing
             edited("mixer: linear-attention", "mixer: linear-attention\n        feature_map: elu+1"),
         ]
         for yaml in same { #expect(try suite(yaml).expand().map(\.runID) == ids) }
+        let window = edited("mixer: attention, heads: 2", "mixer: sliding-window")
+        let unturned = edited("mixer: attention, heads: 2", "mixer: sliding-window, rope: false")
+        #expect(try suite(window).expand().map(\.runID) == suite(unturned).expand().map(\.runID))
         let different = [
             edited("vocab_size: 64", "vocab_size: 66"), edited("epochs: 1", "epochs: 2"),
             edited("vocab_size: 64", "vocab_size: 64\n  data_seed: 1"), edited("heads: 2", "heads: 1"),
             edited("d_model: 16", "d_model: 18"),
+            edited("d_model: 16", "d_model: 16\n    norm: rms"),
         ]
         for yaml in different { #expect(try suite(yaml).expand()[0].runID != ids[0]) }
 

@@ -28,6 +28,23 @@ import Testing
         #expect(Set(runs.map(\.runID)).count == runs.count)
     }
 
+    /// Stored runs are found again: what the program learns to do besides leaves the canonical form of the suites'
+    /// models, which is hashed into their runs' identity, as it was.
+    @Test(
+        arguments: [
+            ("quick", 0xe0c0_7772_bb37_c999), ("mqar-small", 0x5eaa_c727_1b98_a0d8),
+            ("learning-speed", 0xbae9_1bab_9cf9_2d4d), ("based-figure2", 0x8816_b422_5009_9217),
+            ("zoology-figure2", 0x8f0b_5d17_2b5d_f137),
+        ] as [(String, UInt64)])
+    func modelsKeepTheirIdentity(_ name: String, digest: UInt64) throws {
+        let models = try library.load(name).models.flatMap(\.configurations).map { RunSpec.json($0) }
+        // FNV-1a (Fowler, Noll, Vo), 64 bits.
+        let found = models.joined(separator: "\n").utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) {
+            ($0 ^ UInt64($1)) &* 0x100_0000_01b3
+        }
+        #expect(found == digest)
+    }
+
     @Test func basedFigure2() throws {
         let suite = try library.load("based-figure2")
         let counts = suite.models.map { "\($0.name) \($0.configurations.count)" }

@@ -212,6 +212,21 @@ struct Refusal: Sendable, CustomTestStringConvertible {
             "x.yaml:16:20: models[0].embed_dropout: a mamba block has no embedding dropout; leave the key out or set "
                 + "block: transformer"),
         Refusal(
+            "d_model: 16", "d_model: 16\n    block: mamba\n    residual_dropout: [0, 0.1]",
+            "x.yaml:16:27: models[0].residual_dropout[1]: a mamba block has no residual dropout; leave the key out or set "
+                + "block: transformer"),
+        Refusal(
+            "[base-conv, {mixer: attention, heads: 2}]", "mamba\n    residual_dropout: 0.1",
+            "x.yaml:16:23: models[0].residual_dropout: a mamba block has no residual dropout; leave the key out or set "
+                + "block: transformer"),
+        Refusal(
+            "d_model: 16", "d_model: 16\n    block: mamba\n    norm: rms",
+            "x.yaml:16:11: models[0].norm: a mamba block has norms of its own; leave the key out or set block: "
+                + "transformer"),
+        Refusal(
+            "d_model: 16", "d_model: 16\n    norm: rmsnorm",
+            "x.yaml:15:11: models[0].norm: must be one of layer, rms, not 'rmsnorm'"),
+        Refusal(
             "name: second", "name: first",
             "x.yaml:16:11: models[1].name: there are two models 'first' (first in line 13); rename one"),
         Refusal(
@@ -235,7 +250,7 @@ struct Refusal: Sendable, CustomTestStringConvertible {
         Refusal(
             "mixer: attention, heads: 2", "mixer: quux",
             "x.yaml:15:33: models[0].layers[1].mixer: there is no mixer 'quux'; there are attention, sliding-window, "
-                + "linear-attention, base-conv, mamba, taylor-linear-attention"),
+                + "linear-attention, base-conv, gated-conv, mamba, taylor-linear-attention"),
         Refusal(
             "mixer: attention, heads: 2", "mixer: based",
             "x.yaml:15:33: models[0].layers[1].mixer: 'based' is a preset, a whole stack of layers; write layers: based"
@@ -246,6 +261,13 @@ struct Refusal: Sendable, CustomTestStringConvertible {
         Refusal(
             "mixer: attention, heads: 2", "mixer: sliding-window, window: 0",
             "x.yaml:15:57: models[0].layers[1].window: must be an integer from 1 to 1048576, not '0'"),
+        Refusal(
+            "mixer: attention, heads: 2", "mixer: sliding-window, heads: 16, rope: true",
+            "x.yaml:15:66: models[0].layers[1].rope: rope turns pairs of numbers, so d_model / heads must be even; it is 1"
+        ),
+        Refusal(
+            "mixer: attention, heads: 2", "mixer: gated-conv, kernel_size: long",
+            "x.yaml:15:58: models[0].layers[1].kernel_size: must be an integer from 1 to 256, not 'long'"),
         Refusal(
             "mixer: attention, heads: 2", "mixer: linear-attention, feature_map: elu",
             "x.yaml:15:64: models[0].layers[1].feature_map: must be one of taylor-2, elu+1, relu, identity, not 'elu'; "
@@ -320,7 +342,7 @@ struct Refusal: Sendable, CustomTestStringConvertible {
         Refusal(
             "  - name: first", "  - []\n  - name: first",
             "x.yaml:13:5: models[0]: must be a mapping with name, d_model, layers, block, state_mixer, positions, "
-                + "embed_dropout, residual_dropout, norm_epsilon, init, not a list"),
+                + "embed_dropout, residual_dropout, norm, norm_epsilon, init, not a list"),
     ]
 
     static let taskRefusals = [

@@ -82,6 +82,26 @@ struct MixerOperationTests {
         #expect(relativeError(run.gradient(bias), backward.bias) < 1e-5)
     }
 
+    /// Without a bias: as with one of zeros, which gets no gradient.
+    @Test(arguments: [1, 3]) func shortConvolutionWithoutBias(taps: Int) throws {
+        let (batch, length, channels) = (2, 7, 5)
+        let (weight, u) = (parameter("w", [channels, taps]), Input([batch, length, channels], seed: 5))
+        let run = try Differentiated([u], [weight]) { tape, tensors in
+            [tape.shortConvolution(tensors[0], weight: weight, bias: nil, gate: nil, epilogue: .silu)]
+        }
+        let shape = ShortConvolutionShape(
+            batch: batch, length: length, channels: channels, taps: taps, inputStride: channels, epilogue: .silu
+        )
+        let zeros = Array(repeating: 0.0, count: channels)
+        let forward = ConvolutionReference.shortForward(
+            shape, u: u.doubles, weight: run.value(weight), bias: zeros, gate: [])
+        let backward = ConvolutionReference.shortBackward(
+            shape, u: u.doubles, weight: run.value(weight), bias: zeros, gate: [], dy: run.dy[0])
+        #expect(relativeError(run.y[0], forward) < 1e-5)
+        #expect(relativeError(run.dInputs[0], backward.u) < 1e-5)
+        #expect(relativeError(run.gradient(weight), backward.weight) < 1e-5)
+    }
+
     @Test func longConvolution() throws {
         let (batch, length, channels) = (2, 10, 5)
         let inputs = [

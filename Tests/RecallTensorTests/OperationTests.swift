@@ -98,6 +98,18 @@ struct OperationTests {
     }
 
     /// The backward mask is the forward's: gradients are zero exactly where outputs are.
+    @Test func multiply() throws {
+        let (a, b) = (Input([2, 3, 5], seed: 11), Input([2, 3, 5], seed: 12))
+        let run = try Differentiated([a, b]) { tape, inputs in [tape.multiply(inputs[0], inputs[1])] }
+        func product(_ x: [Double], _ y: [Double]) -> [Double] { zip(x, y).map { $0 * $1 } }
+        #expect(relativeError(run.y[0], product(a.doubles, b.doubles)) < 1e-6)
+        #expect(relativeError(run.dInputs[0], product(run.dy[0], b.doubles)) < 1e-6)
+        #expect(relativeError(run.dInputs[1], product(run.dy[0], a.doubles)) < 1e-6)
+        // Both factors one tensor: 2 a dy.
+        let square = try Differentiated([a]) { tape, inputs in [tape.multiply(inputs[0], inputs[0])] }
+        #expect(relativeError(square.dInputs[0], product(run.dy[0], a.doubles).map { 2 * $0 }) < 1e-6)
+    }
+
     @Test func dropoutHasOneMaskForBothDirections() throws {
         let x = Input([40, 25], seed: 9, in: 0.5...1)
         func run(seed: UInt64) throws -> Differentiated {

@@ -32,6 +32,22 @@ struct TrainerTests {
         #expect(result.tokensPerSecond > 0 && result.trainSeconds > 0)
     }
 
+    /// One step of Based's language model: a finite loss, a uniform guess's before it, and every parameter moved.
+    @Test func basedsLanguageModelTakesAStep() throws {
+        let training = TrainingConfig(epochs: 1, batchSize: 64, learningRate: 0.01)
+        let trainer = try trainer("based-lm", training: training)
+        #expect(trainer.model.config.norm == .rms && trainer.model.config.stateMixer == .swiglu)
+        let before = trainer.bits
+        let recorder = Recorder()
+        let result = try trainer.run(recorder)
+        #expect(result.steps == 1 && result.testLoss.isFinite)
+        #expect(abs(recorder.losses[0] - log(64)) < 0.2)
+        for (name, bits) in trainer.bits {
+            #expect(bits != before[name], "\(name)")
+            #expect(bits.allSatisfy { Float(bitPattern: $0).isFinite }, "\(name)")
+        }
+    }
+
     @Test func trainingStopsAboveItsTargetOnly() throws {
         let training = TrainingConfig(epochs: 3, batchSize: 32, learningRate: 0.001, stopAtAccuracy: -1)
         #expect(try trainer("attention", training: training).run().epochs == 1)

@@ -19,7 +19,8 @@ func presetModel(_ name: String, dModel: Int = 16, embedDropout: Double = 0.1) t
     let preset = try #require(ModelPresets.preset(name))
     return try ModelConfig(
         dModel: dModel, layers: preset.layers(), block: preset.block,
-        stateMixer: preset.block == .mamba ? .none : .identity, embedDropout: embedDropout, residualDropout: 0.1
+        stateMixer: preset.block == .mamba ? .none : preset.stateMixer ?? .identity, embedDropout: embedDropout,
+        residualDropout: preset.block == .mamba ? 0 : 0.1, norm: preset.norm ?? .layer
     ).resolved()
 }
 

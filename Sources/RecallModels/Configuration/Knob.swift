@@ -61,9 +61,16 @@ public struct Knob: Sendable {
     public let defaultValue: KnobValue
     /// One line for `recall-bench models NAME`.
     public let summary: String
+    /// Whether the canonical form of a layer leaves the knob out at its default. So it is for a knob that a mixer was
+    /// given after runs of it were stored: they keep their identity.
+    public let isLeftOutAtDefault: Bool
 
-    public init(_ name: String, _ kind: Kind, default defaultValue: KnobValue, _ summary: String) {
+    public init(
+        _ name: String, _ kind: Kind, default defaultValue: KnobValue, isLeftOutAtDefault: Bool = false,
+        _ summary: String
+    ) {
         (self.name, self.kind, self.defaultValue, self.summary) = (name, kind, defaultValue, summary)
+        self.isLeftOutAtDefault = isLeftOutAtDefault
     }
 
     /// What the knob takes, in words: "an integer from 1 to 4096", "one of taylor-2, elu+1".

@@ -20,6 +20,15 @@ extension ModelConfig {
                 throw ConfigurationError(
                     key: "state_mixer", message: "block: mamba has no state mixer; leave it out or say none")
             }
+            guard norm == .layer else {
+                throw ConfigurationError(
+                    key: "norm", message: "block: mamba has norms of its own; leave norm out")
+            }
+            guard residualDropout == 0 else {
+                throw ConfigurationError(
+                    key: "residual_dropout",
+                    message: "block: mamba has no residual dropout; leave it out or say 0")
+            }
             result.embedDropout = 0
         }
         return result

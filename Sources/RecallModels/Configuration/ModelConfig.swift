@@ -2,7 +2,7 @@
 public struct LayerConfig: Hashable, Codable, Sendable {
     /// The registry's name, kebab-case.
     public var mixer: String
-    /// Every knob of the mixer by name. `MixerRegistry.resolve` makes this complete.
+    /// The knobs of the mixer by name. `MixerRegistry.resolve` makes this complete.
     public var knobs: [String: KnobValue]
 
     public init(mixer: String, knobs: [String: KnobValue] = [:]) {
@@ -35,9 +35,9 @@ public struct LayerConfig: Hashable, Codable, Sendable {
 
 /// How mixers are stacked (MODELS.md B.1).
 public enum BlockKind: String, Codable, CaseIterable, Sendable {
-    /// Pre-norm LayerNorm, mixer, LayerNorm, state mixer.
+    /// Pre-norm: norm, mixer, norm, state mixer.
     case transformer
-    /// RMSNorm and mixer alone, no embedding dropout: Mamba's own block.
+    /// RMSNorm and mixer alone, no dropout: Mamba's own block. The norm at the end of the model is LayerNorm.
     case mamba
 }
 
@@ -45,7 +45,7 @@ public enum BlockKind: String, Codable, CaseIterable, Sendable {
 public enum StateMixerKind: String, Codable, CaseIterable, Sendable {
     /// Nothing, and no second norm.
     case none
-    /// The published harness's `nn.Identity`, which is not nothing: it adds LayerNorm₂(r) to the residual.
+    /// The published harness's `nn.Identity`, which is not nothing: it adds norm₂(r) to the residual.
     case identity
     /// fc2(gelu(fc1 x)), hidden width 4 D.
     case mlp
@@ -58,6 +58,14 @@ public enum PositionKind: String, Codable, CaseIterable, Sendable {
     case none
     /// A learned vector a position, added to the embedding.
     case learned
+}
+
+/// Which normalisation a transformer block and the end of its model have.
+public enum NormChoice: String, Codable, CaseIterable, Sendable {
+    /// LayerNorm, with gain and bias.
+    case layer
+    /// RMSNorm, with a gain only (Zhang, Sennrich 2019): as in Based's language models.
+    case rms
 }
 
 /// How parameters start (MODELS.md B.2).
@@ -81,17 +89,26 @@ public struct ModelConfig: Hashable, Codable, Sendable {
     public var positions: PositionKind
     public var embedDropout: Double
     public var residualDropout: Double
+    /// Encoded where it is not `layer` only: runs that were stored before there was the key keep their identity.
+    private var normIfNotLayer: NormChoice?
     public var normEpsilon: Double
     public var initialisation: InitialisationKind
 
     public init(
         dModel: Int, layers: [LayerConfig], block: BlockKind = .transformer, stateMixer: StateMixerKind = .none,
         positions: PositionKind = .none, embedDropout: Double = 0.1, residualDropout: Double = 0,
-        normEpsilon: Double = 1e-5, initialisation: InitialisationKind = .paper
+        norm: NormChoice = .layer, normEpsilon: Double = 1e-5, initialisation: InitialisationKind = .paper
     ) {
         (self.dModel, self.layers, self.block, self.stateMixer) = (dModel, layers, block, stateMixer)
         (self.positions, self.embedDropout, self.residualDropout) = (positions, embedDropout, residualDropout)
         (self.normEpsilon, self.initialisation) = (normEpsilon, initialisation)
+        self.norm = norm
+    }
+
+    /// The norms of transformer blocks and the one at the end. A Mamba block has its own, and here `layer`.
+    public var norm: NormChoice {
+        get { normIfNotLayer ?? .layer }
+        set { normIfNotLayer = newValue == .layer ? nil : newValue }
     }
 
     enum CodingKeys: String, CodingKey {
@@ -101,6 +118,7 @@ public struct ModelConfig: Hashable, Codable, Sendable {
         case positions
         case embedDropout = "embed_dropout"
         case residualDropout = "residual_dropout"
+        case normIfNotLayer = "norm"
         case normEpsilon = "norm_epsilon"
         case initialisation = "init"
     }

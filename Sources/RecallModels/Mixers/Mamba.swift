@@ -9,6 +9,9 @@ public final class Mamba: Mixer {
     static let description = MixerDescription(
         name: "mamba", summary: "selective state space (S6) with its short convolution and gate",
         paper: "Gu, Dao, Mamba: linear-time sequence modeling with selective state spaces, 2023",
+        note:
+            "the published arrangement is block: mamba, or layers: mamba, the preset, which sets it; without it the mixer "
+            + "stands in a transformer block, with that block's norms, state mixer and dropout",
         knobs: [
             Knob("state_size", .integer(1...1024), default: .integer(16), "N, state numbers a channel"),
             Knob("expand", .integer(1...16), default: .integer(2), "inner channels over d_model"),

@@ -5,7 +5,8 @@ import RecallTensor
 ///
 /// Beltagy, Peters, Cohan, "Longformer", 2020; as a mixer beside linear attention: Arora et al., "Simple linear
 /// attention language models balance the recall-throughput tradeoff", 2024. `window` counts visible keys: the published
-/// harness's block_size of w shows w + 1 keys and is `window: w+1` here (MODELS.md C.3).
+/// harness's block_size of w shows w + 1 keys and is `window: w+1` here (MODELS.md C.3). Based's language models turn queries and keys by
+/// rotary positions; their projections have no biases, these have.
 public final class SlidingWindowAttention: Mixer {
     static let description = MixerDescription(
         name: "sliding-window", summary: "softmax attention over the last W tokens",
@@ -15,8 +16,14 @@ public final class SlidingWindowAttention: Mixer {
                 "window", .integer(1...1_048_576), default: .integer(64),
                 "W, the keys that a query sees, its own included"),
             Knob("heads", .integer(1...1024), default: .integer(1), "H, attention heads; divides d_model"),
+            Knob(
+                "rope", .flag, default: .flag(false), isLeftOutAtDefault: true,
+                "rotary positions on queries and keys, base 10000"),
         ], stateKnob: "window",
-        validate: { layer, dModel throws(ConfigurationError) in try layer.requireHeadsDivide(dModel) },
+        validate: { layer, dModel throws(ConfigurationError) in
+            try layer.requireHeadsDivide(dModel)
+            try layer.requirePairsForRope(dModel)
+        },
         make: { SlidingWindowAttention($0, $1) })
 
     private let core: AttentionCore
@@ -25,14 +32,14 @@ public final class SlidingWindowAttention: Mixer {
     init(_ layer: LayerConfig, _ context: MixerContext) {
         window = layer.integer("window")
         core = AttentionCore(
-            context, heads: layer.integer("heads"), window: window, dropout: 0, ropeBase: nil)
+            context, heads: layer.integer("heads"), window: window, dropout: 0, ropeBase: layer.ropeBase)
     }
 
     public var parameters: [Parameter] { core.parameters }
 
     public func forward(_ x: Tensor, _ tape: Tape) -> Tensor { core.forward(x, tape) }
 
-    /// A ring of the W - 1 keys and values before the current token's.
+    /// A ring of the W - 1 keys, as rotated for their positions, and values before the current token's.
     public func makeState(batch: Int, capacity: Int) -> MixerState {
         let ring = min(window - 1, capacity)
         return MixerState(

@@ -17,12 +17,7 @@ public final class SoftmaxAttention: Mixer {
         ], stateKnob: nil,
         validate: { layer, dModel throws(ConfigurationError) in
             try layer.requireHeadsDivide(dModel)
-            guard !layer.flag("rope") || dModel / layer.integer("heads") % 2 == 0 else {
-                throw ConfigurationError(
-                    key: "rope",
-                    message: "rope turns pairs of numbers, so d_model / heads must be even; it is "
-                        + "\(dModel / layer.integer("heads"))")
-            }
+            try layer.requirePairsForRope(dModel)
         }, make: { SoftmaxAttention($0, $1) })
 
     private let core: AttentionCore
@@ -30,7 +25,7 @@ public final class SoftmaxAttention: Mixer {
     init(_ layer: LayerConfig, _ context: MixerContext) {
         core = AttentionCore(
             context, heads: layer.integer("heads"), window: nil, dropout: layer.number("dropout"),
-            ropeBase: layer.flag("rope") ? 10_000 : nil)
+            ropeBase: layer.ropeBase)
     }
 
     public var parameters: [Parameter] { core.parameters }
@@ -99,5 +94,21 @@ final class AttentionCore {
         }
         state.position += 1
         return tape.linear(mixed, output)
+    }
+}
+
+/// The knob `rope`, which full and sliding-window attention share.
+extension LayerConfig {
+    /// The base of the rotary frequencies, or nil without them. Sliding windows leave the knob out where it is false.
+    var ropeBase: Double? { knobs["rope"] == .flag(true) ? 10_000 : nil }
+
+    /// Refuses rotary positions on heads of an odd width.
+    func requirePairsForRope(_ dModel: Int) throws(ConfigurationError) {
+        let headWidth = dModel / integer("heads")
+        guard ropeBase == nil || headWidth % 2 == 0 else {
+            throw ConfigurationError(
+                key: "rope",
+                message: "rope turns pairs of numbers, so d_model / heads must be even; it is \(headWidth)")
+        }
     }
 }

@@ -48,20 +48,23 @@ extension Tape {
         return y
     }
 
-    /// - Parameter past: (batch, taps - 1, channels).
+    /// - Parameters:
+    ///   - bias: nil for a convolution without one.
+    ///   - past: (batch, taps - 1, channels).
     public func shortConvolutionStep(
-        _ u: Tensor, weight: Parameter, bias: Parameter, gate: Tensor?, epilogue: ConvolutionEpilogue,
+        _ u: Tensor, weight: Parameter, bias: Parameter?, gate: Tensor?, epilogue: ConvolutionEpilogue,
         past: inout [Float]
     ) -> Tensor {
         let shape = ShortConvolutionShape(
             batch: u.shape[0], length: 1, channels: u.width, taps: weight.shape[1], inputStride: u.rowStride,
             epilogue: epilogue)
         let y = tensor(u.shape)
+        let biases = biasValues(bias, channels: u.width)
         launch {
             withMutableAddress(of: &past) {
                 backend.shortConvolutionStep(
-                    shape, u: u.values, weight: weight.value, bias: bias.value, gate: gate?.values, past: $0,
-                    y: y.pointer)
+                    shape, u: u.values, weight: weight.value, bias: biases.values, gate: gate?.values,
+                    past: $0, y: y.pointer)
             }
         }
         return y

@@ -11,6 +11,24 @@ extension Tape {
         }
     }
 
+    /// a ⊙ b, both contiguous and of one shape.
+    public func multiply(_ a: Tensor, _ b: Tensor) -> Tensor {
+        precondition(a.shape == b.shape && a.isContiguous && b.isContiguous)
+        let y = tensor(a.shape)
+        record(
+            "product", output: y,
+            forward: { backend.multiply(a.count, a: a.values, b: b.values, y: y.pointer) },
+            backward: { [unowned self] in
+                guard let dy = y.gradient else { return }
+                for (factor, other) in [(a, b), (b, a)] {
+                    let target = gradientTarget(factor)
+                    launch { backend.multiply(a.count, a: dy.values, b: other.values, y: target.pointer) }
+                    commit(target, to: factor)
+                }
+            })
+        return y
+    }
+
     /// max(x, 0).
     public func relu(_ x: Tensor) -> Tensor {
         map("relu", x) { [backend] in

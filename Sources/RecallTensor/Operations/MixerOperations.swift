@@ -84,33 +84,37 @@ extension Tape {
     /// A causal depthwise convolution and its epilogue; u may be columns of a tensor.
     ///
     /// - Parameters:
-    ///   - weight: (channels, taps). bias: (channels).
+    ///   - weight: (channels, taps). bias: (channels), or nil for a convolution without one.
     ///   - gate: for `gatedWithSkip`, like u but contiguous.
     public func shortConvolution(
-        _ u: Tensor, weight: Parameter, bias: Parameter, gate: Tensor?, epilogue: ConvolutionEpilogue
+        _ u: Tensor, weight: Parameter, bias: Parameter?, gate: Tensor?, epilogue: ConvolutionEpilogue
     ) -> Tensor {
         precondition(weight.shape[0] == u.width && (gate != nil) == (epilogue == .gatedWithSkip))
         let shape = ShortConvolutionShape(
             batch: u.shape[0], length: u.shape[1], channels: u.width, taps: weight.shape[1],
             inputStride: u.rowStride, epilogue: epilogue)
         let y = tensor(u.shape)
+        let biases = biasValues(bias, channels: u.width)
         record(
             "convolution", output: y,
             forward: {
                 backend.shortConvolutionForward(
-                    shape, u: u.values, weight: weight.value, bias: bias.value, gate: gate?.values, y: y.pointer
-                )
+                    shape, u: u.values, weight: weight.value, bias: biases.values, gate: gate?.values,
+                    y: y.pointer)
             },
             backward: { [unowned self] in
                 guard let dy = y.gradient else { return }
                 let (du, dGate) = (gradientTarget(u), gate.map(gradientTarget))
+                // The kernel writes a gradient of the bias in any case.
+                let unused = bias == nil ? tensor([shape.channels]) : nil
                 parameterGradient(weight) { dWeight in
-                    parameterGradient(bias) { dBias in
+                    parameterGradient(ifAny: bias) { dBias in
+                        guard let dBias = dBias ?? unused?.pointer else { return }
                         launch {
                             backend.shortConvolutionBackward(
-                                shape, u: u.values, weight: weight.value, bias: bias.value, gate: gate?.values,
-                                dy: dy.values, du: du.pointer, dWeight: dWeight, dBias: dBias,
-                                dGate: dGate?.pointer)
+                                shape, u: u.values, weight: weight.value, bias: biases.values,
+                                gate: gate?.values, dy: dy.values, du: du.pointer, dWeight: dWeight,
+                                dBias: dBias, dGate: dGate?.pointer)
                         }
                     }
                 }
@@ -118,6 +122,14 @@ extension Tape {
                 if let gate, let dGate { commit(dGate, to: gate) }
             })
         return y
+    }
+
+    /// A convolution's bias as its kernels read it: zeros where there is none.
+    func biasValues(_ bias: Parameter?, channels: Int) -> Tensor {
+        if let bias { return borrow(bias.value, shape: bias.shape) }
+        let zeros = tensor([channels])
+        launch { backend.fillZero(channels, y: zeros.pointer) }
+        return zeros
     }
 
     /// (filter ∗ u + u) ⊙ gate + u. filter: (length, channels).

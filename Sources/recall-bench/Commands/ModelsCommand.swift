@@ -89,6 +89,7 @@ struct ModelsCommand: ParsableCommand {
         let fixed = MixerRegistry.aliases[name]
         let knobs = mixer.knobs.filter { fixed?.knobs[$0.name] == nil }
         var head = [(name: "what", text: mixer.summary), (name: "paper", text: mixer.paper)]
+        if let note = mixer.note { head.append(("note", note)) }
         if let fixed { head.insert(("alias of", Self.meaning(of: fixed)), at: 0) }
         var lines = ["\(name), a mixer"] + Listing.lines(head) + describe(knobs, stateKnob: mixer.stateKnob)
         if try applies(to: knobs, or: preset?.knobs, name: name) {
@@ -100,14 +101,22 @@ struct ModelsCommand: ParsableCommand {
 
     private func describe(_ preset: ModelPreset, besides mixer: MixerDescription?) throws -> [String] {
         var lines = ["\(preset.name), a preset"]
-        lines += Listing.lines([("what", preset.summary), ("paper", preset.paper)])
+        var head = [(name: "what", text: preset.summary), (name: "paper", text: preset.paper)]
+        let own = Self.modelKeys(preset)
+        if !own.isEmpty { head.append(("sets", own.joined(separator: ", "))) }
+        lines += Listing.lines(head)
         lines += describe(preset.knobs, stateKnob: preset.stateKnob)
         if try applies(to: preset.knobs, or: mixer?.knobs, name: preset.name) {
-            let model = ModelConfig(
-                dModel: dModel, layers: try preset.layers(try knobs()), block: preset.block)
-            lines += try measure(model, what: "the whole stack")
+            lines += try measure(try preset.config(dModel: dModel, try knobs()), what: "the whole stack")
         }
         return lines
+    }
+
+    /// The keys of a model that a preset sets, as a suite would.
+    private static func modelKeys(_ preset: ModelPreset) -> [String] {
+        (preset.block == .transformer ? [] : ["block: \(preset.block.rawValue)"])
+            + (preset.stateMixer.map { ["state_mixer: \($0.rawValue)"] } ?? [])
+            + (preset.norm.map { ["norm: \($0.rawValue)"] } ?? [])
     }
 
     private func describe(_ knobs: [Knob], stateKnob: String?) -> [String] {

@@ -28,7 +28,7 @@ struct SweepCommand: ParsableCommand {
                 """)
 
         @Option(help: ArgumentHelp("Models, by preset.", valueName: "a,b,…"))
-        var models = ModelPresets.presets.map(\.name).joined(separator: ",")
+        var models = ModelPresets.presets.filter(\.isSweptByDefault).map(\.name).joined(separator: ",")
 
         @Option(help: ArgumentHelp("Target sizes of the state of one sequence.", valueName: "size,…"))
         var sizes = "4KiB,16KiB,64KiB"

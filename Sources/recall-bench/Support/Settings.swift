@@ -50,6 +50,9 @@ struct Setting {
             Setting(
                 "residual_dropout", "a number from 0 to 0.99", default: "\(model.residualDropout)",
                 "on what layers add to the residual stream, in training"),
+            Setting(
+                "norm", words(NormChoice.self), default: model.norm.rawValue,
+                "LayerNorm or RMSNorm in transformer blocks and at the end; a mamba block has its own"),
             Setting("norm_epsilon", "a number above 0", default: "\(model.normEpsilon)", "of every norm"),
             Setting(
                 "init", words(InitialisationKind.self), default: model.initialisation.rawValue,
