@@ -2,14 +2,23 @@ import RecallKernels
 import RecallRandom
 import Synchronization
 
-/// A request to stop, raised from a signal handler or another thread and polled between the entries of a tape.
+/// A request to stop, raised from a signal handler or another thread and polled between the entries of a tape, between
+/// the blocks of their kernels, and while data are made.
 public final class StopRequest: Sendable {
     private let raised = Atomic<Bool>(false)
+    private let isDue: (@Sendable () -> Bool)?
 
-    public init() {}
+    public init() { isDue = nil }
+
+    /// One that raises itself at the first look at which `isDue` says yes. For tests, to stop at any point of the work.
+    package init(when isDue: @escaping @Sendable () -> Bool) { self.isDue = isDue }
 
     public func raise() { raised.store(true, ordering: .relaxed) }
-    public var isRaised: Bool { raised.load(ordering: .relaxed) }
+
+    public var isRaised: Bool {
+        if let isDue, isDue() { raise() }
+        return raised.load(ordering: .relaxed)
+    }
 }
 
 /// Why a tape did not go on.
@@ -47,7 +56,7 @@ public final class Tape {
 
     /// - Parameters:
     ///   - seed, step: key the dropout masks.
-    ///   - stop: polled before every kernel.
+    ///   - stop: polled before every kernel and between its blocks.
     public init(
         arena: Arena, isTraining: Bool, seed: UInt64 = 0, step: Int = 0, stop: StopRequest? = nil,
         isDiagnosing: Bool = false
@@ -132,8 +141,16 @@ public final class Tape {
 
     /// Runs a kernel unless the tape has failed or should stop. Every kernel goes through here.
     func launch(_ kernel: () -> Void) {
+        poll()
+        guard failure == nil else { return }
+        guard let stop else { return kernel() }
+        backend.cancellable(by: { stop.isRaised }, kernel)
+        // A kernel that was given up has written nothing that means anything.
+        poll()
+    }
+
+    private func poll() {
         if failure == nil, let stop, stop.isRaised { failure = .stopped }
-        if failure == nil { kernel() }
     }
 
     /// Runs an operation's forward kernel and, in training, records its backward, which must not own the tape: a tape
@@ -212,6 +229,8 @@ public final class Tape {
             write(parameter.gradient)
             parameter.hasGradient = true
         }
+        // Within a launch: the kernel may just have been given up.
+        if isDiagnosing { poll() }
         if isDiagnosing, failure == nil, !backend.allFinite(parameter.count, x: parameter.gradient) {
             failure = .notFinite(tensor: "gradient of \(parameter.name)")
         }

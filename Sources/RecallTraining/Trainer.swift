@@ -67,7 +67,7 @@ public final class Trainer {
     ///   - task: one that `validate()` accepts.
     ///   - model: resolved.
     ///   - seed: keys initialisation, dropout and order.
-    ///   - stop: polled before every kernel.
+    ///   - stop: polled before every kernel, between its blocks, and while data are made.
     /// - Throws: `BackendError.outOfMemory`.
     public init(
         task: MQARTask, model: ModelConfig, training: TrainingConfig, seed: UInt64, backend: any Backend,
@@ -137,7 +137,7 @@ public final class Trainer {
     ///
     /// - Throws: `RunError`.
     public func timeEpoch() throws(RunError) -> Double {
-        let data = trainingData(epoch: 0)
+        let data = try trainingData(epoch: 0)
         let batches = BatchPlan.batches(
             counts: data.map(\.count), batchSize: training.batchSize, order: .published, seed: seed, epoch: 0)
         if let first = batches.first {
@@ -152,7 +152,7 @@ public final class Trainer {
 
     private func trainEpoch(_ epoch: Int, _ observer: some TrainingObserver) throws -> EpochRecord {
         let began = ContinuousClock.now
-        let data = trainingData(epoch: epoch)
+        let data = try trainingData(epoch: epoch)
         let batches = BatchPlan.batches(
             counts: data.map(\.count), batchSize: training.batchSize, order: training.order, seed: seed,
             epoch: epoch)
@@ -175,19 +175,25 @@ public final class Trainer {
             validationLoss: validation.loss, validationAccuracy: validation.accuracy, seconds: totalSeconds)
     }
 
-    private func trainingData(epoch: Int) -> [SegmentData] {
-        switch training.data {
-        case .fixed:
-            if fixedData.isEmpty {
-                fixedData = task.train.indices.map { SegmentData.make(generator, .train, $0) }
-            }
-            return fixedData
-        case .fresh:
-            return task.train.indices.map {
-                SegmentData.make(
-                    generator, .train, $0, firstExample: epoch * task.train[$0].examples)
-            }
+    private func trainingData(epoch: Int) throws(RunError) -> [SegmentData] {
+        guard fixedData.isEmpty else { return fixedData }
+        var data: [SegmentData] = []
+        for (index, segment) in task.train.enumerated() {
+            let first = training.data == .fresh ? epoch * segment.examples : 0
+            data.append(try makeData(.train, index, first: first, count: segment.examples))
         }
+        if training.data == .fixed { fixedData = data }
+        return data
+    }
+
+    private func makeData(
+        _ split: Split, _ index: Int, first: Int, count: Int
+    ) throws(RunError) -> SegmentData {
+        let data = SegmentData.make(
+            generator, split, index, firstExample: first, examples: count,
+            isCancelled: { [stop] in stop?.isRaised ?? false })
+        guard let data else { throw RunError.stopped }
+        return data
     }
 
     /// Forward, backward and AdamW on one batch.
@@ -248,7 +254,7 @@ public final class Trainer {
             let batchSize = max(1, min(training.batchSize, Self.mostEvaluationTokens / segment.sequenceLength))
             for first in stride(from: 0, to: segment.examples, by: batchSize) {
                 let count = min(batchSize, segment.examples - first)
-                let data = SegmentData.make(generator, split, index, firstExample: first, examples: count)
+                let data = try makeData(split, index, first: first, count: count)
                 let batch = HostBatch(data, examples: Array(0..<Int32(count)))
                 let sums = try evaluate(batch)
                 segmentLoss += sums.loss

@@ -228,4 +228,42 @@ struct TrainerTests {
         #expect(recorder.losses.count == 3)
         #expect(recorder.records.isEmpty)
     }
+
+    /// A stop is seen wherever it comes, in the midst of a kernel too, and what a kernel that was given up has left
+    /// behind never passes for a result or for NaN.
+    @Test(arguments: ["attention", "mamba", "based"]) func aStopIsSeenAtEveryLook(_ preset: String) throws {
+        let training = TrainingConfig(epochs: 1, batchSize: 32, learningRate: 0.01)
+        func run(stoppingAt look: Int) throws -> (looks: Int, losses: Int) {
+            let looks = Looks()
+            let stop = StopRequest { looks.next() >= look }
+            let recorder = Recorder()
+            do {
+                _ = try trainer(preset, training: training, stop: stop).run(recorder)
+                #expect(look == .max)
+            } catch { #expect(error as? RunError == .stopped, "\(error)") }
+            return (looks.count, recorder.losses.count)
+        }
+        let whole = try run(stoppingAt: .max)
+        #expect(whole.losses == 2)
+        // Data, two steps, validation, test and validation again: far more looks than launches.
+        #expect(whole.looks > 200)
+        var losses: [Int] = []
+        for look in stride(from: 1, through: whole.looks, by: max(1, whole.looks / 60)) {
+            losses.append(try run(stoppingAt: look).losses)
+        }
+        #expect(losses.first == 0 && losses.last == 2 && losses == losses.sorted())
+    }
+}
+
+/// Counts looks at a stop request.
+private final class Looks: @unchecked Sendable {
+    private(set) var count = 0
+    private let lock = NSLock()
+
+    func next() -> Int {
+        lock.withLock {
+            count += 1
+            return count
+        }
+    }
 }
