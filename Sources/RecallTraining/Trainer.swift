@@ -296,11 +296,7 @@ public final class Trainer {
     // MARK: - Continuing
 
     private func resume(from checkpoint: CheckpointFile, runID: String) throws {
-        let metadata = try checkpoint.read(into: model.store)
-        guard metadata.runID == runID else {
-            throw RunError.checkpoint(
-                "\(checkpoint.path) is of run \(metadata.runID), not \(runID): move it away, or use --fresh")
-        }
+        let metadata = try checkpoint.read(into: model.store, runID: runID)
         step = metadata.record.step
         trainSeconds = metadata.trainSeconds
         totalSeconds = metadata.record.seconds
