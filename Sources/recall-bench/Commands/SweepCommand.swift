@@ -8,7 +8,12 @@ import RecallTraining
 
 struct SweepCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "sweep", abstract: "Sweep one property of every mixer.", subcommands: [StateSize.self])
+        commandName: "sweep", abstract: "Sweep one property of every mixer.",
+        discussion: """
+            EXAMPLES
+              recall-bench sweep state-size
+              recall-bench sweep state-size --models based,mamba --sizes 4KiB,16KiB,64KiB --seeds 3
+            """, subcommands: [StateSize.self])
 
     struct StateSize: ParsableCommand {
         static let configuration = CommandConfiguration(
