@@ -70,7 +70,7 @@ struct SweepCommand: ParsableCommand {
             let suite = try sweep.suite(choices)
             try Sitting(
                 suite: SuiteRecord(suite), runs: suite.expand(seed: training.seed), database: store.path,
-                options: training, measurement: measurement, membership: .additional, command: Self.commandLine
+                options: training, measurement: measurement, membership: .extending, command: Self.commandLine
             ).perform()
         }
 

@@ -12,7 +12,7 @@ struct Sitting {
     let database: String
     let options: TrainingOptions
     let measurement: ModelMeasurement
-    /// Whether `runs` is all of the suite, or joins what the suite has: other seeds, other models of a sweep.
+    /// What of the suite's earlier runs stays beside `runs`: other seeds of a suite, other sizes of a sweep.
     let membership: Store.Membership
     /// How to go on, for a message: "recall-bench run --suite quick".
     let command: String
