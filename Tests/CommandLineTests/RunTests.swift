@@ -176,7 +176,9 @@ import Testing
             "run_id", "epochs", "steps", "train_loss", "validation_loss", "validation_accuracy", "test_loss",
             "test_accuracy", "train_seconds", "tokens_per_second",
         ],
-        "suite_finished": ["suite", "runs", "finished", "failed", "interrupted"],
+        "suite_finished": [
+            "suite", "runs", "finished", "failed", "interrupted", "finished_elsewhere", "held_elsewhere",
+        ],
     ]
 
     @Test func progressAsJSONHasTheDocumentedKeys() throws {

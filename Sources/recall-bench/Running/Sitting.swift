@@ -52,7 +52,9 @@ struct Sitting {
 
     private func train(_ selected: [PlannedRun], _ store: Store) throws -> (RunnerOutcome, total: Int) {
         let done = Set(try store.runs(suite: suite.name).filter { $0.status == .finished }.map(\.runID))
-        let open = selected.filter { !done.contains($0.runID) }
+        // A run that the suite has under two names is trained once.
+        var seen = done
+        let open = selected.filter { seen.insert($0.runID).inserted }
         guard !open.isEmpty else {
             if !options.quiet, !options.json {
                 Self.note("all \(selected.count) runs of \(suite.name) are finished; --fresh trains them anew")
@@ -67,7 +69,7 @@ struct Sitting {
             open, store: store, display: display, stop: interrupts.stop, options: options,
             checkpoints: options.checkpointFolder(besides: database))
         let outcome = runner.run()
-        display.finish()
+        display.finish(heldElsewhere: outcome.heldElsewhere)
         return (outcome, selected.count)
     }
 
