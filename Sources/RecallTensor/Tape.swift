@@ -52,6 +52,8 @@ public final class Tape {
     private let dropoutSeed: UInt64
     private let step: UInt32
     private var entries: [Entry] = []
+    /// The path of the layer whose parameters were used last; empty outside of any.
+    private var layer = ""
     private(set) var failure: TapeError?
 
     /// - Parameters:
@@ -155,7 +157,17 @@ public final class Tape {
 
     /// Runs an operation's forward kernel and, in training, records its backward, which must not own the tape: a tape
     /// that never runs backwards (a stop, NaN) would keep itself and its tensors for ever.
-    func record(_ name: String, output: Tensor, forward: () -> Void, backward: @escaping () -> Void) {
+    ///
+    /// - Parameters:
+    ///   - operation: what it does. With the layer whose parameters were used last, "attention of layers.1.mixer", it names
+    ///     an operation without parameters of its own.
+    ///   - path: where its own parameters are in the model, which is then its name: "layers.1.mixer.qkv".
+    func record(
+        _ operation: String, path: String? = nil, output: Tensor, forward: () -> Void,
+        backward: @escaping () -> Void
+    ) {
+        if let path { layer = path.split(separator: ".").dropLast().joined(separator: ".") }
+        let name = path ?? (layer.isEmpty ? operation : "\(operation) of \(layer)")
         launch(forward)
         inspect(output, name)
         if isTraining { entries.append(Entry(name: name, backward: backward)) }

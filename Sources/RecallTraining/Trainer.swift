@@ -257,12 +257,9 @@ public final class Trainer {
                 let data = try makeData(split, index, first: first, count: count)
                 let batch = HostBatch(data, examples: Array(0..<Int32(count)))
                 let sums = try evaluate(batch)
+                guard sums.loss.isFinite else { throw diagnose(batch, of: split) }
                 segmentLoss += sums.loss
                 segmentCorrect += sums.correct
-            }
-            guard segmentLoss.isFinite else {
-                let culprit = model.store.firstNotFinite().map { "parameter \($0)" } ?? "\(split) loss"
-                throw RunError.notFinite(step: step, tensor: culprit)
             }
             // Every example of a segment has as many labels as any other.
             let perExample = Double(segment.kvPairs)
@@ -278,9 +275,24 @@ public final class Trainer {
         return Evaluation(loss: loss / Double(examples), accuracy: accuracy / Double(examples), slices: slices)
     }
 
+    /// Evaluates a batch that gave NaN or infinity once more, to name the first tensor that did.
+    private func diagnose(_ batch: HostBatch, of split: Split) -> RunError {
+        if let parameter = model.store.firstNotFinite() {
+            return .notFinite(step: step, tensor: "parameter \(parameter)")
+        }
+        do {
+            _ = try evaluate(batch, isDiagnosing: true)
+            return .notFinite(step: step, tensor: "\(split) loss")
+        } catch RunError.notFinite(let step, let tensor) {
+            return .notFinite(step: step, tensor: "\(tensor), in \(split)")
+        } catch { return error }
+    }
+
     /// The sums of losses and of right answers over a batch's labelled positions.
-    private func evaluate(_ batch: HostBatch) throws(RunError) -> (loss: Double, correct: Double) {
-        let tape = Tape(arena: arena, isTraining: false, stop: stop)
+    private func evaluate(
+        _ batch: HostBatch, isDiagnosing: Bool = false
+    ) throws(RunError) -> (loss: Double, correct: Double) {
+        let tape = Tape(arena: arena, isTraining: false, stop: stop, isDiagnosing: isDiagnosing)
         let head = model.loss(tape.input(batch), labels: tape.integers(batch.labels), tape)
         return (try sum(head.losses, tape, step: step), try sum(head.correct, tape, step: step))
     }

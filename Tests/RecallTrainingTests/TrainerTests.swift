@@ -208,6 +208,40 @@ struct TrainerTests {
         #expect(error.description.contains("step 1") && error.description.contains("layers.1.mixer.v"))
     }
 
+    /// Queries and keys whose products overflow: the kernel without parameters is named with its layer, and in evaluation
+    /// the split besides.
+    @Test func aKernelThatOverflowsIsNamedWithItsLayer() throws {
+        let training = TrainingConfig(epochs: 1, batchSize: 16, learningRate: 0.01)
+        func overflow(_ trainer: Trainer) {
+            for parameter in trainer.model.store.parameters
+            where ["layers.1.mixer.q.weight", "layers.1.mixer.k.weight"].contains(parameter.name) {
+                trainer.model.store.write(
+                    Array(repeating: 1e25, count: parameter.count), to: parameter.value)
+            }
+        }
+        let trainer = try trainer("based", training: training)
+        overflow(trainer)
+        #expect(try failure(trainer) == .notFinite(step: 1, tensor: "linear attention of layers.1.mixer"))
+
+        // A run whose training is over, whose checkpoint overflows.
+        let folder = try TemporaryFolder()
+        let file = CheckpointFile(path: folder.path("run.safetensors"))
+        let record = EpochRecord(
+            epoch: 1, step: 4, learningRate: 0.01, trainLoss: 1, validationLoss: 1, validationAccuracy: 0,
+            seconds: 1)
+        let source = try self.trainer("based", training: training)
+        overflow(source)
+        try file.write(
+            source.model.store,
+            CheckpointMetadata(runID: "run", specification: "", record: record, trainSeconds: 1))
+        #expect(
+            throws: RunError.notFinite(step: 4, tensor: "linear attention of layers.1.mixer, in test")
+        ) {
+            try self.trainer("based", training: training).run(
+                checkpoint: file, runID: "run", specification: "", observer: Recorder())
+        }
+    }
+
     @Test(arguments: ["attention", "mamba"]) func anAbsurdLearningRateEndsTheRun(_ preset: String) throws {
         let training = TrainingConfig(epochs: 50, batchSize: 16, learningRate: 1e6, schedule: .constant)
         guard case .notFinite(let step, let tensor) = try failure(trainer(preset, training: training)) else {
