@@ -28,6 +28,21 @@ public struct CheckpointFile: Sendable {
     /// Raised when the format changes.
     static let version = "1"
 
+    /// What a checkpoint of so many parameters takes at most: they and two moments, Float32, and a header.
+    static func estimatedBytes(parameters: Int) -> Int64 {
+        Int64(3 * MemoryLayout<Float>.stride * parameters) + largestHeader
+    }
+
+    /// Some 150 bytes an array: enough for two thousand parameters' names.
+    private static let largestHeader: Int64 = 1 << 20
+
+    /// The file's size; nil where there is none.
+    var bytes: Int64? {
+        (try? FileManager.default.attributesOfItem(atPath: path))?[.size].flatMap {
+            ($0 as? NSNumber)?.int64Value
+        }
+    }
+
     public var exists: Bool { FileManager.default.fileExists(atPath: path) }
 
     /// Removes the file, if it is there.

@@ -25,7 +25,7 @@ final class Runner: @unchecked Sendable {
     private let stop: StopRequest
     private let jobs: Int
     private let threads: Int
-    private let checkpoints: String
+    private let checkpoints: CheckpointFolder
     private let fresh: Bool
     private let execution: Execution
     private let log = Log.make("runner")
@@ -53,7 +53,7 @@ final class Runner: @unchecked Sendable {
     init(
         _ runs: [PlannedRun], store: Store, display: ProgressDisplay, stop: StopRequest,
         options: TrainingOptions,
-        checkpoints: String
+        checkpoints: CheckpointFolder
     ) {
         (queue, self.store, self.display, self.stop) = (runs, store, display, stop)
         (jobs, threads, fresh) = (options.jobCount, options.threads, options.fresh)
@@ -184,7 +184,7 @@ final class Runner: @unchecked Sendable {
     }
 
     private func train(_ run: PlannedRun, epochsOnRecord: Int) throws {
-        let checkpoint = CheckpointFile(path: "\(checkpoints)/\(run.runID).safetensors")
+        let checkpoint = checkpoints.file(of: run.runID)
         // Without a record of its epochs a checkpoint is left over from another database.
         if fresh || epochsOnRecord == 0 { checkpoint.remove() }
         log.debug("claimed", metadata: ["run": "\(run.runID)", "epochs": "\(epochsOnRecord)"])
