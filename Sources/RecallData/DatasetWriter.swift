@@ -78,7 +78,9 @@ public enum DatasetWriter {
             let present = try? JSONDecoder().decode(
                 DatasetDescription.self, from: Data(contentsOf: URL(fileURLWithPath: path)))
             guard present == description else {
-                throw DataFileError(path: path, message: "another dataset is there; name an empty folder")
+                throw DataFileError(
+                    .content, path: path,
+                    message: "another dataset is there; name another folder with --output, or delete this one")
             }
             guard unlink(path) == 0 else { throw DataFileError.system(path, "cannot be replaced") }
         }

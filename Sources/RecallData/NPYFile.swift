@@ -2,25 +2,32 @@ import Foundation
 
 /// What went wrong with a file of data, and which file.
 public struct DataFileError: Error, Hashable, Sendable, CustomStringConvertible {
+    public enum Kind: Hashable, Sendable {
+        /// The system refused to read or write: exit status 74.
+        case inputOutput
+        /// What the file holds is not what it should: exit status 65.
+        case content
+    }
+
+    public let kind: Kind
     public let path: String
     public let message: String
 
-    public init(path: String, message: String) {
-        self.path = path
-        self.message = message
+    public init(_ kind: Kind, path: String, message: String) {
+        (self.kind, self.path, self.message) = (kind, path, message)
     }
 
     public var description: String { "\(path): \(message)" }
 
     /// With the operating system's reason, of `code` (by default of the last failed call).
     static func system(_ path: String, _ what: String, code: Int32 = errno) -> DataFileError {
-        DataFileError(path: path, message: "\(what): \(String(cString: strerror(code)))")
+        DataFileError(.inputOutput, path: path, message: "\(what): \(String(cString: strerror(code)))")
     }
 
     /// With the operating system's reason if Foundation's error holds one.
     static func foundation(_ path: String, _ what: String, _ error: any Error) -> DataFileError {
         let reason = (error as NSError).userInfo[NSUnderlyingErrorKey] as? POSIXError
-        guard let reason else { return DataFileError(path: path, message: what) }
+        guard let reason else { return DataFileError(.inputOutput, path: path, message: what) }
         return system(path, what, code: reason.code.rawValue)
     }
 }
@@ -100,7 +107,7 @@ public struct NPYFile: Hashable, Sendable {
             throw .foundation(path, "cannot be read", error)
         }
         do { self = try Self.parse(bytes) } catch {
-            throw DataFileError(path: path, message: error.message)
+            throw DataFileError(.content, path: path, message: error.message)
         }
     }
 

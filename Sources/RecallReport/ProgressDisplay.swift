@@ -142,6 +142,17 @@ public final class ProgressDisplay: @unchecked Sendable {
         }
     }
 
+    /// A run that was to be trained here has been finished by another process.
+    ///
+    /// - Parameter totalSteps: its steps if it did not stop early.
+    public func runFinishedElsewhere(_ id: String, label: String, totalSteps: Int) {
+        locked { now in
+            state.endElsewhere(steps: totalSteps)
+            emit("run_finished_elsewhere", id) { $0.label = label }
+            leave(ProgressRendering.finishedElsewhere(label), withWhole: true, at: now)
+        }
+    }
+
     public func runFailed(_ id: String, error: String) {
         locked { now in
             let job = state.end(id, .failed, at: now)
@@ -160,6 +171,15 @@ public final class ProgressDisplay: @unchecked Sendable {
         }
     }
 
+    /// Nothing is left to do here but to wait for runs that others are training.
+    ///
+    /// - Parameter holders: those processes, each in words.
+    public func waiting(forRuns count: Int, holders: [String]) {
+        note(
+            ProgressRendering.beingTrainedElsewhere(count, holders: holders)
+                + "; waiting for \(count == 1 ? "it" : "them")")
+    }
+
     /// Leaves a line of any content, above the bars.
     public func note(_ message: String) {
         locked { now in
@@ -169,11 +189,15 @@ public final class ProgressDisplay: @unchecked Sendable {
     }
 
     /// Takes the bars away and says how it all went. Calls after this show nothing.
-    public func finish() {
+    ///
+    /// - Parameter heldElsewhere: runs that other processes are still training.
+    public func finish(heldElsewhere: Int = 0) {
         locked { now in
+            state.heldElsewhere = heldElsewhere
             emit("suite_finished") {
                 ($0.suite, $0.runs) = (suite, state.totalRuns)
                 ($0.finished, $0.failed, $0.interrupted) = (state.finished, state.failed, state.interrupted)
+                ($0.finishedElsewhere, $0.heldElsewhere) = (state.finishedElsewhere, state.heldElsewhere)
             }
             let summary = ProgressRendering.summary(state, at: now)
             say(summary, only: .plain)

@@ -11,9 +11,10 @@ import RecallTraining
 /// | epoch_finished | run_id, epoch, step, learning_rate, train_loss, validation_loss, validation_accuracy, seconds |
 /// | run_finished | run_id, epochs, steps, train_loss, validation_loss, validation_accuracy, test_loss, test_accuracy, train_seconds, tokens_per_second |
 /// | run_failed | run_id, error |
+/// | run_finished_elsewhere | run_id, label: another process has finished it |
 /// | run_interrupted | run_id, step |
 /// | note | message |
-/// | suite_finished | suite, runs, finished, failed, interrupted |
+/// | suite_finished | suite, runs, finished (here), failed, interrupted, finished_elsewhere, held_elsewhere (in training by another process) |
 struct ProgressEvent: Encodable {
     let event: String
     let elapsedSeconds: Double
@@ -43,6 +44,8 @@ struct ProgressEvent: Encodable {
     var finished: Int?
     var failed: Int?
     var interrupted: Int?
+    var finishedElsewhere: Int?
+    var heldElsewhere: Int?
 
     init(_ event: String, elapsed: Double, runID: String? = nil) {
         (self.event, elapsedSeconds, self.runID) = (event, elapsed, runID)
@@ -69,6 +72,8 @@ struct ProgressEvent: Encodable {
         case runSecondsLeft = "run_seconds_left"
         case secondsLeft = "seconds_left"
         case error, message, finished, failed, interrupted
+        case finishedElsewhere = "finished_elsewhere"
+        case heldElsewhere = "held_elsewhere"
     }
 
     mutating func set(_ epoch: EpochRecord) {
@@ -100,6 +105,7 @@ struct ProgressEvent: Encodable {
         let counts: [(Int?, CodingKeys)] = [
             (runs, .runs), (step, .step), (totalSteps, .totalSteps), (epoch, .epoch), (epochs, .epochs),
             (steps, .steps), (finished, .finished), (failed, .failed), (interrupted, .interrupted),
+            (finishedElsewhere, .finishedElsewhere), (heldElsewhere, .heldElsewhere),
         ]
         for (value, key) in counts { try container.encodeIfPresent(value, forKey: key) }
         let numbers: [(Double?, CodingKeys)] = [

@@ -104,6 +104,10 @@ enum ProgressRendering {
             + "\(Format.duration(result.trainSeconds)) of training"
     }
 
+    static func finishedElsewhere(_ label: String) -> String {
+        "done         \(oneLine(label)): by another process"
+    }
+
     static func failed(_ label: String, _ error: String) -> String {
         "failed       \(oneLine(label)): \(oneLine(error))"
     }
@@ -118,10 +122,27 @@ enum ProgressRendering {
     }
 
     static func summary(_ state: ProgressState, at now: Double) -> String {
-        var parts = ["\(state.finished) of \(state.totalRuns) runs finished"]
+        let elsewhere = state.finishedElsewhere
+        let done = "\(state.finished + elsewhere) of \(state.totalRuns) runs finished"
+        var parts = [elsewhere > 0 ? "\(done) (\(elsewhere) by another process)" : done]
         if state.failed > 0 { parts.append("\(state.failed) failed") }
         if state.interrupted > 0 { parts.append("\(state.interrupted) interrupted") }
-        return parts.joined(separator: ", ") + " in \(Format.duration(now - state.startedAt))"
+        let summary = parts.joined(separator: ", ") + " in \(Format.duration(now - state.startedAt))"
+        let held = state.heldElsewhere
+        return held > 0 ? "\(summary); \(beingTrainedElsewhere(held, holders: []))" : summary
+    }
+
+    /// "2 runs are being trained by another process (vm, process 12)".
+    ///
+    /// - Parameter holders: each process in words; none where that is not worth saying.
+    static func beingTrainedElsewhere(_ runs: Int, holders: [String]) -> String {
+        let who =
+            switch holders.count {
+            case 0: "another process"
+            case 1: "another process (\(holders[0]))"
+            default: "\(holders.count) other processes"
+            }
+        return "\(Format.count(runs)) \(runs == 1 ? "run is" : "runs are") being trained by \(who)"
     }
 
     private static func decimals(_ value: Double) -> String { Format.decimals(value, 3) }

@@ -31,6 +31,10 @@ struct ProgressState: Sendable {
     private(set) var finished = 0
     private(set) var failed = 0
     private(set) var interrupted = 0
+    /// Runs that another process has finished since this sitting began.
+    private(set) var finishedElsewhere = 0
+    /// Runs that another process was training when this sitting ended.
+    var heldElsewhere = 0
     /// Of runs that are over, those that stopped early counted whole.
     private var endedSteps = 0
     /// Steps that runs which are over made in this sitting, and the seconds that they took.
@@ -73,7 +77,13 @@ struct ProgressState: Sendable {
         return job
     }
 
-    var ended: Int { finished + failed + interrupted }
+    /// Takes a run that another process has finished off what is to be done.
+    mutating func endElsewhere(steps: Int) {
+        finishedElsewhere += 1
+        endedSteps += steps
+    }
+
+    var ended: Int { finished + failed + interrupted + finishedElsewhere }
 
     private var totalSteps: Double {
         if let plannedSteps { return Double(plannedSteps) }

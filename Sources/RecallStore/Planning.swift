@@ -3,12 +3,17 @@ import RecallSuite
 import RecallTraining
 
 extension Store {
-    /// What becomes of runs that the suite had before and that are not among those planned.
+    /// Which of the runs that the suite had before, and that are not among those planned, stay in it. One that leaves keeps
+    /// its results, and comes back with them when a suite asks for it again.
     public enum Membership: Sendable {
-        /// The runs planned are the whole suite: others leave it. They keep their results, and come back with these when a
-        /// suite asks for them again.
+        /// The runs planned are all that the suite lists, for some seeds: other seeds of the same points stay, whoever added
+        /// them; every other run leaves. Where the suite has changed (`SuiteRecord.contentHash`), seeds that nobody began
+        /// leave too: it may list fewer of them now.
         case complete
-        /// The runs planned join those that are there.
+        /// The runs planned join those on the same task with the same training, whatever their learning rate; runs that were
+        /// trained otherwise do not compare with these, and leave.
+        case extending
+        /// All stay.
         case additional
     }
 
@@ -17,7 +22,7 @@ extension Store {
     /// - Parameters:
     ///   - runs: in the suite's order.
     ///   - fresh: forget what is known of these runs, but of those that a live process is training.
-    ///   - membership: whether `runs` is all of the suite. Give `complete` the list as it is before `--only` and
+    ///   - membership: what stays in the suite besides them. Give `complete` the list as it is before `--only` and
     ///     `--shard`, so that a changed suite does not mix with what it was.
     ///   - facts: asked once a run that is not in the store, outside any transaction.
     /// - Throws: `StoreError`, or what `facts` throws; then nothing is changed.
@@ -34,6 +39,8 @@ extension Store {
         }
         let time = Timestamp.text(now())
         try write { db in
+            let formerHash = try String.fetchOne(
+                db, sql: "SELECT content_hash FROM suites WHERE name = ?", arguments: [suite.name])
             try db.execute(
                 sql: """
                     INSERT INTO suites (name, description, control_model, control_minimum, content_hash, planned_at)
@@ -50,7 +57,8 @@ extension Store {
             if fresh {
                 for runID in Set(runs.map(\.runID)) { try self.forget(runID, db) }
             }
-            try Self.place(runs, in: suite.name, membership: membership, db)
+            let isChanged = formerHash != nil && suite.contentHash != nil && formerHash != suite.contentHash
+            try self.place(runs, in: suite.name, membership: membership, isChanged: isChanged, db)
         }
     }
 
@@ -73,30 +81,6 @@ extension Store {
                 wide(spec.seed), spec.training.precision.rawValue, facts.parameters, facts.stateBytes,
                 facts.stateBytesZoology, time,
             ])
-    }
-
-    /// Gives each run its place. Under `additional`, places go on from the last.
-    private static func place(
-        _ runs: [PlannedRun], in suite: String, membership: Membership, _ db: Database
-    ) throws {
-        var position = 0
-        switch membership {
-        case .complete: try db.execute(sql: "DELETE FROM suite_runs WHERE suite = ?", arguments: [suite])
-        case .additional:
-            position =
-                try Int.fetchOne(
-                    db, sql: "SELECT MAX(position) + 1 FROM suite_runs WHERE suite = ?", arguments: [suite])
-                ?? 0
-        }
-        let statement = try db.makeStatement(
-            sql: """
-                INSERT INTO suite_runs (suite, run_id, model, task, position) VALUES (?, ?, ?, ?, ?)
-                ON CONFLICT DO NOTHING
-                """)
-        for run in runs {
-            try statement.execute(arguments: [suite, run.runID, run.model, run.task, position])
-            position += 1
-        }
     }
 
     /// Back to pending, with nothing known, unless a live process has it.

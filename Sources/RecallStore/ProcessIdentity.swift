@@ -29,19 +29,43 @@ public struct ProcessIdentity: Hashable, Sendable {
     ///
     /// - Parameter observer: who asks.
     public func isGone(seenBy observer: ProcessIdentity) -> Bool? {
+        if self == observer { return false }
         guard !machine.isEmpty, machine == observer.machine else { return nil }
-        return Self.processStart(pid) != startTime
+        switch Self.look(at: pid) {
+        case .running(let start): return start != startTime
+        case .gone: return true
+        case .unknown: return nil
+        }
     }
 
-    /// Field 22 of /proc/PID/stat; nil when there is no such process, or only its remains (a zombie).
-    package static func processStart(_ pid: Int32) -> Int64? {
-        guard let stat = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .isoLatin1),
-            // The second field is the command in parentheses, which may itself hold spaces and parentheses.
-            let end = stat.lastIndex(of: ")")
-        else { return nil }
+    /// What the system tells of a process.
+    private enum Sighting {
+        case running(startTime: Int64)
+        /// There is no such process, or only its remains (a zombie).
+        case gone
+        /// It did not tell: no file handles are left, say.
+        case unknown
+    }
+
+    /// Reads the state and field 22 of /proc/PID/stat.
+    private static func look(at pid: Int32) -> Sighting {
+        let file = open("/proc/\(pid)/stat", O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return errno == ENOENT || errno == ESRCH ? .gone : .unknown }
+        defer { close(file) }
+        var bytes = [UInt8](repeating: 0, count: 1024)
+        let count = read(file, &bytes, bytes.count)
+        guard count > 0 else { return count < 0 && errno == ESRCH ? .gone : .unknown }
+        let stat = String(decoding: bytes[..<count], as: UTF8.self)
+        // The second field is the command in parentheses, which may itself hold spaces and parentheses.
+        guard let end = stat.lastIndex(of: ")") else { return .unknown }
         let fields = stat[stat.index(after: end)...].split(whereSeparator: \.isWhitespace)
-        guard fields.count > 19, fields[0] != "Z", fields[0] != "X" else { return nil }
-        return Int64(fields[19])
+        guard fields.count > 19, let start = Int64(fields[19]) else { return .unknown }
+        return fields[0] == "Z" || fields[0] == "X" ? .gone : .running(startTime: start)
+    }
+
+    /// When a process started, in clock ticks since boot; nil when it is gone or cannot be looked at.
+    package static func processStart(_ pid: Int32) -> Int64? {
+        if case .running(let startTime) = look(at: pid) { startTime } else { nil }
     }
 
     private static func hostName() -> String {

@@ -14,7 +14,7 @@ public struct SuiteRecord: Equatable, Sendable {
     /// The model that must reach `controlMinimum` for the suite's numbers to count; nil where nothing is controlled.
     public var controlModel: String?
     public var controlMinimum: Double?
-    /// A hash of the file it came from; nil when it came from none.
+    /// A hash of what it lists, to see whether it has changed; nil when unknown.
     public var contentHash: String?
 
     public init(

@@ -1,4 +1,6 @@
 import Foundation
+import RecallSuite
+import RecallTraining
 
 #if canImport(Glibc)
     import Glibc
@@ -7,18 +9,27 @@ import Foundation
 #endif
 
 extension Store {
-    /// Free space below which nothing is started: a large suite's rows and their write-ahead log take a few megabytes.
+    /// Free space below which nothing is started: some hundred runs' rows and the write-ahead log take a few megabytes.
     public static let minimumFreeBytes: Int64 = 32 << 20
+
+    /// What the rows of runs take at most, with the room that there must always be.
+    public static func bytesNeeded(for runs: [PlannedRun]) -> Int64 {
+        let epochs = runs.reduce(Int64(0)) { $0 + Int64($1.spec.training.epochs) }
+        return minimumFreeBytes + Int64(runs.count) * 16 << 10 + 256 * epochs
+    }
 
     /// Says, before anything is trained, whether `path` can hold the store, without making or writing anything.
     ///
+    /// - Parameter runs: what is going to be kept in it.
     /// - Throws: `StoreError`: a directory, not a database, another program's or a newer one (65); a parent that cannot be
     ///   made, a file or folder that cannot be written, too little space (74).
-    public static func check(path: String) throws(StoreError) {
-        try check(path: path, freeBytes: freeBytes(at:))
+    public static func check(path: String, for runs: [PlannedRun] = []) throws(StoreError) {
+        try check(path: path, for: runs, freeBytes: DiskSpace.freeBytes)
     }
 
-    package static func check(path: String, freeBytes: (String) -> Int64?) throws(StoreError) {
+    package static func check(
+        path: String, for runs: [PlannedRun] = [], freeBytes: (String) -> Int64?
+    ) throws(StoreError) {
         try inspect(path, mustExist: false)
         let folder = try existingAncestor(of: path)
         if access(path, F_OK) == 0, access(path, W_OK) != 0 {
@@ -28,10 +39,12 @@ extension Store {
         guard access(folder, W_OK | X_OK) == 0 else {
             throw unwritable(path, "the folder \(folder) is not writable", errno)
         }
-        if let free = freeBytes(folder), free < minimumFreeBytes {
+        let needed = bytesNeeded(for: runs)
+        if let free = freeBytes(folder), free < needed {
             throw StoreError(
                 .diskFull, path: path,
-                "only \(free >> 10) KiB are free there; at least \(minimumFreeBytes >> 20) MiB are needed")
+                "only \(ByteSize(bytes: Int(free))) are free there, and \(ByteSize(bytes: Int(needed))) are needed; free "
+                    + "some, or name a file elsewhere with --db")
         }
     }
 
@@ -106,12 +119,6 @@ extension Store {
     private static func parentFolder(of path: String) -> String {
         let parent = (path as NSString).deletingLastPathComponent
         return parent.isEmpty ? "." : parent
-    }
-
-    private static func freeBytes(at folder: String) -> Int64? {
-        var status = statvfs()
-        guard statvfs(folder, &status) == 0 else { return nil }
-        return Int64(clamping: UInt64(status.f_bavail) * UInt64(status.f_frsize))
     }
 
     static func unwritable(_ path: String, _ what: String, _ code: Int32) -> StoreError {

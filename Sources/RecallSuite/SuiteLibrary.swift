@@ -5,6 +5,8 @@ public struct SuiteLookupError: Error, Hashable, Sendable, CustomStringConvertib
     public enum Kind: Hashable, Sendable {
         /// Nothing of that name: exit status 66.
         case missing
+        /// There, but no file: exit status 65.
+        case isFolder
         /// There, but it cannot be read: exit status 74.
         case unreadable
     }
@@ -103,7 +105,7 @@ public struct SuiteLibrary: Sendable {
         }
         var isDirectory: ObjCBool = false
         if FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue {
-            throw unreadable("is a folder; name a file in it")
+            throw SuiteLookupError(kind: .isFolder, message: "\(path): is a folder; name a file in it")
         }
         guard let handle = FileHandle(forReadingAtPath: path) else {
             throw unreadable("cannot be opened; are its permissions right?")

@@ -2,14 +2,23 @@ import RecallKernels
 import RecallRandom
 import Synchronization
 
-/// A request to stop, raised from a signal handler or another thread and polled between the entries of a tape.
+/// A request to stop, raised from a signal handler or another thread and polled between the entries of a tape, between
+/// the blocks of their kernels, and while data are made.
 public final class StopRequest: Sendable {
     private let raised = Atomic<Bool>(false)
+    private let isDue: (@Sendable () -> Bool)?
 
-    public init() {}
+    public init() { isDue = nil }
+
+    /// One that raises itself at the first look at which `isDue` says yes. For tests, to stop at any point of the work.
+    package init(when isDue: @escaping @Sendable () -> Bool) { self.isDue = isDue }
 
     public func raise() { raised.store(true, ordering: .relaxed) }
-    public var isRaised: Bool { raised.load(ordering: .relaxed) }
+
+    public var isRaised: Bool {
+        if let isDue, isDue() { raise() }
+        return raised.load(ordering: .relaxed)
+    }
 }
 
 /// Why a tape did not go on.
@@ -43,11 +52,13 @@ public final class Tape {
     private let dropoutSeed: UInt64
     private let step: UInt32
     private var entries: [Entry] = []
+    /// The path of the layer whose parameters were used last; empty outside of any.
+    private var layer = ""
     private(set) var failure: TapeError?
 
     /// - Parameters:
     ///   - seed, step: key the dropout masks.
-    ///   - stop: polled before every kernel.
+    ///   - stop: polled before every kernel and between its blocks.
     public init(
         arena: Arena, isTraining: Bool, seed: UInt64 = 0, step: Int = 0, stop: StopRequest? = nil,
         isDiagnosing: Bool = false
@@ -132,13 +143,31 @@ public final class Tape {
 
     /// Runs a kernel unless the tape has failed or should stop. Every kernel goes through here.
     func launch(_ kernel: () -> Void) {
+        poll()
+        guard failure == nil else { return }
+        guard let stop else { return kernel() }
+        backend.cancellable(by: { stop.isRaised }, kernel)
+        // A kernel that was given up has written nothing that means anything.
+        poll()
+    }
+
+    private func poll() {
         if failure == nil, let stop, stop.isRaised { failure = .stopped }
-        if failure == nil { kernel() }
     }
 
     /// Runs an operation's forward kernel and, in training, records its backward, which must not own the tape: a tape
     /// that never runs backwards (a stop, NaN) would keep itself and its tensors for ever.
-    func record(_ name: String, output: Tensor, forward: () -> Void, backward: @escaping () -> Void) {
+    ///
+    /// - Parameters:
+    ///   - operation: what it does. With the layer whose parameters were used last, "attention of layers.1.mixer", it names
+    ///     an operation without parameters of its own.
+    ///   - path: where its own parameters are in the model, which is then its name: "layers.1.mixer.qkv".
+    func record(
+        _ operation: String, path: String? = nil, output: Tensor, forward: () -> Void,
+        backward: @escaping () -> Void
+    ) {
+        if let path { layer = path.split(separator: ".").dropLast().joined(separator: ".") }
+        let name = path ?? (layer.isEmpty ? operation : "\(operation) of \(layer)")
         launch(forward)
         inspect(output, name)
         if isTraining { entries.append(Entry(name: name, backward: backward)) }
@@ -212,6 +241,8 @@ public final class Tape {
             write(parameter.gradient)
             parameter.hasGradient = true
         }
+        // Within a launch: the kernel may just have been given up.
+        if isDiagnosing { poll() }
         if isDiagnosing, failure == nil, !backend.allFinite(parameter.count, x: parameter.gradient) {
             failure = .notFinite(tensor: "gradient of \(parameter.name)")
         }

@@ -1,4 +1,5 @@
 import Foundation
+import RecallKernels
 import RecallTensor
 
 /// What a checkpoint says of itself.
@@ -26,6 +27,21 @@ public struct CheckpointFile: Sendable {
 
     /// Raised when the format changes.
     static let version = "1"
+
+    /// What a checkpoint of so many parameters takes at most: they and two moments, Float32, and a header.
+    static func estimatedBytes(parameters: Int) -> Int64 {
+        Int64(3 * MemoryLayout<Float>.stride * parameters) + largestHeader
+    }
+
+    /// Some 150 bytes an array: enough for two thousand parameters' names.
+    private static let largestHeader: Int64 = 1 << 20
+
+    /// The file's size; nil where there is none.
+    var bytes: Int64? {
+        (try? FileManager.default.attributesOfItem(atPath: path))?[.size].flatMap {
+            ($0 as? NSNumber)?.int64Value
+        }
+    }
 
     public var exists: Bool { FileManager.default.fileExists(atPath: path) }
 
@@ -79,12 +95,20 @@ public struct CheckpointFile: Sendable {
         }
     }
 
-    /// Puts the file's numbers into a model of the same parameters.
+    /// Puts the file's numbers into a model of the same parameters. Everything is checked first: a file that is refused
+    /// leaves the model as it was.
     ///
-    /// - Throws: `RunError.checkpoint` for a file that is not whole or not of this model.
-    package func read(into store: ParameterStore) throws -> CheckpointMetadata {
-        let (arrays, metadata) = try load()
+    /// - Parameter runID: the run that it must be of; nil for any.
+    /// - Throws: `RunError.checkpoint` for a file that is not whole, of another run or of another model.
+    package func read(into store: ParameterStore, runID: String? = nil) throws -> CheckpointMetadata {
+        let (arrays, texts) = try load()
+        let metadata = try decode(texts)
+        if let runID, metadata.runID != runID {
+            throw RunError.checkpoint(
+                "\(path) is of run \(metadata.runID), not \(runID): move it away, or use --fresh")
+        }
         let named = Dictionary(arrays.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        var numbers: [(values: [Float], destination: MutableFloats)] = []
         for parameter in store.parameters {
             for (prefix, destination) in [
                 ("", parameter.value), ("optimizer.m.", parameter.firstMoment),
@@ -93,9 +117,14 @@ public struct CheckpointFile: Sendable {
                 guard let array = named[prefix + parameter.name], array.shape == parameter.shape else {
                     throw unusable("it has no \(prefix + parameter.name) of shape \(parameter.shape)")
                 }
-                store.write(array.values, to: destination)
+                numbers.append((array.values, destination))
             }
         }
+        for (values, destination) in numbers { store.write(values, to: destination) }
+        return metadata
+    }
+
+    private func decode(_ metadata: [String: String]) throws -> CheckpointMetadata {
         guard metadata["version"] == Self.version, let runID = metadata["run_id"],
             let specification = metadata["specification"], let record = metadata["record"],
             let trainSeconds = metadata["train_seconds"].flatMap(Double.init),

@@ -45,7 +45,8 @@ public enum SafeTensors {
         return data
     }
 
-    /// Reads what `encode` or another writer of the format made.
+    /// Reads what `encode` or another writer of the format made. As in the reference implementation, arrays that overlap,
+    /// gaps between them and bytes after them are refused: a file with those is damaged or made to deceive.
     ///
     /// - Throws: `FormatError`.
     public static func decode(_ data: Data) throws(FormatError) -> (
@@ -65,14 +66,45 @@ public enum SafeTensors {
             let header = object as? [String: Any]
         else { throw FormatError(description: "its header is not JSON") }
         var arrays: [NamedArray] = []
+        var places: [(name: String, bytes: Range<Int>)] = []
         for (name, entry) in header where name != "__metadata__" {
-            arrays.append(try array(name, entry, body))
+            let (array, bytes) = try array(name, entry, body)
+            arrays.append(array)
+            places.append((name, bytes))
         }
+        try requireCovered(body.count, by: places)
         let metadata = header["__metadata__"] as? [String: String] ?? [:]
         return (arrays.sorted { $0.name < $1.name }, metadata)
     }
 
-    private static func array(_ name: String, _ entry: Any, _ body: Data) throws(FormatError) -> NamedArray {
+    /// The format has every byte after the header belong to exactly one array.
+    private static func requireCovered(
+        _ count: Int, by places: [(name: String, bytes: Range<Int>)]
+    ) throws(FormatError) {
+        var end = 0
+        var previous: String?
+        // Empty arrays may stand where another begins.
+        let order = places.sorted {
+            ($0.bytes.lowerBound, $0.bytes.upperBound, $0.name)
+                < ($1.bytes.lowerBound, $1.bytes.upperBound, $1.name)
+        }
+        for (name, bytes) in order {
+            if bytes.lowerBound < end, let previous {
+                throw FormatError(description: "'\(previous)' and '\(name)' lie over each other")
+            }
+            guard bytes.lowerBound == end else {
+                throw FormatError(description: "bytes \(end)..<\(bytes.lowerBound) belong to no array")
+            }
+            (end, previous) = (bytes.upperBound, name)
+        }
+        guard end == count else {
+            throw FormatError(description: "bytes \(end)..<\(count) belong to no array")
+        }
+    }
+
+    private static func array(
+        _ name: String, _ entry: Any, _ body: Data
+    ) throws(FormatError) -> (NamedArray, place: Range<Int>) {
         guard let entry = entry as? [String: Any], let type = entry["dtype"] as? String,
             let shape = entry["shape"] as? [Int], let offsets = entry["data_offsets"] as? [Int],
             offsets.count == 2, shape.allSatisfy({ $0 >= 0 })
@@ -95,6 +127,6 @@ public enum SafeTensors {
             _ = body[start..<start + bytes].copyBytes(to: UnsafeMutableRawBufferPointer(buffer))
             initialised = count
         }
-        return NamedArray(name: name, shape: shape, values: values)
+        return (NamedArray(name: name, shape: shape, values: values), offsets[0]..<offsets[1])
     }
 }

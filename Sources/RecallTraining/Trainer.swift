@@ -67,7 +67,7 @@ public final class Trainer {
     ///   - task: one that `validate()` accepts.
     ///   - model: resolved.
     ///   - seed: keys initialisation, dropout and order.
-    ///   - stop: polled before every kernel.
+    ///   - stop: polled before every kernel, between its blocks, and while data are made.
     /// - Throws: `BackendError.outOfMemory`.
     public init(
         task: MQARTask, model: ModelConfig, training: TrainingConfig, seed: UInt64, backend: any Backend,
@@ -138,7 +138,7 @@ public final class Trainer {
     ///
     /// - Throws: `RunError`.
     public func timeStep(segment: Int, examples: Int) throws(RunError) -> Double {
-        let data = SegmentData.make(generator, .train, segment, examples: examples)
+        let data = try makeData(.train, segment, first: 0, count: examples)
         let batch = HostBatch(data, examples: Array(0..<Int32(examples)))
         _ = try trainStep(batch, learningRate: 0)
         let began = ContinuousClock.now
@@ -148,7 +148,7 @@ public final class Trainer {
 
     private func trainEpoch(_ epoch: Int, _ observer: some TrainingObserver) throws -> EpochRecord {
         let began = ContinuousClock.now
-        let data = trainingData(epoch: epoch)
+        let data = try trainingData(epoch: epoch)
         let batches = BatchPlan.batches(
             counts: data.map(\.count), batchSize: training.batchSize, order: training.order, seed: seed,
             epoch: epoch)
@@ -171,19 +171,25 @@ public final class Trainer {
             validationLoss: validation.loss, validationAccuracy: validation.accuracy, seconds: totalSeconds)
     }
 
-    private func trainingData(epoch: Int) -> [SegmentData] {
-        switch training.data {
-        case .fixed:
-            if fixedData.isEmpty {
-                fixedData = task.train.indices.map { SegmentData.make(generator, .train, $0) }
-            }
-            return fixedData
-        case .fresh:
-            return task.train.indices.map {
-                SegmentData.make(
-                    generator, .train, $0, firstExample: epoch * task.train[$0].examples)
-            }
+    private func trainingData(epoch: Int) throws(RunError) -> [SegmentData] {
+        guard fixedData.isEmpty else { return fixedData }
+        var data: [SegmentData] = []
+        for (index, segment) in task.train.enumerated() {
+            let first = training.data == .fresh ? epoch * segment.examples : 0
+            data.append(try makeData(.train, index, first: first, count: segment.examples))
         }
+        if training.data == .fixed { fixedData = data }
+        return data
+    }
+
+    private func makeData(
+        _ split: Split, _ index: Int, first: Int, count: Int
+    ) throws(RunError) -> SegmentData {
+        let data = SegmentData.make(
+            generator, split, index, firstExample: first, examples: count,
+            isCancelled: { [stop] in stop?.isRaised ?? false })
+        guard let data else { throw RunError.stopped }
+        return data
     }
 
     /// Forward, backward and AdamW on one batch.
@@ -244,15 +250,12 @@ public final class Trainer {
             let batchSize = max(1, min(training.batchSize, Self.mostEvaluationTokens / segment.sequenceLength))
             for first in stride(from: 0, to: segment.examples, by: batchSize) {
                 let count = min(batchSize, segment.examples - first)
-                let data = SegmentData.make(generator, split, index, firstExample: first, examples: count)
+                let data = try makeData(split, index, first: first, count: count)
                 let batch = HostBatch(data, examples: Array(0..<Int32(count)))
                 let sums = try evaluate(batch)
+                guard sums.loss.isFinite else { throw diagnose(batch, of: split) }
                 segmentLoss += sums.loss
                 segmentCorrect += sums.correct
-            }
-            guard segmentLoss.isFinite else {
-                let culprit = model.store.firstNotFinite().map { "parameter \($0)" } ?? "\(split) loss"
-                throw RunError.notFinite(step: step, tensor: culprit)
             }
             // Every example of a segment has as many labels as any other.
             let perExample = Double(segment.kvPairs)
@@ -268,9 +271,24 @@ public final class Trainer {
         return Evaluation(loss: loss / Double(examples), accuracy: accuracy / Double(examples), slices: slices)
     }
 
+    /// Evaluates a batch that gave NaN or infinity once more, to name the first tensor that did.
+    private func diagnose(_ batch: HostBatch, of split: Split) -> RunError {
+        if let parameter = model.store.firstNotFinite() {
+            return .notFinite(step: step, tensor: "parameter \(parameter)")
+        }
+        do {
+            _ = try evaluate(batch, isDiagnosing: true)
+            return .notFinite(step: step, tensor: "\(split) loss")
+        } catch RunError.notFinite(let step, let tensor) {
+            return .notFinite(step: step, tensor: "\(tensor), in \(split)")
+        } catch { return error }
+    }
+
     /// The sums of losses and of right answers over a batch's labelled positions.
-    private func evaluate(_ batch: HostBatch) throws(RunError) -> (loss: Double, correct: Double) {
-        let tape = Tape(arena: arena, isTraining: false, stop: stop)
+    private func evaluate(
+        _ batch: HostBatch, isDiagnosing: Bool = false
+    ) throws(RunError) -> (loss: Double, correct: Double) {
+        let tape = Tape(arena: arena, isTraining: false, stop: stop, isDiagnosing: isDiagnosing)
         let head = model.loss(tape.input(batch), labels: tape.integers(batch.labels), tape)
         return (try sum(head.losses, tape, step: step), try sum(head.correct, tape, step: step))
     }
@@ -286,11 +304,7 @@ public final class Trainer {
     // MARK: - Continuing
 
     private func resume(from checkpoint: CheckpointFile, runID: String) throws {
-        let metadata = try checkpoint.read(into: model.store)
-        guard metadata.runID == runID else {
-            throw RunError.checkpoint(
-                "\(checkpoint.path) is of run \(metadata.runID), not \(runID): move it away, or use --fresh")
-        }
+        let metadata = try checkpoint.read(into: model.store, runID: runID)
         step = metadata.record.step
         trainSeconds = metadata.trainSeconds
         totalSeconds = metadata.record.seconds

@@ -78,6 +78,39 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         #expect(again.errorLines.count { $0.contains("\"run_failed\"") } == 2)
     }
 
+    /// A process that is stopped holds its run until it goes on; another one says so, waits, and says who finished it.
+    @Test func runsOfAnotherProcessAreWaitedFor() throws {
+        let workspace = try Workspace.withTinySuite(longSuite)
+        let arguments = ["run", "--suite", "tiny.yaml", "--json", "--only", "model=based,learning_rate=0.01"]
+        let (isHeld, hasEnded) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        let isSent = Once()
+        let holder = Holder()
+        Thread.detachNewThread {
+            let outcome = try? workspace.run(more: arguments) { line, pid in
+                guard line.contains("\"run_started\""), isSent.first() else { return }
+                kill(pid, SIGSTOP)
+                holder.pid = pid
+                isHeld.signal()
+            }
+            #expect(outcome?.status == 0)
+            hasEnded.signal()
+        }
+        #expect(isHeld.wait(timeout: .now() + 60) == .success)
+        let outcome = try workspace.run(more: arguments) { line, _ in
+            if line.contains("1 run is being trained by another process") { kill(holder.pid, SIGCONT) }
+        }
+        hasEnded.wait()
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        let events = try outcome.errorLines.map(object)
+        #expect(
+            events.compactMap { $0["event"] as? String } == [
+                "suite_started", "note", "run_finished_elsewhere", "suite_finished",
+            ])
+        let note = try #require(events[1]["message"] as? String)
+        #expect(note.contains("process \(holder.pid)") && note.hasSuffix("; waiting for it"), "\(note)")
+        #expect(events[3]["finished"] as? Int == 0 && events[3]["finished_elsewhere"] as? Int == 1)
+    }
+
     @Test func watchingEndsWellAtControlC() throws {
         let workspace = try Workspace.withTinySuite()
         #expect(try workspace.run("run", "--suite", "tiny.yaml", "--quiet").status == 0)
@@ -87,6 +120,11 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         #expect(outcome.status == 0 && !outcome.isSignalled)
         #expect(outcome.errors == "")
     }
+}
+
+/// The process that holds a run.
+private final class Holder: @unchecked Sendable {
+    var pid: Int32 = 0
 }
 
 /// True the first time.

@@ -110,9 +110,16 @@ import Testing
         #expect(try workspace.run(more: again + ["test"]).status == 0)
         let before = try workspace.data("d/segment-0/inputs.npy")
         let other = try workspace.run(more: again + ["train"])
-        #expect(other.status == 74)
-        #expect(other.errors.contains("another dataset is there"))
+        #expect(other.status == 65)
+        #expect(
+            other.errors == "recall-bench: d/dataset.json: another dataset is there; "
+                + "name another folder with --output, or delete this one\n")
         #expect(try workspace.data("d/segment-0/inputs.npy") == before)
+        // What the system refuses is another matter.
+        let refused = ["data", "write", "--suite", "tiny.yaml", "--split", "test", "--output", "tiny.yaml"]
+        let unwritable = try workspace.run(more: refused)
+        #expect(unwritable.status == 74)
+        #expect(unwritable.errorLines.count == 1)
     }
 
     @Test func benchmarksOfTheGeneratorAreTabledStoredAndJSON() throws {

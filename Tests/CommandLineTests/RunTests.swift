@@ -132,6 +132,22 @@ import Testing
         }
     }
 
+    @Test func seedsThatWereAddedStayAndModelsThatLeftDoNot() throws {
+        let workspace = try Workspace.withTinySuite(tiny("[0.003, 0.01]", "0.01"))
+        for seed in ["0", "1", "0"] {
+            #expect(try workspace.run("run", "--suite", "tiny.yaml", "--quiet", "--seed", seed).status == 0)
+        }
+        #expect(try workspace.table("runs").column("seed") == ["0", "1", "0", "1"])
+        #expect(try workspace.table("tradeoff").column("seeds") == ["2", "2"])
+
+        let lines = tiny("[0.003, 0.01]", "0.01").split(separator: "\n").filter { !$0.contains("name: based") }
+        try workspace.write(lines.joined(separator: "\n"), to: "tiny.yaml")
+        #expect(try workspace.run("run", "--suite", "tiny.yaml", "--quiet", "--seed", "1").status == 0)
+        let runs = try workspace.table("runs", "--suite", "tiny")
+        #expect(runs.column("model") == ["attention", "attention"])
+        #expect(runs.column("seed") == ["0", "1"])
+    }
+
     /// A run's bits depend on nothing but what is to be run.
     @Test func jobsAndThreadsChangeNothing() throws {
         let workspaces = try ["1 1", "2 1", "1 2"].map { setting in
@@ -160,7 +176,9 @@ import Testing
             "run_id", "epochs", "steps", "train_loss", "validation_loss", "validation_accuracy", "test_loss",
             "test_accuracy", "train_seconds", "tokens_per_second",
         ],
-        "suite_finished": ["suite", "runs", "finished", "failed", "interrupted"],
+        "suite_finished": [
+            "suite", "runs", "finished", "failed", "interrupted", "finished_elsewhere", "held_elsewhere",
+        ],
     ]
 
     @Test func progressAsJSONHasTheDocumentedKeys() throws {

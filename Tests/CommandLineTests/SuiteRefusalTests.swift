@@ -57,6 +57,14 @@ struct SuiteRefusal: Sendable, CustomTestStringConvertible {
         #expect(workspace.content == ["bad.yaml"])
     }
 
+    @Test func aFolderIsNoSuite() throws {
+        let workspace = try Workspace()
+        try workspace.makeFolder("suites")
+        let outcome = try workspace.run("run", "--suite", "./suites")
+        #expect(outcome.status == 65)
+        #expect(outcome.errors == "recall-bench: ./suites: is a folder; name a file in it\n")
+    }
+
     @Test func headsThatDoNotDivideTheWidthNameBoth() throws {
         let workspace = try Workspace.withTinySuite(
             tiny("[base-conv, attention]", "[{mixer: attention, heads: 3}]"))

@@ -2,19 +2,41 @@ import Foundation
 import Testing
 
 @Suite struct UsageTests {
-    @Test(arguments: [
-        "", "run", "sweep state-size", "export", "export csv", "status", "suites", "models", "tasks", "data",
-        "data sample", "data write", "bench", "bench data", "doctor",
-    ])
-    func helpHasExamples(_ command: String) throws {
-        let outcome = try Workspace().run(more: command.split(separator: " ").map(String.init) + ["--help"])
-        #expect(outcome.status == 0)
-        #expect(outcome.errors == "")
-        let lines = outcome.outputLines
-        let examples = try #require(lines.firstIndex { $0.trimmingCharacters(in: .whitespaces) == "EXAMPLES" })
-        // Each begins a line of its own: the layout did not run them together.
-        let first = lines[examples + 1].trimmingCharacters(in: .whitespaces)
-        #expect(first.hasPrefix("recall-bench \(command)"), "\(first)")
+    /// The program, every command that its help lists, and theirs.
+    @Test func everyHelpHasExamples() throws {
+        let workspace = try Workspace()
+        var left = [[String]()]
+        var seen: Set<String> = []
+        while let command = left.popLast() {
+            let name = command.joined(separator: " ")
+            seen.insert(name)
+            let outcome = try workspace.run(more: command + ["--help"])
+            #expect(outcome.status == 0, "\(name)")
+            #expect(outcome.errors == "", "\(name)")
+            let lines = outcome.outputLines
+            if let title = lines.firstIndex(of: "SUBCOMMANDS:") {
+                // A name at two spaces, its abstract behind it or deeper below.
+                for line in lines[(title + 1)...].prefix(while: { $0.hasPrefix("  ") && !$0.hasPrefix("  See") }
+                ) {
+                    let word = line.dropFirst(2).prefix { $0 != " " }
+                    if !word.isEmpty { left.append(command + [String(word)]) }
+                }
+            }
+            let examples = lines.firstIndex { $0.trimmingCharacters(in: .whitespaces) == "EXAMPLES" }
+            guard let examples, examples + 1 < lines.count else {
+                Issue.record("`\(name) --help` has no EXAMPLES")
+                continue
+            }
+            // Each begins a line of its own: the layout did not run them together.
+            let first = lines[examples + 1].trimmingCharacters(in: .whitespaces)
+            #expect(
+                (first + " ").hasPrefix((["recall-bench"] + command).joined(separator: " ") + " "), "\(first)")
+        }
+        #expect(
+            seen.isSuperset(of: [
+                "", "run", "sweep", "sweep state-size", "export csv", "status", "suites", "models", "tasks",
+                "data sample", "data write", "bench data", "doctor",
+            ]), "\(seen)")
     }
 
     @Test func aloneItPrintsHelp() throws {

@@ -51,8 +51,10 @@ import Testing
                 #expect(
                     error
                         == DataFileError(
-                            path: folder + "/dataset.json",
-                            message: "another dataset is there; name an empty folder"))
+                            .content, path: folder + "/dataset.json",
+                            message:
+                                "another dataset is there; name another folder with --output, or delete this one"
+                        ))
             }
             #expect(try Data(contentsOf: URL(fileURLWithPath: folder + "/dataset.json")) == json)
         }
@@ -67,6 +69,7 @@ import Testing
             let error = try #require(throws: DataFileError.self) {
                 try DatasetWriter.write(smallTask(), .train, to: folder + "/file")
             }
+            #expect(error.kind == .inputOutput)
             #expect(error.path == folder + "/file/segment-0")
             #expect(error.message == "cannot be made: Not a directory")
         }

@@ -115,7 +115,10 @@ func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Re
             let error = try #require(throws: DataFileError.self) {
                 try NPYFile(shape: [1], elements: .int64([1])).write(to: path)
             }
-            #expect(error == DataFileError(path: path, message: "cannot be written: No such file or directory"))
+            #expect(
+                error
+                    == DataFileError(
+                        .inputOutput, path: path, message: "cannot be written: No such file or directory"))
         }
     }
 

@@ -159,6 +159,27 @@ private func epochRecord(_ epoch: Int, step: Int) -> EpochRecord {
                 + "run again to continue\n1 of 2 runs finished, 1 interrupted in 15 s\n")
     }
 
+    /// What other processes do is told apart from what was done here.
+    @Test func runsOfOtherProcesses() {
+        let harness = Harness()
+        let display = harness.display(.plain, runs: 4)
+        display.waiting(forRuns: 4, holders: ["vm, process 12"])
+        display.runFinishedElsewhere("a", label: "based", totalSteps: 100)
+        #expect(
+            harness.take() == "4 runs are being trained by another process (vm, process 12); waiting for them\n"
+                + "done         based: by another process\n             1 of 4 runs (25%)\n")
+        display.waiting(forRuns: 1, holders: ["vm, process 12"])
+        display.waiting(forRuns: 3, holders: ["a", "b"])
+        #expect(
+            harness.take() == "1 run is being trained by another process (vm, process 12); waiting for it\n"
+                + "3 runs are being trained by 2 other processes; waiting for them\n")
+        harness.advance(3)
+        display.finish(heldElsewhere: 3)
+        #expect(
+            harness.take() == "1 of 4 runs finished (1 by another process) in 3 s; "
+                + "3 runs are being trained by another process\n")
+    }
+
     @Test func quietSaysOnlyWhatFailed() {
         let harness = Harness()
         let display = harness.display(.quiet)
@@ -202,7 +223,8 @@ private func epochRecord(_ epoch: Int, step: Int) -> EpochRecord {
             #"{"elapsed_seconds":10,"event":"run_started","label":"mamba","run_id":"b","step":30,"total_steps":100}"#,
             #"{"elapsed_seconds":10,"event":"run_interrupted","run_id":"b","step":30}"#,
             #"{"elapsed_seconds":10,"error":"no room","event":"run_failed","run_id":"c"}"#,
-            #"{"elapsed_seconds":10,"event":"suite_finished","failed":0,"finished":1,"interrupted":1,"runs":2,"suite":"quick"}"#,
+            #"{"elapsed_seconds":10,"event":"suite_finished","failed":0,"finished":1,"finished_elsewhere":0,"#
+                + #""held_elsewhere":0,"interrupted":1,"runs":2,"suite":"quick"}"#,
         ]
         #expect(lines == expected)
     }

@@ -110,6 +110,17 @@ import Testing
         #expect(kind { try Store.check(path: folder.file()) { _ in 1 << 20 } } == .diskFull)
         #expect(kind { try Store.check(path: folder.file()) { _ in Store.minimumFreeBytes } } == nil)
         #expect(kind { try Store.check(path: folder.file("a/b/c/recall.sqlite")) } == nil)
+        // Many runs' rows need more.
+        let runs = (0..<100).map { plannedRun(seed: $0, epochs: 1000) }
+        let needed = Store.bytesNeeded(for: runs)
+        #expect(needed > Store.minimumFreeBytes + 100 * 1000 * 100)
+        #expect(kind { try Store.check(path: folder.file(), for: runs) { _ in needed } } == nil)
+        let error = #expect(throws: StoreError.self) {
+            try Store.check(path: folder.file(), for: runs) { _ in 3 << 19 }
+        }
+        #expect(error?.kind == .diskFull)
+        #expect(error?.message.hasPrefix("only 1.5 MiB are free there, and 5") == true)
+        #expect(error?.message.contains("--db") == true)
         #expect(try folder.contents() == [])
     }
 

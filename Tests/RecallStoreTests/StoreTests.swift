@@ -77,6 +77,72 @@ import Testing
         #expect(try store.runs(suite: "quick").map(\.runID) == [new.runID, old.runID])
     }
 
+    /// The runs of the suite, by model and seed.
+    private func members(_ store: Store) throws -> [String] {
+        try store.runs(suite: "quick").map { "\($0.model)/\($0.spec.seed)" }
+    }
+
+    @Test func otherSeedsStayUntilTheirModelLeaves() throws {
+        let store = try open()
+        func plan(_ models: [String], seeds: [UInt64]) throws {
+            let runs = models.flatMap { model in
+                seeds.map { plannedRun(model: model, dModel: model == "a" ? 16 : 32, seed: $0) }
+            }
+            try store.plan(runs, suite: suiteRecord) { _ in modelFacts }
+        }
+        try plan(["a", "b"], seeds: [0])
+        try plan(["a", "b"], seeds: [2, 1])
+        // Model by model, whoever came first.
+        #expect(try members(store) == ["a/0", "a/1", "a/2", "b/0", "b/1", "b/2"])
+        try plan(["a", "b"], seeds: [0])
+        #expect(try members(store) == ["a/0", "a/1", "a/2", "b/0", "b/1", "b/2"])
+        try plan(["b", "a"], seeds: [1])
+        #expect(try members(store) == ["b/0", "b/1", "b/2", "a/0", "a/1", "a/2"])
+        try plan(["b"], seeds: [3])
+        #expect(try members(store) == ["b/0", "b/1", "b/2", "b/3"])
+        #expect(try store.counts().total == 7)
+        try plan(["a"], seeds: [0])
+        #expect(try members(store) == ["a/0"])
+    }
+
+    /// A suite that lists fewer seeds than before is not left waiting for those that nobody trains any more.
+    @Test func aChangedSuiteDropsSeedsThatNobodyBegan() throws {
+        let store = try open()
+        let runs = (0..<4).map { plannedRun(seed: $0) }
+        try store.plan(runs, suite: suiteRecord) { _ in modelFacts }
+        for run in runs[1...2] { _ = try store.claim(run.runID, on: execution) }
+        try store.finish(runs[1].runID, runResult())
+        try store.interrupt(runs[2].runID)
+        try store.plan([runs[0]], suite: suiteRecord) { _ in modelFacts }
+        #expect(try members(store) == ["based/0", "based/1", "based/2", "based/3"])
+        var unknown = suiteRecord
+        unknown.contentHash = nil
+        try store.plan([runs[0]], suite: unknown) { _ in modelFacts }
+        #expect(try members(store).count == 4)
+        try store.plan([runs[0]], suite: suiteRecord) { _ in modelFacts }
+        var changed = suiteRecord
+        changed.contentHash = "def"
+        try store.plan([runs[0]], suite: changed) { _ in modelFacts }
+        #expect(try members(store) == ["based/0", "based/1", "based/2"])
+    }
+
+    @Test func aSweepKeepsWhatComparesWithIt() throws {
+        let store = try open()
+        func plan(_ run: PlannedRun, _ membership: Store.Membership) throws {
+            try store.plan([run], suite: suiteRecord, membership: membership) { _ in modelFacts }
+        }
+        try plan(plannedRun(model: "a", dModel: 16), .extending)
+        try plan(plannedRun(model: "b", learningRate: 0.003, seed: 1), .extending)
+        try plan(plannedRun(model: "a", dModel: 16), .extending)
+        #expect(try members(store) == ["a/0", "b/1"])
+        // Another task, and another number of epochs.
+        try plan(plannedRun(model: "c", dataSeed: 1), .extending)
+        #expect(try members(store) == ["c/0"])
+        try plan(plannedRun(model: "d", dataSeed: 1, epochs: 4), .additional)
+        try plan(plannedRun(model: "e", dataSeed: 1, epochs: 4), .extending)
+        #expect(try members(store) == ["d/0", "e/0"])
+    }
+
     @Test func aRunMayBelongToSeveralSuites() throws {
         let store = try open()
         let here = plannedRun()

@@ -130,6 +130,35 @@ struct TapeTests {
         #expect(try failure(x: [1, .infinity, 3, 4], isDiagnosing: false) == nil)
     }
 
+    /// What has no parameters is named with the layer that it stands in.
+    @Test func operationsWithoutParametersNameTheirLayer() throws {
+        func failure(dy: Float, weight: Float, outer: String? = nil) throws -> TapeError? {
+            let arena = try Arena(backend: CPUBackend())
+            func layer(_ name: String) -> Linear {
+                Linear(
+                    weight: Parameter(
+                        "\(name).weight", shape: [2, 2], initialiser: .constant(weight),
+                        isExemptFromDecay: false), bias: nil)
+            }
+            let layers = [layer("layers.3.mixer.q")] + (outer.map { [layer($0)] } ?? [])
+            let store = try ParameterStore(layers.map(\.weight), backend: arena.backend, seed: 1)
+            store.beginStep()
+            let tape = Tape(arena: arena, isTraining: true, isDiagnosing: true)
+            let x = layers.reduce(tape.tensor([1, 2], [1, 1])) { tape.linear($0, $1) }
+            let y = tape.swiglu(x)
+            tape.setGradient(of: y, [dy])
+            do { try tape.backward() } catch { return error }
+            return nil
+        }
+        #expect(try failure(dy: 1, weight: 1) == nil)
+        #expect(
+            try failure(dy: 1, weight: 1e25) == .notFinite(tensor: "swiglu of layers.3.mixer"))
+        #expect(
+            try failure(dy: .nan, weight: 1) == .notFinite(tensor: "gradient at swiglu of layers.3.mixer"))
+        // After the head it is in no layer.
+        #expect(try failure(dy: 1, weight: 1e15, outer: "head") == .notFinite(tensor: "swiglu"))
+    }
+
     // MARK: - Gradients that meet
 
     @Test func aTensorUsedTwiceGetsBothGradients() throws {

@@ -127,6 +127,34 @@ struct CheckpointTests {
         #expect(try #require(refusal(file, try trainer("mamba"))).contains("--fresh"))
     }
 
+    /// Whatever is wrong with it, a checkpoint that is refused has changed nothing.
+    @Test func aRefusedCheckpointLeavesTheModelAsItWas() throws {
+        let folder = try TemporaryFolder()
+        let file = CheckpointFile(path: folder.path("run.safetensors"))
+        _ = try run(trainer(), file, Recorder())
+        let url = URL(fileURLWithPath: file.path)
+        let whole = try Data(contentsOf: url)
+        let target = try trainer()
+        let bits = target.bits
+        #expect(refusal(file, target, id: "other") != nil)
+        #expect(target.bits == bits)
+        // The last array of the last parameter is missing; then the metadata are.
+        let last = try #require(target.model.store.parameters.last).name
+        let (arrays, metadata) = try SafeTensors.decode(whole)
+        let fewer = arrays.filter { $0.name != "optimizer.v.\(last)" }
+        #expect(fewer.count == arrays.count - 1)
+        for data in [
+            try SafeTensors.encode(fewer, metadata: metadata), try SafeTensors.encode(arrays, metadata: [:]),
+        ] {
+            try data.write(to: url)
+            #expect(try #require(refusal(file, target)).contains("cannot be used"))
+            #expect(target.bits == bits)
+        }
+        try whole.write(to: url)
+        #expect(refusal(file, target) == nil)
+        #expect(target.bits != bits)
+    }
+
     @Test func damagedCheckpointsAreRefused() throws {
         let folder = try TemporaryFolder()
         let file = CheckpointFile(path: folder.path("run.safetensors"))

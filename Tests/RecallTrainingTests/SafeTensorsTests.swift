@@ -121,14 +121,42 @@ struct SafeTensorsTests {
         }
     }
 
-    /// Arrays over the same bytes are odd but readable; deep nesting must not exhaust the stack.
-    @Test func strangeFilesNeverTrap() throws {
-        let overlapping = file(
-            #"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}}"#,
-            bytes: 12)
-        if let read = try? SafeTensors.decode(overlapping) {
-            #expect(read.arrays.allSatisfy { $0.values == [0, 0] })
+    /// Two arrays of one dimension, in bytes from and to.
+    private func two(_ a: Range<Int>, _ b: Range<Int>, bytes: Int) -> Data {
+        let entries = [("a", a), ("b", b)].map { name, place in
+            #""\#(name)":{"dtype":"F32","shape":[\#(place.count / 4)],"#
+                + #""data_offsets":[\#(place.lowerBound),\#(place.upperBound)]}"#
         }
+        return file("{\(entries.joined(separator: ","))}", bytes: bytes)
+    }
+
+    /// Every byte belongs to one array.
+    @Test(arguments: [
+        (0..<8, 4..<12, 12, "'a' and 'b' lie over each other"),
+        (0..<8, 0..<8, 8, "'a' and 'b' lie over each other"),
+        (0..<12, 4..<8, 12, "'a' and 'b' lie over each other"),
+        (8..<12, 0..<12, 12, "'b' and 'a' lie over each other"),
+        (0..<4, 8..<12, 12, "bytes 4..<8 belong to no array"),
+        (4..<8, 8..<12, 12, "bytes 0..<4 belong to no array"),
+        (0..<4, 4..<8, 9, "bytes 8..<9 belong to no array"),
+        (0..<4, 6..<6, 8, "bytes 4..<6 belong to no array"),
+    ])
+    func bytesOfTwoArraysOrOfNoneAreRefused(a: Range<Int>, b: Range<Int>, bytes: Int, reason: String) {
+        let error = #expect(throws: SafeTensors.FormatError.self) {
+            try SafeTensors.decode(two(a, b, bytes: bytes))
+        }
+        #expect(error?.description == reason)
+    }
+
+    @Test func arraysThatMeetAreRead() throws {
+        for (a, b) in [(0..<4, 4..<12), (4..<12, 0..<4), (0..<0, 0..<12), (0..<12, 12..<12)] {
+            #expect(try SafeTensors.decode(two(a, b, bytes: 12)).arrays.count == 2)
+        }
+        #expect(throws: SafeTensors.FormatError.self) { try SafeTensors.decode(file("{}", bytes: 4)) }
+    }
+
+    /// Deep nesting must not exhaust the stack.
+    @Test func strangeFilesNeverTrap() throws {
         let deep = String(repeating: "[", count: 100_000)
         #expect(throws: SafeTensors.FormatError.self) { try SafeTensors.decode(file(deep)) }
         _ = try? SafeTensors.decode(file(#"{"__metadata__": {"a": 1}}"#))

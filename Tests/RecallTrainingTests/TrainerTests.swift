@@ -224,6 +224,40 @@ struct TrainerTests {
         #expect(error.description.contains("step 1") && error.description.contains("layers.1.mixer.v"))
     }
 
+    /// Queries and keys whose products overflow: the kernel without parameters is named with its layer, and in evaluation
+    /// the split besides.
+    @Test func aKernelThatOverflowsIsNamedWithItsLayer() throws {
+        let training = TrainingConfig(epochs: 1, batchSize: 16, learningRate: 0.01)
+        func overflow(_ trainer: Trainer) {
+            for parameter in trainer.model.store.parameters
+            where ["layers.1.mixer.q.weight", "layers.1.mixer.k.weight"].contains(parameter.name) {
+                trainer.model.store.write(
+                    Array(repeating: 1e25, count: parameter.count), to: parameter.value)
+            }
+        }
+        let trainer = try trainer("based", training: training)
+        overflow(trainer)
+        #expect(try failure(trainer) == .notFinite(step: 1, tensor: "linear attention of layers.1.mixer"))
+
+        // A run whose training is over, whose checkpoint overflows.
+        let folder = try TemporaryFolder()
+        let file = CheckpointFile(path: folder.path("run.safetensors"))
+        let record = EpochRecord(
+            epoch: 1, step: 4, learningRate: 0.01, trainLoss: 1, validationLoss: 1, validationAccuracy: 0,
+            seconds: 1)
+        let source = try self.trainer("based", training: training)
+        overflow(source)
+        try file.write(
+            source.model.store,
+            CheckpointMetadata(runID: "run", specification: "", record: record, trainSeconds: 1))
+        #expect(
+            throws: RunError.notFinite(step: 4, tensor: "linear attention of layers.1.mixer, in test")
+        ) {
+            try self.trainer("based", training: training).run(
+                checkpoint: file, runID: "run", specification: "", observer: Recorder())
+        }
+    }
+
     @Test(arguments: ["attention", "mamba"]) func anAbsurdLearningRateEndsTheRun(_ preset: String) throws {
         let training = TrainingConfig(epochs: 50, batchSize: 16, learningRate: 1e6, schedule: .constant)
         guard case .notFinite(let step, let tensor) = try failure(trainer(preset, training: training)) else {
@@ -243,5 +277,43 @@ struct TrainerTests {
         #expect(throws: RunError.stopped) { try trainer.run(recorder) }
         #expect(recorder.losses.count == 3)
         #expect(recorder.records.isEmpty)
+    }
+
+    /// A stop is seen wherever it comes, in the midst of a kernel too, and what a kernel that was given up has left
+    /// behind never passes for a result or for NaN.
+    @Test(arguments: ["attention", "mamba", "based"]) func aStopIsSeenAtEveryLook(_ preset: String) throws {
+        let training = TrainingConfig(epochs: 1, batchSize: 32, learningRate: 0.01)
+        func run(stoppingAt look: Int) throws -> (looks: Int, losses: Int) {
+            let looks = Looks()
+            let stop = StopRequest { looks.next() >= look }
+            let recorder = Recorder()
+            do {
+                _ = try trainer(preset, training: training, stop: stop).run(recorder)
+                #expect(look == .max)
+            } catch { #expect(error as? RunError == .stopped, "\(error)") }
+            return (looks.count, recorder.losses.count)
+        }
+        let whole = try run(stoppingAt: .max)
+        #expect(whole.losses == 2)
+        // Data, two steps, validation, test and validation again: far more looks than launches.
+        #expect(whole.looks > 200)
+        var losses: [Int] = []
+        for look in stride(from: 1, through: whole.looks, by: max(1, whole.looks / 60)) {
+            losses.append(try run(stoppingAt: look).losses)
+        }
+        #expect(losses.first == 0 && losses.last == 2 && losses == losses.sorted())
+    }
+}
+
+/// Counts looks at a stop request.
+private final class Looks: @unchecked Sendable {
+    private(set) var count = 0
+    private let lock = NSLock()
+
+    func next() -> Int {
+        lock.withLock {
+            count += 1
+            return count
+        }
     }
 }

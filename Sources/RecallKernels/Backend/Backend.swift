@@ -28,6 +28,13 @@ public protocol Backend: AnyObject, LinearAlgebraKernels, NormalisationKernels, 
     /// The device in words, as stored with every result: processor, BLAS, its version and kernel.
     var deviceDescription: String { get }
 
+    /// Runs kernels that may be given up. Once `isCancelled` says yes, the kernels that `body` calls return when the block
+    /// of work at hand is done, some tens of milliseconds later, and what they were to write is undefined: the caller
+    /// must discard it. A kernel that is not called from such a `body` always runs to its end.
+    ///
+    /// - Parameter isCancelled: asked between blocks, from any thread; must be quick, and yes must be its last word.
+    func cancellable(by isCancelled: @escaping @Sendable () -> Bool, _ body: () -> Void)
+
     /// Reserves `bytes` of address space in the device's memory, 64-byte aligned; physical memory is taken as it
     /// is touched, where the device can do that.
     ///

@@ -20,6 +20,13 @@ public final class CPUBackend: Backend {
 
     public var deviceDescription: String { CPUInformation.description }
 
+    public func cancellable(by isCancelled: @escaping @Sendable () -> Bool, _ body: () -> Void) {
+        let outer = workers.cancellation
+        workers.cancellation = isCancelled
+        defer { workers.cancellation = outer }
+        body()
+    }
+
     public func reserve(bytes: Int) throws -> UnsafeMutableRawPointer {
         guard
             let address = mmap(

@@ -8,6 +8,8 @@ final class Workers {
     let threads: Int
     private var workspaces: [UnsafeMutableRawPointer?]
     private var capacities: [Int]
+    /// Asked before every block; once it says yes, the blocks that are left are not run.
+    var cancellation: (@Sendable () -> Bool)?
 
     init(threads: Int) {
         precondition(threads >= 1)
@@ -21,21 +23,26 @@ final class Workers {
         for case let workspace? in workspaces { workspace.deallocate() }
     }
 
-    /// Calls `body(block, worker)` once for each block; blocks of different workers run at the same time.
+    /// Whether what is left of a kernel is not wanted any more. Blocks of long work ask in their midst too.
+    var isCancelled: Bool { cancellation?() ?? false }
+
+    /// Calls `body(block, worker)` once for each block, or for some only where the kernel is cancelled; blocks of
+    /// different workers run at the same time.
     ///
     /// - Parameter floats: how many Float32 of its own workspace each worker needs (`workspace(_:)` hands it out).
     func forEachBlock(_ blocks: Int, floats: Int = 0, _ body: (_ block: Int, _ worker: Int) -> Void) {
         let used = min(threads, blocks)
         for worker in 0..<max(used, 1) { reserve(worker, floats: floats) }
         guard used > 1 else {
-            for block in 0..<blocks { body(block, 0) }
+            for block in 0..<blocks where !isCancelled { body(block, 0) }
             return
         }
         withoutActuallyEscaping(body) { body in
             let box = UncheckedBody(call: body)
+            let cancellation = cancellation
             DispatchQueue.concurrentPerform(iterations: used) { worker in
                 var block = worker
-                while block < blocks {
+                while block < blocks, !(cancellation?() ?? false) {
                     box.call(block, worker)
                     block += used
                 }

@@ -24,7 +24,8 @@ extension CPUBackend {
         workers.forEachBlock(groups.count, floats: blocks.size * stride) { group, worker in
             let logits = workers.workspace(worker)
             let tableSum = dTable.map { group == 0 ? $0 : partials + (group - 1) * vocabulary * width }
-            for block in groups[group] {
+            // A group of a large batch is a minute of work.
+            for block in groups[group] where !workers.isCancelled {
                 let (first, count) = (blocks[block].lowerBound, blocks[block].count)
                 let hiddenBlock = hidden + first * width
                 matrixProduct(

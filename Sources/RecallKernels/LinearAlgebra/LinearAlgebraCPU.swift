@@ -42,7 +42,7 @@ extension CPUBackend: LinearAlgebraKernels {
             if let groupBias { groupBias.update(repeating: 0, count: outputs) }
             let groupRows = groups[group]
             var first = groupRows.lowerBound
-            while first < groupRows.upperBound {
+            while first < groupRows.upperBound, !workers.isCancelled {
                 let count = min(rowsPerProduct, groupRows.upperBound - first)
                 let dyBlock = dy + first * outputs
                 if let dx {

@@ -29,9 +29,7 @@ struct RunCommand: ParsableCommand {
         let loaded = try SuiteLibrary().load(suite)
         try Sitting(
             suite: SuiteRecord(loaded), runs: loaded.expand(seed: training.seed), database: store.path,
-            options: training, measurement: ModelMeasurement(),
-            // Another first seed adds points to those that are there.
-            membership: training.seed == 0 ? .complete : .additional,
+            options: training, measurement: ModelMeasurement(), membership: .complete,
             command: "recall-bench run --suite \(suite)"
         ).perform()
     }
@@ -41,6 +39,6 @@ extension SuiteRecord {
     init(_ suite: Suite) {
         self.init(
             name: suite.name, description: suite.description ?? "", controlModel: suite.control?.model,
-            controlMinimum: suite.control?.minimumAccuracy)
+            controlMinimum: suite.control?.minimumAccuracy, contentHash: suite.contentHash())
     }
 }

@@ -8,7 +8,12 @@ import RecallTraining
 
 struct SweepCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "sweep", abstract: "Sweep one property of every mixer.", subcommands: [StateSize.self])
+        commandName: "sweep", abstract: "Sweep one property of every mixer.",
+        discussion: """
+            EXAMPLES
+              recall-bench sweep state-size
+              recall-bench sweep state-size --models based,mamba --sizes 4KiB,16KiB,64KiB --seeds 3
+            """, subcommands: [StateSize.self])
 
     struct StateSize: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -65,7 +70,7 @@ struct SweepCommand: ParsableCommand {
             let suite = try sweep.suite(choices)
             try Sitting(
                 suite: SuiteRecord(suite), runs: suite.expand(seed: training.seed), database: store.path,
-                options: training, measurement: measurement, membership: .additional, command: Self.commandLine
+                options: training, measurement: measurement, membership: .extending, command: Self.commandLine
             ).perform()
         }
 

@@ -1,9 +1,10 @@
 import Foundation
+import RecallStore
+import RecallSuite
+import RecallTraining
 
-/// Where checkpoints go, looked at before anything is trained.
-struct CheckpointFolder {
-    let path: String
-
+/// The folder for checkpoints, looked at before anything is trained.
+extension CheckpointFolder {
     /// Makes the folder where it is missing.
     ///
     /// - Throws: `Failure` (74) where it cannot be made or written to.
@@ -11,12 +12,35 @@ struct CheckpointFolder {
         do {
             try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         } catch {
-            throw refusal("cannot be made")
+            throw refusal("cannot be made; name another with --checkpoints")
         }
-        guard access(path, W_OK | X_OK) == 0 else { throw refusal("is not writable") }
+        guard access(path, W_OK | X_OK) == 0 else {
+            throw refusal("is not writable; name another with --checkpoints")
+        }
+    }
+
+    /// Looks whether what runs are going to write will fit.
+    ///
+    /// - Parameters:
+    ///   - database: a file whose rows want their room too, where it shares the file system.
+    /// - Throws: `Failure` (74).
+    func checkSpace(
+        for runs: [PlannedRun], jobs: Int, database: String, measurement: ModelMeasurement
+    ) throws {
+        let sizes = try runs.map { (runID: $0.runID, parameters: try measurement.facts($0).parameters) }
+        let besides = URL(fileURLWithPath: database).deletingLastPathComponent().path
+        let rows = DiskSpace.isShared(path, besides) ? Store.bytesNeeded(for: runs) : 0
+        guard let shortage = shortage(for: sizes, jobs: jobs, reserved: rows) else { return }
+        let parallel = min(jobs, runs.count)
+        throw refusal(
+            "has \(ByteSize(bytes: Int(shortage.free))) of free space, and \(ByteSize(bytes: Int(shortage.needed))) are "
+                + "needed for the checkpoints of \(parallel == 1 ? "a run" : "\(parallel) runs at once")"
+                + (rows > 0 ? " and the database beside them" : "")
+                + "; free some, \(parallel == 1 ? "" : "use fewer --jobs, ")or name another folder with --checkpoints"
+        )
     }
 
     private func refusal(_ what: String) -> Failure {
-        Failure(.inputOutput, "the folder for checkpoints \(path) \(what); name another with --checkpoints")
+        Failure(.inputOutput, "the folder for checkpoints \(path) \(what)")
     }
 }

@@ -11,6 +11,8 @@ struct RunnerOutcome {
     var finished = 0
     var failed = 0
     var isInterrupted = false
+    /// Runs that other processes were still training at the end.
+    var heldElsewhere = 0
     /// An error that ended the sitting: a full disk, a lost database.
     var error: (any Error)?
 }
@@ -23,7 +25,7 @@ final class Runner: @unchecked Sendable {
     private let stop: StopRequest
     private let jobs: Int
     private let threads: Int
-    private let checkpoints: String
+    private let checkpoints: CheckpointFolder
     private let fresh: Bool
     private let execution: Execution
     private let log = Log.make("runner")
@@ -33,10 +35,15 @@ final class Runner: @unchecked Sendable {
     private var queue: [PlannedRun]
     /// Runs that another live process holds: waited for, and taken over should it end.
     private var held: [PlannedRun] = []
+    /// Who held them at the last look.
+    private var holders: [String: String] = [:]
+    private var hasSaidThatItWaits = false
     /// When to look at them again.
     private var nextLook = Date.distantPast
     /// Runs that this process is training.
     private var active: Set<String> = []
+    /// Threads that have taken a run and not yet done with it.
+    private var busy = 0
     private var outcome = RunnerOutcome()
 
     /// Seconds between signs of life of a run, and between looks at runs that others hold.
@@ -46,7 +53,7 @@ final class Runner: @unchecked Sendable {
     init(
         _ runs: [PlannedRun], store: Store, display: ProgressDisplay, stop: StopRequest,
         options: TrainingOptions,
-        checkpoints: String
+        checkpoints: CheckpointFolder
     ) {
         (queue, self.store, self.display, self.stop) = (runs, store, display, stop)
         (jobs, threads, fresh) = (options.jobCount, options.threads, options.fresh)
@@ -69,6 +76,7 @@ final class Runner: @unchecked Sendable {
             thread.start()
         }
         done.wait()
+        outcome.heldElsewhere = held.count
         outcome.isInterrupted = stop.isRaised && outcome.error == nil
         return outcome
     }
@@ -100,7 +108,10 @@ final class Runner: @unchecked Sendable {
                 lock.withLock { outcome.error = outcome.error ?? error }
                 stop.raise()
             }
-            lock.withLock { lock.broadcast() }
+            lock.withLock {
+                busy -= 1
+                lock.broadcast()
+            }
         }
     }
 
@@ -122,7 +133,10 @@ final class Runner: @unchecked Sendable {
         lock.lock()
         defer { lock.unlock() }
         while !stop.isRaised {
-            if !queue.isEmpty { return queue.removeFirst() }
+            if !queue.isEmpty {
+                busy += 1
+                return queue.removeFirst()
+            }
             guard !held.isEmpty else { return nil }
             if Date() >= nextLook {
                 // One look a second at what others hold.
@@ -130,6 +144,12 @@ final class Runner: @unchecked Sendable {
                 held = []
                 nextLook = Date(timeIntervalSinceNow: Self.heldInterval)
             } else {
+                // Once, and when no other thread is still asking for a run.
+                if !hasSaidThatItWaits, busy == active.count {
+                    hasSaidThatItWaits = true
+                    display.waiting(
+                        forRuns: held.count, holders: Set(held.compactMap { holders[$0.runID] }).sorted())
+                }
                 _ = lock.wait(until: nextLook)
             }
         }
@@ -138,9 +158,13 @@ final class Runner: @unchecked Sendable {
 
     private func handle(_ run: PlannedRun) throws {
         switch try store.claim(run.runID, on: execution) {
-        case .finished: return
-        case .heldBy:
-            lock.withLock { held.append(run) }
+        case .finished:
+            display.runFinishedElsewhere(run.runID, label: run.label, totalSteps: run.spec.totalSteps)
+        case .heldBy(let host, let pid):
+            lock.withLock {
+                held.append(run)
+                holders[run.runID] = "\(host), process \(pid)"
+            }
         case .claimed(let epoch):
             lock.withLock { _ = active.insert(run.runID) }
             defer { lock.withLock { _ = active.remove(run.runID) } }
@@ -160,7 +184,7 @@ final class Runner: @unchecked Sendable {
     }
 
     private func train(_ run: PlannedRun, epochsOnRecord: Int) throws {
-        let checkpoint = CheckpointFile(path: "\(checkpoints)/\(run.runID).safetensors")
+        let checkpoint = checkpoints.file(of: run.runID)
         // Without a record of its epochs a checkpoint is left over from another database.
         if fresh || epochsOnRecord == 0 { checkpoint.remove() }
         log.debug("claimed", metadata: ["run": "\(run.runID)", "epochs": "\(epochsOnRecord)"])

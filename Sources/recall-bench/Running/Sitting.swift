@@ -3,6 +3,7 @@ import RecallReport
 import RecallStore
 import RecallSuite
 import RecallTensor
+import RecallTraining
 
 /// One sitting over a suite's runs: what `run` and `sweep` share, from the checks to the table.
 struct Sitting {
@@ -12,10 +13,14 @@ struct Sitting {
     let database: String
     let options: TrainingOptions
     let measurement: ModelMeasurement
-    /// Whether `runs` is all of the suite, or joins what the suite has: other seeds, other models of a sweep.
+    /// What of the suite's earlier runs stays beside `runs`: other seeds of a suite, other sizes of a sweep.
     let membership: Store.Membership
     /// How to go on, for a message: "recall-bench run --suite quick".
     let command: String
+
+    private var checkpoints: CheckpointFolder {
+        CheckpointFolder(path: options.checkpointFolder(besides: database))
+    }
 
     /// Lists, or trains and prints the tradeoff table.
     ///
@@ -26,16 +31,20 @@ struct Sitting {
             try list(selected)
             return
         }
-        try Store.check(path: database)
-        try CheckpointFolder(path: options.checkpointFolder(besides: database)).check()
+        try Store.check(path: database, for: selected)
+        try checkpoints.check()
         let store = try Store(path: database, mode: .readWrite)
         try store.releaseStale()
         try store.plan(runs, suite: suite, membership: membership, facts: measurement.facts)
+        let open = try left(of: selected, store)
+        // Before earlier results are forgotten.
+        try checkpoints.checkSpace(
+            for: open, jobs: options.jobCount, database: database, measurement: measurement)
         if options.fresh {
             try store.plan(
                 selected, suite: suite, fresh: true, membership: .additional, facts: measurement.facts)
         }
-        let (outcome, total) = try train(selected, store)
+        let outcome = train(open, of: selected.count, store)
         try report(store)
         if let error = outcome.error { throw error }
         if outcome.isInterrupted {
@@ -45,19 +54,25 @@ struct Sitting {
         if outcome.failed > 0 {
             throw Failure(
                 .someRunsFailed,
-                "\(outcome.failed) of \(total) runs failed; `recall-bench status --suite \(suite.name)` tells why"
+                "\(outcome.failed) of \(selected.count) runs failed; `recall-bench status --suite \(suite.name)` tells why"
             )
         }
     }
 
-    private func train(_ selected: [PlannedRun], _ store: Store) throws -> (RunnerOutcome, total: Int) {
-        let done = Set(try store.runs(suite: suite.name).filter { $0.status == .finished }.map(\.runID))
-        let open = selected.filter { !done.contains($0.runID) }
+    /// The runs to train.
+    private func left(of selected: [PlannedRun], _ store: Store) throws -> [PlannedRun] {
+        let finished = try store.runs(suite: suite.name).filter { $0.status == .finished }.map(\.runID)
+        // A run that the suite has under two names is trained once.
+        var seen = options.fresh ? [] : Set(finished)
+        return selected.filter { seen.insert($0.runID).inserted }
+    }
+
+    private func train(_ open: [PlannedRun], of total: Int, _ store: Store) -> RunnerOutcome {
         guard !open.isEmpty else {
             if !options.quiet, !options.json {
-                Self.note("all \(selected.count) runs of \(suite.name) are finished; --fresh trains them anew")
+                Self.note("all \(total) runs of \(suite.name) are finished; --fresh trains them anew")
             }
-            return (RunnerOutcome(), selected.count)
+            return RunnerOutcome()
         }
         let interrupts = Interrupts()
         let display = ProgressDisplay(
@@ -65,10 +80,10 @@ struct Sitting {
             totalRuns: open.count, totalSteps: open.reduce(0) { $0 + $1.spec.totalSteps })
         let runner = Runner(
             open, store: store, display: display, stop: interrupts.stop, options: options,
-            checkpoints: options.checkpointFolder(besides: database))
+            checkpoints: checkpoints)
         let outcome = runner.run()
-        display.finish()
-        return (outcome, selected.count)
+        display.finish(heldElsewhere: outcome.heldElsewhere)
+        return outcome
     }
 
     private func report(_ store: Store) throws {

@@ -5,6 +5,7 @@ import RecallKernels
 import RecallModels
 import RecallStore
 import RecallSuite
+import RecallTensor
 import RecallTraining
 
 /// An end other than success: one line for standard error and the exit status.
@@ -40,15 +41,24 @@ struct Failure: Error {
         case let error as StoreError: self.init(exitStatus: error.exitStatus, error.description)
         case let error as SuiteError: self.init(.data, error.description)
         case let error as SuiteLookupError:
-            self.init(error.kind == .missing ? .missing : .inputOutput, error.description)
+            let status: Status =
+                switch error.kind {
+                case .missing: .missing
+                case .isFolder: .data
+                case .unreadable: .inputOutput
+                }
+            self.init(status, error.description)
         case let error as OptionError: self.init(.usage, error.description)
-        case let error as DataFileError: self.init(.inputOutput, error.description)
+        case let error as DataFileError:
+            self.init(error.kind == .content ? .data : .inputOutput, error.description)
         case let error as ConfigurationError: self.init(.usage, error.message)
         case let error as TaskError: self.init(.data, error.description)
-        case BackendError.outOfMemory(let bytes):
+        case BackendError.outOfMemory(let bytes), RunError.outOfMemory(let bytes),
+            TapeError.outOfMemory(let bytes):
             self.init(.unavailable, "the device has no room for \(ByteSize(bytes: bytes)): use fewer --jobs")
         case BackendError.unavailable(let text): self.init(.unavailable, text)
         case RunError.stopped: self.init(.interrupted, "interrupted")
+        case RunError.checkpoint(let text): self.init(.data, text)
         case let error as CocoaError:
             self.init(.inputOutput, Self.oneLine(error.localizedDescription))
         default: self.init(.inner, Self.oneLine("an internal error: \(error)"))

@@ -22,7 +22,7 @@ struct TrainingOptions: ParsableArguments {
     @Option(help: "Threads of one run. Results do not depend on it.")
     var threads = 1
 
-    @Option(help: "The first seed of initialisation, dropout and order.")
+    @Option(help: "The first seed of initialisation, dropout and order. Other seeds that were run stay.")
     var seed: UInt64 = 0
 
     @Option(

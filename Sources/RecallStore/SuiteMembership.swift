@@ -1,0 +1,109 @@
+import Foundation
+import GRDB
+import RecallData
+import RecallSuite
+import RecallTraining
+
+/// A run's place in a suite.
+private struct Place: Hashable {
+    let runID: String
+    let model: String
+    let task: String
+}
+
+/// A run that a suite has or is to have.
+private struct Member {
+    let place: Place
+    let spec: RunSpec
+    var isPending = true
+
+    /// The same for runs that differ in their seed alone.
+    var point: Point {
+        var spec = spec
+        spec.seed = 0
+        return Point(model: place.model, task: place.task, spec: spec.canonicalJSON())
+    }
+
+    struct Point: Hashable {
+        let model: String
+        let task: String
+        /// Canonical JSON, as run ids are made of: a knob that is a whole number comes back from it as an integer.
+        let spec: String
+    }
+
+    /// The same for runs whose accuracies compare.
+    var conditions: Conditions {
+        var training = spec.training
+        training.learningRate = 0
+        return Conditions(task: spec.task, training: training)
+    }
+
+    struct Conditions: Hashable {
+        let task: MQARTask
+        let training: TrainingConfig
+    }
+}
+
+extension Store {
+    /// Makes `runs`, and what stays of those that were there, the runs of a suite.
+    ///
+    /// Under `complete` they stand in the order of the points planned, the seeds of each ascending, whoever added which
+    /// when; otherwise what was there keeps its order, and what is new comes after.
+    ///
+    /// - Parameter isChanged: whether the suite lists other runs than when it was last planned.
+    func place(
+        _ runs: [PlannedRun], in suite: String, membership: Membership, isChanged: Bool, _ db: Database
+    ) throws {
+        let planned = runs.map {
+            Member(place: Place(runID: $0.runID, model: $0.model, task: $0.task), spec: $0.spec)
+        }
+        let places = Set(planned.map(\.place))
+        let former = try members(of: suite, db)
+        let members: [Member]
+        switch membership {
+        case .complete:
+            let points = planned.map(\.point)
+            var order: [Member.Point: Int] = [:]
+            for point in points where order[point] == nil { order[point] = order.count }
+            let staying = former.filter { !places.contains($0.place) && !(isChanged && $0.isPending) }
+            members = (planned + staying).compactMap { member in order[member.point].map { ($0, member) } }
+                .sorted { ($0.0, $0.1.spec.seed) < ($1.0, $1.1.spec.seed) }.map(\.1)
+        case .extending:
+            let conditions = Set(planned.map(\.conditions))
+            members = former.filter { conditions.contains($0.conditions) } + planned
+        case .additional:
+            members = former + planned
+        }
+        try db.execute(sql: "DELETE FROM suite_runs WHERE suite = ?", arguments: [suite])
+        // A run that is there already keeps its first place.
+        let statement = try db.makeStatement(
+            sql: """
+                INSERT INTO suite_runs (suite, run_id, model, task, position) VALUES (?, ?, ?, ?, ?)
+                ON CONFLICT DO NOTHING
+                """)
+        for (position, member) in members.enumerated() {
+            let place = member.place
+            try statement.execute(arguments: [suite, place.runID, place.model, place.task, position])
+        }
+    }
+
+    /// The runs that a suite has, in its order.
+    private func members(of suite: String, _ db: Database) throws -> [Member] {
+        let decoder = JSONDecoder()
+        return try Row.fetchAll(
+            db,
+            sql: """
+                SELECT s.run_id, s.model, s.task, r.spec, r.status FROM suite_runs s JOIN runs r USING (run_id)
+                WHERE s.suite = ? ORDER BY s.position, s.run_id
+                """, arguments: [suite]
+        ).map { row in
+            let (runID, json): (String, String) = (row["run_id"], row["spec"])
+            guard let spec = try? decoder.decode(RunSpec.self, from: Data(json.utf8)) else {
+                throw StoreError.corrupted(path, "the specification of run \(runID) cannot be read")
+            }
+            return Member(
+                place: Place(runID: runID, model: row["model"], task: row["task"]), spec: spec,
+                isPending: row["status"] == RunStatus.pending.rawValue)
+        }
+    }
+}

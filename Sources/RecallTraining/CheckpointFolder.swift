@@ -1,0 +1,40 @@
+/// The folder in which runs keep their checkpoints while they are trained.
+public struct CheckpointFolder: Sendable {
+    public let path: String
+
+    public init(path: String) { self.path = path }
+
+    public func file(of runID: String) -> CheckpointFile {
+        CheckpointFile(path: "\(path)/\(runID).safetensors")
+    }
+
+    /// Too little room, in bytes.
+    public struct Shortage: Equatable, Sendable {
+        public let needed: Int64
+        public let free: Int64
+    }
+
+    /// Whether the checkpoints of runs that are trained `jobs` at a time will not fit; nil where they will, or where the
+    /// system does not tell.
+    ///
+    /// A run has one checkpoint, and while it writes the next one two; it is removed when the run is finished. The largest
+    /// runs may be trained at the same time.
+    ///
+    /// - Parameters:
+    ///   - runs: those to be trained, each with the number of its parameters.
+    ///   - reserved: bytes of the same file system that are wanted for something else.
+    ///   - freeBytes: of the file system of a folder.
+    public func shortage(
+        for runs: [(runID: String, parameters: Int)], jobs: Int, reserved: Int64 = 0,
+        freeBytes: (String) -> Int64? = DiskSpace.freeBytes
+    ) -> Shortage? {
+        let needs = runs.map { run in
+            let bytes = CheckpointFile.estimatedBytes(parameters: run.parameters)
+            // What an earlier sitting left is taken already.
+            return 2 * bytes - min(bytes, file(of: run.runID).bytes ?? 0)
+        }
+        let needed = needs.sorted(by: >).prefix(jobs).reduce(reserved, +)
+        guard let free = freeBytes(path), free < needed else { return nil }
+        return Shortage(needed: needed, free: free)
+    }
+}
