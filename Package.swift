@@ -50,10 +50,11 @@ let package = Package(
             name: "RecallStore",
             dependencies: ["RecallSuite", .product(name: "GRDB", package: "GRDB.swift")]),
         .target(name: "RecallReport", dependencies: ["RecallStore"]),
+        .target(name: "RecallBenchmark", dependencies: ["RecallTraining"]),
         .executableTarget(
             name: "recall-bench",
             dependencies: [
-                "RecallReport",
+                "RecallReport", "RecallBenchmark",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -69,6 +70,7 @@ let package = Package(
         .testTarget(name: "RecallSuiteTests", dependencies: ["RecallSuite", "TestSupport"]),
         .testTarget(name: "RecallStoreTests", dependencies: ["RecallStore", "TestSupport"]),
         .testTarget(name: "RecallReportTests", dependencies: ["RecallReport", "TestSupport"]),
+        .testTarget(name: "RecallBenchmarkTests", dependencies: ["RecallBenchmark"]),
         .testTarget(name: "CommandLineTests", dependencies: ["recall-bench", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6]

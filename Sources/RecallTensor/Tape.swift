@@ -48,6 +48,9 @@ public final class Tape {
     public let isTraining: Bool
     /// Whether every output is checked for NaN and infinity, to name the first; slow.
     let isDiagnosing: Bool
+    private let isCounting: Bool
+    /// What the operations so far, and in training their backward, cannot do without.
+    public private(set) var work = Work()
     private let stop: StopRequest?
     private let dropoutSeed: UInt64
     private let step: UInt32
@@ -59,14 +62,16 @@ public final class Tape {
     /// - Parameters:
     ///   - seed, step: key the dropout masks.
     ///   - stop: polled before every kernel and between its blocks.
+    ///   - isCounting: whether `work` is kept.
     public init(
         arena: Arena, isTraining: Bool, seed: UInt64 = 0, step: Int = 0, stop: StopRequest? = nil,
-        isDiagnosing: Bool = false
+        isDiagnosing: Bool = false, isCounting: Bool = false
     ) {
         backend = arena.backend
         self.arena = arena
         self.isTraining = isTraining
         self.isDiagnosing = isDiagnosing
+        self.isCounting = isCounting
         self.stop = stop
         dropoutSeed = seed
         self.step = UInt32(truncatingIfNeeded: step)
@@ -163,9 +168,13 @@ public final class Tape {
     ///     an operation without parameters of its own.
     ///   - path: where its own parameters are in the model, which is then its name: "layers.1.mixer.qkv".
     func record(
-        _ operation: String, path: String? = nil, output: Tensor, forward: () -> Void,
-        backward: @escaping () -> Void
+        _ operation: String, path: String? = nil, output: Tensor, work: @autoclosure () -> KernelWork,
+        forward: () -> Void, backward: @escaping () -> Void
     ) {
+        if isCounting {
+            let counted = work()
+            self.work += isTraining ? counted.forward + counted.backward : counted.forward
+        }
         if let path { layer = path.split(separator: ".").dropLast().joined(separator: ".") }
         let name = path ?? (layer.isEmpty ? operation : "\(operation) of \(layer)")
         launch(forward)

@@ -52,7 +52,7 @@ public final class Trainer {
     private let seed: UInt64
     private let generator: MQARGenerator
     private let backend: any Backend
-    private let arena: Arena
+    let arena: Arena
     private let stop: StopRequest?
     public let model: LanguageModel
 
@@ -133,19 +133,6 @@ public final class Trainer {
 
     // MARK: - Training
 
-    /// Seconds that a training step takes on `examples` of a segment: the second of two steps, the first of which
-    /// makes room and warms caches up. For estimates.
-    ///
-    /// - Throws: `RunError`.
-    public func timeStep(segment: Int, examples: Int) throws(RunError) -> Double {
-        let data = try makeData(.train, segment, first: 0, count: examples)
-        let batch = HostBatch(data, examples: Array(0..<Int32(examples)))
-        _ = try trainStep(batch, learningRate: 0)
-        let began = ContinuousClock.now
-        _ = try trainStep(batch, learningRate: 0)
-        return seconds(since: began)
-    }
-
     private func trainEpoch(_ epoch: Int, _ observer: some TrainingObserver) throws -> EpochRecord {
         let began = ContinuousClock.now
         let data = try trainingData(epoch: epoch)
@@ -182,7 +169,7 @@ public final class Trainer {
         return data
     }
 
-    private func makeData(
+    func makeData(
         _ split: Split, _ index: Int, first: Int, count: Int
     ) throws(RunError) -> SegmentData {
         let data = SegmentData.make(
@@ -195,7 +182,7 @@ public final class Trainer {
     /// Forward, backward and AdamW on one batch.
     ///
     /// - Returns: the sum of the losses at its labelled positions.
-    private func trainStep(_ batch: HostBatch, learningRate: Double) throws(RunError) -> Double {
+    func trainStep(_ batch: HostBatch, learningRate: Double) throws(RunError) -> Double {
         let loss = try gradients(batch, isDiagnosing: false)
         guard loss.isFinite else { throw diagnose(batch) }
         step += 1
@@ -311,7 +298,7 @@ public final class Trainer {
         lastRecord = metadata.record
     }
 
-    private func seconds(since start: ContinuousClock.Instant) -> Double {
+    func seconds(since start: ContinuousClock.Instant) -> Double {
         let duration = ContinuousClock.now - start
         return Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
     }

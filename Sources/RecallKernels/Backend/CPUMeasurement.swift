@@ -34,6 +34,48 @@ public enum CPUMeasurement {
         return 2 * Double(m * n * k) / shortest(seconds, multiply)
     }
 
+    /// Seconds of C = A·B by the BLAS, A (m, k), B (k, n), one thread: the shortest of `repeats` after a first.
+    public static func matrixProductSeconds(m: Int, n: Int, k: Int, repeats: Int = 20) -> Double {
+        precondition(m > 0 && n > 0 && k > 0 && repeats > 0)
+        openblas_set_num_threads(1)
+        let a = UnsafeMutablePointer<Float>.allocate(capacity: m * k)
+        let b = UnsafeMutablePointer<Float>.allocate(capacity: k * n)
+        let c = UnsafeMutablePointer<Float>.allocate(capacity: m * n)
+        defer { for buffer in [a, b, c] { buffer.deallocate() } }
+        a.initialize(repeating: 0.5, count: m * k)
+        b.initialize(repeating: 0.25, count: k * n)
+        c.initialize(repeating: 0, count: m * n)
+        // Calls too short for the clock are timed several together.
+        let calls = max(1, Int(2e-5 * 1e11 / (2 * Double(m) * Double(n) * Double(k))))
+        func multiply() {
+            for _ in 0..<calls {
+                matrixProduct(m: m, n: n, k: k, a, stride: k, b, stride: n, c, stride: n)
+            }
+        }
+        multiply()
+        let clock = ContinuousClock()
+        return (0..<repeats).reduce(Double.infinity) { best, _ in
+            min(best, clock.measure(multiply) / .seconds(1) / Double(calls))
+        }
+    }
+
+    /// Exponentials a second of the kernels' vector function, over numbers that stay in the nearest cache.
+    public static func exponentialRate(seconds: Double = 0.1) -> Double {
+        let (count, passes) = (1024, 100)
+        let numbers = UnsafeMutablePointer<Float>.allocate(capacity: 2 * count)
+        defer { numbers.deallocate() }
+        for index in 0..<count { numbers[index] = -Float(index) / 100 }
+        return Double(count * passes) / shortest(seconds) { exponentiate(numbers, count, passes) }
+    }
+
+    private static func exponentiate(_ numbers: UnsafeMutablePointer<Float>, _ count: Int, _ passes: Int) {
+        for _ in 0..<passes {
+            for index in stride(from: 0, to: count, by: Vector.scalarCount) {
+                exponential(.load(numbers + index)).store(numbers + count + index)
+            }
+        }
+    }
+
     /// Bytes a second that copying reaches, the bytes written counted, between two buffers of `bytes`: small ones stay in
     /// cache.
     public static func copyBandwidth(bytes: Int = 64 << 20, seconds: Double = 0.1) -> Double {

@@ -16,7 +16,7 @@ extension Tape {
         precondition(a.shape == b.shape && a.isContiguous && b.isContiguous)
         let y = tensor(a.shape)
         record(
-            "product", output: y,
+            "product", output: y, work: .words(forward: 3 * y.count, backward: 5 * y.count),
             forward: { backend.multiply(a.count, a: a.values, b: b.values, y: y.pointer) },
             backward: { [unowned self] in
                 guard let dy = y.gradient else { return }
@@ -53,7 +53,7 @@ extension Tape {
         precondition(x.width == 2 * width && x.isContiguous)
         let y = tensor(x.shape.dropLast() + [width])
         record(
-            "swiglu", output: y,
+            "swiglu", output: y, work: .words(forward: 3 * y.count, backward: 5 * y.count),
             forward: { backend.swigluForward(rows: x.rows, width: width, x: x.values, y: y.pointer) },
             backward: { [unowned self] in
                 guard let dy = y.gradient else { return }
@@ -74,7 +74,8 @@ extension Tape {
         precondition(x.isContiguous)
         let y = tensor(x.shape)
         record(
-            name, output: y, forward: { forward(y.pointer) },
+            name, output: y, work: .words(forward: 2 * x.count, backward: 3 * x.count),
+            forward: { forward(y.pointer) },
             backward: { [unowned self] in
                 guard let dy = y.gradient else { return }
                 let dx = gradientTarget(x)

@@ -47,7 +47,7 @@ extension Tape {
         let mask = dropout(probability: dropoutProbability, site: dropoutSite)
         let y = tensor([batch, length, shape.width])
         record(
-            "embedding", output: y,
+            "embedding", output: y, work: shape.work,
             forward: {
                 backend.embeddingForward(
                     shape, tokens: tokens.values, table: table.value,
@@ -78,6 +78,7 @@ extension Tape {
         let (total, width) = (x.rows, x.width)
         record(
             "labelled rows", output: y,
+            work: .words(forward: 2 * rows.count * width, backward: (total + rows.count) * width),
             forward: {
                 backend.gatherRows(
                     count: rows.count, width: width, x: x.values, rows: rows.values, y: y.pointer)
@@ -114,7 +115,7 @@ extension Tape {
         }
         let dHidden = tensor(hidden.shape)
         record(
-            "loss", output: output.losses,
+            "loss", output: output.losses, work: shape.work,
             forward: {
                 parameterGradient(table) { dTable in
                     backend.headLoss(

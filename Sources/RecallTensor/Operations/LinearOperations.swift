@@ -40,7 +40,7 @@ extension Tape {
             rows: x.rows, inputs: layer.inputs, outputs: layer.outputs, inputStride: x.rowStride)
         let y = tensor(x.shape.dropLast() + [layer.outputs])
         record(
-            "linear", path: layer.name, output: y,
+            "linear", path: layer.name, output: y, work: shape.work,
             forward: {
                 backend.linearForward(
                     shape, x: x.values, weight: layer.weight.value, bias: layer.bias.map { Floats($0.value) },
@@ -73,7 +73,7 @@ extension Tape {
         let y = tensor(residual.shape)
         let statistics = tensor([2, residual.rows])
         record(
-            "norm", path: norm.name, output: y,
+            "norm", path: norm.name, output: y, work: shape.work(hasBranch: branch != nil),
             forward: {
                 backend.addNormForward(
                     shape, residual: residual.values, branch: branch?.values, gain: norm.gain.value,

@@ -20,7 +20,7 @@ extension Tape {
         let logSumExp = tensor([batch, heads, length])
         let q = qkv.pointer
         record(
-            "attention", output: out,
+            "attention", output: out, work: shape.work,
             forward: {
                 if let ropeBase {
                     for x in [q, q + width] {
@@ -60,7 +60,7 @@ extension Tape {
         let y = tensor(v.shape)
         let normaliser = tensor([shape.batch, heads, shape.length])
         record(
-            "linear attention", output: y,
+            "linear attention", output: y, work: shape.work,
             forward: {
                 backend.linearAttentionForward(
                     shape, q: q.values, k: k.values, v: v.values, y: y.pointer, normaliser: normaliser.pointer)
@@ -96,7 +96,7 @@ extension Tape {
         let y = tensor(u.shape)
         let biases = biasValues(bias, channels: u.width)
         record(
-            "convolution", output: y,
+            "convolution", output: y, work: shape.work,
             forward: {
                 backend.shortConvolutionForward(
                     shape, u: u.values, weight: weight.value, bias: biases.values, gate: gate?.values,
@@ -138,7 +138,7 @@ extension Tape {
         precondition(filter.shape == [shape.length, shape.channels] && gate.shape == u.shape && u.isContiguous)
         let y = tensor(u.shape)
         record(
-            "long convolution", output: y,
+            "long convolution", output: y, work: shape.work,
             forward: {
                 backend.longConvolutionForward(
                     shape, u: u.values, filter: filter.values, gate: gate.values, y: y.pointer)

@@ -28,7 +28,7 @@ extension Tape {
         let out = tensor(x.shape)
         let checkpoints = isTraining ? tensor([shape.checkpointCount]) : nil
         record(
-            "selective scan", output: out,
+            "selective scan", output: out, work: shape.work,
             forward: {
                 backend.scanForward(
                     shape, x: x.values, delta: delta.values, deltaBias: parameters.deltaBias.value,

@@ -12,8 +12,8 @@ struct BenchCommand: ParsableCommand {
         discussion: """
             EXAMPLES
               recall-bench bench data
-              recall-bench bench data --suite quick --json
-            """, subcommands: [Generator.self])
+              recall-bench bench train --models based --widths 128
+            """, subcommands: [Train.self, Generator.self])
 
     struct Generator: ParsableCommand {
         static let configuration = CommandConfiguration(

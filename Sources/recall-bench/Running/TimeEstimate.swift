@@ -41,8 +41,8 @@ struct TimeEstimate {
         for (index, segment) in spec.task.train.enumerated() {
             let examples = min(
                 segment.examples, spec.training.batchSize, max(1, mostTokens / segment.sequenceLength))
-            let step = try trainer.timeStep(segment: index, examples: examples)
-            seconds += step * Double(segment.examples) / Double(examples)
+            let steps = try trainer.timeSteps(segment: index, examples: examples, steps: 2)
+            seconds += steps[1] * Double(segment.examples) / Double(examples)
         }
         let evaluated = spec.task.validation.reduce(0) { $0 + $1.examples * $1.sequenceLength }
         return seconds * (1 + Double(evaluated) / 3 / Double(spec.task.tokensPerEpoch))

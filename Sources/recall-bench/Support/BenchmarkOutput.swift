@@ -1,4 +1,5 @@
 import Foundation
+import RecallModels
 import RecallReport
 import RecallStore
 import RecallSuite
@@ -10,13 +11,25 @@ struct BenchmarkShape: Encodable {
     var kvPairs: Int?
     var dModel: Int?
     var vocabSize: Int?
+    /// The mixer's.
+    var knobs: [String: KnobValue] = [:]
 
-    enum CodingKeys: String, CodingKey {
-        case batch
-        case sequenceLength = "sequence_length"
-        case kvPairs = "kv_pairs"
-        case dModel = "d_model"
-        case vocabSize = "vocab_size"
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: Key.self)
+        for (name, number) in [
+            ("batch", batch), ("sequence_length", sequenceLength), ("kv_pairs", kvPairs), ("d_model", dModel),
+            ("vocab_size", vocabSize),
+        ] {
+            try container.encodeIfPresent(number, forKey: Key(stringValue: name))
+        }
+        for (name, value) in knobs { try container.encode(value, forKey: Key(stringValue: name)) }
+    }
+
+    private struct Key: CodingKey {
+        let stringValue: String
+        var intValue: Int? { nil }
+        init(stringValue: String) { self.stringValue = stringValue }
+        init?(intValue: Int) { nil }
     }
 }
 

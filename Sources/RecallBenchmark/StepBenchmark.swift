@@ -1,0 +1,102 @@
+import Foundation
+import RecallData
+import RecallKernels
+import RecallModels
+import RecallTraining
+import Synchronization
+
+/// One batch of MQAR, as a training step takes it.
+public struct StepShape: Hashable, Sendable {
+    public var batch: Int
+    public var length: Int
+    public var pairs: Int
+    public var vocabulary: Int
+
+    public init(batch: Int, length: Int, pairs: Int, vocabulary: Int) {
+        (self.batch, self.length, self.pairs, self.vocabulary) = (batch, length, pairs, vocabulary)
+    }
+
+    /// A task of that one batch.
+    public var task: MQARTask {
+        let segment = Segment(sequenceLength: length, kvPairs: pairs, examples: batch)
+        return MQARTask(vocabSize: vocabulary, train: [segment], validation: [segment], test: [segment])
+    }
+}
+
+/// How long full training steps take: forward, backward and AdamW.
+public struct StepTimes: Sendable {
+    /// Seconds of each step, run by run.
+    public let seconds: [[Double]]
+    /// What a step cannot do without.
+    public let work: Work
+
+    /// Of all runs' steps.
+    public var median: Double { Self.median(seconds.flatMap { $0 }) }
+    public var minimum: Double { seconds.flatMap { $0 }.min() ?? .nan }
+
+    /// Examples a second of all runs together, each at its median step.
+    public func examplesPerSecond(batch: Int) -> Double {
+        seconds.reduce(0) { $0 + Double(batch) / Self.median($1) }
+    }
+
+    static func median(_ numbers: [Double]) -> Double {
+        let sorted = numbers.sorted()
+        guard !sorted.isEmpty else { return .nan }
+        return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
+    }
+}
+
+public enum StepBenchmark {
+    /// Times steps of `jobs` runs side by side, each on a thread of its own. The runs start their timed steps together.
+    ///
+    /// - Parameters:
+    ///   - model: resolved.
+    ///   - steps: timed, after two that are not. At least 1.
+    ///   - threads: of each run.
+    /// - Throws: what a step can meet.
+    public static func run(
+        _ model: ModelConfig, _ shape: StepShape, steps: Int, threads: Int, jobs: Int
+    ) throws -> StepTimes {
+        precondition(steps >= 1 && jobs >= 1)
+        let outcomes = Mutex<[Result<[Double], any Error>]>([])
+        let (ready, done) = (DispatchGroup(), DispatchGroup())
+        let start = DispatchSemaphore(value: 0)
+        for _ in 0..<jobs {
+            ready.enter()
+            done.enter()
+            let thread = Thread {
+                let prepared = Result {
+                    let trainer = try trainer(model, shape, threads: threads)
+                    _ = try trainer.timeSteps(segment: 0, examples: shape.batch, steps: 2)
+                    return trainer
+                }
+                ready.leave()
+                start.wait()
+                let outcome = prepared.flatMap { trainer in
+                    Result { try trainer.timeSteps(segment: 0, examples: shape.batch, steps: steps) }
+                }
+                outcomes.withLock { $0.append(outcome) }
+                done.leave()
+            }
+            thread.stackSize = 8 << 20
+            thread.start()
+        }
+        ready.wait()
+        for _ in 0..<jobs { start.signal() }
+        done.wait()
+        let seconds = try outcomes.withLock { try $0.map { try $0.get() } }
+        return StepTimes(seconds: seconds, work: try work(model, shape))
+    }
+
+    /// What a step cannot do without, counted while one is done.
+    public static func work(_ model: ModelConfig, _ shape: StepShape) throws -> Work {
+        try trainer(model, shape, threads: 1).work(segment: 0, examples: shape.batch)
+    }
+
+    private static func trainer(_ model: ModelConfig, _ shape: StepShape, threads: Int) throws -> Trainer {
+        try Trainer(
+            task: shape.task, model: model,
+            training: TrainingConfig(epochs: 1, batchSize: shape.batch, learningRate: 1e-3), seed: 0,
+            backend: CPUBackend(threads: threads))
+    }
+}

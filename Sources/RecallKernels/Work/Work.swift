@@ -1,0 +1,74 @@
+/// The arithmetic and the traffic that a kernel cannot do without: what its floor is made of. Matrix products, scans and
+/// transforms count by their operations; passes over tensors, element by element, by their bytes.
+public struct Work: Equatable, Sendable {
+    /// C (m, n) = A (m, k) · B (k, n), whatever is transposed.
+    public struct Product: Hashable, Sendable {
+        public var m: Int
+        public var n: Int
+        public var k: Int
+
+        public init(_ m: Int, _ n: Int, _ k: Int) { (self.m, self.n, self.k) = (m, n, k) }
+
+        /// Floating-point operations: a multiplication and an addition are two.
+        public var operations: Double { 2 * Double(m) * Double(n) * Double(k) }
+    }
+
+    /// Matrix products, and how many of each; of a causal one only the part at and below the diagonal counts.
+    public var products: [Product: Double] = [:]
+    /// Floating-point operations outside matrix products.
+    public var vectorOperations = 0.0
+    /// Exponentials of scans.
+    public var exponentials = 0.0
+    /// Bytes read and written.
+    public var bytes = 0.0
+
+    public init() {}
+
+    /// Floating-point operations of the matrix products.
+    public var productOperations: Double { products.reduce(0) { $0 + $1.key.operations * $1.value } }
+
+    public static func += (sum: inout Work, more: Work) {
+        sum.products.merge(more.products, uniquingKeysWith: +)
+        sum.vectorOperations += more.vectorOperations
+        sum.exponentials += more.exponentials
+        sum.bytes += more.bytes
+    }
+
+    public static func + (first: Work, second: Work) -> Work {
+        var sum = first
+        sum += second
+        return sum
+    }
+
+    static func product(_ m: Int, _ n: Int, _ k: Int, times: Double = 1) -> Work {
+        var work = Work()
+        work.products[Product(m, n, k)] = times
+        return work
+    }
+
+    static func arithmetic(_ operations: Double, exponentials: Double = 0) -> Work {
+        var work = Work()
+        (work.vectorOperations, work.exponentials) = (operations, exponentials)
+        return work
+    }
+
+    /// Float32 or Int32 numbers read and written.
+    static func words(_ count: Int) -> Work {
+        var work = Work()
+        work.bytes = 4 * Double(count)
+        return work
+    }
+}
+
+/// What an operation's forward and backward kernels cannot do without.
+public struct KernelWork: Equatable, Sendable {
+    public var forward: Work
+    public var backward: Work
+
+    public init(forward: Work, backward: Work) { (self.forward, self.backward) = (forward, backward) }
+
+    /// A pass over numbers, so many read and written.
+    public static func words(forward: Int, backward: Int) -> KernelWork {
+        KernelWork(forward: .words(forward), backward: .words(backward))
+    }
+}

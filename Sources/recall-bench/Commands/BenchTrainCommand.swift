@@ -1,0 +1,168 @@
+import ArgumentParser
+import Foundation
+import RecallBenchmark
+import RecallData
+import RecallKernels
+import RecallModels
+import RecallReport
+import RecallStore
+import RecallSuite
+
+extension BenchCommand {
+    struct Train: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "train", abstract: "How long a full training step takes, beside its floor.",
+            discussion: """
+                Forward, backward and AdamW on one batch: the models of the PyTorch baseline, or any registered mixer after a \
+                short gated convolution. The floor is what one core needs for the step's matrix products at the BLAS's \
+                own speed on those shapes, for its scans and transforms at the core's SIMD speed, and for its element-wise \
+                passes at copying speed, all measured in the same process. Every measurement becomes a row of the table \
+                benchmarks.
+
+                EXAMPLES
+                  recall-bench bench train
+                  recall-bench bench train --models based,attention --widths 128 --shapes 256:64 --steps 20
+                  recall-bench bench train --models all --threads 2 --jobs 1 --json
+                """)
+
+        @Option(help: ArgumentHelp("Models, or all: every registered mixer. Default: the baseline's five."))
+        var models: String?
+
+        @Option(help: "Widths, d_model.")
+        var widths = "64,128"
+
+        @Option(help: ArgumentHelp("Shapes of the batch.", valueName: "length:pairs,…"))
+        var shapes = "64:4,256:64"
+
+        @Option(help: "Examples a batch.")
+        var batch = 256
+
+        @Option(help: "The vocabulary's size.")
+        var vocab = 8192
+
+        @Option(help: "Steps to time, after two that are not.")
+        var steps = 5
+
+        @Option(help: "Threads of a run.")
+        var threads = 1
+
+        @Option(help: "Runs side by side. Default: the cores.")
+        var jobs: Int?
+
+        @Flag(help: "A JSON object a line instead of the table.")
+        var json = false
+
+        @OptionGroup var store: StoreOptions
+
+        func validate() throws {
+            for (name, number) in [
+                ("batch", batch), ("steps", steps), ("threads", threads), ("jobs", jobs ?? 1),
+            ] where number < 1 {
+                throw ValidationError("--\(name) must be at least 1, not \(number)")
+            }
+            _ = try SequenceShape.list(shapes)
+            _ = try widthList()
+        }
+
+        func run() throws {
+            let cases = try self.cases()
+            try Store.check(path: store.path)
+            let opened = try Store(path: store.path, mode: .readWrite)
+            var table = TextTable([
+                .init("model"), .init("d_model", .right), .init("L", .right), .init("pairs", .right),
+                .init("threads", .right), .init("jobs", .right), .init("ms a step", .right),
+                .init("floor", .right), .init("step/floor", .right), .init("examples/s", .right),
+            ])
+            let jobs = self.jobs ?? ProcessInfo.processInfo.activeProcessorCount
+            let rates = FloorRates()
+            for (number, one) in cases.enumerated() {
+                Output.note(
+                    "\(number + 1) of \(cases.count): \(one.name) d=\(one.model.dModel) "
+                        + "\(one.shape.length):\(one.shape.pairs)")
+                let times = try StepBenchmark.run(
+                    one.model, one.shape, steps: steps, threads: threads, jobs: jobs)
+                let record = one.record(
+                    times, floor: rates.seconds(times.work) / Double(threads), threads: threads)
+                try opened.recordBenchmark(record)
+                if json {
+                    Output.write(
+                        RunSpec.json(BenchmarkLine(record: record, shape: one.description, jobs: jobs)) + "\n")
+                } else {
+                    table.add(one.row(record, threads: threads, jobs: jobs))
+                }
+            }
+            if !json { Output.write(table.render(width: Output.width)) }
+        }
+
+        private func widthList() throws -> [Int] {
+            try widths.split(separator: ",", omittingEmptySubsequences: false).map {
+                guard let width = Int($0), width > 0 else {
+                    throw ValidationError("--widths: '\($0)' is not a width, such as 64")
+                }
+                return width
+            }
+        }
+
+        private func cases() throws -> [TrainCase] {
+            let names =
+                switch models {
+                case nil: PeerModels.names
+                case "all": MixerRegistry.mixers.map(\.name)
+                case .some(let list):
+                    list.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+                }
+            return try SequenceShape.list(shapes).flatMap { shape in
+                let step = StepShape(
+                    batch: batch, length: shape.length, pairs: shape.pairs, vocabulary: vocab)
+                do throws(TaskError) { try step.task.validate() } catch {
+                    throw Failure(.usage, "--shapes \(shape.length):\(shape.pairs): \(error.message)")
+                }
+                return try widthList().flatMap { width in
+                    try names.map { name in
+                        do throws(ConfigurationError) {
+                            return TrainCase(
+                                name: name, model: try PeerModels.model(name, width: width), shape: step)
+                        } catch {
+                            throw Failure(.usage, "--models \(name), d_model \(width): \(error.message)")
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One model at one shape, to be timed.
+private struct TrainCase {
+    let name: String
+    let model: ModelConfig
+    let shape: StepShape
+
+    var description: BenchmarkShape {
+        BenchmarkShape(
+            batch: shape.batch, sequenceLength: shape.length, kvPairs: shape.pairs, dModel: model.dModel,
+            vocabSize: shape.vocabulary, knobs: model.layers.last?.knobs ?? [:])
+    }
+
+    func record(_ times: StepTimes, floor: Double, threads: Int) -> BenchmarkRecord {
+        let examples = times.examplesPerSecond(batch: shape.batch)
+        let work = times.work
+        return BenchmarkRecord(
+            kind: "train", name: name, device: "cpu: \(CPUInformation.description)", precision: "fp32",
+            threads: threads, shape: RunSpec.json(description), medianMilliseconds: times.median * 1e3,
+            minimumMilliseconds: times.minimum * 1e3, floorMilliseconds: floor * 1e3,
+            gflop: (work.productOperations + work.vectorOperations) / 1e9, gbyte: work.bytes / 1e9,
+            examplesPerSecond: examples, tokensPerSecond: examples * Double(shape.length),
+            commit: ProgramVersion.commit, measuredAt: Date())
+    }
+
+    func row(_ record: BenchmarkRecord, threads: Int, jobs: Int) -> [String] {
+        let floor = record.floorMilliseconds ?? .nan
+        return [
+            name, "\(model.dModel)", "\(shape.length)", "\(shape.pairs)", "\(threads)", "\(jobs)",
+            String(format: "%.1f", record.medianMilliseconds), String(format: "%.1f", floor),
+            String(format: "%.2f", record.medianMilliseconds / floor),
+            Format.count(Int((record.examplesPerSecond ?? 0).rounded())),
+        ]
+    }
+}

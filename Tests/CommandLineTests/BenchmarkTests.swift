@@ -1,0 +1,55 @@
+import Foundation
+import Testing
+
+@Suite struct BenchmarkTests {
+    private let small = [
+        "--widths", "8,16", "--shapes", "16:2", "--batch", "4", "--vocab", "64", "--steps", "2", "--jobs", "2",
+    ]
+
+    @Test func trainingStepsStandBesideTheirFloor() throws {
+        let workspace = try Workspace()
+        let outcome = try workspace.run(more: ["bench", "train", "--models", "based,mamba", "--json"] + small)
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        let lines = try outcome.outputLines.map(object)
+        #expect(lines.map { $0["name"] as? String } == ["based", "mamba", "based", "mamba"])
+        for (line, width) in zip(lines, [8, 8, 16, 16]) {
+            #expect(line["kind"] as? String == "train")
+            #expect(line["jobs"] as? Int == 2 && line["threads"] as? Int == 1)
+            let shape = try #require(line["shape"] as? [String: Any])
+            #expect(shape["batch"] as? Int == 4 && shape["sequence_length"] as? Int == 16)
+            #expect(shape["kv_pairs"] as? Int == 2 && shape["vocab_size"] as? Int == 64)
+            #expect(shape["d_model"] as? Int == width)
+            let knob = line["name"] as? String == "mamba" ? "state_size" : "feature_dim"
+            #expect(shape[knob] as? Int == 16)
+            let number = { (key: String) in line[key] as? Double ?? -1 }
+            #expect(number("floor_ms") > 0 && number("min_ms") > 0)
+            #expect(number("min_ms") <= number("median_ms"))
+            #expect(number("gflop") > 0 && number("gbyte") > 0)
+            #expect(abs(number("tokens_per_second") / number("examples_per_second") - 16) < 1e-9)
+        }
+        let table = try workspace.table("benchmarks")
+        #expect(table.column("kind") == ["train", "train", "train", "train"])
+        #expect(table.column("name") == ["based", "mamba", "based", "mamba"])
+    }
+
+    @Test func everyMixerIsTimed() throws {
+        let outcome = try Workspace().run(
+            more: ["bench", "train", "--models", "all"] + small.map { $0 == "8,16" ? "8" : $0 })
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        for name in ["attention", "sliding-window", "linear-attention", "base-conv", "mamba"] {
+            #expect(outcome.outputLines.contains { $0.hasPrefix(name) }, "\(name)")
+        }
+    }
+
+    @Test(arguments: [
+        (["--models", "atention"], "no model 'atention'"), (["--widths", "64,x"], "'x' is not a width"),
+        (["--shapes", "64:17"], "4 × 17 = 68 > 64"), (["--jobs", "0"], "--jobs must be at least 1"),
+    ])
+    func wrongOptionsAreRefused(options: [String], message: String) throws {
+        let workspace = try Workspace()
+        let outcome = try workspace.run(more: ["bench", "train"] + options)
+        #expect(outcome.status == 64)
+        #expect(outcome.errors.contains(message), "\(outcome.errors)")
+        #expect(!workspace.exists("results"))
+    }
+}

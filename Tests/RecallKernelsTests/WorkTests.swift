@@ -1,0 +1,89 @@
+import Foundation
+import RecallKernels
+import Testing
+
+/// The counts of MODELS.md D.9 restated: floating-point operations a token, of forward and of backward.
+@Suite struct WorkTests {
+    /// All floating-point operations a token.
+    private func perToken(_ work: Work, tokens: Int) -> Double {
+        (work.productOperations + work.vectorOperations) / Double(tokens)
+    }
+
+    private func isClose(_ a: Double, _ b: Double) -> Bool { abs(a - b) <= 1e-9 * abs(b) }
+
+    @Test(arguments: [(1, 1), (64, 1), (257, 4)])
+    func attention(length: Int, heads: Int) {
+        let width = 32 * heads
+        let work = AttentionShape(
+            batch: 3, length: length, heads: heads, headWidth: 32, rowStride: 3 * width
+        ).work
+        #expect(isClose(perToken(work.forward, tokens: 3 * length), Double(2 * width * (length + 1))))
+        #expect(isClose(perToken(work.backward, tokens: 3 * length), Double(5 * width * (length + 1))))
+    }
+
+    /// A window's keys are counted one query after another.
+    @Test(arguments: [(100, 1), (100, 7), (100, 100), (100, 300)])
+    func window(length: Int, window: Int) {
+        let work = AttentionShape(
+            batch: 2, length: length, heads: 1, headWidth: 48, rowStride: 144, window: window
+        ).work
+        let keys = (0..<length).reduce(0) { $0 + min($1 + 1, window) }
+        #expect(isClose(work.forward.productOperations, Double(2 * 4 * 48 * keys)))
+        #expect(isClose(work.backward.productOperations, Double(2 * 10 * 48 * keys)))
+    }
+
+    @Test func linearAttentionThroughScores() {
+        let (length, f, e, heads) = (64, 16, 32, 2)
+        let work = LinearAttentionShape(
+            batch: 3, length: length, heads: heads, featureWidth: f, valueWidth: e, map: .taylor2
+        ).work
+        let pairs = Double(heads * (length + 1))
+        #expect(isClose(perToken(work.forward, tokens: 3 * length), pairs * Double(f + e + 1)))
+        #expect(isClose(perToken(work.backward, tokens: 3 * length), pairs * Double(3 * f + 2 * (e + 1))))
+    }
+
+    /// Long sequences go through the packed state of M = (f + 1)(f + 2)/2 rows, chunk by chunk.
+    @Test func linearAttentionThroughTheState() {
+        let (length, f, e, chunk) = (8192, 16, 64, 64)
+        let work = LinearAttentionShape(
+            batch: 1, length: length, heads: 1, featureWidth: f, valueWidth: e, map: .taylor2
+        ).work
+        let state = 4 * 153 * (e + 1)
+        let forward = (chunk + 1) * (f + e + 1) + state + 2 * f * f
+        let backward = (chunk + 1) * (3 * f + 2 * (e + 1)) + 2 * state + 8 * f * f
+        #expect(isClose(perToken(work.forward, tokens: length), Double(forward)))
+        #expect(isClose(perToken(work.backward, tokens: length), Double(backward)))
+    }
+
+    @Test func scan() {
+        let work = ScanShape(
+            batch: 2, length: 10, channels: 48, states: 16, stateStride: 40, gateStride: 96
+        ).work
+        #expect(perToken(work.forward, tokens: 20) == Double(6 * 16 * 48))
+        #expect(perToken(work.backward, tokens: 20) == Double(19 * 16 * 48))
+        #expect(work.forward.exponentials == Double(20 * 16 * 48))
+        #expect(work.backward.exponentials == Double(20 * 16 * 48))
+    }
+
+    @Test func convolutions() {
+        let long = LongConvolutionShape(batch: 2, length: 512, channels: 24).work
+        #expect(isClose(perToken(long.forward, tokens: 2 * 512), 24 * (10 * 10 + 6)))
+        #expect(isClose(perToken(long.backward, tokens: 2 * 512), 24 * (15 * 10 + 12)))
+        let short = ShortConvolutionShape(
+            batch: 2, length: 10, channels: 24, taps: 3, inputStride: 24, epilogue: .gatedWithSkip
+        ).work
+        // Input, gate and output; then input, gate and three gradients: four bytes each.
+        #expect(short.forward.bytes == Double(4 * 3 * 20 * 24))
+        #expect(short.backward.bytes == Double(4 * 5 * 20 * 24))
+    }
+
+    @Test func linearLayersAndTheHead() {
+        let linear = LinearShape(rows: 100, inputs: 24, outputs: 40).work
+        #expect(linear.forward.productOperations == Double(2 * 100 * 24 * 40))
+        #expect(linear.backward.productOperations == Double(4 * 100 * 24 * 40))
+        let head = HeadShape(rows: 100, width: 24, vocabulary: 512).work
+        #expect(head.forward.productOperations == Double(6 * 100 * 24 * 512))
+        // Reads p, g, m, v and writes p, m, v.
+        #expect(AdamWStep.work(numbers: 1000).bytes == 28_000)
+    }
+}
