@@ -41,6 +41,27 @@ import Testing
         }
     }
 
+    @Test func kernelsStandBesideFloorAndReference() throws {
+        let workspace = try Workspace()
+        let options = ["bench", "kernels", "--lengths", "16,33", "--check", "16"]
+        let outcome = try workspace.run(more: options + ["--json"])
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        let lines = try outcome.outputLines.map(object)
+        let names = lines.compactMap { $0["name"] as? String }
+        #expect(Set(names).count * 2 == names.count && Set(names).contains("attention backward"))
+        for line in lines {
+            #expect(line["kind"] as? String == "kernel")
+            #expect(["floor_ms", "median_ms", "min_ms"].allSatisfy { line[$0] as? Double ?? 0 > 0 })
+            let length = (line["shape"] as? [String: Any])?["sequence_length"] as? Int
+            #expect(length == 16 || length == 33)
+        }
+        #expect(try workspace.table("benchmarks").column("name") == names)
+        let one = try workspace.run(more: options + ["--kernels", "selective-scan"])
+        #expect(one.outputLines.filter { $0.hasPrefix("selective-scan") }.count == 3)
+        let wrong = try workspace.run("bench", "kernels", "--kernels", "scan")
+        #expect(wrong.status == 64 && wrong.errors.contains("there is no kernel 'scan'; there are attention"))
+    }
+
     @Test(arguments: [
         (["--models", "atention"], "no model 'atention'"), (["--widths", "64,x"], "'x' is not a width"),
         (["--shapes", "64:17"], "4 × 17 = 68 > 64"), (["--jobs", "0"], "--jobs must be at least 1"),

@@ -13,7 +13,8 @@ struct BenchCommand: ParsableCommand {
             EXAMPLES
               recall-bench bench data
               recall-bench bench train --models based --widths 128
-            """, subcommands: [Train.self, Generator.self])
+              recall-bench bench kernels
+            """, subcommands: [Train.self, Kernels.self, Generator.self])
 
     struct Generator: ParsableCommand {
         static let configuration = CommandConfiguration(

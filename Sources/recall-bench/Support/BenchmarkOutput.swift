@@ -13,6 +13,8 @@ struct BenchmarkShape: Encodable {
     var vocabSize: Int?
     /// The mixer's.
     var knobs: [String: KnobValue] = [:]
+    /// A kernel's own.
+    var sizes: [String: Int] = [:]
 
     func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: Key.self)
@@ -22,6 +24,7 @@ struct BenchmarkShape: Encodable {
         ] {
             try container.encodeIfPresent(number, forKey: Key(stringValue: name))
         }
+        for (name, size) in sizes { try container.encode(size, forKey: Key(stringValue: name)) }
         for (name, value) in knobs { try container.encode(value, forKey: Key(stringValue: name)) }
     }
 

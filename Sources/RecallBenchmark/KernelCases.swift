@@ -1,0 +1,256 @@
+import RecallKernels
+import RecallRandom
+
+/// A kernel with everything that it reads and writes at hand, at one sequence length.
+protocol KernelCase: AnyObject {
+    var work: KernelWork { get }
+    func forward(_ backend: CPUBackend)
+    /// After `forward`.
+    func backward(_ backend: CPUBackend)
+    /// The largest difference of any output from the Float64 reference's, as a part of the reference's largest number.
+    ///
+    /// After `backward`.
+    func errors() -> (forward: Double, backward: Double)
+}
+
+/// Inputs that differ by seed, between -1 and 1 unless told otherwise.
+private func numbers(_ count: Int, _ seed: UInt64, in range: ClosedRange<Double> = -1...1) -> [Float] {
+    var stream = RandomStream(seed: seed, purpose: .test)
+    return (0..<count).map { _ in
+        Float(range.lowerBound + (range.upperBound - range.lowerBound) * stream.uniform())
+    }
+}
+
+private func fresh(_ count: Int) -> [Float] { [Float](repeating: .nan, count: count) }
+
+private func doubles(_ numbers: [Float]) -> [Double] { numbers.map(Double.init) }
+
+/// The largest difference between what a kernel wrote and what it should have, over all its outputs, as a part of the
+/// largest number among them (a gradient may be zero throughout).
+private func largestError(_ pairs: [([Float], [Double])]) -> Double {
+    let scale = pairs.reduce(0) { $1.1.reduce($0) { max($0, abs($1)) } }
+    return pairs.reduce(0) { worst, pair in
+        zip(pair.0, pair.1).reduce(worst) {
+            // NaN, a number never written, must not pass for small.
+            let error = abs(Double($1.0) - $1.1) / scale
+            return error <= $0 ? $0 : error
+        }
+    }
+}
+
+/// Softmax attention of one sequence and head, full or in a window.
+final class AttentionCase: KernelCase {
+    private let shape: AttentionShape
+    private let q, k, v, dOut: [Float]
+    private var out, logSumExp, dq, dk, dv: [Float]
+
+    init(length: Int, width: Int = 64, window: Int? = nil) {
+        shape = AttentionShape(
+            batch: 1, length: length, heads: 1, headWidth: width, rowStride: width, window: window)
+        let count = length * width
+        (q, k, v, dOut) = (numbers(count, 1), numbers(count, 2), numbers(count, 3), numbers(count, 4))
+        (out, logSumExp) = (fresh(count), fresh(length))
+        (dq, dk, dv) = (fresh(count), fresh(count), fresh(count))
+    }
+
+    var work: KernelWork { shape.work }
+
+    func forward(_ backend: CPUBackend) {
+        backend.attentionForward(shape, q: q, k: k, v: v, dropout: nil, out: &out, logSumExp: &logSumExp)
+    }
+
+    func backward(_ backend: CPUBackend) {
+        backend.attentionBackward(
+            shape, q: q, k: k, v: v, dropout: nil, out: out, logSumExp: logSumExp, dOut: dOut, dq: &dq, dk: &dk,
+            dv: &dv)
+    }
+
+    func errors() -> (forward: Double, backward: Double) {
+        typealias Reference = SoftmaxAttentionReference
+        let (q, k, v) = (doubles(q), doubles(k), doubles(v))
+        let forward = Reference.forward(shape, q: q, k: k, v: v)
+        let backward = Reference.backward(shape, q: q, k: k, v: v, dOut: doubles(dOut))
+        return (
+            largestError([(out, forward.out), (logSumExp, forward.logSumExp)]),
+            largestError([(dq, backward.dq), (dk, backward.dk), (dv, backward.dv)])
+        )
+    }
+}
+
+/// Taylor linear attention of one sequence and head.
+final class TaylorCase: KernelCase {
+    private let shape: LinearAttentionShape
+    private let q, k, v, dy: [Float]
+    private var y, normaliser, dq, dk, dv: [Float]
+
+    init(length: Int, featureWidth: Int = 16, width: Int = 64) {
+        shape = LinearAttentionShape(
+            batch: 1, length: length, heads: 1, featureWidth: featureWidth, valueWidth: width, map: .taylor2)
+        let (features, values) = (length * featureWidth, length * width)
+        (q, k, v, dy) = (numbers(features, 1), numbers(features, 2), numbers(values, 3), numbers(values, 4))
+        (y, normaliser) = (fresh(values), fresh(length))
+        (dq, dk, dv) = (fresh(features), fresh(features), fresh(values))
+    }
+
+    var work: KernelWork { shape.work }
+
+    /// The length from which on the state between chunks is the cheaper way.
+    static func crossover(featureWidth: Int = 16, width: Int = 64) -> Int {
+        (1...).first {
+            let shape = LinearAttentionShape(
+                batch: 1, length: $0, heads: 1, featureWidth: featureWidth, valueWidth: width, map: .taylor2)
+            return LinearAttentionForm.cheapest(for: shape) != .quadratic
+        }!
+    }
+
+    func forward(_ backend: CPUBackend) {
+        backend.linearAttentionForward(shape, q: q, k: k, v: v, y: &y, normaliser: &normaliser)
+    }
+
+    func backward(_ backend: CPUBackend) {
+        backend.linearAttentionBackward(
+            shape, q: q, k: k, v: v, y: y, normaliser: normaliser, dy: dy, dq: &dq, dk: &dk, dv: &dv)
+    }
+
+    func errors() -> (forward: Double, backward: Double) {
+        let (q, k, v) = (doubles(q), doubles(k), doubles(v))
+        let forward = LinearAttentionReference.forward(shape, q: q, k: k, v: v)
+        let backward = LinearAttentionReference.backward(shape, q: q, k: k, v: v, dy: doubles(dy))
+        return (
+            largestError([(y, forward.y), (normaliser, forward.normaliser)]),
+            largestError([(dq, backward.dq), (dk, backward.dk), (dv, backward.dv)])
+        )
+    }
+}
+
+/// The selective scan with its gate.
+final class ScanCase: KernelCase {
+    private let shape: ScanShape
+    private let x, delta, deltaBias, aLog, b, c, skip, z, dOut: [Float]
+    private var out, checkpoints, dx, dDelta, dDeltaBias, dALog, db, dc, dSkip, dz: [Float]
+
+    init(length: Int, channels: Int = 128, states: Int = 16) {
+        shape = ScanShape(
+            batch: 1, length: length, channels: channels, states: states, stateStride: states,
+            gateStride: channels)
+        let (tokens, small) = (length * channels, length * states)
+        (x, z, dOut) = (numbers(tokens, 1), numbers(tokens, 2), numbers(tokens, 3))
+        // Steps as Mamba starts with: between 0.001 and 0.1.
+        (delta, deltaBias) = (numbers(tokens, 4), numbers(channels, 5, in: -6.9 ... -2.2))
+        aLog = numbers(channels * states, 6, in: 0...2.8)
+        (b, c, skip) = (numbers(small, 7), numbers(small, 8), numbers(channels, 9))
+        (out, checkpoints) = (fresh(tokens), fresh(shape.checkpointCount))
+        (dx, dDelta, dz) = (fresh(tokens), fresh(tokens), fresh(tokens))
+        (db, dc) = (fresh(small), fresh(small))
+        (dDeltaBias, dSkip, dALog) = (fresh(channels), fresh(channels), fresh(channels * states))
+    }
+
+    var work: KernelWork { shape.work }
+
+    func forward(_ backend: CPUBackend) {
+        backend.scanForward(
+            shape, x: x, delta: delta, deltaBias: deltaBias, aLog: aLog, b: b, c: c, skip: skip, z: z,
+            out: &out, checkpoints: &checkpoints)
+    }
+
+    func backward(_ backend: CPUBackend) {
+        backend.scanBackward(
+            shape, x: x, delta: delta, deltaBias: deltaBias, aLog: aLog, b: b, c: c, skip: skip, z: z,
+            checkpoints: checkpoints, dOut: dOut, dx: &dx, dDelta: &dDelta, dDeltaBias: &dDeltaBias,
+            dALog: &dALog, db: &db, dc: &dc, dSkip: &dSkip, dz: &dz)
+    }
+
+    func errors() -> (forward: Double, backward: Double) {
+        let inputs = ScanReference.Inputs(
+            x: doubles(x), delta: doubles(delta), deltaBias: doubles(deltaBias), aLog: doubles(aLog),
+            b: doubles(b), c: doubles(c), skip: doubles(skip), z: doubles(z))
+        let gradients = ScanReference.backward(shape, inputs, dOut: doubles(dOut))
+        return (
+            largestError([(out, ScanReference.forward(shape, inputs))]),
+            largestError([
+                (dx, gradients.x), (dDelta, gradients.delta), (dDeltaBias, gradients.deltaBias),
+                (dALog, gradients.aLog), (db, gradients.b), (dc, gradients.c), (dSkip, gradients.skip),
+                (dz, gradients.z),
+            ])
+        )
+    }
+}
+
+/// The gated convolution with a filter as long as the sequence.
+final class LongConvolutionCase: KernelCase {
+    private let shape: LongConvolutionShape
+    private let u, filter, gate, dy: [Float]
+    private var y, du, dFilter, dGate: [Float]
+
+    init(length: Int, channels: Int = 64) {
+        shape = LongConvolutionShape(batch: 1, length: length, channels: channels)
+        let count = length * channels
+        (u, filter, gate, dy) = (numbers(count, 1), numbers(count, 2), numbers(count, 3), numbers(count, 4))
+        (y, du, dFilter, dGate) = (fresh(count), fresh(count), fresh(count), fresh(count))
+    }
+
+    var work: KernelWork { shape.work }
+
+    func forward(_ backend: CPUBackend) {
+        backend.longConvolutionForward(shape, u: u, filter: filter, gate: gate, y: &y)
+    }
+
+    func backward(_ backend: CPUBackend) {
+        backend.longConvolutionBackward(
+            shape, u: u, filter: filter, gate: gate, dy: dy, du: &du, dFilter: &dFilter, dGate: &dGate)
+    }
+
+    func errors() -> (forward: Double, backward: Double) {
+        let (u, filter, gate) = (doubles(u), doubles(filter), doubles(gate))
+        let gradients = ConvolutionReference.longBackward(
+            shape, u: u, filter: filter, gate: gate, dy: doubles(dy))
+        return (
+            largestError([(y, ConvolutionReference.longForward(shape, u: u, filter: filter, gate: gate))]),
+            largestError([(du, gradients.u), (dFilter, gradients.filter), (dGate, gradients.gate)])
+        )
+    }
+}
+
+/// The gated convolution of three taps.
+final class ShortConvolutionCase: KernelCase {
+    private let shape: ShortConvolutionShape
+    private let u, weight, bias, gate, dy: [Float]
+    private var y, du, dWeight, dBias, dGate: [Float]
+
+    init(length: Int, channels: Int = 64, taps: Int = 3) {
+        shape = ShortConvolutionShape(
+            batch: 1, length: length, channels: channels, taps: taps, inputStride: channels,
+            epilogue: .gatedWithSkip)
+        let count = length * channels
+        (u, gate, dy) = (numbers(count, 1), numbers(count, 2), numbers(count, 3))
+        (weight, bias) = (numbers(channels * taps, 4), numbers(channels, 5))
+        (y, du, dGate) = (fresh(count), fresh(count), fresh(count))
+        (dWeight, dBias) = (fresh(channels * taps), fresh(channels))
+    }
+
+    var work: KernelWork { shape.work }
+
+    func forward(_ backend: CPUBackend) {
+        backend.shortConvolutionForward(shape, u: u, weight: weight, bias: bias, gate: gate, y: &y)
+    }
+
+    func backward(_ backend: CPUBackend) {
+        backend.shortConvolutionBackward(
+            shape, u: u, weight: weight, bias: bias, gate: gate, dy: dy, du: &du, dWeight: &dWeight,
+            dBias: &dBias, dGate: &dGate)
+    }
+
+    func errors() -> (forward: Double, backward: Double) {
+        let (u, weight, bias, gate) = (doubles(u), doubles(weight), doubles(bias), doubles(gate))
+        let forward = ConvolutionReference.shortForward(shape, u: u, weight: weight, bias: bias, gate: gate)
+        let gradients = ConvolutionReference.shortBackward(
+            shape, u: u, weight: weight, bias: bias, gate: gate, dy: doubles(dy))
+        return (
+            largestError([(y, forward)]),
+            largestError([
+                (du, gradients.u), (dWeight, gradients.weight), (dBias, gradients.bias),
+                (dGate, gradients.gate),
+            ])
+        )
+    }
+}
