@@ -19,7 +19,7 @@ extension BenchCommand {
 
                 EXAMPLES
                   recall-bench bench kernels
-                  recall-bench bench kernels --kernels attention,selective-scan --lengths 64,256,1024
+                  recall-bench bench kernels --kernels attention --lengths 64,256,1024
                   recall-bench bench kernels --json
                 """)
 
