@@ -25,15 +25,19 @@ private func fresh(_ count: Int) -> [Float] { [Float](repeating: .nan, count: co
 
 private func doubles(_ numbers: [Float]) -> [Double] { numbers.map(Double.init) }
 
-/// The largest difference between what a kernel wrote and what it should have, over all its outputs, as a part of the
-/// largest number among them (a gradient may be zero throughout).
-private func largestError(_ pairs: [([Float], [Double])]) -> Double {
-    let scale = pairs.reduce(0) { $1.1.reduce($0) { max($0, abs($1)) } }
+/// The largest difference between what a kernel wrote and what it should have, each output's as a part of its own
+/// largest number; of one that should be zero, but for rounding, as a part of the largest number of them all.
+package func largestError(_ pairs: [(kernel: [Float], reference: [Double])]) -> Double {
+    func largest(_ numbers: [Double]) -> Double { numbers.reduce(0) { max($0, abs($1)) } }
+    let largestOfAll = pairs.map { largest($0.reference) }.max() ?? 0
     return pairs.reduce(0) { worst, pair in
-        zip(pair.0, pair.1).reduce(worst) {
-            // NaN, a number never written, must not pass for small.
+        precondition(pair.kernel.count == pair.reference.count)
+        let own = largest(pair.reference)
+        let scale = own > 1e-9 * largestOfAll ? own : largestOfAll
+        return zip(pair.kernel, pair.reference).reduce(worst) {
+            // NaN, a number never written, must not pass for small, nor be forgotten.
             let error = abs(Double($1.0) - $1.1) / scale
-            return error <= $0 ? $0 : error
+            return $0.isNaN || error <= $0 ? $0 : error
         }
     }
 }

@@ -8,10 +8,11 @@ extension Store {
     public enum Membership: Sendable {
         /// The runs planned are all that the suite lists, for some seeds: other seeds of the same points stay, whoever added
         /// them; every other run leaves. Where the suite has changed (`SuiteRecord.contentHash`), seeds that nobody began
-        /// leave too: it may list fewer of them now.
+        /// leave too: it may list fewer of them now. Runs whose data another version generated always leave.
         case complete
         /// The runs planned join those on the same task with the same training, whatever their learning rate; runs that were
-        /// trained otherwise do not compare with these, and leave.
+        /// trained otherwise do not compare with these, and leave, and so do a planned model's with other settings than
+        /// layers and width.
         case extending
         /// All stay.
         case additional

@@ -1,6 +1,7 @@
 import Foundation
 import GRDB
 import RecallData
+import RecallModels
 import RecallSuite
 import RecallTraining
 
@@ -15,6 +16,7 @@ private struct Place: Hashable {
 private struct Member {
     let place: Place
     let spec: RunSpec
+    let taskHash: String
     var isPending = true
 
     /// The same for runs that differ in their seed alone.
@@ -35,13 +37,30 @@ private struct Member {
     var conditions: Conditions {
         var training = spec.training
         training.learningRate = 0
-        return Conditions(task: spec.task, training: training)
+        return Conditions(task: spec.task, taskHash: taskHash, training: training)
     }
 
     struct Conditions: Hashable {
         let task: MQARTask
+        let taskHash: String
         let training: TrainingConfig
     }
+
+    /// What a model's configurations share, however large: everything but layers and width.
+    var recipe: Recipe {
+        var config = spec.model
+        (config.layers, config.dModel) = ([], 0)
+        return Recipe(model: place.model, config: config)
+    }
+
+    struct Recipe: Hashable {
+        let model: String
+        let config: ModelConfig
+    }
+
+    /// Whether the run is what this program makes of its specification. Another version may give the same settings other
+    /// data, or another meaning; then the run has another id.
+    var isCurrent: Bool { spec.runID(taskHash: taskHash) == place.runID }
 }
 
 extension Store {
@@ -55,8 +74,11 @@ extension Store {
         _ runs: [PlannedRun], in suite: String, membership: Membership, isChanged: Bool, _ db: Database
     ) throws {
         let planned = runs.map {
-            Member(place: Place(runID: $0.runID, model: $0.model, task: $0.task), spec: $0.spec)
+            Member(
+                place: Place(runID: $0.runID, model: $0.model, task: $0.task), spec: $0.spec,
+                taskHash: $0.taskHash)
         }
+        let taskHashes = Dictionary(planned.map { ($0.spec.task, $0.taskHash) }, uniquingKeysWith: { $1 })
         let places = Set(planned.map(\.place))
         let former = try members(of: suite, db)
         let members: [Member]
@@ -65,12 +87,20 @@ extension Store {
             let points = planned.map(\.point)
             var order: [Member.Point: Int] = [:]
             for point in points where order[point] == nil { order[point] = order.count }
-            let staying = former.filter { !places.contains($0.place) && !(isChanged && $0.isPending) }
+            let staying = former.filter {
+                !places.contains($0.place) && !(isChanged && $0.isPending) && $0.isCurrent
+                    && $0.taskHash == taskHashes[$0.spec.task]
+            }
             members = (planned + staying).compactMap { member in order[member.point].map { ($0, member) } }
                 .sorted { ($0.0, $0.1.spec.seed) < ($1.0, $1.1.spec.seed) }.map(\.1)
         case .extending:
             let conditions = Set(planned.map(\.conditions))
-            members = former.filter { conditions.contains($0.conditions) } + planned
+            let (models, recipes) = (Set(planned.map(\.place.model)), Set(planned.map(\.recipe)))
+            let staying = former.filter {
+                conditions.contains($0.conditions) && $0.isCurrent
+                    && (recipes.contains($0.recipe) || !models.contains($0.place.model))
+            }
+            members = staying + planned
         case .additional:
             members = former + planned
         }
@@ -93,7 +123,7 @@ extension Store {
         return try Row.fetchAll(
             db,
             sql: """
-                SELECT s.run_id, s.model, s.task, r.spec, r.status FROM suite_runs s JOIN runs r USING (run_id)
+                SELECT s.run_id, s.model, s.task, r.spec, r.task_hash, r.status FROM suite_runs s JOIN runs r USING (run_id)
                 WHERE s.suite = ? ORDER BY s.position, s.run_id
                 """, arguments: [suite]
         ).map { row in
@@ -103,7 +133,7 @@ extension Store {
             }
             return Member(
                 place: Place(runID: runID, model: row["model"], task: row["task"]), spec: spec,
-                isPending: row["status"] == RunStatus.pending.rawValue)
+                taskHash: row["task_hash"], isPending: row["status"] == RunStatus.pending.rawValue)
         }
     }
 }

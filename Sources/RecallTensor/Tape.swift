@@ -252,9 +252,11 @@ public final class Tape {
         }
         // Within a launch: the kernel may just have been given up.
         if isDiagnosing { poll() }
-        if isDiagnosing, failure == nil, !backend.allFinite(parameter.count, x: parameter.gradient) {
-            failure = .notFinite(tensor: "gradient of \(parameter.name)")
-        }
+        guard isDiagnosing, failure == nil else { return }
+        let isFinite = backend.allFinite(parameter.count, x: parameter.gradient)
+        // The look itself may have been given up.
+        poll()
+        if failure == nil, !isFinite { failure = .notFinite(tensor: "gradient of \(parameter.name)") }
     }
 
     /// The same for a parameter that there may not be.

@@ -36,7 +36,7 @@ import Testing
         let outcome = try Workspace().run(
             more: ["bench", "train", "--models", "all"] + small.map { $0 == "8,16" ? "8" : $0 })
         #expect(outcome.status == 0, "\(outcome.errors)")
-        for name in ["attention", "sliding-window", "linear-attention", "base-conv", "mamba"] {
+        for name in ["attention", "sliding-window", "linear-attention", "base-conv", "gated-conv", "mamba"] {
             #expect(outcome.outputLines.contains { $0.hasPrefix(name) }, "\(name)")
         }
     }

@@ -15,6 +15,15 @@ import Testing
         #expect(kernel.run(length: length, isChecked: false).forward.error == nil)
     }
 
+    @Test func errorsAreEachOutputsOwn() {
+        // A large output does not excuse a small one's error.
+        #expect(largestError([([1000], [1000]), ([0.75], [1])]) == 0.25)
+        #expect(largestError([([4], [4]), ([1], [0])]) == 0.25)
+        // A number that was never written stays one, wherever it stands.
+        #expect(largestError([([.nan, 1], [1, 1]), ([1], [1])]).isNaN)
+        #expect(largestError([([1], [1]), ([1, .nan], [1, 1])]).isNaN)
+    }
+
     @Test func slopesAreExponents() throws {
         let kernel = try #require(KernelBenchmark.all.first { $0.exponent == 2 })
         let lengths = [64, 1024, 2048, 4096]

@@ -55,6 +55,25 @@ import Testing
         #expect(isClose(perToken(work.backward, tokens: length), Double(backward)))
     }
 
+    /// Other maps multiply no features with each other: M = f.
+    @Test func otherMapsHaveNoSecondOrder() {
+        let (f, e, chunk) = (64, 64, 64)
+        let work = LinearAttentionShape(
+            batch: 1, length: 4096, heads: 1, featureWidth: f, valueWidth: e, map: .eluPlusOne
+        ).work
+        let forward = (chunk + 1) * (f + e + 1) + 4 * f * (e + 1)
+        #expect(isClose(perToken(work.forward, tokens: 4096), Double(forward)))
+    }
+
+    /// No product is larger than what a kernel holds at once.
+    @Test func scoresAndLogitsComeInTiles() {
+        let attention = AttentionShape(batch: 1, length: 16384, heads: 1, headWidth: 64, rowStride: 192).work
+        let head = HeadShape(rows: 16384, width: 128, vocabulary: 8192).work
+        for work in [attention.forward, attention.backward, head.forward] {
+            #expect(work.products.keys.allSatisfy { max($0.m * $0.n, $0.m * $0.k) <= 256 * 8192 })
+        }
+    }
+
     @Test func scan() {
         let work = ScanShape(
             batch: 2, length: 10, channels: 48, states: 16, stateStride: 40, gateStride: 96
@@ -69,6 +88,9 @@ import Testing
         let long = LongConvolutionShape(batch: 2, length: 512, channels: 24).work
         #expect(isClose(perToken(long.forward, tokens: 2 * 512), 24 * (10 * 10 + 6)))
         #expect(isClose(perToken(long.backward, tokens: 2 * 512), 24 * (15 * 10 + 12)))
+        // Below 128 tokens or so the sums themselves are fewer: (L + 1) / 2 terms of two operations.
+        let direct = LongConvolutionShape(batch: 2, length: 32, channels: 24).work
+        #expect(isClose(perToken(direct.forward, tokens: 64), 24 * 33))
         let short = ShortConvolutionShape(
             batch: 2, length: 10, channels: 24, taps: 3, inputStride: 24, epilogue: .gatedWithSkip
         ).work

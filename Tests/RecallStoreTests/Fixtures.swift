@@ -34,7 +34,8 @@ final class TestClock: Sendable {
 func plannedRun(
     suite: String = "quick", model: String = "based", mixer: String = "linear-attention",
     knobs: [String: KnobValue] = ["feature_dim": .integer(8)], dModel: Int = 64, learningRate: Double = 0.01,
-    seed: UInt64 = 0, dataSeed: UInt64 = 0, epochs: Int = 3
+    seed: UInt64 = 0, dataSeed: UInt64 = 0, epochs: Int = 3, stateMixer: StateMixerKind = .none,
+    taskHash: String? = nil
 ) -> PlannedRun {
     let segment = Segment(sequenceLength: 64, kvPairs: 8, examples: 100)
     let task = MQARTask(
@@ -42,9 +43,11 @@ func plannedRun(
     return PlannedRun(
         suite: suite, task: "mqar", model: model,
         spec: RunSpec(
-            task: task, model: ModelConfig(dModel: dModel, layers: [LayerConfig(mixer: mixer, knobs: knobs)]),
+            task: task,
+            model: ModelConfig(
+                dModel: dModel, layers: [LayerConfig(mixer: mixer, knobs: knobs)], stateMixer: stateMixer),
             training: TrainingConfig(epochs: epochs, batchSize: 10, learningRate: learningRate), seed: seed),
-        taskHash: "hash-\(dataSeed)")
+        taskHash: taskHash ?? "hash-\(dataSeed)")
 }
 
 let suiteRecord = SuiteRecord(

@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import RecallModels
 import RecallStore
 import RecallSuite
 import RecallTraining
@@ -141,6 +142,35 @@ import Testing
         try plan(plannedRun(model: "d", dataSeed: 1, epochs: 4), .additional)
         try plan(plannedRun(model: "e", dataSeed: 1, epochs: 4), .extending)
         #expect(try members(store) == ["d/0", "e/0"])
+    }
+
+    /// The same settings may stand for other data in another version of the program: such runs have other ids, and must
+    /// not be averaged with these.
+    @Test(arguments: [Store.Membership.complete, .extending])
+    func runsOnOtherDataLeave(membership: Store.Membership) throws {
+        let store = try open()
+        let former = [plannedRun(seed: 0, taskHash: "former"), plannedRun(seed: 1, taskHash: "former")]
+        try store.plan(former, suite: suiteRecord, membership: membership) { _ in modelFacts }
+        #expect(try members(store) == ["based/0", "based/1"])
+        let now = plannedRun(seed: 0)
+        #expect(now.spec == former[0].spec && now.runID != former[0].runID)
+        try store.plan([now], suite: suiteRecord, membership: membership) { _ in modelFacts }
+        #expect(try store.runs(suite: "quick").map(\.runID) == [now.runID])
+    }
+
+    /// A sweep whose base suite builds a model otherwise starts that model's rows again.
+    @Test func extendingDropsAPlannedModelsOtherRecipe() throws {
+        let store = try open()
+        func plan(_ model: String, dModel: Int, _ stateMixer: StateMixerKind) throws {
+            let run = plannedRun(model: model, dModel: dModel, stateMixer: stateMixer)
+            try store.plan([run], suite: suiteRecord, membership: .extending) { _ in modelFacts }
+        }
+        try plan("a", dModel: 16, .identity)
+        try plan("a", dModel: 32, .identity)
+        try plan("b", dModel: 8, .identity)
+        #expect(try members(store) == ["a/0", "a/0", "b/0"])
+        try plan("a", dModel: 64, .mlp)
+        #expect(try members(store) == ["b/0", "a/0"])
     }
 
     @Test func aRunMayBelongToSeveralSuites() throws {

@@ -97,7 +97,6 @@ struct OperationTests {
         #expect(relativeError(run.dInputs[0], expected) < 1e-5)
     }
 
-    /// The backward mask is the forward's: gradients are zero exactly where outputs are.
     @Test func multiply() throws {
         let (a, b) = (Input([2, 3, 5], seed: 11), Input([2, 3, 5], seed: 12))
         let run = try Differentiated([a, b]) { tape, inputs in [tape.multiply(inputs[0], inputs[1])] }
@@ -110,6 +109,7 @@ struct OperationTests {
         #expect(relativeError(square.dInputs[0], product(run.dy[0], a.doubles).map { 2 * $0 }) < 1e-6)
     }
 
+    /// The backward mask is the forward's: gradients are zero exactly where outputs are.
     @Test func dropoutHasOneMaskForBothDirections() throws {
         let x = Input([40, 25], seed: 9, in: 0.5...1)
         func run(seed: UInt64) throws -> Differentiated {

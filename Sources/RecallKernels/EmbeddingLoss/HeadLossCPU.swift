@@ -24,7 +24,7 @@ extension CPUBackend {
         workers.forEachBlock(groups.count, floats: blocks.size * stride) { group, worker in
             let logits = workers.workspace(worker)
             let tableSum = dTable.map { group == 0 ? $0 : partials + (group - 1) * vocabulary * width }
-            // A group of a large batch is a minute of work.
+            // A group of a large batch can be seconds of work.
             for block in groups[group] where !workers.isCancelled {
                 let (first, count) = (blocks[block].lowerBound, blocks[block].count)
                 let hiddenBlock = hidden + first * width

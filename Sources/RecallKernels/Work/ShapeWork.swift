@@ -21,8 +21,8 @@ extension AttentionShape {
     public var work: KernelWork {
         let keys = min(window ?? length, length)
         let times = Double(batch * heads) * meanKeys / Double(keys)
-        let overWidth = Work.product(length, keys, headWidth, times: times)
-        let overKeys = Work.product(length, headWidth, keys, times: times)
+        let overWidth = Work.tiledProduct(length, keys, headWidth, times: times)
+        let overKeys = Work.tiledProduct(length, headWidth, keys, times: times)
         return KernelWork(
             forward: overWidth + overKeys,
             backward: overWidth + overWidth + overKeys + overKeys + overKeys)
@@ -44,7 +44,9 @@ extension LinearAttentionShape {
                 Work.product(chunk, valueWidth, rows, times: stateTimes),
                 Work.product(rows, valueWidth, chunk, times: stateTimes)
             )
-            let square = Double(batch * heads * length) * Double(featureWidth * featureWidth)
+            // Only Taylor's second order multiplies features with each other.
+            let square =
+                map == .taylor2 ? Double(batch * heads * length) * Double(featureWidth * featureWidth) : 0
             return KernelWork(
                 forward: inside.forward + read + write + .arithmetic(2 * square),
                 backward: inside.backward + read + read + write + write + .arithmetic(8 * square))
@@ -54,9 +56,9 @@ extension LinearAttentionShape {
     /// Score tiles over the pairs of tokens of a sequence or chunk.
     private func scores(of tokens: Int, times: Double) -> KernelWork {
         let causal = times * Double(tokens + 1) / Double(2 * tokens)
-        let overFeatures = Work.product(tokens, tokens, featureWidth, times: causal)
+        let overFeatures = Work.tiledProduct(tokens, tokens, featureWidth, times: causal)
         // A column more than the values: the normaliser's.
-        let overValues = Work.product(
+        let overValues = Work.tiledProduct(
             tokens, valueWidth, tokens, times: causal * Double(valueWidth + 1) / Double(valueWidth))
         return KernelWork(
             forward: overFeatures + overValues,
@@ -74,13 +76,13 @@ extension ScanShape {
 }
 
 extension LongConvolutionShape {
-    /// By Fourier transforms of twice the length.
+    /// By Fourier transforms of twice the length, or the sums written out where those are fewer operations.
     public var work: KernelWork {
         let numbers = Double(batch * length * channels)
-        let levels = log2(Double(2 * length))
+        let (levels, direct) = (log2(Double(2 * length)), Double(length + 1))
         return KernelWork(
-            forward: .arithmetic(numbers * (10 * levels + 6)),
-            backward: .arithmetic(numbers * (15 * levels + 12)))
+            forward: .arithmetic(numbers * min(direct, 10 * levels + 6)),
+            backward: .arithmetic(numbers * min(2 * direct, 15 * levels + 12)))
     }
 }
 
@@ -109,11 +111,14 @@ extension EmbeddingShape {
 }
 
 extension HeadShape {
-    /// The training head makes its gradients in forward.
+    /// The training head makes its gradients in forward, from logits that nobody holds all at once.
     public var work: KernelWork {
-        KernelWork(
-            forward: .product(rows, vocabulary, width) + .product(rows, width, vocabulary)
-                + .product(vocabulary, width, rows),
+        let tile = min(rows, Work.tile)
+        let tiles = Double(rows) / Double(max(tile, 1))
+        return KernelWork(
+            forward: .product(tile, vocabulary, width, times: tiles)
+                + .product(tile, width, vocabulary, times: tiles)
+                + .product(vocabulary, width, tile, times: tiles),
             backward: Work())
     }
 }

@@ -19,19 +19,22 @@ public struct Work: Equatable, Sendable {
     public var vectorOperations = 0.0
     /// Exponentials of scans.
     public var exponentials = 0.0
-    /// Bytes read and written.
-    public var bytes = 0.0
+    /// Passes over numbers, by the bytes that each reads and writes, and how many of each.
+    public var passes: [Int: Double] = [:]
 
     public init() {}
 
     /// Floating-point operations of the matrix products.
     public var productOperations: Double { products.reduce(0) { $0 + $1.key.operations * $1.value } }
 
+    /// Bytes read and written by the passes.
+    public var bytes: Double { passes.reduce(0) { $0 + Double($1.key) * $1.value } }
+
     public static func += (sum: inout Work, more: Work) {
         sum.products.merge(more.products, uniquingKeysWith: +)
         sum.vectorOperations += more.vectorOperations
         sum.exponentials += more.exponentials
-        sum.bytes += more.bytes
+        sum.passes.merge(more.passes, uniquingKeysWith: +)
     }
 
     public static func + (first: Work, second: Work) -> Work {
@@ -46,6 +49,17 @@ public struct Work: Equatable, Sendable {
         return work
     }
 
+    /// Rows or columns of a tile of what is too large to be held whole, scores and logits.
+    static let tile = 256
+
+    /// A product over pairs of tokens, as the same operations in tiles: rows, and the larger of the other sizes, are cut.
+    static func tiledProduct(_ m: Int, _ n: Int, _ k: Int, times: Double) -> Work {
+        let (rows, columns, depth) = (min(m, tile), min(n, tile), min(k, tile))
+        let tiles =
+            Double(m) / Double(rows) * (Double(n) / Double(columns)) * (Double(k) / Double(depth))
+        return product(rows, columns, depth, times: times * tiles)
+    }
+
     static func arithmetic(_ operations: Double, exponentials: Double = 0) -> Work {
         var work = Work()
         (work.vectorOperations, work.exponentials) = (operations, exponentials)
@@ -55,7 +69,7 @@ public struct Work: Equatable, Sendable {
     /// Float32 or Int32 numbers read and written.
     static func words(_ count: Int) -> Work {
         var work = Work()
-        work.bytes = 4 * Double(count)
+        work.passes[4 * count] = 1
         return work
     }
 }

@@ -55,6 +55,6 @@ struct StatusCommand: ParsableCommand {
         let suites = try store.suites(named: suite.map { [$0] } ?? [])
         guard !suites.isEmpty else { return ["\(store.path): no suite has been run yet"] }
         let states = try suites.map { SuiteState(suite: $0, runs: try store.runs(suite: $0.name)) }
-        return StatusReport(states).lines(width: Output.width)
+        return StatusReport(states).lines(width: isatty(STDOUT_FILENO) == 1 ? Output.width : 80)
     }
 }
