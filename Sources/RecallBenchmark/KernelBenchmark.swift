@@ -62,10 +62,10 @@ public struct KernelBenchmark: Sendable {
         return Times(
             length: length,
             forward: Timing(
-                median: StepTimes.median(forward), minimum: forward.min()!, work: kernel.work.forward,
+                median: median(forward), minimum: forward.min()!, work: kernel.work.forward,
                 error: errors?.forward),
             backward: Timing(
-                median: StepTimes.median(backward), minimum: backward.min()!, work: kernel.work.backward,
+                median: median(backward), minimum: backward.min()!, work: kernel.work.backward,
                 error: errors?.backward))
     }
 

@@ -18,27 +18,21 @@ public enum PeerModels {
     }
 
     private static func layers(_ name: String) throws(ConfigurationError) -> [LayerConfig] {
-        let convolution = LayerConfig(mixer: "base-conv")
-        switch name {
-        case "attention": return [convolution, LayerConfig(mixer: "attention", knobs: ["dropout": .number(0)])]
-        case "sliding-window":
-            return [convolution, LayerConfig(mixer: "sliding-window", knobs: ["window": .integer(64)])]
-        case "based":
-            let knobs: [String: KnobValue] = ["feature_map": .text("taylor-2"), "feature_dim": .integer(16)]
-            return [convolution, LayerConfig(mixer: "linear-attention", knobs: knobs)]
-        case "base-conv":
-            return [convolution, LayerConfig(mixer: "base-conv", knobs: ["kernel_size": .text("long")])]
-        case "mamba":
-            let scan = LayerConfig(mixer: "mamba", knobs: ["state_size": .integer(16)])
-            return [scan, scan]
-        default:
-            guard MixerRegistry.description(of: name) != nil else {
-                throw ConfigurationError(
-                    key: "models",
-                    message: "there is no model '\(name)'; there are "
-                        + Set(names + MixerRegistry.names).sorted().joined(separator: ", "))
-            }
-            return [convolution, LayerConfig(mixer: name)]
+        if let knobs = peerKnobs[name], let preset = ModelPresets.preset(name) {
+            return try preset.layers(knobs)
         }
+        guard MixerRegistry.description(of: name) != nil else {
+            throw ConfigurationError(
+                key: "models",
+                message: "there is no model '\(name)'; there are "
+                    + Set(names + MixerRegistry.names).sorted().joined(separator: ", "))
+        }
+        return [LayerConfig(mixer: "base-conv"), LayerConfig(mixer: name)]
     }
+
+    /// What the baseline's models set of the presets of their names.
+    private static let peerKnobs: [String: [String: KnobValue]] = [
+        "attention": ["dropout": .number(0)], "sliding-window": ["window": .integer(64)],
+        "based": ["feature_dim": .integer(16)], "base-conv": [:], "mamba": ["state_size": .integer(16)],
+    ]
 }

@@ -31,18 +31,12 @@ public struct StepTimes: Sendable {
     public let work: Work
 
     /// Of all runs' steps.
-    public var median: Double { Self.median(seconds.flatMap { $0 }) }
+    public var median: Double { RecallBenchmark.median(seconds.flatMap { $0 }) }
     public var minimum: Double { seconds.flatMap { $0 }.min() ?? .nan }
 
     /// Examples a second of all runs together, each at its median step.
     public func examplesPerSecond(batch: Int) -> Double {
-        seconds.reduce(0) { $0 + Double(batch) / Self.median($1) }
-    }
-
-    static func median(_ numbers: [Double]) -> Double {
-        let sorted = numbers.sorted()
-        guard !sorted.isEmpty else { return .nan }
-        return (sorted[(sorted.count - 1) / 2] + sorted[sorted.count / 2]) / 2
+        seconds.reduce(0) { $0 + Double(batch) / RecallBenchmark.median($1) }
     }
 }
 

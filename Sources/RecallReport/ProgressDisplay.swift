@@ -171,7 +171,7 @@ public final class ProgressDisplay: @unchecked Sendable {
         }
     }
 
-    /// Nothing is left to do here but to wait for runs that others are training.
+    /// Nothing is left to begin here: a thread waits for runs that others are training.
     ///
     /// - Parameter holders: those processes, each in words.
     public func waiting(forRuns count: Int, holders: [String]) {

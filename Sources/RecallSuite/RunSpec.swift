@@ -39,8 +39,13 @@ public struct RunSpec: Hashable, Codable, Sendable {
     /// Sixteen hexadecimal digits of SHA-256 over the specification, the task's content hash and the results version.
     public func runID(taskHash: String) -> String {
         let text = "\(Self.resultsVersion)\n\(taskHash)\n\(canonicalJSON())"
-        return SHA256.hash(data: Data(text.utf8)).prefix(8).map { String(format: "%02x", $0) }.joined()
+        return shortHash(text)
     }
+}
+
+/// Sixteen hexadecimal digits of a text's SHA-256.
+func shortHash(_ text: String) -> String {
+    SHA256.hash(data: Data(text.utf8)).prefix(8).map { String(format: "%02x", $0) }.joined()
 }
 
 /// A run as a suite asks for it: the specification and the names that the suite gives it.

@@ -1,5 +1,3 @@
-import Crypto
-import Foundation
 import RecallData
 import RecallModels
 import RecallTraining
@@ -65,8 +63,7 @@ public struct Suite: Sendable {
     /// Sixteen hexadecimal digits of SHA-256 over the runs that the suite lists from seed 0 on, with their models' names:
     /// the same for the same list, whatever else the file says.
     public func contentHash() -> String {
-        let text = expand().map { "\($0.model) \($0.runID)\n" }.joined()
-        return SHA256.hash(data: Data(text.utf8)).prefix(8).map { String(format: "%02x", $0) }.joined()
+        shortHash(expand().map { "\($0.model) \($0.runID)\n" }.joined())
     }
 }
 

@@ -299,8 +299,7 @@ public final class Trainer {
     }
 
     func seconds(since start: ContinuousClock.Instant) -> Double {
-        let duration = ContinuousClock.now - start
-        return Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
+        (ContinuousClock.now - start) / .seconds(1)
     }
 }
 

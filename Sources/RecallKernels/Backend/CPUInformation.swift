@@ -9,6 +9,9 @@ public enum CPUInformation {
         "\(processorName), \(blasDescription)"
     }
 
+    /// The same as results name their device: "cpu: …".
+    public static var device: String { "cpu: \(description)" }
+
     /// The processor's model name as the system gives it.
     public static let processorName: String = {
         guard let text = try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8),

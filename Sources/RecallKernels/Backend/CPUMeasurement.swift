@@ -17,26 +17,32 @@ public enum CPUMeasurement {
 
     /// Floating-point operations a second of C = A·Bᵀ by the BLAS: A (m, k), B (n, k), one thread.
     public static func matrixProductFlops(m: Int, n: Int, k: Int, seconds: Double = 0.1) -> Double {
-        precondition(m > 0 && n > 0 && k > 0)
-        openblas_set_num_threads(1)
-        let a = UnsafeMutablePointer<Float>.allocate(capacity: m * k)
-        let b = UnsafeMutablePointer<Float>.allocate(capacity: n * k)
-        let c = UnsafeMutablePointer<Float>.allocate(capacity: m * n)
-        defer { for buffer in [a, b, c] { buffer.deallocate() } }
-        a.initialize(repeating: 0.5, count: m * k)
-        b.initialize(repeating: 0.25, count: n * k)
-        c.initialize(repeating: 0, count: m * n)
-        func multiply() {
-            matrixProduct(
-                m: m, n: n, k: k, a, stride: k, transposed: false, b, stride: k, transposed: true, c, stride: n)
+        withProduct(m: m, n: n, k: k, transposed: true) { multiply in
+            multiply()
+            return 2 * Double(m * n * k) / shortest(seconds, multiply)
         }
-        multiply()
-        return 2 * Double(m * n * k) / shortest(seconds, multiply)
     }
 
     /// Seconds of C = A·B by the BLAS, A (m, k), B (k, n), one thread: the shortest of `repeats` after a first.
     public static func matrixProductSeconds(m: Int, n: Int, k: Int, repeats: Int = 20) -> Double {
-        precondition(m > 0 && n > 0 && k > 0 && repeats > 0)
+        precondition(repeats > 0)
+        // Calls too short for the clock are timed several together.
+        let calls = max(1, Int(2e-5 * 1e11 / (2 * Double(m) * Double(n) * Double(k))))
+        return withProduct(m: m, n: n, k: k, transposed: false) { multiply in
+            func several() { for _ in 0..<calls { multiply() } }
+            several()
+            let clock = ContinuousClock()
+            return (0..<repeats).reduce(Double.infinity) { best, _ in
+                min(best, clock.measure(several) / .seconds(1) / Double(calls))
+            }
+        }
+    }
+
+    /// Calls `body` with a product C = A·B on one thread: A (m, k), B (k, n) or, transposed, stored as (n, k).
+    private static func withProduct<Result>(
+        m: Int, n: Int, k: Int, transposed: Bool, _ body: (_ multiply: () -> Void) -> Result
+    ) -> Result {
+        precondition(m > 0 && n > 0 && k > 0)
         openblas_set_num_threads(1)
         let a = UnsafeMutablePointer<Float>.allocate(capacity: m * k)
         let b = UnsafeMutablePointer<Float>.allocate(capacity: k * n)
@@ -45,17 +51,10 @@ public enum CPUMeasurement {
         a.initialize(repeating: 0.5, count: m * k)
         b.initialize(repeating: 0.25, count: k * n)
         c.initialize(repeating: 0, count: m * n)
-        // Calls too short for the clock are timed several together.
-        let calls = max(1, Int(2e-5 * 1e11 / (2 * Double(m) * Double(n) * Double(k))))
-        func multiply() {
-            for _ in 0..<calls {
-                matrixProduct(m: m, n: n, k: k, a, stride: k, b, stride: n, c, stride: n)
-            }
-        }
-        multiply()
-        let clock = ContinuousClock()
-        return (0..<repeats).reduce(Double.infinity) { best, _ in
-            min(best, clock.measure(multiply) / .seconds(1) / Double(calls))
+        return body {
+            matrixProduct(
+                m: m, n: n, k: k, a, stride: k, transposed: false, b, stride: transposed ? k : n,
+                transposed: transposed, c, stride: n)
         }
     }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import RecallBenchmark
 import RecallData
 import RecallKernels
 import RecallReport
@@ -106,7 +107,7 @@ struct BenchCommand: ParsableCommand {
                 batch: Self.batch, sequenceLength: segment.sequenceLength, kvPairs: segment.kvPairs,
                 vocabSize: generator.task.vocabSize)
             let record = BenchmarkRecord(
-                kind: "data", name: Suite.taskName, device: "cpu: \(CPUInformation.description)",
+                kind: "data", name: Suite.taskName, device: CPUInformation.device,
                 precision: "int32",
                 threads: threads, shape: RunSpec.json(shape),
                 medianMilliseconds: result.medianSecondsPerExample * Double(Self.batch) * 1e3,

@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import RecallBenchmark
 import RecallKernels
+import RecallModels
 import RecallReport
 import RecallStore
 import RecallSuite
@@ -55,7 +56,8 @@ extension BenchCommand {
                     let times = kernel.run(length: length, isChecked: length <= check)
                     all.append(times)
                     for (direction, timing) in [("forward", times.forward), ("backward", times.backward)] {
-                        let shape = BenchmarkShape(batch: 1, sequenceLength: length, sizes: kernel.sizes)
+                        let shape = BenchmarkShape(
+                            batch: 1, sequenceLength: length, knobs: kernel.sizes.mapValues(KnobValue.integer))
                         let record = record(
                             "\(kernel.name) \(direction)", timing, shape, length: length,
                             floor: rates.seconds(timing.work))
@@ -77,7 +79,7 @@ extension BenchCommand {
             floor: Double
         ) -> BenchmarkRecord {
             BenchmarkRecord(
-                kind: "kernel", name: name, device: "cpu: \(CPUInformation.description)", precision: "fp32",
+                kind: "kernel", name: name, device: CPUInformation.device, precision: "fp32",
                 threads: 1, shape: RunSpec.json(shape), medianMilliseconds: timing.median * 1e3,
                 minimumMilliseconds: timing.minimum * 1e3, floorMilliseconds: floor * 1e3,
                 gflop: (timing.work.productOperations + timing.work.vectorOperations) / 1e9,

@@ -148,7 +148,7 @@ private struct TrainCase {
         let examples = times.examplesPerSecond(batch: shape.batch)
         let work = times.work
         return BenchmarkRecord(
-            kind: "train", name: name, device: "cpu: \(CPUInformation.description)", precision: "fp32",
+            kind: "train", name: name, device: CPUInformation.device, precision: "fp32",
             threads: threads, shape: RunSpec.json(description), medianMilliseconds: times.median * 1e3,
             minimumMilliseconds: times.minimum * 1e3, floorMilliseconds: floor * 1e3,
             gflop: (work.productOperations + work.vectorOperations) / 1e9, gbyte: work.bytes / 1e9,

@@ -59,7 +59,7 @@ final class Runner: @unchecked Sendable {
         (jobs, threads, fresh) = (options.jobCount, options.threads, options.fresh)
         self.checkpoints = checkpoints
         execution = Execution(
-            device: "cpu: \(CPUInformation.description)", version: ProgramVersion.number,
+            device: CPUInformation.device, version: ProgramVersion.number,
             commit: ProgramVersion.commit)
     }
 

@@ -11,10 +11,8 @@ struct BenchmarkShape: Encodable {
     var kvPairs: Int?
     var dModel: Int?
     var vocabSize: Int?
-    /// The mixer's.
+    /// The mixer's, or a kernel's own sizes.
     var knobs: [String: KnobValue] = [:]
-    /// A kernel's own.
-    var sizes: [String: Int] = [:]
 
     func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: Key.self)
@@ -24,7 +22,6 @@ struct BenchmarkShape: Encodable {
         ] {
             try container.encodeIfPresent(number, forKey: Key(stringValue: name))
         }
-        for (name, size) in sizes { try container.encode(size, forKey: Key(stringValue: name)) }
         for (name, value) in knobs { try container.encode(value, forKey: Key(stringValue: name)) }
     }
 

@@ -1,3 +1,5 @@
+import RecallData
+
 /// How fast the generator makes a segment's examples.
 public struct DataBenchmark: Hashable, Sendable {
     public let segment: Segment
@@ -5,11 +7,7 @@ public struct DataBenchmark: Hashable, Sendable {
     /// Seconds an example takes, of each repeat, ascending.
     public let secondsPerExample: [Double]
 
-    public var medianSecondsPerExample: Double {
-        let (middle, count) = (secondsPerExample.count / 2, secondsPerExample.count)
-        return count % 2 == 1
-            ? secondsPerExample[middle] : (secondsPerExample[middle - 1] + secondsPerExample[middle]) / 2
-    }
+    public var medianSecondsPerExample: Double { median(secondsPerExample) }
     public var minimumSecondsPerExample: Double { secondsPerExample[0] }
     /// Of the median repeat.
     public var examplesPerSecond: Double { 1 / medianSecondsPerExample }

@@ -1,9 +1,10 @@
+import RecallBenchmark
 import RecallData
 import Testing
 
 @Suite struct DataBenchmarkTests {
     @Test func reportsWhatItTimed() {
-        let generator = MQARGenerator(smallTask(vocabSize: 8192, length: 64, pairs: 4))
+        let generator = MQARGenerator(StepShape(batch: 100, length: 64, pairs: 4, vocabulary: 8192).task)
         let result = DataBenchmark.run(generator, repeats: 4, minimumSeconds: 0.02)
         #expect(result.secondsPerExample.count == 4)
         #expect(result.secondsPerExample == result.secondsPerExample.sorted())
