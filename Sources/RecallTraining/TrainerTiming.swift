@@ -22,16 +22,14 @@ extension Trainer {
         return times
     }
 
-    /// What such a step cannot do without.
+    /// The operations of such a step, timed. A new trainer's first takes longer: do some steps before.
     ///
     /// - Throws: `RunError`.
-    public func work(segment: Int, examples: Int) throws(RunError) -> Work {
+    public func profile(segment: Int, examples: Int) throws(RunError) -> StepProfile {
         let batch = try firstBatch(segment, examples)
-        model.store.beginStep()
-        let tape = Tape(arena: arena, isTraining: true, isCounting: true)
-        _ = model.loss(tape.input(batch), labels: tape.integers(batch.labels), tape)
-        do { try tape.check() } catch { throw RunError(error, step: 0) }
-        return tape.work + AdamWStep.work(numbers: model.parameterCount)
+        let profile = StepProfile()
+        _ = try trainStep(batch, learningRate: 0, profile: profile)
+        return profile
     }
 
     private func firstBatch(_ segment: Int, _ examples: Int) throws(RunError) -> HostBatch {
