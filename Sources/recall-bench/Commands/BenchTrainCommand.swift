@@ -53,7 +53,8 @@ extension BenchCommand {
         @Flag(help: "A JSON object a line instead of the table.")
         var json = false
 
-        @Flag(help: "Where a step's time goes: each operation beside its floor, of one run alone; keeps nothing.")
+        @Flag(
+            help: "Where a step's time goes: each operation beside its floor, of one run alone; keeps nothing.")
         var operations = false
 
         @OptionGroup var store: StoreOptions
