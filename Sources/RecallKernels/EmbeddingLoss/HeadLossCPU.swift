@@ -4,63 +4,135 @@
     import Darwin
 #endif
 
-/// Bounds the partial gradients of the table, each as large as the table.
-private let mostTableGroups = 4
+/// The fewest columns of the vocabulary worth a product of their own, and into how many parts it is cut at most.
+private let (leastSlice, mostSlices) = (128, 8)
 
 extension CPUBackend {
     public func headLoss(
         _ shape: HeadShape, hidden: Floats, table: Floats, labels: Integers, gradientScale: Float,
         losses: MutableFloats, correct: MutableFloats, dHidden: MutableFloats?, dTable: MutableFloats?
     ) {
-        let (width, vocabulary) = (shape.width, shape.vocabulary)
-        let stride = logitStride(vocabulary)
-        let blocks = RowRanges(total: shape.rows, size: rowsPerHeadBlock(shape))
-        // Groups of blocks sum the table's gradient, the first of them in dTable itself, the others in partials
-        // that are then added in order. Without that gradient every block is its own group.
-        let groups = RowRanges(
-            total: blocks.count, size: 1, atMost: dTable == nil ? max(1, blocks.count) : mostTableGroups)
-        let partials = workers.sharedWorkspace(
-            floats: dTable == nil ? 0 : max(0, groups.count - 1) * vocabulary * width)
-        let hasGradients = dHidden != nil || dTable != nil
-        workers.forEachBlock(groups.count, floats: blocks.size * (stride + width + 1)) { group, worker in
-            let logits = workers.workspace(worker)
-            let scaledHidden = logits + blocks.size * stride
-            let factors = scaledHidden + blocks.size * width
-            let tableSum = dTable.map { group == 0 ? $0 : partials + (group - 1) * vocabulary * width }
-            // A group of a large batch can be seconds of work.
-            for block in groups[group] where !workers.isCancelled {
-                let (first, count) = (blocks[block].lowerBound, blocks[block].count)
-                let hiddenBlock = hidden + first * width
-                matrixProduct(
-                    m: count, n: vocabulary, k: width, hiddenBlock, stride: width, transposed: false, table,
-                    stride: width, transposed: true, logits, stride: stride)
-                for row in first..<first + count {
-                    let outcome = softmaxLoss(
-                        logits + (row - first) * stride, vocabulary, label: Int(labels[row]),
-                        hasGradient: hasGradients)
-                    losses[row] = outcome.loss
-                    correct[row] = outcome.correct ? 1 : 0
-                    factors[row - first] = gradientScale / outcome.normaliser
-                }
-                if let dHidden {
-                    matrixProduct(
-                        m: count, n: width, k: vocabulary, logits, stride: stride, table, stride: width,
-                        dHidden + first * width, stride: width)
-                    scaleRows(count, width, dHidden + first * width, factors, into: dHidden + first * width)
-                }
-                if let tableSum {
-                    scaleRows(count, width, hiddenBlock, factors, into: scaledHidden)
-                    matrixProduct(
-                        m: vocabulary, n: width, k: count, logits, stride: stride, transposed: true,
-                        scaledHidden, stride: width, beta: block == groups[group].lowerBound ? 0 : 1, tableSum,
-                        stride: width)
+        let head = HeadBlocks(shape, hidden: hidden, table: table)
+        let memory = workers.sharedWorkspace(floats: head.floats)
+        // Block after block of rows, each shared out by slices of the vocabulary where that is the long side: so the
+        // table's gradient needs no partial sums as large as the table.
+        for index in 0..<head.blocks.count where !workers.isCancelled {
+            let block = head.block(index, memory: memory)
+            workers.forEachBlock(head.slices.count) { slice, _ in block.logits(head.slices[slice]) }
+            let groups = RowRanges(total: block.rows.count, size: 16)
+            workers.forEachBlock(groups.count) { group, _ in
+                for row in groups[group] {
+                    block.softmax(
+                        row, labels: labels,
+                        gradientScale: dHidden == nil && dTable == nil ? nil : gradientScale,
+                        losses: losses, correct: correct)
                 }
             }
+            guard dHidden != nil || dTable != nil else { continue }
+            block.scaleHidden()
+            workers.forEachBlock(head.slices.count) { slice, _ in
+                if dHidden != nil { block.hiddenGradient(slice, head.slices[slice]) }
+                if let dTable { block.tableGradient(head.slices[slice], isFirst: index == 0, into: dTable) }
+            }
+            if let dHidden { block.sumHiddenGradients(slices: head.slices.count, into: dHidden) }
         }
-        guard let dTable else { return }
-        if groups.count == 0 { dTable.update(repeating: 0, count: vocabulary * width) }
-        for group in 1..<max(groups.count, 1) {
-            accumulate(vocabulary * width, partials + (group - 1) * vocabulary * width, into: dTable)
+        if let dTable, head.blocks.count == 0 {
+            dTable.update(repeating: 0, count: shape.vocabulary * shape.width)
+        }
+    }
+}
+
+/// How the head's work is cut, by its shape alone.
+private struct HeadBlocks {
+    let shape: HeadShape
+    let hidden: Floats
+    let table: Floats
+    let blocks: RowRanges
+    let slices: RowRanges
+    let stride: Int
+
+    init(_ shape: HeadShape, hidden: Floats, table: Floats) {
+        (self.shape, self.hidden, self.table) = (shape, hidden, table)
+        blocks = RowRanges(total: shape.rows, size: rowsPerHeadBlock(shape))
+        slices = RowRanges(total: shape.vocabulary, size: leastSlice, atMost: mostSlices)
+        stride = logitStride(shape.vocabulary)
+    }
+
+    /// Logits, factors, scaled rows of `hidden`, and for each slice its part of their gradient.
+    var floats: Int { blocks.size * (stride + 1 + (1 + slices.count) * shape.width) }
+
+    func block(_ index: Int, memory: MutableFloats) -> HeadBlock {
+        let factors = memory + blocks.size * stride
+        let scaled = factors + blocks.size
+        return HeadBlock(
+            rows: blocks[index], width: shape.width, vocabulary: shape.vocabulary, stride: stride,
+            hidden: hidden + blocks[index].lowerBound * shape.width, table: table, logits: memory,
+            factors: factors, scaledHidden: scaled, partials: scaled + blocks.size * shape.width)
+    }
+}
+
+/// A block of rows on its way through the head. Rows of `softmax` are counted from the block's first.
+private struct HeadBlock {
+    let rows: Range<Int>
+    let width: Int
+    let vocabulary: Int
+    let stride: Int
+    /// The block's first row.
+    let hidden: Floats
+    let table: Floats
+    /// (rows, stride): logits, then softmax - onehot less each row's factor.
+    let logits: MutableFloats
+    let factors: MutableFloats
+    /// (rows, width): factors ⊙ hidden.
+    let scaledHidden: MutableFloats
+    /// (slices, rows, width): what each slice adds to dHidden, less the factors.
+    let partials: MutableFloats
+
+    func logits(_ columns: Range<Int>) {
+        matrixProduct(
+            m: rows.count, n: columns.count, k: width, hidden, stride: width, transposed: false,
+            table + columns.lowerBound * width, stride: width, transposed: true, logits + columns.lowerBound,
+            stride: stride)
+    }
+
+    /// - Parameter gradientScale: nil where no gradient is wanted.
+    func softmax(
+        _ row: Int, labels: Integers, gradientScale: Float?, losses: MutableFloats, correct: MutableFloats
+    ) {
+        let at = rows.lowerBound + row
+        let outcome = softmaxLoss(
+            logits + row * stride, vocabulary, label: Int(labels[at]), hasGradient: gradientScale != nil)
+        losses[at] = outcome.loss
+        correct[at] = outcome.correct ? 1 : 0
+        if let gradientScale { factors[row] = gradientScale / outcome.normaliser }
+    }
+
+    func scaleHidden() {
+        for row in 0..<rows.count {
+            for i in row * width..<(row + 1) * width { scaledHidden[i] = hidden[i] * factors[row] }
+        }
+    }
+
+    func hiddenGradient(_ slice: Int, _ columns: Range<Int>) {
+        matrixProduct(
+            m: rows.count, n: width, k: columns.count, logits + columns.lowerBound, stride: stride,
+            table + columns.lowerBound * width, stride: width, partials + slice * rows.count * width,
+            stride: width)
+    }
+
+    func tableGradient(_ columns: Range<Int>, isFirst: Bool, into dTable: MutableFloats) {
+        matrixProduct(
+            m: columns.count, n: width, k: rows.count, logits + columns.lowerBound, stride: stride,
+            transposed: true, scaledHidden, stride: width, beta: isFirst ? 0 : 1,
+            dTable + columns.lowerBound * width, stride: width)
+    }
+
+    func sumHiddenGradients(slices: Int, into dHidden: MutableFloats) {
+        let size = rows.count * width
+        for slice in 1..<max(slices, 1) { accumulate(size, partials + slice * size, into: partials) }
+        let target = dHidden + rows.lowerBound * width
+        for row in 0..<rows.count {
+            for i in row * width..<(row + 1) * width { target[i] = partials[i] * factors[row] }
         }
     }
 }
