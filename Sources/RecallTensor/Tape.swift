@@ -171,12 +171,21 @@ public final class Tape {
         _ operation: String, path: String? = nil, output: Tensor, work: @autoclosure () -> KernelWork,
         forward: () -> Void, backward: @escaping () -> Void
     ) {
+        record(
+            operation, path: path, outputs: [output], work: work(), forward: forward, backward: backward)
+    }
+
+    /// The same for an operation with several outputs.
+    func record(
+        _ operation: String, path: String? = nil, outputs: [Tensor], work: @autoclosure () -> KernelWork,
+        forward: () -> Void, backward: @escaping () -> Void
+    ) {
         if let path { layer = path.split(separator: ".").dropLast().joined(separator: ".") }
         let name = path ?? (layer.isEmpty ? operation : "\(operation) of \(layer)")
         let index = profile?.operations.count ?? 0
         profile?.operations.append(StepProfile.Operation(name: name, work: work()))
         timed(index, \.forwardSeconds) { launch(forward) }
-        inspect(output, name)
+        for output in outputs { inspect(output, name) }
         if isTraining { entries.append(Entry(name: name, index: index, backward: backward)) }
     }
 

@@ -57,6 +57,47 @@ import Testing
         #expect(Self.run(shape, threads: 1) == Self.run(shape, threads: 3))
     }
 
+    /// Layers of the same x, side by side: the same bits as one by one, and dx their sum. The last bias' gradient is not
+    /// asked for.
+    @Test(arguments: [1, 1025, 9300]) func layersOfOneInputGoTogether(rows: Int) {
+        let shapes = [7, 33].map { LinearShape(rows: rows, inputs: 17, outputs: $0) }
+        let alone = shapes.map { Self.run($0, threads: 1) }
+        let inputs = shapes.map(Self.inputs)
+        for threads in [1, 3] {
+            let backend = CPUBackend(threads: threads)
+            let memory = inputs.map { (weight: Memory($0.weight), bias: Memory($0.bias), dy: Memory($0.dy)) }
+            let written = alone.map {
+                (
+                    y: Memory(poisoned($0.y.count)), dWeight: Memory(poisoned($0.dWeight.count)),
+                    dBias: Memory(poisoned($0.dBias.count))
+                )
+            }
+            let dx = Memory(poisoned(alone[0].dx.count))
+            backend.linearForward(
+                shapes.indices.map {
+                    LinearLayerForward(
+                        shapes[$0], weight: memory[$0].weight.values, bias: memory[$0].bias.values,
+                        y: written[$0].y.address)
+                }, x: inputs[0].x)
+            backend.linearBackward(
+                shapes.indices.map {
+                    LinearLayerBackward(
+                        shapes[$0], weight: memory[$0].weight.values, dy: memory[$0].dy.values,
+                        dWeight: written[$0].dWeight.address, dBias: $0 == 0 ? written[$0].dBias.address : nil)
+                }, x: inputs[0].x, dx: dx.address)
+            for index in shapes.indices {
+                #expect(written[index].y.numbers == alone[index].y)
+                #expect(written[index].dWeight.numbers == alone[index].dWeight)
+            }
+            #expect(written[0].dBias.numbers == alone[0].dBias)
+            #expect(written[1].dBias.numbers.allSatisfy { $0.isNaN })
+            let sum = zip(alone[0].dx, alone[1].dx).map { Double($0) + Double($1) }
+            #expect(relativeError(dx.numbers, sum) < 1e-5)
+            // The kernels have only its addresses.
+            withExtendedLifetime(memory) {}
+        }
+    }
+
     @Test func gradientsAreOptional() {
         let shape = LinearShape(rows: 2100, inputs: 5, outputs: 9)
         let (x, weight, _, dy) = Self.inputs(shape)

@@ -56,3 +56,20 @@ public func relativeError(_ actual: [Double], _ expected: [Double]) -> Double {
     let largest = max(1e-6, expected.map(abs).max() ?? 0, actual.map(abs).max() ?? 0)
     return zip(actual, expected).map { abs($0 - $1) }.max().map { $0 / largest } ?? 0
 }
+
+/// Numbers at an address that stays theirs, for kernels that are given several at once.
+public final class Memory {
+    public let address: UnsafeMutablePointer<Float>
+    private let count: Int
+
+    public init(_ numbers: [Float]) {
+        count = numbers.count
+        address = .allocate(capacity: max(count, 1))
+        address.initialize(from: numbers, count: count)
+    }
+
+    deinit { address.deallocate() }
+
+    public var values: UnsafePointer<Float> { UnsafePointer(address) }
+    public var numbers: [Float] { Array(UnsafeBufferPointer(start: address, count: count)) }
+}

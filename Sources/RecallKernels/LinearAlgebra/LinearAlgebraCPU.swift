@@ -5,69 +5,118 @@ private let rowsPerProduct = 1024
 private let mostGradientGroups = 8
 
 extension CPUBackend: LinearAlgebraKernels {
-    public func linearForward(_ shape: LinearShape, x: Floats, weight: Floats, bias: Floats?, y: MutableFloats)
-    {
-        let (inputs, outputs) = (shape.inputs, shape.outputs)
+    public func linearForward(_ layers: [LinearLayerForward], x: Floats) {
+        let shape = layers[0].shape
         let blocks = RowRanges(total: shape.rows, size: rowsPerProduct)
         workers.forEachBlock(blocks.count) { block, _ in
             let rows = blocks[block]
-            let yBlock = y + rows.lowerBound * outputs
-            if let bias {
-                // OpenBLAS clears C before it adds to it, so a C that starts as the bias costs nothing more.
-                for row in 0..<rows.count { (yBlock + row * outputs).update(from: bias, count: outputs) }
-            }
-            matrixProduct(
-                m: rows.count, n: outputs, k: inputs, x + rows.lowerBound * shape.inputStride,
-                stride: shape.inputStride, transposed: false, weight, stride: inputs, transposed: true,
-                beta: bias == nil ? 0 : 1, yBlock,
-                stride: outputs)
+            for layer in layers { layer.run(rows, x: x + rows.lowerBound * shape.inputStride) }
         }
     }
 
-    public func linearBackward(
-        _ shape: LinearShape, x: Floats, weight: Floats, dy: Floats, dx: MutableFloats?,
-        dWeight: MutableFloats?,
-        dBias: MutableFloats?
-    ) {
-        let (inputs, outputs) = (shape.inputs, shape.outputs)
-        let weights = inputs * outputs
+    public func linearBackward(_ layers: [LinearLayerBackward], x: Floats, dx: MutableFloats?) {
+        let shape = layers[0].shape
         // A group of rows sums its own gradients block after block, while dy is in cache for dx too. The first
         // group sums in the outputs themselves, the others in partials that are then added in order.
         let groups = RowRanges(total: shape.rows, size: rowsPerProduct, atMost: mostGradientGroups)
-        let partials = workers.sharedWorkspace(floats: max(0, groups.count - 1) * (weights + outputs))
+        let partialSize = layers.reduce(0) { $0 + $1.gradientSize }
+        let partials = workers.sharedWorkspace(floats: max(0, groups.count - 1) * partialSize)
         workers.forEachBlock(groups.count) { group, _ in
-            let partial = partials + (group - 1) * (weights + outputs)
-            let groupWeight = dWeight.map { group == 0 ? $0 : partial }
-            let groupBias = dBias.map { group == 0 ? $0 : partial + weights }
-            if let groupBias { groupBias.update(repeating: 0, count: outputs) }
-            let groupRows = groups[group]
-            var first = groupRows.lowerBound
-            while first < groupRows.upperBound, !workers.isCancelled {
-                let count = min(rowsPerProduct, groupRows.upperBound - first)
-                let dyBlock = dy + first * outputs
-                if let dx {
-                    matrixProduct(
-                        m: count, n: inputs, k: outputs, dyBlock, stride: outputs, weight, stride: inputs,
-                        dx + first * shape.inputStride, stride: shape.inputStride)
+            let rows = groups[group]
+            for first in stride(from: rows.lowerBound, to: rows.upperBound, by: rowsPerProduct)
+            where !workers.isCancelled {
+                let block = first..<min(first + rowsPerProduct, rows.upperBound)
+                var partial = partials + (group - 1) * partialSize
+                for (index, layer) in layers.enumerated() {
+                    let gradients = group == 0 ? layer.outputs : layer.partials(at: partial)
+                    layer.run(
+                        block, x: x + first * shape.inputStride, dx: dx.map { $0 + first * shape.inputStride },
+                        isFirstLayer: index == 0, gradients, isFirstBlock: first == rows.lowerBound)
+                    partial += layer.gradientSize
                 }
-                if let groupWeight {
-                    matrixProduct(
-                        m: outputs, n: inputs, k: count, dyBlock, stride: outputs, transposed: true,
-                        x + first * shape.inputStride, stride: shape.inputStride,
-                        beta: first == groupRows.lowerBound ? 0 : 1, groupWeight, stride: inputs)
-                }
-                if let groupBias { addColumnSums(rows: count, columns: outputs, dyBlock, into: groupBias) }
-                first += count
             }
         }
         if groups.count == 0 {
-            dWeight?.update(repeating: 0, count: weights)
-            dBias?.update(repeating: 0, count: outputs)
+            for layer in layers { layer.outputs.clear(shape: layer.shape) }
         }
         for group in 1..<max(groups.count, 1) {
-            let partial = partials + (group - 1) * (weights + outputs)
-            if let dWeight { accumulate(weights, partial, into: dWeight) }
-            if let dBias { accumulate(outputs, partial + weights, into: dBias) }
+            var partial = partials + (group - 1) * partialSize
+            for layer in layers {
+                layer.outputs.add(layer.partials(at: partial), shape: layer.shape)
+                partial += layer.gradientSize
+            }
+        }
+    }
+}
+
+extension LinearLayerForward {
+    /// Some rows of the layer, x being the first of them.
+    fileprivate func run(_ rows: Range<Int>, x: Floats) {
+        let (inputs, outputs) = (shape.inputs, shape.outputs)
+        let y = y + rows.lowerBound * outputs
+        if let bias {
+            // OpenBLAS clears C before it adds to it, so a C that starts as the bias costs nothing more.
+            for row in 0..<rows.count { (y + row * outputs).update(from: bias, count: outputs) }
+        }
+        matrixProduct(
+            m: rows.count, n: outputs, k: inputs, x, stride: shape.inputStride, transposed: false, weight,
+            stride: inputs, transposed: true, beta: bias == nil ? 0 : 1, y, stride: outputs)
+    }
+}
+
+/// Where the gradients of a layer's parameters are summed; nil for those that nobody wants.
+private struct LinearGradients {
+    let weight: MutableFloats?
+    let bias: MutableFloats?
+
+    func clear(shape: LinearShape) {
+        weight?.update(repeating: 0, count: shape.inputs * shape.outputs)
+        bias?.update(repeating: 0, count: shape.outputs)
+    }
+
+    /// Adds partial sums.
+    func add(_ partial: LinearGradients, shape: LinearShape) {
+        if let weight, let sum = partial.weight { accumulate(shape.inputs * shape.outputs, sum, into: weight) }
+        if let bias, let sum = partial.bias { accumulate(shape.outputs, sum, into: bias) }
+    }
+}
+
+extension LinearLayerBackward {
+    fileprivate var outputs: LinearGradients { LinearGradients(weight: dWeight, bias: dBias) }
+
+    /// Elements that partial sums of its gradients take.
+    fileprivate var gradientSize: Int { shape.outputs * (shape.inputs + 1) }
+
+    fileprivate func partials(at address: MutableFloats) -> LinearGradients {
+        LinearGradients(
+            weight: dWeight.map { _ in address },
+            bias: dBias.map { _ in address + shape.inputs * shape.outputs })
+    }
+
+    /// Some rows of the layer, x and dx being the first of them.
+    ///
+    /// - Parameters:
+    ///   - isFirstLayer: whether dx is written, not added to.
+    ///   - isFirstBlock: whether the gradients are.
+    fileprivate func run(
+        _ rows: Range<Int>, x: Floats, dx: MutableFloats?, isFirstLayer: Bool, _ gradients: LinearGradients,
+        isFirstBlock: Bool
+    ) {
+        let (inputs, outputs) = (shape.inputs, shape.outputs)
+        let dy = dy + rows.lowerBound * outputs
+        if let dx {
+            matrixProduct(
+                m: rows.count, n: inputs, k: outputs, dy, stride: outputs, weight, stride: inputs,
+                beta: isFirstLayer ? 0 : 1, dx, stride: shape.inputStride)
+        }
+        if let weight = gradients.weight {
+            matrixProduct(
+                m: outputs, n: inputs, k: rows.count, dy, stride: outputs, transposed: true, x,
+                stride: shape.inputStride, beta: isFirstBlock ? 0 : 1, weight, stride: inputs)
+        }
+        if let bias = gradients.bias {
+            if isFirstBlock { bias.update(repeating: 0, count: outputs) }
+            addColumnSums(rows: rows.count, columns: outputs, dy, into: bias)
         }
     }
 }

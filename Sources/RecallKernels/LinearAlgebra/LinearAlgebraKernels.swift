@@ -16,22 +16,72 @@ public struct LinearShape: Equatable, Sendable {
     }
 }
 
-/// Linear layers: whole matrix products, with their bias.
-public protocol LinearAlgebraKernels {
-    /// y = x Wᵀ + bias.
-    ///
-    /// - Parameters:
-    ///   - x: (rows, inputs), `inputStride` apart. weight: (outputs, inputs), as PyTorch's Linear keeps it. bias: (outputs) or nil.
-    ///   - y: (rows, outputs), written.
-    func linearForward(_ shape: LinearShape, x: Floats, weight: Floats, bias: Floats?, y: MutableFloats)
+/// One of the linear layers that read the same x, as forward sees it.
+public struct LinearLayerForward {
+    let shape: LinearShape
+    let weight: Floats
+    let bias: Floats?
+    let y: MutableFloats
 
-    /// dx = dy W, dW = dyᵀ x, db = Σ dy.
-    ///
+    /// - Parameters:
+    ///   - weight: (outputs, inputs), as PyTorch's Linear keeps it. bias: (outputs) or nil.
+    ///   - y: (rows, outputs), written.
+    public init(_ shape: LinearShape, weight: Floats, bias: Floats?, y: MutableFloats) {
+        (self.shape, self.weight, self.bias, self.y) = (shape, weight, bias, y)
+    }
+}
+
+/// The same, as backward sees it.
+public struct LinearLayerBackward {
+    let shape: LinearShape
+    let weight: Floats
+    let dy: Floats
+    let dWeight: MutableFloats?
+    let dBias: MutableFloats?
+
     /// - Parameters:
     ///   - dy: (rows, outputs).
-    ///   - dx: (rows, inputs), `inputStride` apart, or nil. dWeight: (outputs, inputs) or nil. dBias: (outputs) or nil. Written.
-    func linearBackward(
+    ///   - dWeight: (outputs, inputs) or nil. dBias: (outputs) or nil. Written.
+    public init(
+        _ shape: LinearShape, weight: Floats, dy: Floats, dWeight: MutableFloats?, dBias: MutableFloats?
+    ) {
+        (self.shape, self.weight, self.dy) = (shape, weight, dy)
+        (self.dWeight, self.dBias) = (dWeight, dBias)
+    }
+}
+
+/// Linear layers: whole matrix products, with their bias. Layers that read the same x go together, so that a block of
+/// its rows is fetched once for all of them.
+public protocol LinearAlgebraKernels {
+    /// y = x Wᵀ + bias for each layer.
+    ///
+    /// - Parameters:
+    ///   - layers: one or more, alike in rows, inputs and inputStride.
+    ///   - x: (rows, inputs), `inputStride` apart.
+    func linearForward(_ layers: [LinearLayerForward], x: Floats)
+
+    /// dW = dyᵀ x and db = Σ dy for each layer, dx = Σ_layers dy W.
+    ///
+    /// - Parameters:
+    ///   - layers: as in forward.
+    ///   - dx: (rows, inputs), `inputStride` apart, or nil; written.
+    func linearBackward(_ layers: [LinearLayerBackward], x: Floats, dx: MutableFloats?)
+}
+
+extension LinearAlgebraKernels {
+    /// y = x Wᵀ + bias of one layer.
+    public func linearForward(
+        _ shape: LinearShape, x: Floats, weight: Floats, bias: Floats?, y: MutableFloats
+    ) {
+        linearForward([LinearLayerForward(shape, weight: weight, bias: bias, y: y)], x: x)
+    }
+
+    /// dx = dy W, dW = dyᵀ x, db = Σ dy of one layer.
+    public func linearBackward(
         _ shape: LinearShape, x: Floats, weight: Floats, dy: Floats, dx: MutableFloats?,
-        dWeight: MutableFloats?,
-        dBias: MutableFloats?)
+        dWeight: MutableFloats?, dBias: MutableFloats?
+    ) {
+        linearBackward(
+            [LinearLayerBackward(shape, weight: weight, dy: dy, dWeight: dWeight, dBias: dBias)], x: x, dx: dx)
+    }
 }

@@ -81,6 +81,14 @@ public struct KernelWork: Equatable, Sendable {
 
     public init(forward: Work, backward: Work) { (self.forward, self.backward) = (forward, backward) }
 
+    /// Nothing to do.
+    public static let none = KernelWork(forward: Work(), backward: Work())
+
+    /// What two operations come to.
+    public static func + (first: KernelWork, second: KernelWork) -> KernelWork {
+        KernelWork(forward: first.forward + second.forward, backward: first.backward + second.backward)
+    }
+
     /// A pass over numbers, so many read and written.
     public static func words(forward: Int, backward: Int) -> KernelWork {
         KernelWork(forward: .words(forward), backward: .words(backward))

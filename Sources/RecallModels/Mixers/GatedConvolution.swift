@@ -41,9 +41,10 @@ public final class GatedConvolution: Mixer {
     }
 
     public func mix(_ x: Tensor, _ tape: Tape) -> Tensor {
+        let projected = tape.linear(x, [input, gate])
         let convolved = tape.shortConvolution(
-            tape.linear(x, input), weight: convolution, bias: nil, gate: nil, epilogue: .silu)
-        return tape.multiply(convolved, tape.linear(x, gate))
+            projected[0], weight: convolution, bias: nil, gate: nil, epilogue: .silu)
+        return tape.multiply(convolved, projected[1])
     }
 
     public func project(_ mixed: Tensor, _ tape: Tape) -> Tensor { tape.linear(mixed, output) }

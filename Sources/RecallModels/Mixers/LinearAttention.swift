@@ -48,8 +48,8 @@ public final class LinearAttention: Mixer {
     public var parameters: [Parameter] { [query, key, value, output].flatMap(\.parameters) }
 
     public func mix(_ x: Tensor, _ tape: Tape) -> Tensor {
-        tape.linearAttention(
-            tape.linear(x, query), tape.linear(x, key), tape.linear(x, value), heads: heads, map: map)
+        let qkv = tape.linear(x, [query, key, value])
+        return tape.linearAttention(qkv[0], qkv[1], qkv[2], heads: heads, map: map)
     }
 
     public func project(_ mixed: Tensor, _ tape: Tape) -> Tensor { tape.linear(mixed, output) }

@@ -34,33 +34,62 @@ public struct Norm {
 
 extension Tape {
     /// y = x Wᵀ + b over the rows of x; x may be columns of a tensor.
-    public func linear(_ x: Tensor, _ layer: Linear) -> Tensor {
-        precondition(x.width == layer.inputs)
-        let shape = LinearShape(
-            rows: x.rows, inputs: layer.inputs, outputs: layer.outputs, inputStride: x.rowStride)
-        let y = tensor(x.shape.dropLast() + [layer.outputs])
+    public func linear(_ x: Tensor, _ layer: Linear) -> Tensor { linear(x, [layer])[0] }
+
+    /// Several layers of the same x, which is then read once for all of them, and their gradients by x summed at once.
+    public func linear(_ x: Tensor, _ layers: [Linear]) -> [Tensor] {
+        precondition(!layers.isEmpty && layers.allSatisfy { $0.inputs == x.width })
+        let shapes = layers.map {
+            LinearShape(rows: x.rows, inputs: $0.inputs, outputs: $0.outputs, inputStride: x.rowStride)
+        }
+        let ys = layers.map { tensor(x.shape.dropLast() + [$0.outputs]) }
         record(
-            "linear", path: layer.name, output: y, work: shape.work,
+            "linear", path: Self.name(of: layers), outputs: ys, work: shapes.reduce(.none) { $0 + $1.work },
             forward: {
                 backend.linearForward(
-                    shape, x: x.values, weight: layer.weight.value, bias: layer.bias.map { Floats($0.value) },
-                    y: y.pointer)
+                    layers.indices.map {
+                        LinearLayerForward(
+                            shapes[$0], weight: layers[$0].weight.value,
+                            bias: layers[$0].bias.map { Floats($0.value) }, y: ys[$0].pointer)
+                    }, x: x.values)
             },
             backward: { [unowned self] in
-                guard let dy = y.gradient else { return }
+                let used = layers.indices.filter { ys[$0].gradient != nil }
+                guard !used.isEmpty else { return }
                 let dx = gradientTarget(x)
-                parameterGradient(layer.weight) { dWeight in
-                    parameterGradient(ifAny: layer.bias) { dBias in
-                        launch {
-                            backend.linearBackward(
-                                shape, x: x.values, weight: layer.weight.value, dy: dy.values, dx: dx.pointer,
-                                dWeight: dWeight, dBias: dBias)
-                        }
+                parameterGradients(of: used.map { layers[$0] }[...]) { gradients in
+                    launch {
+                        backend.linearBackward(
+                            zip(used, gradients).map { index, gradient in
+                                LinearLayerBackward(
+                                    shapes[index], weight: layers[index].weight.value,
+                                    dy: ys[index].gradient.unsafelyUnwrapped.values, dWeight: gradient.weight,
+                                    dBias: gradient.bias)
+                            }, x: x.values, dx: dx.pointer)
                     }
                 }
                 commit(dx, to: x)
             })
-        return y
+        return ys
+    }
+
+    /// "layers.1.mixer.q", or of several "layers.1.mixer.q+k+v".
+    private static func name(of layers: [Linear]) -> String {
+        layers[0].name
+            + layers.dropFirst().map { "+" + ($0.name.split(separator: ".").last ?? "") }.joined()
+    }
+
+    /// Calls `write` with where the gradients of all these layers' parameters go.
+    private func parameterGradients(
+        of layers: ArraySlice<Linear>, written: [(weight: MutableFloats, bias: MutableFloats?)] = [],
+        _ write: ([(weight: MutableFloats, bias: MutableFloats?)]) -> Void
+    ) {
+        guard let layer = layers.first else { return write(written) }
+        parameterGradient(layer.weight) { dWeight in
+            parameterGradient(ifAny: layer.bias) { dBias in
+                parameterGradients(of: layers.dropFirst(), written: written + [(dWeight, dBias)], write)
+            }
+        }
     }
 
     /// The pre-norm residual step: (residual + branch, norm(residual + branch)).
