@@ -120,6 +120,12 @@ struct AttentionCase: CustomStringConvertible, Sendable {
         AttentionCase(length: 200, headWidth: 32),
         AttentionCase(length: 201, headWidth: 16, window: 65),
         AttentionCase(length: 300, headWidth: 8, window: 8),
+        // Slots of tiles that go round several times, the window ending on either side of a tile's edge.
+        AttentionCase(length: 500, headWidth: 20, window: 64),
+        AttentionCase(batch: 2, length: 449, heads: 2, headWidth: 17, window: 66),
+        AttentionCase(length: 700, headWidth: 16, window: 129),
+        AttentionCase(length: 577, headWidth: 16, window: 190, dropout: someDropout),
+        AttentionCase(length: 321, headWidth: 16, window: 1),
         AttentionCase(length: 130, headWidth: 32, window: Int.max),
         AttentionCase(batch: 3, length: 67, heads: 2, headWidth: 20, dropout: someDropout),
         AttentionCase(length: 150, headWidth: 64, window: 40, dropout: someDropout),

@@ -1,80 +1,36 @@
 import Foundation
 
-/// Sixteen complex numbers, one a channel. In memory 16 real parts, then 16 imaginary parts.
-struct LaneComplex {
-    var re: Vector
-    var im: Vector
-
-    @inline(__always)
-    init(re: Vector, im: Vector) {
-        self.re = re
-        self.im = im
-    }
-
-    @inline(__always)
-    static func load(_ address: Floats) -> LaneComplex {
-        LaneComplex(re: .load(address), im: .load(address + 16))
-    }
-
-    @inline(__always)
-    func store(_ address: MutableFloats) {
-        re.store(address)
-        im.store(address + 16)
-    }
-
-    @inline(__always)
-    static func + (a: LaneComplex, b: LaneComplex) -> LaneComplex {
-        LaneComplex(re: a.re + b.re, im: a.im + b.im)
-    }
-
-    @inline(__always)
-    static func - (a: LaneComplex, b: LaneComplex) -> LaneComplex {
-        LaneComplex(re: a.re - b.re, im: a.im - b.im)
-    }
-
-    @inline(__always)
-    static func * (a: LaneComplex, b: LaneComplex) -> LaneComplex {
-        LaneComplex(
-            re: (a.re * b.re).addingProduct(-a.im, b.im), im: (a.re * b.im).addingProduct(a.im, b.re))
-    }
-
-    @inline(__always)
-    static func * (a: LaneComplex, scale: Float) -> LaneComplex {
-        LaneComplex(re: a.re * scale, im: a.im * scale)
-    }
-
-    @inline(__always)
-    var conjugate: LaneComplex { LaneComplex(re: re, im: -im) }
-
-    @inline(__always)
-    var timesI: LaneComplex { LaneComplex(re: -im, im: re) }
-}
-
-/// Discrete Fourier transforms of sixteen sequences at once, one a SIMD lane, for convolving.
+/// Causal convolutions of sixteen sequences at once, one a SIMD lane, by Fourier transforms without padding.
 ///
-/// Radix 4, decimation in frequency forward and in time backward, so the spectrum stays in the order in which the
-/// forward transform leaves it and nothing is ever reordered: only spectra of the same size meet. Signals fill at
-/// most half of the points (the rest is the padding that keeps a causal convolution from wrapping around), so the
-/// first forward pass reads two of each four points and the last backward pass makes two. Between these passes the
-/// four quarters of the array are independent of one another, which is how they stay in the first-level cache.
+/// A sequence is the polynomial of its numbers, and a product modulo xⁿ - i of two real ones of degree below n has the
+/// first n numbers of the convolution as its real part and the rest, which nobody wants, as its imaginary part: one
+/// complex transform of n points where padding would need one of 2n ("right-angle convolution": Crandall and Fagin,
+/// Discrete weighted transforms and large-integer arithmetic, 1994). The first pass forward so reads real numbers and
+/// the last pass backward makes only them.
+///
+/// xⁿ - i is split into factors, four at a time: the residues modulo those of x⁴ᵐ - α⁴ need the constants α, α² and α³
+/// alone, not a table. Forward goes from the whole to single points, backward the same way up: the spectrum stays in the
+/// order in which it falls out, and as everything is done with a factor before the next is begun, all but the largest
+/// factors stay in the nearer caches, at any n.
 ///
 /// The backward transform does not scale: backward(forward(x)) = size · x.
 struct LaneFourierTransform {
-    /// n, a power of two of at least 4.
+    /// n, a power of two of at least 8.
     let size: Int
-    /// For each pass, largest first, w, w², w³ as (re, im) for every j below a quarter of the pass's size m, where w =
-    /// exp(-2πi j / m).
-    private let twiddles: Floats
+    /// Into how many factors the root xⁿ - i is split; every other node is split into four.
+    private let rootRadix: Int
+    /// α, α², α³ of each node, the root being number 1 and the children of node k number radix · k and on.
+    private let table: Floats
 
-    /// The least size in which two sequences of a length convolve without wrapping around.
+    /// The least size that holds a length.
     static func size(length: Int) -> Int {
-        var size = 4
-        while size < 2 * length { size *= 2 }
+        var size = 8
+        while size < length { size *= 2 }
         return size
     }
 
     /// Elements of the table that `init` fills.
-    static func tableFloats(size: Int) -> Int { 2 * size }
+    static func tableFloats(size: Int) -> Int { 3 * size }
 
     /// Elements of an array of `size` points.
     static func arrayFloats(size: Int) -> Int { 32 * size }
@@ -82,185 +38,171 @@ struct LaneFourierTransform {
     /// - Parameter table: `tableFloats(size:)` elements, written; must outlive this value.
     init(size: Int, table: MutableFloats) {
         self.size = size
-        var next = table
-        var m = size
-        while m >= 8 {
-            for j in 0..<m / 4 {
-                for power in 1...3 {
-                    let angle = -2 * Double.pi * Double(j * power) / Double(m)
-                    next[0] = Float(cos(angle))
-                    next[1] = Float(sin(angle))
-                    next += 2
-                }
-            }
-            m /= 4
+        rootRadix = size.trailingZeroBitCount % 2 == 0 ? 4 : 2
+        var nodes = 1
+        while nodes <= size / 4 {
+            Self.fill(table + 6 * nodes, nodes: nodes)
+            nodes *= nodes == 1 ? rootRadix : 4
         }
-        if m == 4 {
-            for i in 0..<6 { next[i] = i % 2 == 0 ? 1 : 0 }
-        }
-        twiddles = Floats(table)
+        self.table = Floats(table)
     }
-
-    private var quarter: Int { size / 4 }
 
     @inline(__always)
-    private func twiddle(_ table: Floats, _ j: Int, _ power: Int) -> LaneComplex {
-        let w = table + 6 * j + 2 * (power - 1)
-        return LaneComplex(re: Vector(repeating: w[0]), im: Vector(repeating: w[1]))
-    }
+    private func twiddles(_ node: Int) -> NodeTwiddles { NodeTwiddles(table + 6 * node) }
 
     // MARK: Whole transforms
 
-    /// The first pass of the forward transform; `forwardQuarter` of all four quarters completes it.
+    /// The spectrum of real sequences (length, 16).
+    func spectrum(_ signal: Floats, length: Int, into x: MutableFloats) {
+        splitRoot(signal, length: length, into: x)
+        run(ForwardWork(x: x))
+    }
+
+    /// The sequences of a spectrum, which is overwritten, times `size`.
+    func signal(_ x: MutableFloats, length: Int, into signal: MutableFloats) {
+        run(BackwardWork(x: x))
+        joinRoot(x, length: length, into: signal)
+    }
+
+    // MARK: The root
+
+    /// Splits sequences into the residues modulo the root's factors.
     ///
     /// - Parameters:
+    ///   - signal: (length, 16), at most `size` long.
     ///   - x: the array, written.
-    ///   - length: L ≤ size / 2, the points that are not padding.
-    ///   - load: the point at t < L.
-    @inline(__always)
-    func forwardFirstPass(_ x: MutableFloats, length: Int, load: (_ t: Int) -> LaneComplex) {
-        let q = quarter
-        for j in 0..<q {
-            let a = j < length ? load(j) : LaneComplex(re: .zero, im: .zero)
-            let b = j + q < length ? load(j + q) : LaneComplex(re: .zero, im: .zero)
-            let ib = b.timesI
-            let point = x + 32 * j
-            (a + b).store(point)
-            ((a - ib) * twiddle(twiddles, j, 1)).store(point + 32 * q)
-            ((a - b) * twiddle(twiddles, j, 2)).store(point + 64 * q)
-            ((a + ib) * twiddle(twiddles, j, 3)).store(point + 96 * q)
+    func splitRoot(_ signal: Floats, length: Int, into x: MutableFloats) {
+        let q = size / rootRadix
+        let alpha = twiddles(1)
+        @inline(__always) func point(_ t: Int) -> Vector { t < length ? .load(signal + 16 * t) : .zero }
+        let filled = min(q, length)
+        if rootRadix == 2 {
+            for j in 0..<filled {
+                let (real, b) = (LaneComplex(re: point(j), im: .zero), alpha.two.times(point(j + q)))
+                (real + b).store(x + 32 * j)
+                (real - b).store(x + 32 * (j + q))
+            }
+        } else {
+            for j in 0..<filled {
+                LaneQuartet.forward(point(j), point(j + q), point(j + 2 * q), point(j + 3 * q), alpha)
+                    .store(x + 32 * j, stride: q)
+            }
+        }
+        for k in 0..<rootRadix {
+            (x + 32 * (k * q + filled)).update(repeating: 0, count: 32 * (q - filled))
         }
     }
 
-    /// Completes the forward transform on one quarter of the array, given where that quarter begins.
-    func forwardQuarter(_ x: MutableFloats) {
-        forward(x, quarter, twiddles + 6 * quarter)
+    /// The reverse of `splitRoot`, times the root's radix.
+    func joinRoot(_ x: Floats, length: Int, into signal: MutableFloats) {
+        let q = size / rootRadix
+        let alpha = twiddles(1)
+        @inline(__always) func store(_ value: Vector, _ t: Int) {
+            if t < length { value.store(signal + 16 * t) }
+        }
+        if rootRadix == 2 {
+            for j in 0..<min(q, length) {
+                let (y0, y1) = (LaneComplex.load(x + 32 * j), LaneComplex.load(x + 32 * (j + q)))
+                store(y0.re + y1.re, j)
+                store((y0 - y1).realTimesConjugate(of: alpha.two), j + q)
+            }
+        } else {
+            for j in 0..<min(q, length) {
+                let (p0, p1, p2, p3) = LaneQuartet.load(x + 32 * j, stride: q).realBackward(alpha)
+                store(p0, j)
+                store(p1, j + q)
+                store(p2, j + 2 * q)
+                store(p3, j + 3 * q)
+            }
+        }
     }
 
-    /// Begins the backward transform on one quarter of the array.
-    func backwardQuarter(_ x: MutableFloats) {
-        backward(x, quarter, twiddles + 6 * quarter)
+    // MARK: Below the root
+
+    /// Transforms what `splitRoot` made, does the work, and transforms back what `joinRoot` will take.
+    func run(_ work: some SpectralWork) {
+        let q = size / rootRadix
+        for k in 0..<rootRadix { run(work, offset: 32 * q * k, size: q, node: rootRadix + k) }
     }
 
-    /// The last pass of the backward transform, after `backwardQuarter` of all four quarters.
+    private func run<Work: SpectralWork>(_ work: Work, offset: Int, size: Int, node: Int) {
+        switch size {
+        case 4: work.leaf(offset, twiddles(node))
+        case 16: runSixteen(work, offset: offset, node: node)
+        default:
+            let q = size / 4
+            split(work, offset: offset, q, node)
+            for k in 0..<4 { run(work, offset: offset + 32 * q * k, size: q, node: 4 * node + k) }
+            join(work, offset: offset, q, node)
+        }
+    }
+
+    @inline(never)
+    private func runSixteen<Work: SpectralWork>(_ work: Work, offset: Int, node: Int) {
+        split(work, offset: offset, 4, node)
+        for k in 0..<4 { work.leaf(offset + 128 * k, twiddles(4 * node + k)) }
+        join(work, offset: offset, 4, node)
+    }
+
+    /// - Parameter q: a quarter of the node's size.
+    @inline(__always)
+    private func split<Work: SpectralWork>(_ work: Work, offset: Int, _ q: Int, _ node: Int) {
+        let alpha = twiddles(node)
+        for array in 0..<Work.forwards {
+            let x = work.x + array * work.spacing + offset
+            for j in 0..<q {
+                LaneQuartet.load(x + 32 * j, stride: q).forward(alpha).store(x + 32 * j, stride: q)
+            }
+        }
+    }
+
+    @inline(__always)
+    private func join<Work: SpectralWork>(_ work: Work, offset: Int, _ q: Int, _ node: Int) {
+        let alpha = twiddles(node)
+        for array in 0..<Work.backwards {
+            let x = work.x + array * work.spacing + offset
+            for j in 0..<q {
+                LaneQuartet.load(x + 32 * j, stride: q).backward(alpha).store(x + 32 * j, stride: q)
+            }
+        }
+    }
+
+    // MARK: The table
+
+    /// Writes α, α² and α³ of a level of the tree with so many nodes.
     ///
-    /// - Parameter store: called once with each t < L and its point, in no order.
-    @inline(__always)
-    func backwardLastPass(_ x: Floats, length: Int, store: (_ t: Int, _ point: LaneComplex) -> Void) {
-        let q = quarter
-        for j in 0..<min(q, length) {
-            let point = x + 32 * j
-            let y0 = LaneComplex.load(point)
-            let y1 = LaneComplex.load(point + 32 * q) * twiddle(twiddles, j, 1).conjugate
-            let y2 = LaneComplex.load(point + 64 * q) * twiddle(twiddles, j, 2).conjugate
-            let y3 = LaneComplex.load(point + 96 * q) * twiddle(twiddles, j, 3).conjugate
-            store(j, (y0 + y2) + (y1 + y3))
-            if j + q < length { store(j + q, (y0 - y2) + (y1 - y3).timesI) }
+    /// The node that is reached by taking the factors k₁, …, k_d has α = exp(2πi (1/(16 nodes) + Σ k_j / (4 · the number
+    /// of nodes to choose among at j and after it))), so a level is made of its first node by one product for each.
+    private static func fill(_ table: MutableFloats, nodes: Int) {
+        withUnsafeTemporaryAllocation(of: (re: Double, im: Double).self, capacity: nodes) { alpha in
+            alpha[0] = turn(1 / (16 * Double(nodes)))
+            var known = 1
+            while known < nodes {
+                let radix = min(4, nodes / known)
+                for k in 1..<radix {
+                    let w = turn(Double(k) / Double(4 * known * radix))
+                    for i in 0..<known { alpha[k * known + i] = multiply(alpha[i], w) }
+                }
+                known *= radix
+            }
+            for (i, one) in alpha.enumerated() {
+                let two = multiply(one, one)
+                let row = table + 6 * i
+                for (power, value) in [one, two, multiply(two, one)].enumerated() {
+                    (row[2 * power], row[2 * power + 1]) = (Float(value.re), Float(value.im))
+                }
+            }
         }
     }
 
-    // MARK: Passes on a part of the array
-
-    private func forward(_ x: MutableFloats, _ m: Int, _ table: Floats) {
-        switch m {
-        case 1: break
-        case 2: radix2(x)
-        case 4: forwardRadix4(x)
-        case 8:
-            forwardPass(x, 2, table)
-            for k in 0..<4 { radix2(x + 64 * k) }
-        case 16:
-            forwardPass(x, 4, table)
-            for k in 0..<4 { forwardRadix4(x + 128 * k) }
-        default:
-            let q = m / 4
-            forwardPass(x, q, table)
-            for k in 0..<4 { forward(x + 32 * q * k, q, table + 6 * q) }
-        }
+    /// exp(2πi x).
+    private static func turn(_ x: Double) -> (re: Double, im: Double) {
+        (cos(2 * Double.pi * x), sin(2 * Double.pi * x))
     }
 
-    private func backward(_ x: MutableFloats, _ m: Int, _ table: Floats) {
-        switch m {
-        case 1: break
-        case 2: radix2(x)
-        case 4: backwardRadix4(x)
-        case 8:
-            for k in 0..<4 { radix2(x + 64 * k) }
-            backwardPass(x, 2, table)
-        case 16:
-            for k in 0..<4 { backwardRadix4(x + 128 * k) }
-            backwardPass(x, 4, table)
-        default:
-            let q = m / 4
-            for k in 0..<4 { backward(x + 32 * q * k, q, table + 6 * q) }
-            backwardPass(x, q, table)
-        }
-    }
-
-    @inline(__always)
-    private func forwardPass(_ x: MutableFloats, _ q: Int, _ table: Floats) {
-        for j in 0..<q {
-            let point = x + 32 * j
-            let (y0, y1, y2, y3) = forwardButterfly(point, q)
-            y0.store(point)
-            (y1 * twiddle(table, j, 1)).store(point + 32 * q)
-            (y2 * twiddle(table, j, 2)).store(point + 64 * q)
-            (y3 * twiddle(table, j, 3)).store(point + 96 * q)
-        }
-    }
-
-    @inline(__always)
-    private func forwardRadix4(_ x: MutableFloats) {
-        let (y0, y1, y2, y3) = forwardButterfly(x, 1)
-        y0.store(x)
-        y1.store(x + 32)
-        y2.store(x + 64)
-        y3.store(x + 96)
-    }
-
-    @inline(__always)
-    private func forwardButterfly(
-        _ x: MutableFloats, _ q: Int
-    ) -> (LaneComplex, LaneComplex, LaneComplex, LaneComplex) {
-        let (a, b) = (LaneComplex.load(x), LaneComplex.load(x + 32 * q))
-        let (c, d) = (LaneComplex.load(x + 64 * q), LaneComplex.load(x + 96 * q))
-        let (sum0, sum1, difference0) = (a + c, b + d, a - c)
-        let difference1 = (b - d).timesI
-        return (sum0 + sum1, difference0 - difference1, sum0 - sum1, difference0 + difference1)
-    }
-
-    @inline(__always)
-    private func backwardPass(_ x: MutableFloats, _ q: Int, _ table: Floats) {
-        for j in 0..<q {
-            let point = x + 32 * j
-            backwardButterfly(
-                point, q, .load(point), .load(point + 32 * q) * twiddle(table, j, 1).conjugate,
-                .load(point + 64 * q) * twiddle(table, j, 2).conjugate,
-                .load(point + 96 * q) * twiddle(table, j, 3).conjugate)
-        }
-    }
-
-    @inline(__always)
-    private func backwardRadix4(_ x: MutableFloats) {
-        backwardButterfly(x, 1, .load(x), .load(x + 32), .load(x + 64), .load(x + 96))
-    }
-
-    @inline(__always)
-    private func backwardButterfly(
-        _ x: MutableFloats, _ q: Int, _ y0: LaneComplex, _ y1: LaneComplex, _ y2: LaneComplex, _ y3: LaneComplex
-    ) {
-        let (sum0, sum1, difference0) = (y0 + y2, y1 + y3, y0 - y2)
-        let difference1 = (y1 - y3).timesI
-        (sum0 + sum1).store(x)
-        (difference0 + difference1).store(x + 32 * q)
-        (sum0 - sum1).store(x + 64 * q)
-        (difference0 - difference1).store(x + 96 * q)
-    }
-
-    @inline(__always)
-    private func radix2(_ x: MutableFloats) {
-        let (a, b) = (LaneComplex.load(x), LaneComplex.load(x + 32))
-        (a + b).store(x)
-        (a - b).store(x + 32)
+    private static func multiply(
+        _ a: (re: Double, im: Double), _ b: (re: Double, im: Double)
+    ) -> (re: Double, im: Double) {
+        (a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re)
     }
 }

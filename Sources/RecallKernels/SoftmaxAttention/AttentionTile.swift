@@ -36,6 +36,14 @@ struct CausalWindow {
         width = min(shape.window ?? shape.length, shape.length)
     }
 
+    /// How many tiles it takes to hold what a tile sees, and so also what sees a tile. So many are kept packed at a
+    /// time, each in its slot: what a kernel works on then does not grow with the sequence, unless the window does.
+    var slots: Int {
+        min((width + AttentionTile.size - 2) / AttentionTile.size + 1, AttentionTile.tiles(length))
+    }
+
+    func slot(_ tile: Int) -> Int { tile % slots }
+
     /// The key tiles that any query of this tile sees.
     func keyTiles(ofQueryTile tile: Int) -> ClosedRange<Int> {
         max(0, tile * AttentionTile.size - width + 1) / AttentionTile.size...tile

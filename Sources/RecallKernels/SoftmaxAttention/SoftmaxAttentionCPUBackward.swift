@@ -26,9 +26,10 @@ private struct AttentionBackward {
     let stride: Int
     /// (batch, heads, length), as given.
     let logSumExp: Floats
-    /// (tiles · 64, padded width): this head's queries times 1/√d, dOut, and Σ dS K.
+    /// (slots · 64, padded width): queries times 1/√d, dOut, and Σ dS K of the tiles that see the key tile
+    /// (`CausalWindow.slots`).
     let queries, dOutputs, dQueries: MutableFloats
-    /// (tiles · 64): δ.
+    /// (slots · 64): δ.
     let deltas: MutableFloats
     /// (64, padded width): the key tile, and its gradients.
     let keys, dKeys, dValues: MutableFloats
@@ -42,8 +43,8 @@ private struct AttentionBackward {
     static func floats(_ shape: AttentionShape) -> Int {
         let size = AttentionTile.size
         let tile = size * AttentionTile.padded(shape.headWidth)
-        let tiles = AttentionTile.tiles(shape.length)
-        return (3 * tiles + 5) * tile + tiles * size + 2 * size * size + size
+        let slots = CausalWindow(shape).slots
+        return (3 * slots + 5) * tile + slots * size + 2 * size * size + size
     }
 
     init(_ head: AttentionHead, _ dropout: Dropout?, workspace: MutableFloats, logSumExp: Floats) {
@@ -53,11 +54,10 @@ private struct AttentionBackward {
         stride = AttentionTile.padded(width)
         let size = AttentionTile.size
         let tile = size * stride
-        let tiles = AttentionTile.tiles(head.shape.length)
         queries = workspace
-        dOutputs = queries + tiles * tile
-        dQueries = dOutputs + tiles * tile
-        keys = dQueries + tiles * tile
+        dOutputs = queries + window.slots * tile
+        dQueries = dOutputs + window.slots * tile
+        keys = dQueries + window.slots * tile
         dKeys = keys + tile
         dValues = dKeys + tile
         keysTransposed = dValues + tile
@@ -75,19 +75,14 @@ private struct AttentionBackward {
         let size = AttentionTile.size
         let (length, rowStride) = (head.shape.length, head.shape.rowStride)
         let scale = 1 / Float(width).squareRoot()
-        let (packed, output) = (head.packedOffset, head.outputOffset)
-        AttentionTile.pack(
-            q + packed, stride: rowStride, rows: length, width: width, scale: scale, into: queries)
-        AttentionTile.pack(
-            dOut + output, stride: head.outputStride, rows: length, width: width, into: dOutputs)
-        for query in 0..<length {
-            let offset = output + query * head.outputStride
-            deltas[query] = AttentionTile.dot(dOut + offset, out + offset, width: width)
-        }
-        let tiles = AttentionTile.tiles(length)
-        dQueries.update(repeating: 0, count: tiles * size * stride)
-
-        for tile in 0..<tiles {
+        let packed = head.packedOffset
+        var packedTiles = 0
+        for tile in 0..<AttentionTile.tiles(length) {
+            let queryTiles = window.queryTiles(ofKeyTile: tile)
+            while packedTiles <= queryTiles.upperBound {
+                pack(queryTile: packedTiles, scale: scale, q: q, out: out, dOut: dOut)
+                packedTiles += 1
+            }
             let rows = min(size, length - tile * size)
             let offset = packed + tile * size * rowStride
             // `keys` holds the rows of v for a moment, then those of k.
@@ -97,19 +92,37 @@ private struct AttentionBackward {
                 k + offset, stride: rowStride, rows: rows, width: width, rowMajor: keys, into: keysTransposed)
             dKeys.update(repeating: 0, count: size * stride)
             dValues.update(repeating: 0, count: size * stride)
-            for queryTile in window.queryTiles(ofKeyTile: tile) {
-                add(queryTile: queryTile, keyTile: tile)
-            }
+            for queryTile in queryTiles { add(queryTile: queryTile, keyTile: tile) }
             AttentionTile.unpack(dKeys, into: dk + offset, stride: rowStride, rows: rows, width: width)
             AttentionTile.unpack(dValues, into: dv + offset, stride: rowStride, rows: rows, width: width)
+            // These queries see no later key.
+            AttentionTile.unpack(
+                dQueries + window.slot(tile) * size * stride, scale: scale, into: dq + offset,
+                stride: rowStride, rows: rows, width: width)
         }
-        AttentionTile.unpack(
-            dQueries, scale: scale, into: dq + packed, stride: rowStride, rows: length, width: width)
+    }
+
+    /// Fills a query tile's slot.
+    private func pack(queryTile: Int, scale: Float, q: Floats, out: Floats, dOut: Floats) {
+        let (size, slot) = (AttentionTile.size, window.slot(queryTile))
+        let (first, tile) = (queryTile * size, slot * size * stride)
+        let rows = min(size, window.length - first)
+        AttentionTile.pack(
+            q + head.packedOffset + first * head.shape.rowStride, stride: head.shape.rowStride, rows: rows,
+            width: width, scale: scale, into: queries + tile)
+        let output = head.outputOffset + first * head.outputStride
+        AttentionTile.pack(
+            dOut + output, stride: head.outputStride, rows: rows, width: width, into: dOutputs + tile)
+        for row in 0..<rows {
+            let offset = output + row * head.outputStride
+            deltas[slot * size + row] = AttentionTile.dot(dOut + offset, out + offset, width: width)
+        }
+        (dQueries + tile).update(repeating: 0, count: size * stride)
     }
 
     /// Adds what one pair of tiles contributes to the three gradients.
     private func add(queryTile: Int, keyTile: Int) {
-        let first = queryTile * AttentionTile.size * stride
+        let first = window.slot(queryTile) * AttentionTile.size * stride
         AttentionTile.scores(
             window, queryTile: queryTile, keyTile: keyTile, a: queries + first, bTransposed: keysTransposed,
             width: width, scores)
@@ -141,7 +154,8 @@ private struct AttentionBackward {
             }
             Self.differentiate(
                 s, ds, count: seen.count, logSumExp: logSumExp[head.statisticsOffset + firstQuery + row],
-                delta: deltas[firstQuery + row], multipliers: dropout == nil ? nil : Floats(multipliers))
+                delta: deltas[window.slot(queryTile) * size + row],
+                multipliers: dropout == nil ? nil : Floats(multipliers))
             AttentionTile.fill(s, with: 0, count: seen.count, except: seen.columns)
             AttentionTile.fill(ds, with: 0, count: seen.count, except: seen.columns)
         }

@@ -21,7 +21,8 @@ private struct AttentionForward {
     let window: CausalWindow
     let width: Int
     let stride: Int
-    /// (tiles, padded width, 64) and (tiles · 64, padded width): this head's keys transposed, and its values.
+    /// (slots, padded width, 64) and (slots · 64, padded width): keys transposed, and values, of the tiles in the window
+    /// (`CausalWindow.slots`).
     let keys, values: MutableFloats
     /// (64, padded width): the query tile times 1/√d, and its unnormalised outputs.
     let queries, sums: MutableFloats
@@ -37,8 +38,7 @@ private struct AttentionForward {
     static func floats(_ shape: AttentionShape) -> Int {
         let tile = AttentionTile.size * AttentionTile.padded(shape.headWidth)
         let size = AttentionTile.size
-        let tiles = AttentionTile.tiles(shape.length)
-        return (2 * tiles + 2) * tile + size * size + size * AttentionTile.lanes + 4 * size
+        return (2 * CausalWindow(shape).slots + 2) * tile + size * size + size * AttentionTile.lanes + 4 * size
     }
 
     init(_ head: AttentionHead, _ dropout: Dropout?, workspace: MutableFloats) {
@@ -47,10 +47,9 @@ private struct AttentionForward {
         width = head.shape.headWidth
         stride = AttentionTile.padded(width)
         let size = AttentionTile.size
-        let tiles = AttentionTile.tiles(head.shape.length)
         keys = workspace
-        values = keys + tiles * size * stride
-        queries = values + tiles * size * stride
+        values = keys + window.slots * size * stride
+        queries = values + window.slots * size * stride
         sums = queries + size * stride
         scores = sums + size * stride
         normalisers = scores + size * size
@@ -64,22 +63,16 @@ private struct AttentionForward {
         let size = AttentionTile.size
         let (length, rowStride) = (head.shape.length, head.shape.rowStride)
         let scale = 1 / Float(width).squareRoot()
-        let tiles = AttentionTile.tiles(length)
-        for tile in 0..<tiles {
+        for tile in 0..<AttentionTile.tiles(length) {
             let (first, rows) = (tile * size, min(size, length - tile * size))
             let offset = head.packedOffset + first * rowStride
-            // `sums` is not in use yet.
+            // The key tile that no query tile before has seen; `sums` is not in use yet.
+            let slot = window.slot(tile) * size * stride
             AttentionTile.packTransposed(
-                k + offset, stride: rowStride, rows: rows, width: width, rowMajor: sums,
-                into: keys + first * stride)
+                k + offset, stride: rowStride, rows: rows, width: width, rowMajor: sums, into: keys + slot)
+            AttentionTile.pack(v + offset, stride: rowStride, rows: rows, width: width, into: values + slot)
             AttentionTile.pack(
-                v + offset, stride: rowStride, rows: rows, width: width, into: values + first * stride)
-        }
-        for tile in 0..<tiles {
-            let (first, rows) = (tile * size, min(size, length - tile * size))
-            AttentionTile.pack(
-                q + head.packedOffset + first * rowStride, stride: rowStride, rows: rows, width: width,
-                scale: scale, into: queries)
+                q + offset, stride: rowStride, rows: rows, width: width, scale: scale, into: queries)
             sums.update(repeating: 0, count: size * stride)
             normalisers.update(repeating: 0, count: size * AttentionTile.lanes)
             // Finite, so that the difference of two of them is 0 and not NaN.
@@ -87,13 +80,13 @@ private struct AttentionForward {
 
             let keyTiles = window.keyTiles(ofQueryTile: tile)
             for keyTile in keyTiles {
+                let slot = window.slot(keyTile) * size * stride
                 AttentionTile.scores(
-                    window, queryTile: tile, keyTile: keyTile, a: queries,
-                    bTransposed: keys + keyTile * size * stride, width: width, scores)
+                    window, queryTile: tile, keyTile: keyTile, a: queries, bTransposed: keys + slot,
+                    width: width, scores)
                 softmax(queryTile: tile, rows: rows, keyTile: keyTile, isFirst: keyTile == keyTiles.lowerBound)
                 AttentionTile.addProduct(
-                    window, queryTile: tile, keyTile: keyTile, scores, values + keyTile * size * stride,
-                    width: width, sums)
+                    window, queryTile: tile, keyTile: keyTile, scores, values + slot, width: width, sums)
             }
             for row in 0..<rows {
                 let normaliser = AttentionTile.sum(.load(normalisers + row * AttentionTile.lanes))
