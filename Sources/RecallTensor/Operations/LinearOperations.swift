@@ -46,7 +46,7 @@ extension Tape {
                     shape, x: x.values, weight: layer.weight.value, bias: layer.bias.map { Floats($0.value) },
                     y: y.pointer)
             },
-            backward: { [unowned self] in
+            backward: { [unowned self, y = y.gradientOnly] in
                 guard let dy = y.gradient else { return }
                 let dx = gradientTarget(x)
                 parameterGradient(layer.weight) { dWeight in
@@ -80,7 +80,11 @@ extension Tape {
                     bias: norm.bias.map { Floats($0.value) }, sum: branch == nil ? nil : sum.pointer,
                     y: y.pointer, statistics: statistics.pointer)
             },
-            backward: { [unowned self] in
+            backward: {
+                [
+                    unowned self, y = y.gradientOnly, residual = residual.gradientOnly,
+                    branch = branch?.gradientOnly
+                ] in
                 guard let dy = y.gradient else {
                     // Nothing used the norm; without a branch the sum's gradient is the residual's already.
                     if let branch, let dSum = sum.gradient {
