@@ -12,7 +12,8 @@ extension Trainer {
     ///   - examples: the batch's size.
     /// - Throws: `RunError`.
     public func timeSteps(segment: Int, examples: Int, steps: Int) throws(RunError) -> [Double] {
-        let batch = try firstBatch(segment, examples)
+        let batch = HostBatch(
+            try makeData(.train, segment, first: 0, count: examples), examples: Array(0..<Int32(examples)))
         var times: [Double] = []
         for _ in 0..<steps {
             let began = ContinuousClock.now
@@ -20,22 +21,5 @@ extension Trainer {
             times.append(seconds(since: began))
         }
         return times
-    }
-
-    /// What such a step cannot do without.
-    ///
-    /// - Throws: `RunError`.
-    public func work(segment: Int, examples: Int) throws(RunError) -> Work {
-        let batch = try firstBatch(segment, examples)
-        model.store.beginStep()
-        let tape = Tape(arena: arena, isTraining: true, isCounting: true)
-        _ = model.loss(tape.input(batch), labels: tape.integers(batch.labels), tape)
-        do { try tape.check() } catch { throw RunError(error, step: 0) }
-        return tape.work + AdamWStep.work(numbers: model.parameterCount)
-    }
-
-    private func firstBatch(_ segment: Int, _ examples: Int) throws(RunError) -> HostBatch {
-        HostBatch(
-            try makeData(.train, segment, first: 0, count: examples), examples: Array(0..<Int32(examples)))
     }
 }
