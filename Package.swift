@@ -71,7 +71,8 @@ let package = Package(
         .testTarget(name: "RecallStoreTests", dependencies: ["RecallStore", "TestSupport"]),
         .testTarget(name: "RecallReportTests", dependencies: ["RecallReport", "TestSupport"]),
         .testTarget(name: "RecallBenchmarkTests", dependencies: ["RecallBenchmark"]),
-        .testTarget(name: "CommandLineTests", dependencies: ["recall-bench", "TestSupport"]),
+        .testTarget(
+            name: "CommandLineTests", dependencies: ["recall-bench", "RecallBenchmark", "TestSupport"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -23,12 +23,17 @@ public struct StepShape: Hashable, Sendable {
     }
 }
 
-/// How long full training steps take: forward, backward and AdamW.
+/// How long full training steps take, forward, backward and AdamW, and how much memory.
 public struct StepTimes: Sendable {
     /// Seconds of each step, run by run.
     public let seconds: [[Double]]
-    /// What a step cannot do without.
-    public let work: Work
+    /// What a step comes to by its shape.
+    public let plan: StepPlan
+    /// Bytes of memory that one run held when it had done its first steps, measured: all that was resident more than
+    /// before, over the number of runs. nil where the system does not tell.
+    ///
+    /// That is the peak of a step: nothing that a step has touched is given back before the run ends.
+    public let residentBytes: Int?
 
     /// Of all runs' steps.
     public var median: Double { RecallBenchmark.median(seconds.flatMap { $0 }) }
@@ -63,6 +68,7 @@ public enum StepBenchmark {
         let outcomes = Mutex<[Result<[Double], any Error>]>([])
         let (ready, done) = (DispatchGroup(), DispatchGroup())
         let start = DispatchSemaphore(value: 0)
+        let before = ResidentMemory.bytes()
         for _ in 0..<jobs {
             ready.enter()
             done.enter()
@@ -84,15 +90,12 @@ public enum StepBenchmark {
             thread.start()
         }
         ready.wait()
+        // Every run is at rest now, its memory as its largest step left it.
+        let resident = before.flatMap { before in ResidentMemory.bytes().map { max(0, $0 - before) / jobs } }
         for _ in 0..<jobs { start.signal() }
         done.wait()
         let seconds = try outcomes.withLock { try $0.map { try $0.get() } }
-        return StepTimes(seconds: seconds, work: try work(model, shape))
-    }
-
-    /// What a step cannot do without, counted while one is done.
-    public static func work(_ model: ModelConfig, _ shape: StepShape) throws -> Work {
-        try trainer(model, shape, threads: 1).profile(segment: 0, examples: shape.batch).work
+        return StepTimes(seconds: seconds, plan: try plan(model, shape), residentBytes: resident)
     }
 
     /// The operations of a step and their seconds, medians over `steps` of them by one run alone.
@@ -113,6 +116,15 @@ public enum StepBenchmark {
                 forward: median(profiles.map { $0[index].forwardSeconds }),
                 backward: median(profiles.map { $0[index].backwardSeconds }))
         }
+    }
+
+    /// What a step comes to, without doing one.
+    ///
+    /// - Throws: `BackendError`, `TapeError`.
+    public static func plan(_ model: ModelConfig, _ shape: StepShape) throws -> StepPlan {
+        try LanguageModel(
+            model, vocabulary: shape.vocabulary, maximumLength: shape.length, backend: CPUBackend(), seed: 0
+        ).plan(batch: shape.batch, length: shape.length, labels: shape.pairs)
     }
 
     private static func trainer(_ model: ModelConfig, _ shape: StepShape, threads: Int) throws -> Trainer {

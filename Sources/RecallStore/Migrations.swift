@@ -6,13 +6,18 @@ enum Migrations {
     static let applicationID: Int32 = 0x5243_4C42
 
     /// PRAGMA user_version is the number of steps applied, readable from the file's first 100 bytes.
-    static let schemaVersion: Int32 = 1
+    static let schemaVersion: Int32 = 2
 
     static let migrator: DatabaseMigrator = {
         var migrator = DatabaseMigrator()
         migrator.registerMigration("v1") { db in
             try db.execute(sql: v1)
             try db.execute(sql: "PRAGMA application_id = \(applicationID); PRAGMA user_version = 1")
+        }
+        migrator.registerMigration("peak-bytes") { db in
+            // What a step takes of memory, bytes.
+            try db.execute(
+                sql: "ALTER TABLE benchmarks ADD COLUMN peak_bytes INTEGER; PRAGMA user_version = 2")
         }
         return migrator
     }()

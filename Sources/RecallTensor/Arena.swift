@@ -23,6 +23,9 @@ public final class Arena {
     public private(set) var peakBytes = 0
     /// How often `peakBytes` rose: constant in steady state.
     public private(set) var growths = 0
+    /// Where every block lay that was handed out since it was set to an empty list, in bytes from the start; nil where
+    /// nobody asked. For tests.
+    package var placements: [Int]?
 
     /// Blocks start at multiples of this, one cache line.
     package static let alignment = 64
@@ -62,6 +65,7 @@ public final class Arena {
             free[index].size -= size
         }
         bytesInUse += size
+        placements?.append(offset)
         if offset + size > peakBytes {
             peakBytes = offset + size
             growths += 1

@@ -48,7 +48,8 @@ public final class ParameterStore {
     public let parameters: [Parameter]
     public let backend: any Backend
     private let base: UnsafeMutableRawPointer
-    private let bytes: Int
+    /// Of device memory, for all four of each.
+    public let bytes: Int
 
     /// Places the parameters and gives them their first values. Each draws from a stream keyed by the seed and its own
     /// name, so that a parameter starts the same whatever else the model holds.

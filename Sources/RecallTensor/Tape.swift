@@ -51,6 +51,8 @@ public final class Tape {
     /// Whether every output is checked for NaN and infinity, to name the first; slow.
     let isDiagnosing: Bool
     private let profile: StepProfile?
+    /// Whether tensors are placed and nothing else is done: no kernel runs.
+    let isPlanning: Bool
     private let stop: StopRequest?
     private let dropoutSeed: UInt64
     private let step: UInt32
@@ -63,15 +65,18 @@ public final class Tape {
     ///   - seed, step: key the dropout masks.
     ///   - stop: polled before every kernel and between its blocks.
     ///   - profile: is told of every operation, and in training how long it took.
+    ///   - isPlanning: whether tensors are placed but no kernel runs: to learn what memory a shape needs. No tensor may be
+    ///     read then.
     public init(
         arena: Arena, isTraining: Bool, seed: UInt64 = 0, step: Int = 0, stop: StopRequest? = nil,
-        isDiagnosing: Bool = false, profile: StepProfile? = nil
+        isDiagnosing: Bool = false, profile: StepProfile? = nil, isPlanning: Bool = false
     ) {
         backend = arena.backend
         self.arena = arena
         self.isTraining = isTraining
         self.isDiagnosing = isDiagnosing
         self.profile = profile
+        self.isPlanning = isPlanning
         self.stop = stop
         dropoutSeed = seed
         self.step = UInt32(truncatingIfNeeded: step)
@@ -94,9 +99,7 @@ public final class Tape {
         guard let address = arena.allocate(bytes: bytes) else {
             failure = failure ?? .outOfMemory(bytes: bytes)
             // Never touched: no kernel runs after a failure.
-            return Tensor(
-                shape: shape,
-                storage: Storage(borrowing: UnsafeMutableRawPointer(bitPattern: 64).unsafelyUnwrapped))
+            return Tensor(shape: shape, storage: .none)
         }
         return Tensor(shape: shape, storage: Storage(arena: arena, address: address, bytes: bytes))
     }
@@ -124,7 +127,7 @@ public final class Tape {
     /// - Throws: why the tape failed, if it did: the numbers would mean nothing.
     public func read(_ tensor: Tensor) throws(TapeError) -> [Float] {
         try check()
-        precondition(tensor.isContiguous)
+        precondition(tensor.isContiguous && !isPlanning)
         return [Float](unsafeUninitializedCapacity: tensor.count) { buffer, initialised in
             if let address = buffer.baseAddress {
                 backend.copyToHost(tensor.pointer, address, bytes: tensor.count * MemoryLayout<Float>.stride)
@@ -146,10 +149,10 @@ public final class Tape {
 
     // MARK: - Entries
 
-    /// Runs a kernel unless the tape has failed or should stop. Every kernel goes through here.
+    /// Runs a kernel unless the tape only plans, has failed or should stop. Every kernel goes through here.
     func launch(_ kernel: () -> Void) {
         poll()
-        guard failure == nil else { return }
+        guard failure == nil, !isPlanning else { return }
         guard let stop else { return kernel() }
         backend.cancellable(by: { stop.isRaised }, kernel)
         // A kernel that was given up has written nothing that means anything.
@@ -167,6 +170,8 @@ public final class Tape {
     ///   - operation: what it does. With the layer whose parameters were used last, "attention of layers.1.mixer", it names
     ///     an operation without parameters of its own.
     ///   - path: where its own parameters are in the model, which is then its name: "layers.1.mixer.qkv".
+    ///   - backward: keeps what it refers to in memory until it has run: it should refer to `gradientOnly` of a tensor
+    ///     whose numbers it does not need.
     func record(
         _ operation: String, path: String? = nil, output: Tensor, work: @autoclosure () -> KernelWork,
         forward: () -> Void, backward: @escaping () -> Void
@@ -176,8 +181,11 @@ public final class Tape {
     }
 
     /// The same for an operation with several outputs.
+    ///
+    /// - Parameter names: of the outputs, where they have their own.
     func record(
-        _ operation: String, path: String? = nil, outputs: [Tensor], work: @autoclosure () -> KernelWork,
+        _ operation: String, path: String? = nil, outputs: [Tensor], names: [String]? = nil,
+        work: @autoclosure () -> KernelWork,
         forward: () -> Void, backward: @escaping () -> Void
     ) {
         if let path { layer = path.split(separator: ".").dropLast().joined(separator: ".") }
@@ -185,7 +193,7 @@ public final class Tape {
         let index = profile?.operations.count ?? 0
         profile?.operations.append(StepProfile.Operation(name: name, work: work()))
         timed(index, \.forwardSeconds) { launch(forward) }
-        for output in outputs { inspect(output, name) }
+        for (index, output) in outputs.enumerated() { inspect(output, names?[index] ?? name) }
         if isTraining { entries.append(Entry(name: name, index: index, backward: backward)) }
     }
 
@@ -234,10 +242,29 @@ public final class Tape {
         return GradientTarget(pointer: fresh.pointer, fresh: fresh)
     }
 
+    /// The same in the gradient that the entry reads, if the kernel may write over it and nobody else refers to it.
+    func gradientTarget(_ tensor: Tensor, over gradient: inout Tensor) -> GradientTarget {
+        guard tensor.gradientOwner === tensor, isKnownUniquelyReferenced(&gradient) else {
+            return gradientTarget(tensor)
+        }
+        return GradientTarget(pointer: gradient.pointer, fresh: gradient)
+    }
+
+    /// The same in the tensor's own memory, whose numbers nobody may read after the entry's kernel.
+    func replacingTarget(_ tensor: Tensor) -> GradientTarget {
+        precondition(tensor.gradientOwner === tensor)
+        return GradientTarget(
+            pointer: tensor.pointer, fresh: Tensor(shape: tensor.shape, storage: tensor.storage))
+    }
+
     func commit(_ target: GradientTarget, to tensor: Tensor) {
         guard let fresh = target.fresh else { return }
         inspect(fresh, "gradient at \(currentEntry)")
-        accumulate(fresh, into: tensor)
+        if let present = tensor.gradient {
+            // Nobody else refers to the fresh one yet.
+            launch { backend.add(fresh.count, a: present.values, b: fresh.values, y: fresh.pointer) }
+        }
+        tensor.gradient = fresh
     }
 
     /// Adds a finished gradient to a tensor's. The same buffer may become the gradient of several tensors, so none is

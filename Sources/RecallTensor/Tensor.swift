@@ -15,7 +15,17 @@ final class Storage {
         (arena, self.address, bytes) = (nil, address, 0)
     }
 
+    /// No memory at all, for what nobody reads.
+    static var none: Storage {
+        Storage(borrowing: UnsafeMutableRawPointer(bitPattern: Arena.alignment).unsafelyUnwrapped)
+    }
+
     deinit { arena?.deallocate(address, bytes: bytes) }
+}
+
+/// Where a tensor's gradient is kept: it outlives the tensor's numbers.
+private final class GradientHolder {
+    var gradient: Tensor?
 }
 
 /// A Float32 array of one step, row-major; its rows are its last dimension.
@@ -31,8 +41,13 @@ public final class Tensor {
     private let offset: Int
     private let parent: Tensor?
 
+    private let holder: GradientHolder
+
     /// ∂loss/∂self, once an entry has written it. Never changed in place while somebody else refers to it.
-    var gradient: Tensor?
+    var gradient: Tensor? {
+        get { holder.gradient }
+        set { holder.gradient = newValue }
+    }
 
     init(shape: [Int], storage: Storage) {
         self.shape = shape
@@ -40,7 +55,18 @@ public final class Tensor {
         self.storage = storage
         offset = 0
         parent = nil
+        holder = GradientHolder()
     }
+
+    private init(_ original: Tensor, parent: Tensor?, storage: Storage) {
+        (shape, rowStride, offset, holder) = (
+            original.shape, original.rowStride, original.offset, original.holder
+        )
+        (self.parent, self.storage) = (parent, storage)
+    }
+
+    /// The same tensor for an entry whose backward reads or writes its gradient and never its numbers, which may go.
+    var gradientOnly: Tensor { Tensor(self, parent: parent?.gradientOnly, storage: .none) }
 
     private init(parent: Tensor, columns: Range<Int>) {
         precondition(parent.parent == nil && columns.upperBound <= parent.width)
@@ -49,6 +75,7 @@ public final class Tensor {
         storage = parent.storage
         offset = columns.lowerBound
         self.parent = parent
+        holder = GradientHolder()
     }
 
     /// Numbers in the tensor.

@@ -80,10 +80,11 @@ public final class Trainer {
             model, vocabulary: task.vocabSize, maximumLength: task.maximumLength, backend: backend, seed: seed)
     }
 
-    /// The most bytes that a step's tensors took so far.
-    public var peakBytes: Int { arena.peakBytes }
-    /// How often the step's memory grew so far: constant in steady state.
-    package var arenaGrowths: Int { arena.growths }
+    /// The most memory that training has taken so far, in bytes: tensors, parameters with their gradients and moments, and
+    /// the kernels' workspaces. Data on the host are not in it. `model.plan` tells before training what a step will take.
+    public var peakBytes: Int { arena.peakBytes + model.store.bytes + backend.workspaceBytes }
+    /// How often that grew: constant in steady state.
+    package var memoryGrowths: Int { arena.growths + backend.workspaceGrowths }
 
     /// Steps of the whole run, if nothing stops it early.
     public var totalSteps: Int { stepsPerEpoch * training.epochs }
@@ -205,8 +206,10 @@ public final class Trainer {
         let tape = Tape(
             arena: arena, isTraining: true, seed: seed, step: step, stop: stop, isDiagnosing: isDiagnosing,
             profile: profile)
-        let head = model.loss(tape.input(batch), labels: tape.integers(batch.labels), tape)
-        let loss = try sum(head.losses, tape, step: step + 1)
+        // No tensor of the head is kept: what backward does not need goes back before it.
+        let loss = try sum(
+            model.loss(tape.input(batch), labels: tape.integers(batch.labels), tape).losses, tape,
+            step: step + 1)
         guard loss.isFinite || isDiagnosing else { return loss }
         do { try tape.backward() } catch { throw RunError(error, step: step + 1) }
         return loss

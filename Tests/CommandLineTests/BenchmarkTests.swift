@@ -1,4 +1,5 @@
 import Foundation
+import RecallBenchmark
 import Testing
 
 @Suite struct BenchmarkTests {
@@ -39,6 +40,28 @@ import Testing
         for name in ["attention", "sliding-window", "linear-attention", "base-conv", "gated-conv", "mamba"] {
             #expect(outcome.outputLines.contains { $0.hasPrefix(name) }, "\(name)")
         }
+    }
+
+    /// What is measured of a step's memory is what its tensors and parameters come to, and little more.
+    @Test func theMemoryOfAStepIsMeasured() throws {
+        let workspace = try Workspace()
+        let options = ["--widths", "64", "--batch", "256", "--vocab", "512", "--steps", "1"]
+        let shape = StepShape(batch: 256, length: 128, pairs: 8, vocabulary: 512)
+        let counted = try StepBenchmark.plan(PeerModels.model("based", width: 64), shape).bytes
+        for jobs in [1, 2] {
+            let outcome = try workspace.run(
+                more: [
+                    "bench", "train", "--models", "based", "--shapes", "128:8", "--jobs", "\(jobs)", "--json",
+                ]
+                    + options)
+            let measured = try #require(try outcome.outputLines.map(object).first?["peak_bytes"] as? Int)
+            // Beside them: workspaces, the BLAS's buffer, a stack; and pages of the arena's gaps that nothing touched.
+            #expect(measured > counted * 9 / 10 && measured < counted + 40 << 20, "\(measured) for \(counted)")
+        }
+        let table = try workspace.run("bench", "train", "--models", "based", "--shapes", "16:2", "--steps", "1")
+        #expect(table.outputLines.first?.hasSuffix("peak") == true)
+        let peaks = try workspace.table("benchmarks").column("peak_bytes")
+        #expect(peaks.count == 4 && peaks.allSatisfy { Int($0) ?? 0 > 0 })
     }
 
     @Test func kernelsStandBesideFloorAndReference() throws {

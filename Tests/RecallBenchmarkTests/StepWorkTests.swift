@@ -9,7 +9,7 @@ import Testing
 
     /// A step's products are its linear layers three times over, its mixer's core, and its head at labelled positions.
     @Test func aStepIsTheSumOfItsParts() throws {
-        let work = try StepBenchmark.work(PeerModels.model("attention", width: 16), shape)
+        let work = try StepBenchmark.plan(PeerModels.model("attention", width: 16), shape).work
         let tokens = 4 * 32
         let core = AttentionShape(batch: 4, length: 32, heads: 1, headWidth: 16, rowStride: 48).work
         // The last mixer's own projection is at labelled positions too.
@@ -24,7 +24,7 @@ import Testing
     @Test(arguments: MixerRegistry.mixers.map(\.name))
     func everyMixerHasWorkOfItsOwn(name: String) throws {
         let model = try PeerModels.model(name, width: 16)
-        let work = try StepBenchmark.work(model, shape)
+        let work = try StepBenchmark.plan(model, shape).work
         let backend = CPUBackend()
         let parameters = try LanguageModel(model, vocabulary: 64, maximumLength: 32, backend: backend, seed: 0)
             .store.parameters
@@ -46,7 +46,7 @@ import Testing
     }
 
     @Test func mambaCountsItsExponentials() throws {
-        let work = try StepBenchmark.work(PeerModels.model("mamba", width: 16), shape)
+        let work = try StepBenchmark.plan(PeerModels.model("mamba", width: 16), shape).work
         // Two layers of 2·D channels and 16 states, forward and backward.
         #expect(work.exponentials == Double(2 * 2 * 4 * 32 * 32 * 16))
     }

@@ -39,6 +39,35 @@ import Testing
         }
     }
 
+    /// A file from before there were peaks: it is brought up to date where it may be written, with all that is in it.
+    @Test func anOlderFileGainsTheColumnOfPeaks() throws {
+        let path = folder.file("new/folders/recall.sqlite")
+        let record = BenchmarkRecord(
+            kind: "data", name: "mqar", device: "cpu", precision: "fp32", threads: 1, shape: "{}",
+            medianMilliseconds: 2, minimumMilliseconds: 1, peakBytes: 1 << 40)
+        let store = try open()
+        try store.recordBenchmark(record)
+        try store.close()
+        let queue = try DatabaseQueue(path: path)
+        try queue.writeWithoutTransaction { db in
+            try db.execute(
+                sql: """
+                    ALTER TABLE benchmarks DROP COLUMN peak_bytes;
+                    DELETE FROM grdb_migrations WHERE identifier = 'peak-bytes';
+                    PRAGMA user_version = 1
+                    """)
+        }
+        try queue.close()
+        #expect(throws: StoreError.self) { try Store(path: path, mode: .readOnly) }
+        let reopened = try open()
+        try reopened.recordBenchmark(record)
+        try reopened.close()
+        let peaks = try DatabaseQueue(path: path).read {
+            try Int?.fetchAll($0, sql: "SELECT peak_bytes FROM benchmarks ORDER BY id")
+        }
+        #expect(peaks == [nil, 1 << 40])
+    }
+
     @Test func planAddsWhatIsMissingAndKeepsWhatIsThere() throws {
         let store = try open()
         let (first, second) = (plannedRun(), plannedRun(learningRate: 0.003))

@@ -55,6 +55,59 @@ struct TapeTests {
         #expect(arena.bytesInUse == 0)
     }
 
+    /// In training an entry keeps the numbers that its backward reads, and no others.
+    @Test func trainingFreesWhatBackwardDoesNotRead() throws {
+        let arena = try Arena(backend: CPUBackend())
+        let layer = linearLayer("a", inputs: 16, outputs: 16)
+        let norm = Norm(kind: .layer, gain: parameter("n.weight", [16]), bias: nil, epsilon: 1e-5)
+        let store = try ParameterStore([layer.weight, norm.gain], backend: arena.backend, seed: 1)
+        store.beginStep()
+        let rows = 63
+        let tape = Tape(arena: arena, isTraining: true)
+        func branch(_ x: Tensor) -> Tensor {
+            tape.dropout(tape.linear(x, layer), probability: 0.5, site: 0)
+        }
+        let output = { () -> Tensor in
+            let x = tape.tensor([rows, 16], randomFloats(rows * 16, seed: 1))
+            return tape.addNorm(x, branch(x), norm).y
+        }()
+        // x, the sum, the norm's statistics and its output: the branch has gone, before and after its dropout.
+        let tensor = rows * 16 * 4
+        #expect(arena.bytesInUse == 3 * tensor + 2 * rows * 4 + 8)
+        tape.setGradient(of: output, randomFloats(output.count, seed: 2))
+        try tape.backward()
+        #expect(store.read(layer.weight.gradient, count: 256).contains { $0 != 0 })
+    }
+
+    /// An element-wise gradient is written over the one that it reads, but not where that is another tensor's too.
+    @Test func gradientsAreOverwrittenOnlyWhereNobodyElseReadsThem() throws {
+        let arena = try Arena(backend: CPUBackend())
+        let norm = Norm(kind: .rms, gain: parameter("n.weight", [6]), bias: nil, epsilon: 1e-5)
+        let store = try ParameterStore([norm.gain], backend: arena.backend, seed: 1)
+        store.beginStep()
+        let (residual, x) = (Input([4, 6], seed: 2), Input([4, 6], seed: 3))
+        let tape = Tape(arena: arena, isTraining: true)
+        let (r, t) = (tape.tensor([4, 6], residual.numbers), tape.tensor([4, 6], x.numbers))
+        let y = tape.addNorm(r, tape.gelu(tape.relu(t)), norm).y
+        let dy = randomFloats(24, seed: 4)
+        tape.setGradient(of: y, dy)
+        arena.placements = []
+        try tape.backward()
+        // The norm's and, as the residual has the same, gelu's; relu writes over gelu's.
+        #expect(arena.placements?.count == 2)
+        // The sum's gradient reaches the residual and the branch; only the branch goes on through the functions.
+        let branch = x.doubles.map { ElementwiseReference.gelu(max($0, 0)) }
+        let dSum = NormalisationReference.backward(
+            NormShape(kind: .rms, rows: 4, width: 6, epsilon: 1e-5), sum: sum(residual.doubles, branch),
+            gain: doubles(store.read(norm.gain.value, count: 6)), dy: doubles(dy), dSum: nil
+        ).dInput
+        let dx = zip(x.doubles, dSum).map {
+            $1 * ElementwiseReference.geluSlope(max($0, 0)) * ElementwiseReference.reluSlope($0)
+        }
+        #expect(relativeError(try #require(try tape.readGradient(r)), dSum) < 1e-5)
+        #expect(relativeError(try #require(try tape.readGradient(t)), dx) < 1e-5)
+    }
+
     /// A run that ends on NaN or a stop never runs backwards, and its memory must come back all the same.
     @Test func aTapeThatNeverRunsBackwardsIsReleased() throws {
         let arena = try Arena(backend: CPUBackend())

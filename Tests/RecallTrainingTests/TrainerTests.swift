@@ -84,7 +84,9 @@ struct TrainerTests {
             let trainer: Trainer
             var growths: [Int] = []
             init(_ trainer: Trainer) { self.trainer = trainer }
-            func didStep(_ step: Int, of totalSteps: Int, loss: Double) { growths.append(trainer.arenaGrowths) }
+            func didStep(_ step: Int, of totalSteps: Int, loss: Double) {
+                growths.append(trainer.memoryGrowths)
+            }
             func didFinishEpoch(_ record: EpochRecord) {}
         }
         let watch = Watch(trainer)
@@ -92,7 +94,25 @@ struct TrainerTests {
         #expect(watch.growths.count == 8)
         // Evaluation has batches of another size, hence the second epoch.
         #expect(Set(watch.growths[0..<4]).count == 1 && Set(watch.growths[4..<8]).count == 1)
-        #expect(trainer.peakBytes > 0)
+    }
+
+    /// What training counts is what was planned, and its workspaces; twice the length takes at most 2.1 times as much.
+    @Test(arguments: MixerRegistry.names) func memoryIsLinearInTheLength(_ mixer: String) throws {
+        let bytes = try [256, 512].map { length in
+            let segment = Segment(sequenceLength: length, kvPairs: 4, examples: 32)
+            let task = MQARTask(vocabSize: 64, train: [segment], validation: [segment], test: [segment])
+            let layers = [LayerConfig(mixer: "base-conv"), LayerConfig(mixer: mixer)]
+            let backend = CPUBackend()
+            let trainer = try Trainer(
+                task: task, model: try ModelConfig(dModel: 32, layers: layers).resolved(),
+                training: TrainingConfig(epochs: 1, batchSize: 32, learningRate: 0.01), seed: 1,
+                backend: backend)
+            _ = try trainer.timeSteps(segment: 0, examples: 32, steps: 1)
+            let plan = try trainer.model.plan(batch: 32, length: length, labels: 4)
+            #expect(trainer.peakBytes == plan.bytes + backend.workspaceBytes)
+            return trainer.peakBytes
+        }
+        #expect(Double(bytes[1]) <= 2.1 * Double(bytes[0]), "\(bytes)")
     }
 
     @Test func recordsAndSlicesSayWhatWasDone() throws {

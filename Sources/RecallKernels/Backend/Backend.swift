@@ -28,6 +28,12 @@ public protocol Backend: AnyObject, LinearAlgebraKernels, NormalisationKernels, 
     /// The device in words, as stored with every result: processor, BLAS, its version and kernel.
     var deviceDescription: String { get }
 
+    /// Bytes of the workspaces that kernels keep from call to call.
+    var workspaceBytes: Int { get }
+
+    /// How often a workspace was made or made larger: constant in steady state.
+    var workspaceGrowths: Int { get }
+
     /// Runs kernels that may be given up. Once `isCancelled` says yes, the kernels that `body` calls return when the block
     /// of work at hand is done, some tens of milliseconds later, and what they were to write is undefined: the caller
     /// must discard it. A kernel that is not called from such a `body` always runs to its end.

@@ -1,11 +1,5 @@
 import COpenBLAS
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
-
 /// The kernels in Swift on this machine's processor, whole matrix products by OpenBLAS on one thread each.
 ///
 /// One backend belongs to one run: it owns that run's threads' workspaces. Not for use from two threads at once.
@@ -20,6 +14,9 @@ public final class CPUBackend: Backend {
 
     public var deviceDescription: String { CPUInformation.description }
 
+    public var workspaceBytes: Int { workers.bytes }
+    public var workspaceGrowths: Int { workers.growths }
+
     public func cancellable(by isCancelled: @escaping @Sendable () -> Bool, _ body: () -> Void) {
         let outer = workers.cancellation
         workers.cancellation = isCancelled
@@ -28,16 +25,12 @@ public final class CPUBackend: Backend {
     }
 
     public func reserve(bytes: Int) throws -> UnsafeMutableRawPointer {
-        guard
-            let address = mmap(
-                nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0),
-            address != MAP_FAILED
-        else { throw BackendError.outOfMemory(bytes: bytes) }
+        guard let address = Pages.map(bytes: bytes) else { throw BackendError.outOfMemory(bytes: bytes) }
         return address
     }
 
     public func release(_ address: UnsafeMutableRawPointer, bytes: Int) {
-        munmap(address, bytes)
+        Pages.unmap(address, bytes: bytes)
     }
 
     public func copyToHost(_ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int) {

@@ -8,6 +8,8 @@ final class Workers {
     let threads: Int
     private var workspaces: [UnsafeMutableRawPointer?]
     private var capacities: [Int]
+    /// How often a workspace was made or made larger.
+    private(set) var growths = 0
     /// Asked before every block; once it says yes, the blocks that are left are not run.
     var cancellation: (@Sendable () -> Bool)?
 
@@ -20,8 +22,11 @@ final class Workers {
     }
 
     deinit {
-        for case let workspace? in workspaces { workspace.deallocate() }
+        for slot in workspaces.indices { release(slot) }
     }
+
+    /// Bytes of all workspaces.
+    var bytes: Int { capacities.reduce(0, +) * MemoryLayout<Float>.stride }
 
     /// Whether what is left of a kernel is not wanted any more. Blocks of long work ask in their midst too.
     var isCancelled: Bool { cancellation?() ?? false }
@@ -63,11 +68,21 @@ final class Workers {
 
     private func reserve(_ slot: Int, floats: Int) {
         guard floats > capacities[slot] || workspaces[slot] == nil else { return }
-        workspaces[slot]?.deallocate()
+        release(slot)
         let floats = max(floats, 1024)
-        workspaces[slot] = .allocate(byteCount: floats * MemoryLayout<Float>.stride, alignment: 64)
-        workspaces[slot].unsafelyUnwrapped.bindMemory(to: Float.self, capacity: floats)
+        guard let workspace = Pages.map(bytes: floats * MemoryLayout<Float>.stride) else {
+            fatalError("no address space for a workspace of \(floats) numbers")
+        }
+        workspace.bindMemory(to: Float.self, capacity: floats)
+        workspaces[slot] = workspace
         capacities[slot] = floats
+        growths += 1
+    }
+
+    private func release(_ slot: Int) {
+        guard let workspace = workspaces[slot] else { return }
+        Pages.unmap(workspace, bytes: capacities[slot] * MemoryLayout<Float>.stride)
+        workspaces[slot] = nil
     }
 
     private struct UncheckedBody: @unchecked Sendable {

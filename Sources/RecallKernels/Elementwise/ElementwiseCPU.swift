@@ -154,7 +154,7 @@ private enum GELUGradient: PairFunction {
 }
 
 private enum SwiGLU: PairFunction {
-    @inline(always) static func of(_ value: Vector, _ gate: Vector) -> Vector { value * gate * sigmoid(gate) }
+    @inline(always) static func of(_ value: Vector, _ gate: Vector) -> Vector { value * silu(gate) }
 }
 
 /// y[i] = F(a[i], b[i]) for each i of a range.

@@ -32,7 +32,7 @@ public protocol ElementwiseKernels {
     ///   - x: (rows, 2·width). y: (rows, width), written; not the same buffer as x.
     func swigluForward(rows: Int, width: Int, x: Floats, y: MutableFloats)
 
-    /// dx: (rows, 2·width), written.
+    /// dx: (rows, 2·width), written; x itself, if need be.
     func swigluBackward(rows: Int, width: Int, x: Floats, dy: Floats, dx: MutableFloats)
 
     /// Whether every number is finite.

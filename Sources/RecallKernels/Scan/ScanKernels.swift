@@ -42,6 +42,7 @@ public protocol ScanKernels {
         skip: Floats, z: Floats, out: MutableFloats, checkpoints: MutableFloats?)
 
     /// Gradients of every input, each laid out as its input (db, dc `stateStride` and dz `gateStride` apart); written.
+    /// dx may be the same buffer as dOut, and dDelta as delta.
     func scanBackward(
         _ shape: ScanShape, x: Floats, delta: Floats, deltaBias: Floats, aLog: Floats, b: Floats, c: Floats,
         skip: Floats, z: Floats, checkpoints: Floats, dOut: Floats, dx: MutableFloats, dDelta: MutableFloats,

@@ -4,10 +4,11 @@ extension Tape {
     /// dropout(x), or x itself when there is nothing to drop.
     public func dropout(_ x: Tensor, probability: Double, site: Int) -> Tensor {
         guard let mask = dropout(probability: probability, site: site) else { return x }
-        return map("dropout", x) { [backend] in
-            backend.applyDropout(x.count, x: x.values, dropout: mask, y: $0)
+        let count = x.count
+        return map("dropout", x, backwardReads: .neither) { [backend] x, y in
+            backend.applyDropout(count, x: x, dropout: mask, y: y)
         } backward: { [backend] dy, dx, _ in
-            backend.applyDropout(x.count, x: dy, dropout: mask, y: dx)
+            backend.applyDropout(count, x: dy, dropout: mask, y: dx)
         }
     }
 
@@ -18,7 +19,7 @@ extension Tape {
         record(
             "product", output: y, work: .words(forward: 3 * y.count, backward: 5 * y.count),
             forward: { backend.multiply(a.count, a: a.values, b: b.values, y: y.pointer) },
-            backward: { [unowned self] in
+            backward: { [unowned self, y = y.gradientOnly] in
                 guard let dy = y.gradient else { return }
                 for (factor, other) in [(a, b), (b, a)] {
                     let target = gradientTarget(factor)
@@ -31,23 +32,27 @@ extension Tape {
 
     /// max(x, 0).
     public func relu(_ x: Tensor) -> Tensor {
-        map("relu", x) { [backend] in
-            backend.reluForward(x.count, x: x.values, y: $0)
+        let count = x.count
+        return map("relu", x, backwardReads: .output) { [backend] x, y in
+            backend.reluForward(count, x: x, y: y)
         } backward: { [backend] dy, dx, y in
-            backend.reluBackward(x.count, y: y, dy: dy, dx: dx)
+            backend.reluBackward(count, y: y, dy: dy, dx: dx)
         }
     }
 
     /// The exact GELU.
     public func gelu(_ x: Tensor) -> Tensor {
-        map("gelu", x) { [backend] in
-            backend.geluForward(x.count, x: x.values, y: $0)
-        } backward: { [backend] dy, dx, _ in
-            backend.geluBackward(x.count, x: x.values, dy: dy, dx: dx)
+        let count = x.count
+        return map("gelu", x, backwardReads: .input) { [backend] x, y in
+            backend.geluForward(count, x: x, y: y)
+        } backward: { [backend] dy, dx, x in
+            backend.geluBackward(count, x: x, dy: dy, dx: dx)
         }
     }
 
     /// value ⊙ silu(gate) of (value ‖ gate): half as wide.
+    ///
+    /// - Parameter x: used by nothing else: its memory becomes its gradient's.
     public func swiglu(_ x: Tensor) -> Tensor {
         let width = x.width / 2
         precondition(x.width == 2 * width && x.isContiguous)
@@ -55,9 +60,9 @@ extension Tape {
         record(
             "swiglu", output: y, work: .words(forward: 3 * y.count, backward: 5 * y.count),
             forward: { backend.swigluForward(rows: x.rows, width: width, x: x.values, y: y.pointer) },
-            backward: { [unowned self] in
+            backward: { [unowned self, y = y.gradientOnly] in
                 guard let dy = y.gradient else { return }
-                let dx = gradientTarget(x)
+                let dx = replacingTarget(x)
                 launch {
                     backend.swigluBackward(
                         rows: x.rows, width: width, x: x.values, dy: dy.values, dx: dx.pointer)
@@ -67,20 +72,31 @@ extension Tape {
         return y
     }
 
+    /// What an element-wise function's slope is made from, and so kept.
+    private enum Kept { case input, output, neither }
+
+    /// - Parameter backward: given the tensor that it reads; dx may be dy.
     private func map(
-        _ name: String, _ x: Tensor, forward: (_ y: MutableFloats) -> Void,
-        backward: @escaping (_ dy: Floats, _ dx: MutableFloats, _ y: Floats) -> Void
+        _ name: String, _ x: Tensor, backwardReads kept: Kept,
+        forward: (_ x: Floats, _ y: MutableFloats) -> Void,
+        backward: @escaping (_ dy: Floats, _ dx: MutableFloats, _ kept: Floats) -> Void
     ) -> Tensor {
         precondition(x.isContiguous)
         let y = tensor(x.shape)
+        let (keptInput, keptOutput) = (
+            kept == .input ? x : x.gradientOnly, kept == .output ? y : y.gradientOnly
+        )
         record(
             name, output: y, work: .words(forward: 2 * x.count, backward: 3 * x.count),
-            forward: { forward(y.pointer) },
+            forward: { forward(x.values, y.pointer) },
             backward: { [unowned self] in
-                guard let dy = y.gradient else { return }
-                let dx = gradientTarget(x)
-                launch { backward(dy.values, dx.pointer, y.values) }
-                commit(dx, to: x)
+                guard var dy = keptOutput.gradient else { return }
+                keptOutput.gradient = nil
+                let dx = gradientTarget(keptInput, over: &dy)
+                launch {
+                    backward(dy.values, dx.pointer, kept == .input ? keptInput.values : keptOutput.values)
+                }
+                commit(dx, to: keptInput)
             })
         return y
     }

@@ -54,7 +54,7 @@ extension Tape {
                     positions: positions.map { Floats($0.value) },
                     firstPosition: firstPosition, dropout: mask, y: y.pointer)
             },
-            backward: { [unowned self] in
+            backward: { [unowned self, y = y.gradientOnly] in
                 guard let dy = y.gradient else { return }
                 // The kernel adds, so what nobody has written yet starts from zero.
                 for parameter in [table, positions].compactMap({ $0 }) where !parameter.hasGradient {
@@ -83,7 +83,7 @@ extension Tape {
                 backend.gatherRows(
                     count: rows.count, width: width, x: x.values, rows: rows.values, y: y.pointer)
             },
-            backward: { [unowned self] in
+            backward: { [unowned self, x = x.gradientOnly, y = y.gradientOnly] in
                 guard let dy = y.gradient else { return }
                 let dx = gradientTarget(x)
                 launch {
@@ -124,7 +124,9 @@ extension Tape {
                         dHidden: dHidden.pointer, dTable: dTable)
                 }
             },
-            backward: { [unowned self] in accumulate(dHidden, into: hidden) })
+            backward: { [unowned self, hidden = hidden.gradientOnly] in
+                accumulate(dHidden, into: hidden)
+            })
         return output
     }
 

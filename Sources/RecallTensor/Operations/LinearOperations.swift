@@ -44,7 +44,8 @@ extension Tape {
         }
         let ys = layers.map { tensor(x.shape.dropLast() + [$0.outputs]) }
         record(
-            "linear", path: Self.name(of: layers), outputs: ys, work: shapes.reduce(.none) { $0 + $1.work },
+            "linear", path: Self.name(of: layers), outputs: ys, names: layers.map(\.name),
+            work: shapes.reduce(.none) { $0 + $1.work },
             forward: {
                 backend.linearForward(
                     layers.indices.map {
@@ -53,7 +54,7 @@ extension Tape {
                             bias: layers[$0].bias.map { Floats($0.value) }, y: ys[$0].pointer)
                     }, x: x.values)
             },
-            backward: { [unowned self] in
+            backward: { [unowned self, ys = ys.map(\.gradientOnly)] in
                 let used = layers.indices.filter { ys[$0].gradient != nil }
                 guard !used.isEmpty else { return }
                 let dx = gradientTarget(x)
@@ -109,7 +110,11 @@ extension Tape {
                     bias: norm.bias.map { Floats($0.value) }, sum: branch == nil ? nil : sum.pointer,
                     y: y.pointer, statistics: statistics.pointer)
             },
-            backward: { [unowned self] in
+            backward: {
+                [
+                    unowned self, y = y.gradientOnly, residual = residual.gradientOnly,
+                    branch = branch?.gradientOnly
+                ] in
                 guard let dy = y.gradient else {
                     // Nothing used the norm; without a branch the sum's gradient is the residual's already.
                     if let branch, let dSum = sum.gradient {

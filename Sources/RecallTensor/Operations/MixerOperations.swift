@@ -102,7 +102,7 @@ extension Tape {
                     shape, u: u.values, weight: weight.value, bias: biases.values, gate: gate?.values,
                     y: y.pointer)
             },
-            backward: { [unowned self] in
+            backward: { [unowned self, y = y.gradientOnly] in
                 guard let dy = y.gradient else { return }
                 let (du, dGate) = (gradientTarget(u), gate.map(gradientTarget))
                 // The kernel writes a gradient of the bias in any case.
@@ -143,7 +143,7 @@ extension Tape {
                 backend.longConvolutionForward(
                     shape, u: u.values, filter: filter.values, gate: gate.values, y: y.pointer)
             },
-            backward: { [unowned self] in
+            backward: { [unowned self, y = y.gradientOnly] in
                 guard let dy = y.gradient else { return }
                 let (du, dFilter, dGate) = (gradientTarget(u), gradientTarget(filter), gradientTarget(gate))
                 launch {

@@ -15,7 +15,8 @@ extension Tape {
     /// Mamba's selective scan with its gate: see `ScanKernels`.
     ///
     /// - Parameters:
-    ///   - x, delta: (batch, length, channels), contiguous.
+    ///   - x: (batch, length, channels), contiguous. delta: like it, and used by nothing else: its memory becomes its
+    ///     gradient's.
     ///   - b, c: (batch, length, states), columns of one tensor. z: (batch, length, channels), columns of a tensor.
     public func selectiveScan(
         x: Tensor, delta: Tensor, b: Tensor, c: Tensor, z: Tensor, _ parameters: ScanParameters
@@ -36,9 +37,11 @@ extension Tape {
                     z: z.values,
                     out: out.pointer, checkpoints: checkpoints?.pointer)
             },
-            backward: { [unowned self] in
-                guard let dOut = out.gradient, let checkpoints else { return }
-                let (dx, dDelta, dz) = (gradientTarget(x), gradientTarget(delta), gradientTarget(z))
+            backward: { [unowned self, out = out.gradientOnly] in
+                guard var dOut = out.gradient, let checkpoints else { return }
+                out.gradient = nil
+                let (dx, dDelta) = (gradientTarget(x, over: &dOut), replacingTarget(delta))
+                let dz = gradientTarget(z)
                 let (db, dc) = (gradientTarget(b), gradientTarget(c))
                 parameterGradient(parameters.deltaBias) { dDeltaBias in
                     parameterGradient(parameters.aLog) { dALog in

@@ -11,13 +11,21 @@ import RecallSuite
 extension BenchCommand {
     struct Train: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "train", abstract: "How long a full training step takes, beside its floor.",
+            commandName: "train",
+            abstract: "How long a full training step takes, beside its floor, and its memory.",
             discussion: """
                 Forward, backward and AdamW on one batch: the models of the PyTorch baseline, or any registered mixer after a \
                 short gated convolution. The floor is what one core needs for the step's matrix products at the BLAS's \
                 own speed on those shapes, for its scans and transforms at the core's SIMD speed, and for its element-wise \
                 passes at copying speed, all measured in the same process. Every measurement becomes a row of the table \
                 benchmarks.
+
+                The peak is the memory of one run's step, measured: what the process holds in RAM once every run has done its \
+                first steps (tensors, parameters with gradients and moments, the kernels' and the BLAS's workspaces, \
+                stacks), less what it held before the row, over the runs side by side. Nothing that a step has \
+                touched is given back before its run ends, so that is the step's peak. The batch on the host and the \
+                program itself are not in it, nor pages of files; it is empty where the system does not tell (other \
+                than Linux).
 
                 EXAMPLES
                   recall-bench bench train
@@ -78,6 +86,7 @@ extension BenchCommand {
                 .init("model"), .init("d_model", .right), .init("L", .right), .init("pairs", .right),
                 .init("threads", .right), .init("jobs", .right), .init("ms a step", .right),
                 .init("floor", .right), .init("step/floor", .right), .init("examples/s", .right),
+                .init("peak", .right),
             ])
             let jobs = self.jobs ?? ProcessInfo.processInfo.activeProcessorCount
             let rates = FloorRates()
@@ -88,7 +97,7 @@ extension BenchCommand {
                 let times = try StepBenchmark.run(
                     one.model, one.shape, steps: steps, threads: threads, jobs: jobs)
                 let record = one.record(
-                    times, floor: rates.seconds(times.work) / Double(threads), threads: threads)
+                    times, floor: rates.seconds(times.plan.work) / Double(threads), threads: threads)
                 try opened.recordBenchmark(record)
                 if json {
                     Output.write(
@@ -152,14 +161,14 @@ struct TrainCase {
 
     func record(_ times: StepTimes, floor: Double, threads: Int) -> BenchmarkRecord {
         let examples = times.examplesPerSecond(batch: shape.batch)
-        let work = times.work
+        let work = times.plan.work
         return BenchmarkRecord(
             kind: "train", name: name, device: CPUInformation.device, precision: "fp32",
             threads: threads, shape: RunSpec.json(description), medianMilliseconds: times.median * 1e3,
             minimumMilliseconds: times.minimum * 1e3, floorMilliseconds: floor * 1e3,
             gflop: (work.productOperations + work.vectorOperations) / 1e9, gbyte: work.bytes / 1e9,
             examplesPerSecond: examples, tokensPerSecond: examples * Double(shape.length),
-            commit: ProgramVersion.commit, measuredAt: Date())
+            commit: ProgramVersion.commit, measuredAt: Date(), peakBytes: times.residentBytes)
     }
 
     func row(_ record: BenchmarkRecord, threads: Int, jobs: Int) -> [String] {
@@ -169,6 +178,7 @@ struct TrainCase {
             String(format: "%.1f", record.medianMilliseconds), String(format: "%.1f", floor),
             String(format: "%.2f", record.medianMilliseconds / floor),
             Format.count(Int((record.examplesPerSecond ?? 0).rounded())),
+            record.peakBytes.map { Format.bytes($0) } ?? "",
         ]
     }
 }
