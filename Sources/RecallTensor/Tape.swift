@@ -168,13 +168,16 @@ public final class Tape {
     ///     an operation without parameters of its own.
     ///   - path: where its own parameters are in the model, which is then its name: "layers.1.mixer.qkv".
     func record(
-        _ operation: String, path: String? = nil, output: Tensor, work: @autoclosure () -> KernelWork,
-        forward: () -> Void, backward: @escaping () -> Void
+        _ operation: String, path: @autoclosure () -> String? = nil, output: Tensor,
+        work: @autoclosure () -> KernelWork, forward: () -> Void, backward: @escaping () -> Void
     ) {
         if isCounting {
             let counted = work()
             self.work += isTraining ? counted.forward + counted.backward : counted.forward
         }
+        // Names are for errors in training and while diagnosing; making them would take a good part of a step of decoding.
+        guard isTraining || isDiagnosing else { return launch(forward) }
+        let path = path()
         if let path { layer = path.split(separator: ".").dropLast().joined(separator: ".") }
         let name = path ?? (layer.isEmpty ? operation : "\(operation) of \(layer)")
         launch(forward)

@@ -41,8 +41,11 @@ public final class GatedConvolution: Mixer {
     }
 
     public func forward(_ x: Tensor, _ tape: Tape) -> Tensor {
-        let convolved = tape.shortConvolution(
-            tape.linear(x, input), weight: convolution, bias: nil, gate: nil, epilogue: .silu)
+        mix(x, tape.linear(x, input), tape)
+    }
+
+    private func mix(_ x: Tensor, _ u: Tensor, _ tape: Tape) -> Tensor {
+        let convolved = tape.shortConvolution(u, weight: convolution, bias: nil, gate: nil, epilogue: .silu)
         return tape.linear(tape.multiply(convolved, tape.linear(x, gate)), output)
     }
 
@@ -51,14 +54,23 @@ public final class GatedConvolution: Mixer {
         let past = convolution.shape[1] - 1
         return MixerState(
             batch: batch,
-            parts: [StatePart(.convolution, "past", batch: batch, capacity: past, width: channels, rows: past)])
+            parts: [StatePart(.convolution, "past", batch: batch, capacity: past, width: channels)])
+    }
+
+    public func prefill(_ x: Tensor, _ sequences: Range<Int>, _ state: inout MixerState, _ tape: Tape) -> Tensor
+    {
+        let u = tape.linear(x, input)
+        tape.withHostRows(u, columns: 0..<channels) { source, stride in
+            state.parts[0].writePrompts(source, stride: stride, length: x.shape[1], sequences: sequences)
+        }
+        return mix(x, u, tape)
     }
 
     public func step(_ x: Tensor, _ state: inout MixerState, _ tape: Tape) -> Tensor {
         let convolved = tape.shortConvolutionStep(
             tape.linear(x, input), weight: convolution, bias: nil, gate: nil, epilogue: .silu,
             past: &state.parts[0].values)
-        state.position += 1
+        state.advance()
         return tape.linear(tape.multiply(convolved, tape.linear(x, gate)), output)
     }
 

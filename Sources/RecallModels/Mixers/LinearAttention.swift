@@ -59,15 +59,23 @@ public final class LinearAttention: Mixer {
             batch: batch,
             parts: [
                 StatePart(
-                    .recurrent, "state", batch: batch, capacity: rows, width: width / heads + 1, rows: rows)
+                    .recurrent, "state", batch: batch, capacity: rows, width: width / heads + 1)
             ])
+    }
+
+    public func prefill(_ x: Tensor, _ sequences: Range<Int>, _ state: inout MixerState, _ tape: Tape) -> Tensor
+    {
+        let mixed = tape.linearAttentionPrefill(
+            tape.linear(x, query), tape.linear(x, key), tape.linear(x, value), heads: heads, map: map,
+            state: &state.parts[0].values, first: sequences.lowerBound)
+        return tape.linear(mixed, output)
     }
 
     public func step(_ x: Tensor, _ state: inout MixerState, _ tape: Tape) -> Tensor {
         let mixed = tape.linearAttentionStep(
             tape.linear(x, query), tape.linear(x, key), tape.linear(x, value), heads: heads, map: map,
             state: &state.parts[0].values)
-        state.position += 1
+        state.advance()
         return tape.linear(mixed, output)
     }
 
