@@ -140,12 +140,15 @@ public struct BenchmarkRecord: Equatable, Sendable {
     public var commit: String?
     /// When; nil for the time of recording.
     public var measuredAt: Date?
+    /// Bytes of state that one sequence carried, where one did.
+    public var stateBytes: Int?
 
     public init(
         kind: String, name: String, device: String, precision: String, threads: Int, shape: String,
         medianMilliseconds: Double, minimumMilliseconds: Double, floorMilliseconds: Double? = nil,
         gflop: Double? = nil, gbyte: Double? = nil, examplesPerSecond: Double? = nil,
-        tokensPerSecond: Double? = nil, commit: String? = nil, measuredAt: Date? = nil
+        tokensPerSecond: Double? = nil, commit: String? = nil, measuredAt: Date? = nil,
+        stateBytes: Int? = nil
     ) {
         (self.kind, self.name, self.device, self.precision) = (kind, name, device, precision)
         (self.threads, self.shape) = (threads, shape)
@@ -153,5 +156,6 @@ public struct BenchmarkRecord: Equatable, Sendable {
         (self.floorMilliseconds, self.gflop, self.gbyte) = (floorMilliseconds, gflop, gbyte)
         (self.examplesPerSecond, self.tokensPerSecond) = (examplesPerSecond, tokensPerSecond)
         (self.commit, self.measuredAt) = (commit, measuredAt)
+        self.stateBytes = stateBytes
     }
 }

@@ -39,6 +39,42 @@ import Testing
         }
     }
 
+    /// A file of the first version gets the columns that came later; what is in it stays.
+    @Test func anOlderFileIsBroughtUpToDate() throws {
+        let path = folder.file("new/folders/recall.sqlite")
+        try open().close()
+        let queue = try DatabaseQueue(path: path)
+        try queue.write { db in
+            let later = try String.fetchAll(
+                db, sql: "SELECT identifier FROM grdb_migrations WHERE identifier LIKE 'benchmarks.%'")
+            #expect(later.contains("benchmarks.state_bytes"))
+            for name in later {
+                let column = name.dropFirst("benchmarks.".count)
+                try db.execute(sql: "ALTER TABLE benchmarks DROP COLUMN \(column)")
+                try db.execute(sql: "DELETE FROM grdb_migrations WHERE identifier = ?", arguments: [name])
+            }
+            try db.execute(
+                sql: """
+                    PRAGMA user_version = 1;
+                    INSERT INTO benchmarks (kind, name, device, precision, threads, shape, median_ms, min_ms, measured_at)
+                    VALUES ('kernel', 'old', 'cpu', 'fp32', 1, '{}', 2, 1, '2023-11-14T22:13:20.000Z')
+                    """)
+        }
+        try queue.close()
+        #expect(throws: StoreError.self) { try Store(path: path, mode: .readOnly) }
+        let store = try open()
+        try store.recordBenchmark(
+            BenchmarkRecord(
+                kind: "generate", name: "new", device: "cpu", precision: "fp32", threads: 1, shape: "{}",
+                medianMilliseconds: 2, minimumMilliseconds: 1, stateBytes: 512))
+        try store.close()
+        let rows = try DatabaseQueue(path: path).read {
+            try Row.fetchAll($0, sql: "SELECT name, state_bytes FROM benchmarks ORDER BY id")
+        }
+        #expect(rows.map { $0["name"] as String } == ["old", "new"])
+        #expect(rows.map { $0["state_bytes"] as Int? } == [nil, 512])
+    }
+
     @Test func planAddsWhatIsMissingAndKeepsWhatIsThere() throws {
         let store = try open()
         let (first, second) = (plannedRun(), plannedRun(learningRate: 0.003))
