@@ -49,6 +49,7 @@ struct BenchmarkLine: Encodable {
         case tokensPerSecond = "tokens_per_second"
         case commit
         case measuredAt = "measured_at"
+        case stateBytes = "state_bytes"
     }
 
     func encode(to encoder: any Encoder) throws {
@@ -70,6 +71,7 @@ struct BenchmarkLine: Encodable {
         try container.encodeIfPresent(record.commit, forKey: .commit)
         let style = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
         try container.encodeIfPresent(record.measuredAt?.formatted(style), forKey: .measuredAt)
+        try container.encodeIfPresent(record.stateBytes, forKey: .stateBytes)
     }
 }
 
