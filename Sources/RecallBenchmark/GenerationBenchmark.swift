@@ -40,6 +40,7 @@ public final class GenerationBenchmark {
     private let model: LanguageModel
     private let arena: Arena
     private let vocabulary: Int
+    private let threads: Int
     /// What repeats of one kind take together at least.
     private static let seconds = 0.2
     /// Fewer repeats are no measurement.
@@ -55,7 +56,7 @@ public final class GenerationBenchmark {
             config, vocabulary: vocabulary, maximumLength: longestContext + Self.mostTokensInARow + 1,
             backend: backend, seed: 0)
         arena = try Arena(backend: backend)
-        self.vocabulary = vocabulary
+        (self.vocabulary, self.threads) = (vocabulary, threads)
     }
 
     /// Times both at one shape. Tokens are random ones: none is sampled.
@@ -87,7 +88,10 @@ public final class GenerationBenchmark {
         func read(counting: Bool) throws -> (states: [MixerState], seconds: Double, work: Work) {
             var states = model.makeStates(batch: shape.batch, capacity: capacity)
             let tape = Tape(arena: arena, isTraining: false, isCounting: counting)
-            let seconds = ContinuousClock().measure { _ = model.prefill(prompts, &states, tape) } / .seconds(1)
+            let seconds =
+                ContinuousClock().measure {
+                    _ = model.prefill(prompts, &states, tape, tokensAtOnce: tokensAtOnce(shape))
+                } / .seconds(1)
             try tape.check()
             return (states, seconds, tape.work)
         }
@@ -98,6 +102,11 @@ public final class GenerationBenchmark {
         var seconds: [Double] = []
         repeat { seconds.append(try read(counting: false).seconds) } while seconds.reduce(0, +) < Self.seconds
         return (first.states, (seconds, first.work))
+    }
+
+    /// A sequence for each thread at least: over sequences they share the work.
+    private func tokensAtOnce(_ shape: GenerationShape) -> Int {
+        threads * max(LanguageModel.prefillTokens, shape.context)
     }
 
     // MARK: - Writing
@@ -152,7 +161,7 @@ public final class GenerationBenchmark {
         let (batch, context) = (Double(shape.batch), Double(shape.context))
         let capacity = shape.context + Self.tokensInARow(after: shape.context) + 1
         let state = model.stateBytes(capacity: capacity)
-        let atOnce = min(batch * context, max(2 * context, Double(LanguageModel.prefillTokens)))
+        let atOnce = min(batch * context, Double(tokensAtOnce(shape)))
         let needed =
             2 * batch * Double(state) + 4 * batch * context + 4 * 16 * atOnce * Double(model.config.dModel)
         guard needed <= 0.9 * Double(available) else {

@@ -193,9 +193,9 @@ extension LanguageModel {
         makeStates(batch: 1, capacity: capacity).reduce(0) { $0 + $1.allocatedBytes }
     }
 
-    /// The tokens that go through the layers at once in `prefill`, where sequences are short: enough for every kernel's
-    /// full speed, few enough to bound what a long batch takes.
-    public static let prefillTokens = 16384
+    /// The tokens that go through the layers at once in `prefill`, where sequences are shorter: enough for every kernel's
+    /// full speed, few enough for their activations to stay in a cache.
+    public static let prefillTokens = 4096
 
     /// A batch of prompts through the parallel forward: logits (batch, V) after each prompt's last token, and the states
     /// as stepping through the prompts would have left them.
@@ -212,9 +212,10 @@ extension LanguageModel {
         let batch = states.first?.batch ?? 0
         let length = tokens.count / max(batch, 1)
         precondition(length >= 1 && tokens.count == batch * length && states.allSatisfy { $0.position == 0 })
-        // Two at least: a long convolution takes sequences in pairs.
-        let slice = max(2, tokensAtOnce / length)
-        let logits = stride(from: 0, to: batch, by: slice).map { first in
+        let slice = max(1, tokensAtOnce / length)
+        // There before the slices, so that each of them finds the same memory free.
+        let last = tape.tensor([batch, config.dModel])
+        for first in stride(from: 0, to: batch, by: slice) {
             let sequences = first..<min(first + slice, batch)
             let input = ModelInput(
                 batch: sequences.count,
@@ -224,10 +225,10 @@ extension LanguageModel {
             let hidden = hidden(input, tape) { layer, x in
                 blocks[layer].mixer.prefill(x, sequences, &states[layer], tape)
             }
-            return tape.logits(hidden, table: table)
+            tape.copyRows(hidden, into: last, from: first)
         }
         for index in states.indices { states[index].advance(by: length) }
-        return tape.concatenatedRows(logits)
+        return tape.logits(last, table: table)
     }
 
     /// One token a sequence: logits (batch, V), the states moved on.

@@ -62,7 +62,7 @@ struct DecodingTests {
         var states = model.makeStates(batch: sequences, capacity: length)
         let tape = Tape(arena: arena, isTraining: false)
         let prompts = (0..<sequences).flatMap { batch.tokens[($0 * length)...].prefix(prompt) }
-        let logits = try tape.read(model.prefill(prompts, &states, tape, tokensAtOnce: prompt))
+        let logits = try tape.read(model.prefill(prompts, &states, tape, tokensAtOnce: 2 * prompt))
         #expect(relativeError(logits, doubles(expected(prompt - 1))) < 1e-4)
         for (read, walked) in zip(states, stepped) {
             #expect(read.position == walked.position && read.parts.map(\.rows) == walked.parts.map(\.rows))

@@ -2,9 +2,9 @@
 /// sequence.)
 
 extension AttentionShape {
-    /// Keys and values of `cached` tokens a sequence read, the token's own written.
+    /// Keys and values of `cached` tokens a sequence read, and the token's own.
     public func stepWork(cached: Int) -> Work {
-        .words(2 * (cached + 1) * batch * heads * headWidth)
+        .reading(2 * (cached + 1) * batch * heads * headWidth)
     }
 }
 
@@ -25,8 +25,8 @@ extension ShortConvolutionShape {
 }
 
 extension LongConvolutionShape {
-    /// The past inputs of `position` tokens a sequence and the filter read, the token's own input written.
+    /// The inputs of `position` tokens a sequence read, and the token's own; and the filter.
     public func stepWork(position: Int) -> Work {
-        .words((batch + 1) * (position + 1) * channels)
+        .reading((batch + 1) * (position + 1) * channels)
     }
 }

@@ -150,18 +150,11 @@ extension Tape {
         launch { body(tensor.values + columns.lowerBound, tensor.rowStride) }
     }
 
-    /// The rows of several tensors of one width under each other: (rows, width).
-    public func concatenatedRows(_ tensors: [Tensor]) -> Tensor {
-        let width = tensors.first?.width ?? 0
-        precondition(tensors.allSatisfy { $0.width == width && $0.isContiguous })
-        let result = tensor([tensors.reduce(0) { $0 + $1.rows }, width])
-        var row = 0
-        for part in tensors {
-            let target = result.pointer + row * width
-            launch { target.update(from: part.values, count: part.count) }
-            row += part.rows
-        }
-        return result
+    /// Copies all rows of a tensor into another of the same width, from `row` on.
+    public func copyRows(_ source: Tensor, into target: Tensor, from row: Int) {
+        precondition(source.width == target.width && source.isContiguous && target.isContiguous)
+        precondition(row >= 0 && row + source.rows <= target.rows)
+        launch { (target.pointer + row * target.width).update(from: source.values, count: source.count) }
     }
 
     /// An operation that has no backward: counted and inspected like any other.

@@ -23,7 +23,7 @@ extension BenchCommand {
                 Tokens are random, none is sampled. Points whose states would not fit in memory are left out.
 
                 The floor is what one core needs for a step's matrix products at the BLAS's own speed and for taking \
-                the weights' and states' bytes through memory at copying speed, measured in the same process. Every \
+                the states' bytes through memory, at the speed of reading or, where they change, of copying, measured in the same process. Every \
                 measurement becomes a row of the table benchmarks, "attention prefill" and "attention decode", its \
                 state_bytes what one sequence carries after the prompt.
 
