@@ -8,6 +8,8 @@ public final class FloorRates {
     public let exponentials: Double
     /// Bytes read and written a second by copying, by the buffers' size.
     private var copying: [Int: Double] = [:]
+    /// Bytes a second by reading alone, by the buffer's size.
+    private var reading: [Int: Double] = [:]
     private var productSeconds: [Work.Product: Double] = [:]
 
     public init() {
@@ -34,11 +36,23 @@ public final class FloorRates {
         return measured
     }
 
+    /// Bytes a second that reading so many over and over reaches. Measured once a power of two, the one below, so that no
+    /// cache is left that the bytes fit in.
+    public func bytesPerSecond(read bytes: Int) -> Double {
+        var size = 4 << 10
+        while 2 * size <= bytes, size < 64 << 20 { size *= 2 }
+        if let known = reading[size] { return known }
+        let measured = CPUMeasurement.readBandwidth(bytes: size)
+        reading[size] = measured
+        return measured
+    }
+
     /// The least seconds that one core needs for the work, each part at the rate measured for its kind.
     public func seconds(_ work: Work) -> Double {
         let products = work.products.reduce(0) { $0 + seconds($1.key) * $1.value }
         let passes = work.passes.reduce(0) { $0 + Double($1.key) * $1.value / bytesPerSecond(pass: $1.key) }
+        let reads = work.reads.reduce(0) { $0 + Double($1.key) * $1.value / bytesPerSecond(read: $1.key) }
         return products + work.vectorOperations / vectorOperations + work.exponentials / exponentials
-            + passes
+            + passes + reads
     }
 }

@@ -17,6 +17,14 @@ public enum PeerModels {
         return try config.resolved()
     }
 
+    /// Every registered mixer once: an alias goes by the preset that ends in it, where there is one.
+    public static var everyMixer: [String] {
+        MixerRegistry.mixers.map(\.name)
+            + MixerRegistry.aliases.keys.sorted().map { alias in
+                names.first { (try? layers($0))?.last?.mixer == alias } ?? alias
+            }
+    }
+
     private static func layers(_ name: String) throws(ConfigurationError) -> [LayerConfig] {
         if let knobs = peerKnobs[name], let preset = ModelPresets.preset(name) {
             return try preset.layers(knobs)

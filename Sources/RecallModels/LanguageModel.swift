@@ -58,10 +58,14 @@ final class Block {
 
     /// The mixer's half, over whole sequences.
     ///
-    /// - Parameter rows: where only these rows of what comes out are wanted; nil for all.
-    func mix(_ stream: Stream, rows: IntegerTensor?, _ tape: Tape) -> Stream {
+    /// - Parameters:
+    ///   - rows: where only these rows of what comes out are wanted; nil for all.
+    ///   - mix: the mixer's `mix` or `prefill`.
+    func mix(
+        _ stream: Stream, rows: IntegerTensor?, _ tape: Tape, _ mix: (_ x: Tensor) -> Tensor
+    ) -> Stream {
         let (sum, y) = tape.addNorm(stream.residual, stream.branch, mixerNorm)
-        let mixed = mixer.mix(y, tape)
+        let mixed = mix(y)
         guard let rows else { return Stream(residual: sum, branch: branch(mixer.project(mixed, tape), tape)) }
         // What works on each token by itself is done for those alone.
         return Stream(
@@ -155,20 +159,26 @@ public final class LanguageModel {
     ///
     /// - Parameter labels: the tokens expected at the labelled rows.
     public func loss(_ input: ModelInput, labels: IntegerTensor, _ tape: Tape) -> HeadOutput {
-        tape.headLoss(hidden(input, tape), table: table, labels: labels)
+        let hidden = hidden(input, tape) { [blocks] in blocks[$0].mixer.mix($1, tape) }
+        return tape.headLoss(hidden, table: table, labels: labels)
     }
 
     /// Logits at the labelled rows: (rows, V).
     public func logits(_ input: ModelInput, _ tape: Tape) -> Tensor {
-        tape.logits(hidden(input, tape), table: table)
+        let hidden = hidden(input, tape) { [blocks] in blocks[$0].mixer.mix($1, tape) }
+        return tape.logits(hidden, table: table)
     }
 
     /// The final norm's output at the labelled rows: (rows, D).
-    private func hidden(_ input: ModelInput, _ tape: Tape) -> Tensor {
+    ///
+    /// - Parameter mix: a layer's mixer over whole sequences, up to where it projects.
+    private func hidden(
+        _ input: ModelInput, _ tape: Tape, _ mix: (_ layer: Int, _ x: Tensor) -> Tensor
+    ) -> Tensor {
         var stream = embed(input.tokens, batch: input.batch, firstPosition: 0, tape)
         for (index, block) in blocks.enumerated() {
             let isLast = index == blocks.count - 1
-            stream = block.mix(stream, rows: isLast ? input.labelledRows : nil, tape)
+            stream = block.mix(stream, rows: isLast ? input.labelledRows : nil, tape) { mix(index, $0) }
             stream = block.transform(stream, tape)
         }
         return tape.addNorm(stream.residual, stream.branch, finalNorm).y
@@ -191,6 +201,49 @@ extension LanguageModel {
     /// The state of every layer before the first token.
     public func makeStates(batch: Int, capacity: Int) -> [MixerState] {
         blocks.map { $0.mixer.makeState(batch: batch, capacity: capacity) }
+    }
+
+    /// Bytes that one sequence's states take in memory where they have room for `capacity` tokens.
+    public func stateBytes(capacity: Int) -> Int {
+        makeStates(batch: 1, capacity: capacity).reduce(0) { $0 + $1.allocatedBytes }
+    }
+
+    /// The tokens that go through the layers at once in `prefill`, where sequences are shorter: enough for every kernel's
+    /// full speed, few enough for their activations to stay in a cache.
+    public static let prefillTokens = 4096
+
+    /// A batch of prompts through the parallel forward: logits (batch, V) after each prompt's last token, and the states
+    /// as stepping through the prompts would have left them.
+    ///
+    /// Some sequences at a time go through the layers, so that their activations never exist all at once.
+    ///
+    /// - Parameters:
+    ///   - tokens: (batch, L), L at most the states' capacity.
+    ///   - states: fresh from `makeStates`.
+    ///   - tape: not in training.
+    public func prefill(
+        _ tokens: [Int32], _ states: inout [MixerState], _ tape: Tape, tokensAtOnce: Int = prefillTokens
+    ) -> Tensor {
+        let batch = states.first?.batch ?? 0
+        let length = tokens.count / max(batch, 1)
+        precondition(length >= 1 && tokens.count == batch * length && states.allSatisfy { $0.position == 0 })
+        let slice = max(1, tokensAtOnce / length)
+        // There before the slices, so that each of them finds the same memory free.
+        let last = tape.tensor([batch, config.dModel])
+        for first in stride(from: 0, to: batch, by: slice) {
+            let sequences = first..<min(first + slice, batch)
+            let input = ModelInput(
+                batch: sequences.count,
+                tokens: tape.integers(
+                    Array(tokens[sequences.lowerBound * length..<sequences.upperBound * length])),
+                labelledRows: tape.integers((1...sequences.count).map { Int32($0 * length - 1) }))
+            let hidden = hidden(input, tape) { layer, x in
+                blocks[layer].mixer.prefill(x, sequences, &states[layer], tape)
+            }
+            tape.copyRows(hidden, into: last, from: first)
+        }
+        for index in states.indices { states[index].advance(by: length) }
+        return tape.logits(last, table: table)
     }
 
     /// One token a sequence: logits (batch, V), the states moved on.

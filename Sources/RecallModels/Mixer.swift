@@ -20,6 +20,15 @@ public protocol Mixer: AnyObject {
     ///   - capacity: the most tokens that will be stepped through.
     func makeState(batch: Int, capacity: Int) -> MixerState
 
+    /// Whole prompts at once, as `mix`: (b, L, D) to (b, L, E). Leaves what steps through them would have left in
+    /// their part of a state that has seen no token, but for the count of tokens: `advance` is the caller's, when all
+    /// sequences have been through.
+    ///
+    /// - Parameters:
+    ///   - sequences: which of the state's batch x holds, b of them.
+    ///   - tape: not in training, as for `step`.
+    func prefill(_ x: Tensor, _ sequences: Range<Int>, _ state: inout MixerState, _ tape: Tape) -> Tensor
+
     /// One token of decoding: (B, 1, D) to (B, 1, D), moving the state on.
     func step(_ x: Tensor, _ state: inout MixerState, _ tape: Tape) -> Tensor
 

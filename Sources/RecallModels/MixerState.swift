@@ -14,43 +14,84 @@ public struct StatePart: Sendable, Equatable {
     public let name: String
     public let capacity: Int
     public let width: Int
+    /// Whether each token adds a row, token t's at t modulo the capacity; else all rows are in use from the start, at zero.
+    public let grows: Bool
     /// Rows in use, the same for every sequence.
     public internal(set) var rows: Int
     /// (batch, capacity, width).
     var values: [Float]
 
-    /// - Parameter rows: in use from the start: all, for a state of fixed size that begins at zero.
-    init(_ kind: StateKind, _ name: String, batch: Int, capacity: Int, width: Int, rows: Int = 0) {
-        (self.kind, self.name, self.capacity, self.width, self.rows) = (kind, name, capacity, width, rows)
+    init(_ kind: StateKind, _ name: String, batch: Int, capacity: Int, width: Int, grows: Bool = false) {
+        (self.kind, self.name, self.capacity, self.width, self.grows) = (kind, name, capacity, width, grows)
+        rows = grows ? 0 : capacity
         values = Array(repeating: 0, count: batch * capacity * width)
     }
 
-    /// Adds one row to each sequence: `source` is (batch, width), `stride` apart.
-    mutating func append(_ source: UnsafePointer<Float>, stride: Int, batch: Int) {
-        precondition(rows < capacity, "more tokens than the state was made for")
-        write(source, stride: stride, batch: batch, row: rows)
-        rows += 1
+    /// Puts one token's row of each sequence of a growing part in its place.
+    ///
+    /// - Parameter source: (batch, width), `stride` apart.
+    mutating func write(_ source: UnsafePointer<Float>, stride: Int, batch: Int, position: Int) {
+        precondition(grows)
+        guard capacity > 0 else { return }
+        let row = position % capacity
+        values.withUnsafeMutableBufferPointer { values in
+            guard let start = values.baseAddress else { return }
+            for sequence in 0..<batch {
+                (start + (sequence * capacity + row) * width)
+                    .update(from: source + sequence * stride, count: width)
+            }
+        }
     }
 
-    /// Writes one row of each sequence.
-    mutating func write(_ source: UnsafePointer<Float>, stride: Int, batch: Int, row: Int) {
-        for sequence in 0..<batch {
-            let start = (sequence * capacity + row) * width
-            for column in 0..<width { values[start + column] = source[sequence * stride + column] }
+    /// Puts the rows of whole prompts where steps would have put them: each in its place in a growing part, the last
+    /// ones at the end of one of fixed size, which is then a window over the latest tokens.
+    ///
+    /// - Parameters:
+    ///   - source: (sequences, length, width), `stride` apart.
+    ///   - sequences: which of the batch they are.
+    mutating func writePrompts(
+        _ source: UnsafePointer<Float>, stride: Int, length: Int, sequences: Range<Int>
+    ) {
+        let kept = min(length, capacity)
+        values.withUnsafeMutableBufferPointer { values in
+            guard let start = values.baseAddress else { return }
+            for (prompt, sequence) in sequences.enumerated() {
+                for token in length - kept..<length {
+                    let row = grows ? token % capacity : capacity - length + token
+                    (start + (sequence * capacity + row) * width)
+                        .update(from: source + (prompt * length + token) * stride, count: width)
+                }
+            }
         }
     }
 }
 
 /// What a mixer carries from token to token for `batch` sequences, and nothing else: it can be serialised in
 /// mid-sequence and resumed from in a fresh object, and those bytes are its size.
-public struct MixerState: Sendable, Equatable {
+public struct MixerState: Sendable {
     public let batch: Int
     public internal(set) var parts: [StatePart]
     /// Tokens seen.
     public internal(set) var position = 0
+    /// Rows that follow from the parameters alone, kept so that not every token makes them again. No part of the state:
+    /// neither serialised nor compared, and made again where it is missing.
+    var derived: [Float] = []
 
     init(batch: Int, parts: [StatePart]) {
         (self.batch, self.parts) = (batch, parts)
+    }
+
+    /// Counts tokens that every part has taken in.
+    mutating func advance(by tokens: Int = 1) {
+        position += tokens
+        for index in parts.indices where parts[index].grows {
+            parts[index].rows = min(position, parts[index].capacity)
+        }
+    }
+
+    /// Bytes that `batch` sequences take in memory, in use or not.
+    public var allocatedBytes: Int {
+        parts.reduce(0) { $0 + $1.values.count * MemoryLayout<Float>.stride }
     }
 
     /// Bytes that one sequence carries, Float32: the rows in use, counted from what `serialised` writes.
@@ -79,18 +120,15 @@ public struct MixerState: Sendable, Equatable {
     ///
     /// - Throws: `MixerStateError` where the bytes are not of such a state.
     public mutating func restore(_ bytes: [UInt8], position: Int) throws(MixerStateError) {
-        let fixed = parts.filter { $0.rows > 0 }.reduce(0) { $0 + $1.rows * $1.width }
-        let growing = parts.filter { $0.rows == 0 }
         let size = MemoryLayout<Float>.stride
-        // Growing parts hold one row a token, up to their capacity.
-        let grown = growing.reduce(0) { $0 + min(position, $1.capacity) * $1.width }
-        guard position >= 0, bytes.count == (fixed + grown) * batch * size else {
-            throw MixerStateError(expected: (fixed + grown) * batch * size, found: bytes.count)
+        let numbers = parts.reduce(0) { $0 + ($1.grows ? min(position, $1.capacity) : $1.capacity) * $1.width }
+        guard position >= 0, bytes.count == numbers * batch * size else {
+            throw MixerStateError(expected: numbers * batch * size, found: bytes.count)
         }
-        self.position = position
+        self.position = 0
+        advance(by: position)
         var offset = 0
         for index in parts.indices {
-            if parts[index].rows == 0 { parts[index].rows = min(position, parts[index].capacity) }
             let part = parts[index]
             for sequence in 0..<batch {
                 let start = sequence * part.capacity * part.width
@@ -103,6 +141,12 @@ public struct MixerState: Sendable, Equatable {
                 }
             }
         }
+    }
+}
+
+extension MixerState: Equatable {
+    public static func == (a: MixerState, b: MixerState) -> Bool {
+        a.batch == b.batch && a.parts == b.parts && a.position == b.position
     }
 }
 

@@ -40,6 +40,7 @@ public struct CSVExport {
                 "kind", "name", "device", "precision", "threads", "shape", "median_ms", "min_ms", "floor_ms",
                 "gflop",
                 "gbyte", "examples_per_second", "tokens_per_second", "commit", "measured_at", "peak_bytes",
+                "state_bytes",
             ]
         }
     }

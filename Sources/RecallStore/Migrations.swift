@@ -6,18 +6,23 @@ enum Migrations {
     static let applicationID: Int32 = 0x5243_4C42
 
     /// PRAGMA user_version is the number of steps applied, readable from the file's first 100 bytes.
-    static let schemaVersion: Int32 = 2
+    static let schemaVersion = Int32(steps.count)
+
+    /// In the order in which they are applied.
+    private static let steps: [(name: String, sql: String)] = [
+        ("v1", v1),
+        ("benchmarks.peak_bytes", "ALTER TABLE benchmarks ADD COLUMN peak_bytes INTEGER"),
+        ("benchmarks.state_bytes", "ALTER TABLE benchmarks ADD COLUMN state_bytes INTEGER"),
+    ]
 
     static let migrator: DatabaseMigrator = {
         var migrator = DatabaseMigrator()
-        migrator.registerMigration("v1") { db in
-            try db.execute(sql: v1)
-            try db.execute(sql: "PRAGMA application_id = \(applicationID); PRAGMA user_version = 1")
-        }
-        migrator.registerMigration("peak-bytes") { db in
-            // What a step takes of memory, bytes.
-            try db.execute(
-                sql: "ALTER TABLE benchmarks ADD COLUMN peak_bytes INTEGER; PRAGMA user_version = 2")
+        for (index, step) in steps.enumerated() {
+            migrator.registerMigration(step.name) { db in
+                try db.execute(sql: step.sql)
+                try db.execute(
+                    sql: "PRAGMA application_id = \(applicationID); PRAGMA user_version = \(index + 1)")
+            }
         }
         return migrator
     }()

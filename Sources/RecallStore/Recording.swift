@@ -95,15 +95,16 @@ extension Store {
             try db.execute(
                 sql: """
                     INSERT INTO benchmarks (kind, name, device, precision, threads, shape, median_ms, min_ms, floor_ms,
-                        gflop, gbyte, examples_per_second, tokens_per_second, "commit", measured_at, peak_bytes)
-                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                        gflop, gbyte, examples_per_second, tokens_per_second, "commit", measured_at, peak_bytes,
+                        state_bytes)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                     """,
                 arguments: [
                     record.kind, record.name, record.device, record.precision, record.threads, record.shape,
                     record.medianMilliseconds, record.minimumMilliseconds, record.floorMilliseconds,
                     record.gflop,
                     record.gbyte, record.examplesPerSecond, record.tokensPerSecond, record.commit,
-                    Timestamp.text(record.measuredAt ?? self.now()), record.peakBytes,
+                    Timestamp.text(record.measuredAt ?? self.now()), record.peakBytes, record.stateBytes,
                 ])
         }
     }

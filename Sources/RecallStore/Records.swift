@@ -142,18 +142,22 @@ public struct BenchmarkRecord: Equatable, Sendable {
     public var measuredAt: Date?
     /// The most memory that what was measured holds at once; nil where nobody looked.
     public var peakBytes: Int?
+    /// Bytes of state that one sequence carried, where one did.
+    public var stateBytes: Int?
 
     public init(
         kind: String, name: String, device: String, precision: String, threads: Int, shape: String,
         medianMilliseconds: Double, minimumMilliseconds: Double, floorMilliseconds: Double? = nil,
         gflop: Double? = nil, gbyte: Double? = nil, examplesPerSecond: Double? = nil,
-        tokensPerSecond: Double? = nil, commit: String? = nil, measuredAt: Date? = nil, peakBytes: Int? = nil
+        tokensPerSecond: Double? = nil, commit: String? = nil, measuredAt: Date? = nil, peakBytes: Int? = nil,
+        stateBytes: Int? = nil
     ) {
         (self.kind, self.name, self.device, self.precision) = (kind, name, device, precision)
         (self.threads, self.shape) = (threads, shape)
         (self.medianMilliseconds, self.minimumMilliseconds) = (medianMilliseconds, minimumMilliseconds)
         (self.floorMilliseconds, self.gflop, self.gbyte) = (floorMilliseconds, gflop, gbyte)
         (self.examplesPerSecond, self.tokensPerSecond) = (examplesPerSecond, tokensPerSecond)
-        (self.commit, self.measuredAt, self.peakBytes) = (commit, measuredAt, peakBytes)
+        (self.commit, self.measuredAt) = (commit, measuredAt)
+        (self.peakBytes, self.stateBytes) = (peakBytes, stateBytes)
     }
 }

@@ -14,13 +14,23 @@ public final class StepProfile {
     }
 
     /// In the order of forward.
-    public internal(set) var operations: [Operation] = []
+    public private(set) var operations: [Operation] = []
 
     public init() {}
 
     /// What the operations, forward and backward, cannot do without.
     public var work: Work {
         operations.reduce(into: Work()) { $0 += $1.work.forward + $1.work.backward }
+    }
+
+    /// Adds an operation that begins; where nothing is trained its backward is no work.
+    func add(_ name: String, _ work: KernelWork, isTraining: Bool) {
+        let done = isTraining ? work : KernelWork(forward: work.forward, backward: Work())
+        operations.append(Operation(name: name, work: done))
+    }
+
+    func add(_ seconds: Double, to phase: WritableKeyPath<Operation, Double>, of index: Int) {
+        operations[index][keyPath: phase] += seconds
     }
 
     /// Adds the optimiser's update of so many parameters, which no tape sees.

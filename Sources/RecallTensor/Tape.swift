@@ -173,27 +173,32 @@ public final class Tape {
     ///   - backward: keeps what it refers to in memory until it has run: it should refer to `gradientOnly` of a tensor
     ///     whose numbers it does not need.
     func record(
-        _ operation: String, path: String? = nil, output: Tensor, work: @autoclosure () -> KernelWork,
-        forward: () -> Void, backward: @escaping () -> Void
+        _ operation: String, path: @autoclosure () -> String? = nil, output: Tensor,
+        work: @autoclosure () -> KernelWork, forward: () -> Void, backward: @escaping () -> Void
     ) {
         record(
-            operation, path: path, outputs: [output], work: work(), forward: forward, backward: backward)
+            operation, path: path(), outputs: [output], work: work(), forward: forward, backward: backward)
     }
 
     /// The same for an operation with several outputs.
     ///
     /// - Parameter names: of the outputs, where they have their own.
     func record(
-        _ operation: String, path: String? = nil, outputs: [Tensor], names: [String]? = nil,
-        work: @autoclosure () -> KernelWork,
-        forward: () -> Void, backward: @escaping () -> Void
+        _ operation: String, path: @autoclosure () -> String? = nil, outputs: [Tensor],
+        names: @autoclosure () -> [String]? = nil, work: @autoclosure () -> KernelWork, forward: () -> Void,
+        backward: @escaping () -> Void
     ) {
+        // Names are for errors in training and while diagnosing; making them would take a good part of a step of decoding.
+        guard isTraining || isDiagnosing || profile != nil else { return launch(forward) }
+        let path = path()
         if let path { layer = path.split(separator: ".").dropLast().joined(separator: ".") }
         let name = path ?? (layer.isEmpty ? operation : "\(operation) of \(layer)")
         let index = profile?.operations.count ?? 0
-        profile?.operations.append(StepProfile.Operation(name: name, work: work()))
+        profile?.add(name, work(), isTraining: isTraining)
         timed(index, \.forwardSeconds) { launch(forward) }
-        for (index, output) in outputs.enumerated() { inspect(output, names?[index] ?? name) }
+        for (index, output) in outputs.enumerated() where isDiagnosing {
+            inspect(output, names()?[index] ?? name)
+        }
         if isTraining { entries.append(Entry(name: name, index: index, backward: backward)) }
     }
 
@@ -220,7 +225,7 @@ public final class Tape {
     ) {
         guard let profile else { return body() }
         let seconds = ContinuousClock().measure(body) / .seconds(1)
-        profile.operations[index][keyPath: phase] += seconds
+        profile.add(seconds, to: phase, of: index)
     }
 
     /// Where a gradient is to be written: a fresh buffer, which becomes or is added to the tensor's gradient.

@@ -50,7 +50,7 @@ import Testing
         """,
         "benchmarks": """
         kind,name,device,precision,threads,shape,median_ms,min_ms,floor_ms,gflop,gbyte,examples_per_second,\
-        tokens_per_second,commit,measured_at,peak_bytes
+        tokens_per_second,commit,measured_at,peak_bytes,state_bytes
         """,
     ]
 

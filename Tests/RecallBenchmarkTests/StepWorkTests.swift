@@ -69,9 +69,10 @@ import Testing
         let rates = FloorRates()
         var work = Work()
         work.passes[12 << 20] = rates.bytesPerSecond(pass: 12 << 20) / Double(12 << 20)
+        work.reads[12 << 20] = rates.bytesPerSecond(read: 12 << 20) / Double(12 << 20)
         work.vectorOperations = 2 * rates.vectorOperations
         work.exponentials = 3 * rates.exponentials
-        #expect(abs(rates.seconds(work) - 6) < 1e-9)
+        #expect(abs(rates.seconds(work) - 7) < 1e-9)
         let product = Work.Product(64, 64, 64)
         work = Work()
         work.products = [product: 1.5]

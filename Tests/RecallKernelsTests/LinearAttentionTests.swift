@@ -176,6 +176,53 @@ import Testing
         #expect(relativeError(y, expected) < 1e-5)
     }
 
+    /// A prompt gives forward's output and normaliser, and the state that steps would have left.
+    @Test(arguments: FeatureMap.allCases, [1, 2, 63, 64, 65, 130, 200])
+    func prefillMatchesTheReference(map: FeatureMap, length: Int) {
+        for (f, e, heads) in [(16, 64, 1), (9, 20, 2), (3, 33, 1), (1, 1, 3)] {
+            let problem = LinearAttentionCase(
+                map, length: length, batch: 2, heads: heads, featureWidth: f, valueWidth: e)
+            let forward = LinearAttentionReference.forward(
+                problem.shape, q: doubles(problem.q), k: doubles(problem.k), v: doubles(problem.v))
+            let state = LinearAttentionReference.finalState(
+                problem.shape, k: doubles(problem.k), v: doubles(problem.v))
+            let one = prefill(problem, CPUBackend(threads: 1))
+            #expect(relativeError(one.y, forward.y) < 1e-5, "\(problem)")
+            #expect(relativeError(one.normaliser, forward.normaliser) < 1e-5, "\(problem)")
+            #expect(relativeError(one.state, state) < 1e-5, "\(problem)")
+            #expect(one == prefill(problem, CPUBackend(threads: 3)))
+        }
+    }
+
+    private func prefill(_ problem: LinearAttentionCase, _ backend: CPUBackend) -> Prefilled {
+        let shape = problem.shape
+        let states: Int = shape.batch * shape.stateCount
+        var result = Prefilled(
+            y: poisoned(problem.v.count), normaliser: poisoned(shape.batch * shape.heads * shape.length),
+            state: poisoned(states))
+        backend.linearAttentionPrefill(
+            shape, q: problem.q, k: problem.k, v: problem.v, y: &result.y, normaliser: &result.normaliser,
+            state: &result.state)
+        return result
+    }
+
+    /// The reference's final state is where its own steps end.
+    @Test(arguments: FeatureMap.allCases)
+    func referenceFinalStateIsWhereItsStepsEnd(map: FeatureMap) {
+        let problem = LinearAttentionCase(map, length: 5, featureWidth: 4, valueWidth: 3)
+        let (q, k, v) = (doubles(problem.q), doubles(problem.k), doubles(problem.v))
+        var one = problem.shape
+        one.length = 1
+        var state = [Double](repeating: 0, count: problem.shape.stateCount)
+        for t in 0..<5 {
+            _ = LinearAttentionReference.step(
+                one, q: Array(q[t * 4..<t * 4 + 4]), k: Array(k[t * 4..<t * 4 + 4]),
+                v: Array(v[t * 3..<t * 3 + 3]), state: &state)
+        }
+        #expect(
+            relativeError(LinearAttentionReference.finalState(problem.shape, k: k, v: v), state) < 1e-12)
+    }
+
     /// The reference's own steps are its parallel forward.
     @Test(arguments: FeatureMap.allCases)
     func referenceStepsMatchReferenceForward(map: FeatureMap) {
@@ -218,6 +265,10 @@ import Testing
         }
         return Decoded(y: y, state: state)
     }
+}
+
+private struct Prefilled: Equatable {
+    var y, normaliser, state: [Float]
 }
 
 private struct Decoded: Equatable {

@@ -208,6 +208,36 @@ private let scanShapes = [
         }
     }
 
+    /// Prompts in one call, cut anywhere, leave the states of the reference and give forward's output.
+    @Test(arguments: scanShapes)
+    func statesGoThroughWholePrompts(_ shape: ScanShape) {
+        let scan = ScanCase(shape)
+        let (batch, length, channels) = (shape.batch, shape.length, shape.channels)
+        let expected = scan.forward().out
+        for cut in Set([0, length / 2, length]) {
+            var state = Array(repeating: Float(0), count: batch * shape.states * channels)
+            for tokens in [0..<cut, cut..<length] where !tokens.isEmpty {
+                var part = shape
+                part.length = tokens.count
+                func columns(_ values: [Float], _ width: Int) -> [Float] {
+                    unpack(
+                        values, width: tokens.count * width, stride: length * width,
+                        offset: tokens.lowerBound * width, rows: batch)
+                }
+                var out = poisoned(batch * tokens.count * channels)
+                columns(scan.projection, shape.stateStride).withUnsafeBufferPointer { p in
+                    CPUBackend(threads: 2).scanStep(
+                        part, x: columns(scan.x, channels), delta: columns(scan.delta, channels),
+                        deltaBias: scan.deltaBias, aLog: scan.aLog, b: p.baseAddress! + offset,
+                        c: p.baseAddress! + scan.cOffset, skip: scan.skip,
+                        z: columns(scan.gates, shape.gateStride), state: &state, out: &out)
+                }
+                #expect(relativeError(out, doubles(columns(expected, channels))) < 1e-6)
+            }
+            #expect(relativeError(state, ScanReference.finalStates(shape, scan.inputs)) < 2e-6)
+        }
+    }
+
     /// The last token's gradient reaches the first ones through all chunks between, where it may become tiny.
     @Test func distantGradientsArrive() {
         let shape = scanShape(1, 100, 16, 8)

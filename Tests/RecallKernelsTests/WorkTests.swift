@@ -99,6 +99,24 @@ import Testing
         #expect(short.backward.bytes == Double(4 * 5 * 20 * 24))
     }
 
+    /// States through memory once: what only grows is read, what changes is written too.
+    @Test func stepsOfDecoding() {
+        let attention = AttentionShape(batch: 3, length: 1, heads: 2, headWidth: 8, rowStride: 48)
+        #expect(attention.stepWork(cached: 10).reads == [4 * 3 * 2 * 11 * 16: 1])
+        #expect(attention.stepWork(cached: 10).bytes == Double(4 * 3 * 2 * 11 * 16))
+        let linear = LinearAttentionShape(
+            batch: 3, length: 1, heads: 2, featureWidth: 4, valueWidth: 8, map: .taylor2)
+        #expect(linear.stateCount == 2 * 15 * 9)
+        #expect(linear.stepWork.passes == [4 * 2 * 3 * 2 * 15 * 9: 1])
+        let short = ShortConvolutionShape(
+            batch: 3, length: 1, channels: 24, taps: 4, inputStride: 24, epilogue: .silu)
+        #expect(short.stepWork.bytes == Double(4 * 3 * 24 * (2 * 3 + 2)))
+        let long = LongConvolutionShape(batch: 3, length: 1, channels: 24)
+        #expect(long.stepWork(position: 9).reads == [4 * (3 + 1) * 10 * 24: 1])
+        let sum = attention.stepWork(cached: 1) + attention.stepWork(cached: 1)
+        #expect(sum.reads == [4 * 3 * 2 * 2 * 16: 2] && sum.passes.isEmpty)
+    }
+
     @Test func linearLayersAndTheHead() {
         let linear = LinearShape(rows: 100, inputs: 24, outputs: 40).work
         #expect(linear.forward.productOperations == Double(2 * 100 * 24 * 40))

@@ -42,6 +42,45 @@ struct DecodingTests {
         #expect(states.allSatisfy { $0.position == length })
     }
 
+    /// A prompt read at once leaves what stepping through it would have left, and the tokens after it follow as they would
+    /// (MODELS.md D.10, 12). Three sequences go in slices of two and one.
+    @Test(arguments: ModelCase.all, [1, 2, 14, 33])
+    func prefillThenStepsEqualStepsAllTheWay(_ modelCase: ModelCase, prompt: Int) throws {
+        let (length, vocabulary, sequences) = (prompt + 4, 31, 3)
+        let model = try modelCase.stirredModel(vocabulary: vocabulary, maximumLength: length)
+        let arena = try Arena(backend: model.store.backend)
+        let batch = TokenBatch(batch: sequences, length: length, vocabulary: vocabulary)
+        let parallel = try model.logits(batch, arena)
+        func expected(_ position: Int) -> [Float] {
+            (0..<sequences).flatMap { sequence in
+                parallel[((sequence * length + position) * vocabulary)...].prefix(vocabulary)
+            }
+        }
+
+        var stepped = model.makeStates(batch: sequences, capacity: length)
+        for position in 0..<prompt { _ = try model.step(batch.column(position), &stepped, arena) }
+        var states = model.makeStates(batch: sequences, capacity: length)
+        let tape = Tape(arena: arena, isTraining: false)
+        let prompts = (0..<sequences).flatMap { batch.tokens[($0 * length)...].prefix(prompt) }
+        let logits = try tape.read(model.prefill(prompts, &states, tape, tokensAtOnce: 2 * prompt))
+        #expect(relativeError(logits, doubles(expected(prompt - 1))) < 1e-4)
+        for (read, walked) in zip(states, stepped) {
+            #expect(read.position == walked.position && read.parts.map(\.rows) == walked.parts.map(\.rows))
+            let (numbers, others) = (floats(read.serialised()), floats(walked.serialised()))
+            #expect(numbers.isEmpty || relativeError(numbers, doubles(others)) < 1e-4)
+        }
+        for position in prompt..<length {
+            let logits = try model.step(batch.column(position), &states, arena)
+            #expect(relativeError(logits, doubles(expected(position))) < 1e-4)
+        }
+    }
+
+    private func floats(_ bytes: [UInt8]) -> [Float] {
+        stride(from: 0, to: bytes.count, by: 4).map { start in
+            bytes[start..<start + 4].withUnsafeBytes { $0.loadUnaligned(as: Float.self) }
+        }
+    }
+
     /// The numbers a sequence carries, as the documentation states them; nil for a mixer that this test does not know.
     private func stateNumbers(_ layer: LayerConfig, width: Int, length: Int) -> Int? {
         func knob(_ name: String) -> Int {

@@ -32,7 +32,7 @@ import Testing
         #expect(
             try text(export, .benchmarks)
                 == "kind,name,device,precision,threads,shape,median_ms,min_ms,floor_ms,gflop,gbyte,"
-                + "examples_per_second,tokens_per_second,commit,measured_at,peak_bytes\n")
+                + "examples_per_second,tokens_per_second,commit,measured_at,peak_bytes,state_bytes\n")
     }
 
     @Test(arguments: [
@@ -97,10 +97,14 @@ import Testing
                 kind: "data", name: "mqar", device: "cpu", precision: "fp32", threads: 1,
                 shape: "{\"batch\":256}",
                 medianMilliseconds: 1.5, minimumMilliseconds: 1.25, examplesPerSecond: 2e5, peakBytes: 1 << 33))
+        try store.recordBenchmark(
+            BenchmarkRecord(
+                kind: "generate", name: "mamba decode", device: "cpu", precision: "fp32", threads: 1,
+                shape: "{}", medianMilliseconds: 1.5, minimumMilliseconds: 1.25, stateBytes: 4096))
         #expect(
             try text(CSVExport(store), .benchmarks).hasSuffix(
-                "\ndata,mqar,cpu,fp32,1,\"{\"\"batch\"\":256}\",1.5,1.25,,,,200000.0,,,2023-11-14T22:13:20.000Z,8589934592\n"
-            ))
+                "\ndata,mqar,cpu,fp32,1,\"{\"\"batch\"\":256}\",1.5,1.25,,,,200000.0,,,2023-11-14T22:13:20.000Z,8589934592,\n"
+                    + "generate,mamba decode,cpu,fp32,1,{},1.5,1.25,,,,,,,2023-11-14T22:13:20.000Z,,4096\n"))
     }
 
     @Test func longTablesComeInPiecesAndTheSinkMayRefuse() throws {

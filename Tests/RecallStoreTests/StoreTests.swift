@@ -39,33 +39,41 @@ import Testing
         }
     }
 
-    /// A file from before there were peaks: it is brought up to date where it may be written, with all that is in it.
-    @Test func anOlderFileGainsTheColumnOfPeaks() throws {
+    /// A file of the first version gets the columns that came later; what is in it stays.
+    @Test func anOlderFileIsBroughtUpToDate() throws {
         let path = folder.file("new/folders/recall.sqlite")
-        let record = BenchmarkRecord(
-            kind: "data", name: "mqar", device: "cpu", precision: "fp32", threads: 1, shape: "{}",
-            medianMilliseconds: 2, minimumMilliseconds: 1, peakBytes: 1 << 40)
-        let store = try open()
-        try store.recordBenchmark(record)
-        try store.close()
+        try open().close()
         let queue = try DatabaseQueue(path: path)
-        try queue.writeWithoutTransaction { db in
+        try queue.write { db in
+            let later = try String.fetchAll(
+                db, sql: "SELECT identifier FROM grdb_migrations WHERE identifier LIKE 'benchmarks.%'")
+            #expect(later == ["benchmarks.peak_bytes", "benchmarks.state_bytes"])
+            for name in later {
+                let column = name.dropFirst("benchmarks.".count)
+                try db.execute(sql: "ALTER TABLE benchmarks DROP COLUMN \(column)")
+                try db.execute(sql: "DELETE FROM grdb_migrations WHERE identifier = ?", arguments: [name])
+            }
             try db.execute(
                 sql: """
-                    ALTER TABLE benchmarks DROP COLUMN peak_bytes;
-                    DELETE FROM grdb_migrations WHERE identifier = 'peak-bytes';
-                    PRAGMA user_version = 1
+                    PRAGMA user_version = 1;
+                    INSERT INTO benchmarks (kind, name, device, precision, threads, shape, median_ms, min_ms, measured_at)
+                    VALUES ('kernel', 'old', 'cpu', 'fp32', 1, '{}', 2, 1, '2023-11-14T22:13:20.000Z')
                     """)
         }
         try queue.close()
         #expect(throws: StoreError.self) { try Store(path: path, mode: .readOnly) }
-        let reopened = try open()
-        try reopened.recordBenchmark(record)
-        try reopened.close()
-        let peaks = try DatabaseQueue(path: path).read {
-            try Int?.fetchAll($0, sql: "SELECT peak_bytes FROM benchmarks ORDER BY id")
+        let store = try open()
+        try store.recordBenchmark(
+            BenchmarkRecord(
+                kind: "generate", name: "new", device: "cpu", precision: "fp32", threads: 1, shape: "{}",
+                medianMilliseconds: 2, minimumMilliseconds: 1, peakBytes: 1 << 40, stateBytes: 512))
+        try store.close()
+        let rows = try DatabaseQueue(path: path).read {
+            try Row.fetchAll($0, sql: "SELECT name, peak_bytes, state_bytes FROM benchmarks ORDER BY id")
         }
-        #expect(peaks == [nil, 1 << 40])
+        #expect(rows.map { $0["name"] as String } == ["old", "new"])
+        #expect(rows.map { $0["peak_bytes"] as Int? } == [nil, 1 << 40])
+        #expect(rows.map { $0["state_bytes"] as Int? } == [nil, 512])
     }
 
     @Test func planAddsWhatIsMissingAndKeepsWhatIsThere() throws {

@@ -91,7 +91,7 @@ public enum CPUMeasurement {
     }
 
     /// The seconds of the shortest call among as many as fit.
-    private static func shortest(_ seconds: Double, _ body: () -> Void) -> Double {
+    static func shortest(_ seconds: Double, _ body: () -> Void) -> Double {
         let clock = ContinuousClock()
         let end = clock.now + .seconds(seconds)
         var best = Double.infinity

@@ -1,4 +1,4 @@
-extension CPUBackend {
+extension CPUBackend: ConvolutionKernels {
     public func shortConvolutionForward(
         _ shape: ShortConvolutionShape, u: Floats, weight: Floats, bias: Floats, gate: Floats?, y: MutableFloats
     ) {

@@ -17,6 +17,23 @@ extension CPUBackend: LinearAttentionKernels {
             dk: dk, dv: dv)
     }
 
+    public func linearAttentionPrefill(
+        _ shape: LinearAttentionShape, q: Floats, k: Floats, v: Floats, y: MutableFloats,
+        normaliser: MutableFloats, state: MutableFloats
+    ) {
+        // Whoever wants the state pays for writing it in any case. Reading it too is then, at Based's sizes (f 16, e 64),
+        // at no length more than a fifth dearer than all pairs of tokens, and features of one chunk stay in cache.
+        let plan = LinearAttentionPlan(shape, form: .chunked(64), backward: false, keepsState: true)
+        let stateCount = plan.stateRows * (shape.valueWidth + 1)
+        workers.forEachBlock(shape.batch * shape.heads, floats: plan.floats) { block, worker in
+            let head = HeadOffsets(shape, block)
+            plan.forward(
+                q: q + head.input, k: k + head.input, v: v + head.value, y: y + head.value,
+                normaliser: normaliser + head.normaliser, memory: workers.workspace(worker),
+                state: state + block * stateCount)
+        }
+    }
+
     /// The forward pass in a given form.
     package func linearAttentionForward(
         _ shape: LinearAttentionShape, form: LinearAttentionForm, q: Floats, k: Floats, v: Floats,
@@ -63,8 +80,11 @@ private struct HeadOffsets {
 
 extension LinearAttentionPlan {
     /// One head of one sequence, chunk by chunk.
+    ///
+    /// - Parameter state: (M, e + 1), written: the sum over all keys; nil unless the plan `keepsState`.
     func forward(
-        q: Floats, k: Floats, v: Floats, y: MutableFloats, normaliser: MutableFloats, memory: MutableFloats
+        q: Floats, k: Floats, v: Floats, y: MutableFloats, normaliser: MutableFloats, memory: MutableFloats,
+        state kept: MutableFloats? = nil
     ) {
         let earlier = state(earlier, memory)
         let (queries, keys) = (memory + queryTransposed, memory + keyTransposed)
@@ -87,12 +107,13 @@ extension LinearAttentionPlan {
                 normaliser[i] += epsilon
                 scaleRow(y + i * valueStride, by: 1 / normaliser[i], into: y + i * valueStride)
             }
-            if first + tokens < length {
+            if first + tokens < length || kept != nil {
                 add(
                     to: earlier, features: features(.key, of: keys, memory: memory), values: v,
                     column: allOnes(tokens, memory), tokens: tokens, first: first == 0)
             }
         }
+        if let kept { copy(earlier, to: kept) }
     }
 
     /// One head of one sequence: forward over the chunks for all that needs the state of earlier keys (and for

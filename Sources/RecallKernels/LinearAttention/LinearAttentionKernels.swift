@@ -56,6 +56,15 @@ public protocol LinearAttentionKernels {
         dy: Floats,
         dq: MutableFloats, dk: MutableFloats, dv: MutableFloats)
 
+    /// A whole prompt of decoding: `linearAttentionForward`, and the state that steps through it would leave.
+    ///
+    /// - Parameters:
+    ///   - y, normaliser: as there.
+    ///   - state: laid out as `linearAttentionStep` has it; written.
+    func linearAttentionPrefill(
+        _ shape: LinearAttentionShape, q: Floats, k: Floats, v: Floats, y: MutableFloats,
+        normaliser: MutableFloats, state: MutableFloats)
+
     /// One token of decoding: state ← state + φ̂(k) [v ‖ 1]ᵀ, then y = ψ(q)ᵀ state, normalised by its last column.
     ///
     /// - Parameters:

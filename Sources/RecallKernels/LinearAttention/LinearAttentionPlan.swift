@@ -97,7 +97,8 @@ struct LinearAttentionPlan {
     /// All of it.
     let floats: Int
 
-    init(_ shape: LinearAttentionShape, form: LinearAttentionForm, backward: Bool) {
+    /// - Parameter keepsState: whether the sum over all keys is wanted in the end.
+    init(_ shape: LinearAttentionShape, form: LinearAttentionForm, backward: Bool, keepsState: Bool = false) {
         (map, epsilon, length) = (shape.map, shape.epsilon, shape.length)
         (featureWidth, valueWidth) = (shape.featureWidth, shape.valueWidth)
         stateRows = shape.map.stateRows(featureWidth: shape.featureWidth)
@@ -116,7 +117,7 @@ struct LinearAttentionPlan {
             return used
         }
         let mapped = shape.map == .eluPlusOne || shape.map == .relu
-        let stateful = chunk < shape.length
+        let stateful = chunk < shape.length || keepsState
         scores = take(Self.tileRows * scoreStride)
         scoreGradient = take(Self.tileRows * scoreStride, if: backward)
         mappedQuery = take(chunk * featureWidth, if: mapped)

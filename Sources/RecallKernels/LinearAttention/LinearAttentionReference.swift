@@ -81,6 +81,20 @@ package enum LinearAttentionReference {
         return y
     }
 
+    /// The packed state after the last token, of an empty start: (batch, heads, M, valueWidth + 1).
+    package static func finalState(_ shape: LinearAttentionShape, k: [Double], v: [Double]) -> [Double] {
+        let columns = shape.valueWidth + 1
+        let size = shape.map.stateRows(featureWidth: shape.featureWidth) * columns
+        var state = [Double](repeating: 0, count: shape.batch * shape.heads * size)
+        forEachQuery(shape) { head, token in
+            let value = Array(v[head.valueIndex(token)...].prefix(shape.valueWidth)) + [1]
+            for (m, feature) in keyFeatures(shape.map, head.input(k, token)).enumerated() {
+                for c in 0..<columns { state[head.index * size + m * columns + c] += feature * value[c] }
+            }
+        }
+        return state
+    }
+
     /// φ̂(k): what the state accumulates, one number a state row.
     package static func keyFeatures(_ map: FeatureMap, _ k: [Double]) -> [Double] {
         guard map == .taylor2 else { return k.map { apply(map, $0) } }

@@ -65,6 +65,15 @@ extension LinearAttentionPlan {
         }
     }
 
+    /// The state as decoding keeps it: (M, e + 1), the column last.
+    func copy(_ state: LinearAttentionState, to kept: MutableFloats) {
+        for m in 0..<stateRows {
+            let row = kept + m * (valueWidth + 1)
+            row.update(from: state.matrix + m * valueWidth, count: valueWidth)
+            row[valueWidth] = state.column[m]
+        }
+    }
+
     /// output_t += featuresᵀ · state (without its column).
     ///
     /// - Parameter output: (tokens, e), `valueStride` apart.

@@ -38,7 +38,9 @@ extension CPUBackend: ScanKernels {
             let states = scratch.take(shape.stateVectors)
             let rowState = state + row * shape.states * shape.channels
             shape.copyStates(from: rowState, to: states)
-            scan.run(row..<row + 1, chunk, states: states, out: out)
+            for index in 0..<shape.chunks {
+                scan.run(shape.tokens(row: row, chunk: index), chunk, states: states, out: out)
+            }
             shape.copyStates(states, to: rowState)
         }
     }

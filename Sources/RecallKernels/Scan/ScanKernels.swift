@@ -49,11 +49,9 @@ public protocol ScanKernels {
         dDeltaBias: MutableFloats, dALog: MutableFloats, db: MutableFloats, dc: MutableFloats,
         dSkip: MutableFloats, dz: MutableFloats)
 
-    /// One token of decoding.
+    /// Decoding: takes a state through the shape's tokens, one or a whole prompt.
     ///
-    /// - Parameters:
-    ///   - shape: length is 1.
-    ///   - state: (batch, states, channels), read and written.
+    /// - Parameter state: h before the first token and then after the last: (batch, states, channels), read and written.
     func scanStep(
         _ shape: ScanShape, x: Floats, delta: Floats, deltaBias: Floats, aLog: Floats, b: Floats, c: Floats,
         skip: Floats, z: Floats, state: MutableFloats, out: MutableFloats)

@@ -41,6 +41,21 @@ package enum ScanReference {
         return out
     }
 
+    /// h after the last token: (batch, states, channels).
+    package static func finalStates(_ shape: ScanShape, _ inputs: Inputs) -> [Double] {
+        var result = Array(repeating: 0.0, count: shape.batch * shape.states * shape.channels)
+        for row in 0..<shape.batch {
+            for channel in 0..<shape.channels {
+                let h = history(shape, inputs, row: row, channel: channel)
+                for n in 0..<shape.states {
+                    result[(row * shape.states + n) * shape.channels + channel] =
+                        h[shape.length * shape.states + n]
+                }
+            }
+        }
+        return result
+    }
+
     /// The gradient of Σ dOut ⊙ out in every input; zero in the gaps of strided ones.
     ///
     /// - Parameter dOut: (batch, length, channels).

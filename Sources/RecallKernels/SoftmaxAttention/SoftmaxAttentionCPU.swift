@@ -21,23 +21,64 @@ extension CPUBackend: SoftmaxAttentionKernels {
             probabilities[cached] = scale * AttentionTile.dot(q + own, k + own, width: d)
             let inverse = 1 / exponentials(probabilities, count: cached + 1)
 
-            let target = out + batch * rowWidth + head * d
-            for column in stride(from: 0, to: d, by: AttentionTile.lanes) {
-                let count = min(AttentionTile.lanes, d - column)
-                let whole = count == AttentionTile.lanes
-                let ownValue = v + own + column
-                var total =
-                    (whole ? Vector.load(ownValue) : .load(ownValue, count: count)) * probabilities[cached]
-                var value = cachedValues + cache + column
-                for j in 0..<cached {
-                    let x = whole ? Vector.load(value) : .load(value, count: count)
-                    total = total.addingProduct(x, Vector(repeating: probabilities[j]))
-                    value += rowWidth
-                }
-                total *= inverse
-                if whole { total.store(target + column) } else { total.store(target + column, count: count) }
-            }
+            let values = StepValues(
+                cached: cachedValues + cache, count: cached, stride: rowWidth, own: v + own,
+                probabilities: probabilities, inverse: inverse)
+            values.writeSum(width: d, to: out + batch * rowWidth + head * d)
         }
+    }
+}
+
+/// The values that one query of a step takes the mean of.
+private struct StepValues {
+    /// (count, width), `stride` apart.
+    let cached: Floats
+    let count: Int
+    let stride: Int
+    let own: Floats
+    /// (count + 1), the own value's last, not divided by their sum.
+    let probabilities: Floats
+    /// 1 over that sum.
+    let inverse: Float
+
+    /// Every row of the cache once: where it is long, it is memory that the step waits for.
+    func writeSum(width: Int, to target: MutableFloats) {
+        var column = 0
+        while column + 64 <= width {
+            writeFourVectors(column, target)
+            column += 64
+        }
+        while column < width {
+            let lanes = min(AttentionTile.lanes, width - column)
+            var sum = Vector.load(own + column, upTo: lanes) * probabilities[count]
+            for j in 0..<count {
+                let value = Vector.load(cached + j * stride + column, upTo: lanes)
+                sum = sum.addingProduct(value, Vector(repeating: probabilities[j]))
+            }
+            (sum * inverse).store(target + column, upTo: lanes)
+            column += lanes
+        }
+    }
+
+    @inline(never)
+    private func writeFourVectors(_ column: Int, _ target: MutableFloats) {
+        let (own, target) = (own + column, target + column)
+        var p = Vector(repeating: probabilities[count])
+        var (s0, s1) = (Vector.load(own) * p, Vector.load(own + 16) * p)
+        var (s2, s3) = (Vector.load(own + 32) * p, Vector.load(own + 48) * p)
+        var value = cached + column
+        for j in 0..<count {
+            p = Vector(repeating: probabilities[j])
+            s0 = s0.addingProduct(.load(value), p)
+            s1 = s1.addingProduct(.load(value + 16), p)
+            s2 = s2.addingProduct(.load(value + 32), p)
+            s3 = s3.addingProduct(.load(value + 48), p)
+            value += stride
+        }
+        (s0 * inverse).store(target)
+        (s1 * inverse).store(target + 16)
+        (s2 * inverse).store(target + 32)
+        (s3 * inverse).store(target + 48)
     }
 }
 

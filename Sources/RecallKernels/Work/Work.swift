@@ -21,6 +21,8 @@ public struct Work: Equatable, Sendable {
     public var exponentials = 0.0
     /// Passes over numbers, by the bytes that each reads and writes, and how many of each.
     public var passes: [Int: Double] = [:]
+    /// Passes that only read, by their bytes, and how many of each.
+    public var reads: [Int: Double] = [:]
 
     public init() {}
 
@@ -28,13 +30,16 @@ public struct Work: Equatable, Sendable {
     public var productOperations: Double { products.reduce(0) { $0 + $1.key.operations * $1.value } }
 
     /// Bytes read and written by the passes.
-    public var bytes: Double { passes.reduce(0) { $0 + Double($1.key) * $1.value } }
+    public var bytes: Double {
+        [passes, reads].joined().reduce(0) { $0 + Double($1.key) * $1.value }
+    }
 
     public static func += (sum: inout Work, more: Work) {
         sum.products.merge(more.products, uniquingKeysWith: +)
         sum.vectorOperations += more.vectorOperations
         sum.exponentials += more.exponentials
         sum.passes.merge(more.passes, uniquingKeysWith: +)
+        sum.reads.merge(more.reads, uniquingKeysWith: +)
     }
 
     public static func + (first: Work, second: Work) -> Work {
@@ -63,6 +68,13 @@ public struct Work: Equatable, Sendable {
     static func arithmetic(_ operations: Double, exponentials: Double = 0) -> Work {
         var work = Work()
         (work.vectorOperations, work.exponentials) = (operations, exponentials)
+        return work
+    }
+
+    /// Float32 numbers read, next to which what is written counts for nothing.
+    static func reading(_ count: Int) -> Work {
+        var work = Work()
+        work.reads[4 * count] = 1
         return work
     }
 

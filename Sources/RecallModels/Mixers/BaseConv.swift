@@ -60,17 +60,34 @@ public final class BaseConv: Mixer {
             let past = weight.shape[1] - 1
             return MixerState(
                 batch: batch,
-                parts: [StatePart(.convolution, "past", batch: batch, capacity: past, width: width, rows: past)]
-            )
+                parts: [StatePart(.convolution, "past", batch: batch, capacity: past, width: width)])
         case .long:
             return MixerState(
                 batch: batch,
-                parts: [StatePart(.convolution, "past", batch: batch, capacity: capacity, width: width)])
+                parts: [
+                    StatePart(
+                        .convolution, "past", batch: batch, capacity: capacity, width: width, grows: true)
+                ])
         }
     }
 
+    public func prefill(_ x: Tensor, _ sequences: Range<Int>, _ state: inout MixerState, _ tape: Tape) -> Tensor
+    {
+        let length = x.shape[1]
+        tape.withHostRows(x, columns: 0..<width) { source, stride in
+            state.parts[0].writePrompts(source, stride: stride, length: length, sequences: sequences)
+        }
+        guard case .long(let implicit) = filter else { return mix(x, tape) }
+        implicit.extend(&state.derived, to: length, tape)
+        // On a tape that has failed there may be fewer rows, and nobody reads them.
+        let rows =
+            state.derived.count == length * width
+            ? tape.tensor([length, width], state.derived) : tape.tensor([length, width])
+        return tape.longConvolution(x, filter: rows, gate: tape.linear(x, projection))
+    }
+
     public func step(_ x: Tensor, _ state: inout MixerState, _ tape: Tape) -> Tensor {
-        defer { state.position += 1 }
+        defer { state.advance() }
         let gate = tape.linear(x, projection)
         switch filter {
         case .short(let weight, let bias):
@@ -78,12 +95,13 @@ public final class BaseConv: Mixer {
                 x, weight: weight, bias: bias, gate: gate, epilogue: .gatedWithSkip,
                 past: &state.parts[0].values)
         case .long(let implicit):
-            let position = state.position
+            let (batch, position) = (state.batch, state.position)
+            implicit.extend(&state.derived, to: position + 1, tape)
             let y = tape.longConvolutionStep(
-                x, filter: implicit.forward(length: position + 1, tape), gate: gate,
-                past: state.parts[0].values, position: position, capacity: state.parts[0].capacity)
+                x, filter: state.derived, gate: gate, past: state.parts[0].values, position: position,
+                capacity: state.parts[0].capacity)
             tape.withHostRows(x, columns: 0..<width) { source, stride in
-                state.parts[0].append(source, stride: stride, batch: state.batch)
+                state.parts[0].write(source, stride: stride, batch: batch, position: position)
             }
             return y
         }
@@ -127,10 +145,22 @@ final class ImplicitFilter {
     var parameters: [Parameter] { inner.parameters + outer.parameters }
 
     /// The first `length` rows of the filter: (length, D).
-    func forward(length: Int, _ tape: Tape) -> Tensor {
-        precondition(length * Self.featureCount <= features.count, "longer than the longest length of the task")
-        let z = tape.tensor(
-            [length, Self.featureCount], Array(features[..<(length * Self.featureCount)]))
+    func forward(length: Int, _ tape: Tape) -> Tensor { rows(0..<length, tape) }
+
+    private func rows(_ rows: Range<Int>, _ tape: Tape) -> Tensor {
+        let numbers = rows.lowerBound * Self.featureCount..<rows.upperBound * Self.featureCount
+        precondition(numbers.upperBound <= features.count, "longer than the longest length of the task")
+        let z = tape.tensor([rows.count, Self.featureCount], Array(features[numbers]))
         return tape.linear(tape.relu(tape.linear(z, inner)), outer)
+    }
+
+    /// Makes the rows that are missing from the first `length` of the filter on the host.
+    func extend(_ known: inout [Float], to length: Int, _ tape: Tape) {
+        let width = outer.outputs
+        guard known.count < length * width else { return }
+        let missing = rows(known.count / width..<length, tape)
+        tape.withHostRows(missing, columns: 0..<width) { source, _ in
+            known.append(contentsOf: UnsafeBufferPointer(start: source, count: missing.count))
+        }
     }
 }

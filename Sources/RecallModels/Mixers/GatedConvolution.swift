@@ -41,7 +41,11 @@ public final class GatedConvolution: Mixer {
     }
 
     public func mix(_ x: Tensor, _ tape: Tape) -> Tensor {
-        let projected = tape.linear(x, [input, gate])
+        mix(tape.linear(x, [input, gate]), tape)
+    }
+
+    /// - Parameter projected: u₁ and u₂.
+    private func mix(_ projected: [Tensor], _ tape: Tape) -> Tensor {
         let convolved = tape.shortConvolution(
             projected[0], weight: convolution, bias: nil, gate: nil, epilogue: .silu)
         return tape.multiply(convolved, projected[1])
@@ -54,14 +58,23 @@ public final class GatedConvolution: Mixer {
         let past = convolution.shape[1] - 1
         return MixerState(
             batch: batch,
-            parts: [StatePart(.convolution, "past", batch: batch, capacity: past, width: channels, rows: past)])
+            parts: [StatePart(.convolution, "past", batch: batch, capacity: past, width: channels)])
+    }
+
+    public func prefill(_ x: Tensor, _ sequences: Range<Int>, _ state: inout MixerState, _ tape: Tape) -> Tensor
+    {
+        let projected = tape.linear(x, [input, gate])
+        tape.withHostRows(projected[0], columns: 0..<channels) { source, stride in
+            state.parts[0].writePrompts(source, stride: stride, length: x.shape[1], sequences: sequences)
+        }
+        return mix(projected, tape)
     }
 
     public func step(_ x: Tensor, _ state: inout MixerState, _ tape: Tape) -> Tensor {
         let convolved = tape.shortConvolutionStep(
             tape.linear(x, input), weight: convolution, bias: nil, gate: nil, epilogue: .silu,
             past: &state.parts[0].values)
-        state.position += 1
+        state.advance()
         return project(tape.multiply(convolved, tape.linear(x, gate)), tape)
     }
 

@@ -60,15 +60,23 @@ public final class LinearAttention: Mixer {
             batch: batch,
             parts: [
                 StatePart(
-                    .recurrent, "state", batch: batch, capacity: rows, width: width / heads + 1, rows: rows)
+                    .recurrent, "state", batch: batch, capacity: rows, width: width / heads + 1)
             ])
     }
 
+    public func prefill(_ x: Tensor, _ sequences: Range<Int>, _ state: inout MixerState, _ tape: Tape) -> Tensor
+    {
+        let qkv = tape.linear(x, [query, key, value])
+        return tape.linearAttentionPrefill(
+            qkv[0], qkv[1], qkv[2], heads: heads, map: map, state: &state.parts[0].values,
+            first: sequences.lowerBound)
+    }
+
     public func step(_ x: Tensor, _ state: inout MixerState, _ tape: Tape) -> Tensor {
+        let qkv = tape.linear(x, [query, key, value])
         let mixed = tape.linearAttentionStep(
-            tape.linear(x, query), tape.linear(x, key), tape.linear(x, value), heads: heads, map: map,
-            state: &state.parts[0].values)
-        state.position += 1
+            qkv[0], qkv[1], qkv[2], heads: heads, map: map, state: &state.parts[0].values)
+        state.advance()
         return project(mixed, tape)
     }
 

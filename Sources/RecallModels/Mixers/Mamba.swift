@@ -86,9 +86,21 @@ public final class Mamba: Mixer {
         return MixerState(
             batch: batch,
             parts: [
-                StatePart(.convolution, "past", batch: batch, capacity: past, width: channels, rows: past),
-                StatePart(.recurrent, "state", batch: batch, capacity: states, width: channels, rows: states),
+                StatePart(.convolution, "past", batch: batch, capacity: past, width: channels),
+                StatePart(.recurrent, "state", batch: batch, capacity: states, width: channels),
             ])
+    }
+
+    public func prefill(_ u: Tensor, _ sequences: Range<Int>, _ state: inout MixerState, _ tape: Tape) -> Tensor
+    {
+        let xz = tape.linear(u, inProjection)
+        tape.withHostRows(xz, columns: 0..<channels) { source, stride in
+            state.parts[0].writePrompts(source, stride: stride, length: u.shape[1], sequences: sequences)
+        }
+        let x = tape.shortConvolution(
+            xz.columns(0..<channels), weight: convolution.weight, bias: convolution.bias, gate: nil,
+            epilogue: .silu)
+        return scanStep(x, xz, &state, first: sequences.lowerBound, tape)
     }
 
     public func step(_ u: Tensor, _ state: inout MixerState, _ tape: Tape) -> Tensor {
@@ -96,15 +108,20 @@ public final class Mamba: Mixer {
         let x = tape.shortConvolutionStep(
             xz.columns(0..<channels), weight: convolution.weight, bias: convolution.bias, gate: nil,
             epilogue: .silu, past: &state.parts[0].values)
+        defer { state.advance() }
+        return project(scanStep(x, xz, &state, first: 0, tape), tape)
+    }
+
+    /// What follows the convolution, from the state on: of one token or of prompts, from sequence `first` on.
+    private func scanStep(_ x: Tensor, _ xz: Tensor, _ state: inout MixerState, first: Int, _ tape: Tape)
+        -> Tensor
+    {
         let selected = tape.linear(x, selection)
         let delta = tape.linear(selected.columns(0..<rank), deltaProjection)
-        let y = tape.selectiveScanStep(
+        return tape.selectiveScanStep(
             x: x, delta: delta, b: selected.columns(rank..<rank + states),
             c: selected.columns(rank + states..<rank + 2 * states), z: xz.columns(channels..<2 * channels),
-            scan,
-            state: &state.parts[1].values)
-        state.position += 1
-        return project(y, tape)
+            scan, state: &state.parts[1].values, first: first)
     }
 
     public func zoologyStateSize(length: Int) -> Int? { channels * states }

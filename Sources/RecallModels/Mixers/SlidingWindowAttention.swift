@@ -47,9 +47,15 @@ public final class SlidingWindowAttention: Mixer {
         return MixerState(
             batch: batch,
             parts: [
-                StatePart(.keyValueCache, "keys", batch: batch, capacity: ring, width: core.width),
-                StatePart(.keyValueCache, "values", batch: batch, capacity: ring, width: core.width),
+                StatePart(.keyValueCache, "keys", batch: batch, capacity: ring, width: core.width, grows: true),
+                StatePart(
+                    .keyValueCache, "values", batch: batch, capacity: ring, width: core.width, grows: true),
             ])
+    }
+
+    public func prefill(_ x: Tensor, _ sequences: Range<Int>, _ state: inout MixerState, _ tape: Tape) -> Tensor
+    {
+        core.prefill(x, sequences, &state, tape)
     }
 
     public func step(_ x: Tensor, _ state: inout MixerState, _ tape: Tape) -> Tensor {

@@ -38,9 +38,16 @@ public final class SoftmaxAttention: Mixer {
         MixerState(
             batch: batch,
             parts: [
-                StatePart(.keyValueCache, "keys", batch: batch, capacity: capacity, width: core.width),
-                StatePart(.keyValueCache, "values", batch: batch, capacity: capacity, width: core.width),
+                StatePart(
+                    .keyValueCache, "keys", batch: batch, capacity: capacity, width: core.width, grows: true),
+                StatePart(
+                    .keyValueCache, "values", batch: batch, capacity: capacity, width: core.width, grows: true),
             ])
+    }
+
+    public func prefill(_ x: Tensor, _ sequences: Range<Int>, _ state: inout MixerState, _ tape: Tape) -> Tensor
+    {
+        core.prefill(x, sequences, &state, tape)
     }
 
     public func step(_ x: Tensor, _ state: inout MixerState, _ tape: Tape) -> Tensor {
@@ -72,14 +79,29 @@ final class AttentionCore {
 
     var parameters: [Parameter] { projection.parameters + output.parameters }
 
-    func mix(_ x: Tensor, _ tape: Tape) -> Tensor {
-        let qkv = tape.linear(x, projection)  // (B, L, 3D)
-        return tape.attention(
+    func mix(_ x: Tensor, _ tape: Tape) -> Tensor { attend(tape.linear(x, projection), tape) }
+
+    /// - Parameter qkv: (B, L, 3D).
+    private func attend(_ qkv: Tensor, _ tape: Tape) -> Tensor {
+        tape.attention(
             qkv, heads: heads, window: window, ropeBase: ropeBase, dropoutProbability: dropout,
             dropoutSite: dropoutSite)
     }
 
     func project(_ mixed: Tensor, _ tape: Tape) -> Tensor { tape.linear(mixed, output) }
+
+    /// Keys, as rotated, and values go into the cache as they come; of a ring, the last ones.
+    func prefill(_ x: Tensor, _ sequences: Range<Int>, _ state: inout MixerState, _ tape: Tape) -> Tensor {
+        let qkv = tape.linear(x, projection)  // (b, L, 3D)
+        let mixed = attend(qkv, tape)
+        for part in 0..<2 {
+            tape.withHostRows(qkv, columns: (part + 1) * width..<(part + 2) * width) { source, stride in
+                state.parts[part].writePrompts(
+                    source, stride: stride, length: x.shape[1], sequences: sequences)
+            }
+        }
+        return mixed
+    }
 
     /// The query meets the cached keys and its own; then its own key and value take their place in the cache, the
     /// oldest's where the cache is a full ring.
@@ -88,14 +110,13 @@ final class AttentionCore {
         let mixed = tape.attentionStep(
             qkv, heads: heads, ropeBase: ropeBase, position: state.position, cachedKeys: state.parts[0].values,
             cachedValues: state.parts[1].values, cached: state.parts[0].rows, capacity: state.parts[0].capacity)
-        for part in 0..<2 where state.parts[part].capacity > 0 {
-            let ring = state.position % state.parts[part].capacity
+        let (batch, position) = (state.batch, state.position)
+        for part in 0..<2 {
             tape.withHostRows(qkv, columns: (part + 1) * width..<(part + 2) * width) { source, stride in
-                state.parts[part].write(source, stride: stride, batch: state.batch, row: ring)
+                state.parts[part].write(source, stride: stride, batch: batch, position: position)
             }
-            state.parts[part].rows = min(state.parts[part].rows + 1, state.parts[part].capacity)
         }
-        state.position += 1
+        state.advance()
         return project(mixed, tape)
     }
 }

@@ -130,11 +130,16 @@ extension Tape {
         return output
     }
 
-    /// Logits of every row: (rows, vocabulary). For evaluation on few rows; records nothing.
+    /// Logits of every row: (rows, vocabulary). For decoding, and for evaluation on few rows; has no backward.
     public func logits(_ hidden: Tensor, table: Parameter) -> Tensor {
+        precondition(!isTraining)
         let shape = LinearShape(rows: hidden.rows, inputs: hidden.width, outputs: table.shape[0])
         let y = tensor([hidden.rows, shape.outputs])
-        launch { backend.linearForward(shape, x: hidden.values, weight: table.value, bias: nil, y: y.pointer) }
+        record(
+            "logits", output: y, work: KernelWork(forward: shape.work.forward, backward: Work()),
+            forward: {
+                backend.linearForward(shape, x: hidden.values, weight: table.value, bias: nil, y: y.pointer)
+            }, backward: {})
         return y
     }
 }

@@ -15,7 +15,8 @@ struct BenchCommand: ParsableCommand {
               recall-bench bench data
               recall-bench bench train --models based --widths 128
               recall-bench bench kernels
-            """, subcommands: [Train.self, Kernels.self, Generator.self])
+              recall-bench bench generate
+            """, subcommands: [Train.self, Kernels.self, Generate.self, Generator.self])
 
     struct Generator: ParsableCommand {
         static let configuration = CommandConfiguration(

@@ -50,6 +50,7 @@ struct BenchmarkLine: Encodable {
         case commit
         case measuredAt = "measured_at"
         case peakBytes = "peak_bytes"
+        case stateBytes = "state_bytes"
     }
 
     func encode(to encoder: any Encoder) throws {
@@ -72,6 +73,7 @@ struct BenchmarkLine: Encodable {
         let style = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
         try container.encodeIfPresent(record.measuredAt?.formatted(style), forKey: .measuredAt)
         try container.encodeIfPresent(record.peakBytes, forKey: .peakBytes)
+        try container.encodeIfPresent(record.stateBytes, forKey: .stateBytes)
     }
 }
 
