@@ -9,48 +9,69 @@ struct ChannelGroups {
 
     var count: Int { ConvolutionLanes.groups(channels: channels) }
 
-    /// Elements from one group's packed numbers to the next's.
-    var stride: Int { length * 16 }
+    /// Elements from one group's packed numbers to the next's: a line more than they fill, or groups of a power of two of
+    /// tokens would all fall on the same lines of a cache.
+    var stride: Int { length * 16 + 16 }
 
     /// Elements of a packed matrix.
     var floats: Int { count * stride }
 
-    /// Calls `body` with the groups of each row: where the row begins, and where the group lies among the packed
-    /// numbers of a time in order and in reverse order.
+    /// Where a group's channels of a token lie.
+    private struct Place {
+        let lanes: ConvolutionLanes
+        /// Where the row begins.
+        let row: Int
+        /// Among packed numbers, and among packed numbers in reverse order of time.
+        let packed, reversed: Int
+    }
+
+    /// Calls `body` with the groups of each row.
     @inline(__always)
-    private func forEach(
-        _ tokens: Range<Int>,
-        _ body: (_ lanes: ConvolutionLanes, _ row: Int, _ packed: Int, _ reversed: Int) -> Void
-    ) {
+    private func forEach(_ tokens: Range<Int>, _ body: (Place) -> Void) {
+        let whole = channels / 16
         for t in tokens {
-            for group in 0..<count {
-                let start = group * stride
+            let (row, packed, reversed) = (t * channels, 16 * t, 16 * (length - 1 - t))
+            for group in 0..<whole {
                 body(
-                    ConvolutionLanes(group: group, channels: channels), t * channels, start + 16 * t,
-                    start + 16 * (length - 1 - t))
+                    Place(
+                        lanes: ConvolutionLanes(first: 16 * group, count: 16), row: row,
+                        packed: packed + group * stride, reversed: reversed + group * stride))
+            }
+            if whole < count {
+                body(
+                    Place(
+                        lanes: ConvolutionLanes(group: whole, channels: channels), row: row,
+                        packed: packed + whole * stride, reversed: reversed + whole * stride))
             }
         }
     }
 
     func pack(_ matrix: Floats, _ tokens: Range<Int>, into packed: MutableFloats) {
-        forEach(tokens) { lanes, row, at, _ in lanes.load(matrix + row).store(packed + at) }
+        @inline(__always) func pack(_ place: Place) {
+            place.lanes.load(matrix + place.row).store(packed + place.packed)
+        }
+        forEach(tokens, pack)
     }
 
     /// a ⊙ b, the last token first.
     func packReversedProduct(_ a: Floats, _ b: Floats, _ tokens: Range<Int>, into packed: MutableFloats) {
-        forEach(tokens) { lanes, row, _, reversed in
-            (lanes.load(a + row) * lanes.load(b + row)).store(packed + reversed)
+        @inline(__always) func pack(_ place: Place) {
+            let product = place.lanes.load(a + place.row) * place.lanes.load(b + place.row)
+            product.store(packed + place.reversed)
         }
+        forEach(tokens, pack)
     }
 
     /// y = scale c ⊙ gate + u, c packed.
     func writeForward(
         _ c: Floats, scale: Float, u: Floats, gate: Floats, _ tokens: Range<Int>, y: MutableFloats
     ) {
-        forEach(tokens) { lanes, row, at, _ in
-            let c = Vector.load(c + at) * scale
+        @inline(__always) func write(_ place: Place) {
+            let (lanes, row) = (place.lanes, place.row)
+            let c = Vector.load(c + place.packed) * scale
             lanes.store(lanes.load(u + row).addingProduct(c, lanes.load(gate + row)), y + row)
         }
+        forEach(tokens, write)
     }
 
     /// dGate = scale dy ⊙ c, c packed; du = scale r + dy, r packed in reverse order.
@@ -58,17 +79,21 @@ struct ChannelGroups {
         _ c: Floats, _ r: Floats, scale: Float, dy: Floats, _ tokens: Range<Int>, du: MutableFloats,
         dGate: MutableFloats
     ) {
-        forEach(tokens) { lanes, row, at, reversed in
+        @inline(__always) func write(_ place: Place) {
+            let (lanes, row) = (place.lanes, place.row)
             let dy = lanes.load(dy + row)
-            lanes.store(dy * .load(c + at) * scale, dGate + row)
-            lanes.store(dy.addingProduct(.load(r + reversed), Vector(repeating: scale)), du + row)
+            lanes.store(dy * .load(c + place.packed) * scale, dGate + row)
+            let r = Vector.load(r + place.reversed)
+            lanes.store(dy.addingProduct(r, Vector(repeating: scale)), du + row)
         }
+        forEach(tokens, write)
     }
 
     /// matrix = scale x, x packed in reverse order.
     func writeReversed(_ x: Floats, scale: Float, _ tokens: Range<Int>, _ matrix: MutableFloats) {
-        forEach(tokens) { lanes, row, _, reversed in
-            lanes.store(.load(x + reversed) * scale, matrix + row)
+        @inline(__always) func write(_ place: Place) {
+            place.lanes.store(.load(x + place.reversed) * scale, matrix + place.row)
         }
+        forEach(tokens, write)
     }
 }

@@ -6,9 +6,14 @@ struct ConvolutionLanes {
     let count: Int
 
     @inline(__always)
+    init(first: Int, count: Int) {
+        self.first = first
+        self.count = count
+    }
+
+    @inline(__always)
     init(group: Int, channels: Int) {
-        first = 16 * group
-        count = min(16, channels - first)
+        self.init(first: 16 * group, count: min(16, channels - 16 * group))
     }
 
     /// How many groups make up a row.
