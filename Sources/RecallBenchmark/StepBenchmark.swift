@@ -45,6 +45,14 @@ public struct StepTimes: Sendable {
     }
 }
 
+/// One operation of a step: its seconds, and what it cannot do without.
+public struct OperationTimes: Sendable {
+    public let name: String
+    public let work: KernelWork
+    public let forward: Double
+    public let backward: Double
+}
+
 public enum StepBenchmark {
     /// Times steps of `jobs` runs side by side, each on a thread of its own. The runs start their timed steps together.
     ///
@@ -97,6 +105,26 @@ public enum StepBenchmark {
         try LanguageModel(
             model, vocabulary: shape.vocabulary, maximumLength: shape.length, backend: CPUBackend(), seed: 0
         ).plan(batch: shape.batch, length: shape.length, labels: shape.pairs)
+    }
+
+    /// The operations of a step and their seconds, medians over `steps` of them by one run alone.
+    ///
+    /// - Parameter steps: at least 1.
+    public static func profile(
+        _ model: ModelConfig, _ shape: StepShape, steps: Int, threads: Int
+    ) throws -> [OperationTimes] {
+        precondition(steps >= 1)
+        let trainer = try trainer(model, shape, threads: threads)
+        _ = try trainer.timeSteps(segment: 0, examples: shape.batch, steps: 2)
+        let profiles = try (0..<steps).map { _ in
+            try trainer.profile(segment: 0, examples: shape.batch).operations
+        }
+        return profiles[0].indices.map { index in
+            OperationTimes(
+                name: profiles[0][index].name, work: profiles[0][index].work,
+                forward: median(profiles.map { $0[index].forwardSeconds }),
+                backward: median(profiles.map { $0[index].backwardSeconds }))
+        }
     }
 
     private static func trainer(_ model: ModelConfig, _ shape: StepShape, threads: Int) throws -> Trainer {

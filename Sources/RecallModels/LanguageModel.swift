@@ -56,12 +56,27 @@ final class Block {
         mixerNorm.parameters + mixer.parameters + (stateNorm?.parameters ?? []) + (stateMixer?.parameters ?? [])
     }
 
-    /// The mixer's half, where tokens meet.
-    func mix(_ stream: Stream, _ tape: Tape, _ mix: (Tensor) -> Tensor) -> Stream {
+    /// The mixer's half, over whole sequences.
+    ///
+    /// - Parameter rows: where only these rows of what comes out are wanted; nil for all.
+    func mix(_ stream: Stream, rows: IntegerTensor?, _ tape: Tape) -> Stream {
         let (sum, y) = tape.addNorm(stream.residual, stream.branch, mixerNorm)
+        let mixed = mixer.mix(y, tape)
+        guard let rows else { return Stream(residual: sum, branch: branch(mixer.project(mixed, tape), tape)) }
+        // What works on each token by itself is done for those alone.
         return Stream(
-            residual: sum,
-            branch: tape.dropout(mix(y), probability: residualDropout, site: dropoutSites.mixed))
+            residual: tape.gatherRows(sum, rows: rows),
+            branch: branch(mixer.project(tape.gatherRows(mixed, rows: rows), tape), tape))
+    }
+
+    /// The mixer's half, one token of decoding.
+    func step(_ stream: Stream, _ state: inout MixerState, _ tape: Tape) -> Stream {
+        let (sum, y) = tape.addNorm(stream.residual, stream.branch, mixerNorm)
+        return Stream(residual: sum, branch: branch(mixer.step(y, &state, tape), tape))
+    }
+
+    private func branch(_ mixed: Tensor, _ tape: Tape) -> Tensor {
+        tape.dropout(mixed, probability: residualDropout, site: dropoutSites.mixed)
     }
 
     /// The state mixer's half, a token at a time: it may be given some tokens only.
@@ -135,8 +150,8 @@ public final class LanguageModel {
 
     /// The loss at labelled positions and, in training, everything that its backward needs.
     ///
-    /// After the last mixer only labelled tokens go on: the rest of the model works on one token at a time, so nothing
-    /// else can change the loss.
+    /// Once tokens have met for the last time only labelled ones go on: the rest of the model, the last mixer's own
+    /// projection first, works on one token at a time, so nothing else can change the loss.
     ///
     /// - Parameter labels: the tokens expected at the labelled rows.
     public func loss(_ input: ModelInput, labels: IntegerTensor, _ tape: Tape) -> HeadOutput {
@@ -152,12 +167,8 @@ public final class LanguageModel {
     private func hidden(_ input: ModelInput, _ tape: Tape) -> Tensor {
         var stream = embed(input.tokens, batch: input.batch, firstPosition: 0, tape)
         for (index, block) in blocks.enumerated() {
-            stream = block.mix(stream, tape) { block.mixer.forward($0, tape) }
-            if index == blocks.count - 1 {
-                stream = Stream(
-                    residual: tape.gatherRows(stream.residual, rows: input.labelledRows),
-                    branch: stream.branch.map { tape.gatherRows($0, rows: input.labelledRows) })
-            }
+            let isLast = index == blocks.count - 1
+            stream = block.mix(stream, rows: isLast ? input.labelledRows : nil, tape)
             stream = block.transform(stream, tape)
         }
         return tape.addNorm(stream.residual, stream.branch, finalNorm).y
@@ -192,7 +203,7 @@ extension LanguageModel {
         var stream = embed(
             tape.integers(tokens), batch: batch, firstPosition: states.first?.position ?? 0, tape)
         for (index, block) in blocks.enumerated() {
-            stream = block.mix(stream, tape) { block.mixer.step($0, &states[index], tape) }
+            stream = block.step(stream, &states[index], tape)
             stream = block.transform(stream, tape)
         }
         return tape.logits(tape.addNorm(stream.residual, stream.branch, finalNorm).y, table: table)

@@ -7,8 +7,11 @@ public protocol Mixer: AnyObject {
     /// In a fixed order.
     var parameters: [Parameter] { get }
 
-    /// (B, L, D) to (B, L, D), causal.
-    func forward(_ x: Tensor, _ tape: Tape) -> Tensor
+    /// The part in which tokens meet, causal: (B, L, D) to (B, L, E), E the mixer's own.
+    func mix(_ x: Tensor, _ tape: Tape) -> Tensor
+
+    /// The rest, which works on each token by itself: (…, E) to (…, D). It may be given some tokens only.
+    func project(_ mixed: Tensor, _ tape: Tape) -> Tensor
 
     /// The state before the first token.
     ///
@@ -23,6 +26,13 @@ public protocol Mixer: AnyObject {
     /// The numbers of state a sequence that the published harness's formula gives at a length; nil where it has none.
     /// Kept beside the measured size, never instead of it (MODELS.md C.18).
     func zoologyStateSize(length: Int) -> Int?
+}
+
+extension Mixer {
+    /// The whole mixer over whole sequences: (B, L, D) to (B, L, D), causal.
+    public func forward(_ x: Tensor, _ tape: Tape) -> Tensor { project(mix(x, tape), tape) }
+
+    public func project(_ mixed: Tensor, _ tape: Tape) -> Tensor { mixed }
 }
 
 /// What a mixer is made with.

@@ -25,7 +25,8 @@ extension LanguageModel {
     public func plan(batch: Int, length: Int, labels: Int) throws -> StepPlan {
         func zeros(_ count: Int) -> [Int32] { Array(repeating: 0, count: count) }
         let arena = try Arena(backend: store.backend)
-        let tape = Tape(arena: arena, isTraining: true, isCounting: true, isPlanning: true)
+        let profile = StepProfile()
+        let tape = Tape(arena: arena, isTraining: true, profile: profile, isPlanning: true)
         store.beginStep()
         // Nothing is kept here: what backward does not need goes back before it, as in training.
         _ = loss(
@@ -34,8 +35,9 @@ extension LanguageModel {
                 labelledRows: tape.integers(zeros(batch * labels))),
             labels: tape.integers(zeros(batch * labels)), tape)
         try tape.backward()
+        profile.addUpdate(seconds: 0, numbers: parameterCount)
         return StepPlan(
-            work: tape.work + AdamWStep.work(numbers: parameterCount), tensorBytes: arena.peakBytes,
+            work: profile.work, tensorBytes: arena.peakBytes,
             parameterBytes: store.bytes)
     }
 }

@@ -10,9 +10,9 @@ public struct Dropout: Sendable, Equatable {
     public let threshold: UInt32
     /// What kept elements are multiplied by: 1 / (1 - threshold / 65536).
     public let scale: Float
-    @usableFromInline let key: SIMD2<UInt32>
-    @usableFromInline let step: UInt32
-    @usableFromInline let site: UInt32
+    let key: SIMD2<UInt32>
+    let step: UInt32
+    let site: UInt32
 
     /// - Parameters:
     ///   - probability: in 0..<1.
@@ -33,34 +33,42 @@ public struct Dropout: Sendable, Equatable {
     /// - Parameters:
     ///   - first: a multiple of 8, below 2^35.
     ///   - count: any; nothing beyond it is written.
-    @inlinable
     public func multipliers(first: Int, count: Int, into output: UnsafeMutablePointer<Float>) {
-        let limit = SIMD16<UInt32>(repeating: threshold)
-        let kept = SIMD16<Float>(repeating: scale)
-        withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 32) { words in
-            let words = words.baseAddress.unsafelyUnwrapped
-            withUnsafeTemporaryAllocation(of: Float.self, capacity: 64) { lanes in
-                let lanes = lanes.baseAddress.unsafelyUnwrapped
-                var done = 0
-                while done < count {
-                    let now = min(64, count - done)
-                    let target = now == 64 ? output + done : lanes
-                    // A word's two halves lie in order on a little-endian CPU.
-                    UnsafeMutableRawPointer(words).storeBytes(
-                        of: Philox4x32.eightBlocksInOrder(
-                            first: UInt32(truncatingIfNeeded: (first + done) / 8), step, site,
-                            RandomPurpose.dropout.rawValue, key: key),
-                        as: SIMD32<UInt32>.self)
-                    for group in 0..<4 {
-                        let halves = UnsafeRawPointer(words + 8 * group).loadUnaligned(as: SIMD16<UInt16>.self)
-                        let dropped = SIMD16<UInt32>(truncatingIfNeeded: halves) .< limit
-                        UnsafeMutableRawPointer(target + 16 * group)
-                            .storeBytes(of: kept.replacing(with: 0, where: dropped), as: SIMD16<Float>.self)
-                    }
-                    if now < 64 { (output + done).update(from: lanes, count: now) }
-                    done += now
-                }
-            }
+        var done = 0
+        while done + 64 <= count {
+            sixtyFour(first: first + done, into: output + done)
+            done += 64
         }
+        guard done < count else { return }
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: 64) { last in
+            let last = last.baseAddress.unsafelyUnwrapped
+            sixtyFour(first: first + done, into: last)
+            (output + done).update(from: last, count: count - done)
+        }
+    }
+
+    /// The multipliers of the 64 elements of eight blocks. A function of its own: in a larger one the compiler no longer
+    /// makes one instruction of each SIMD operation.
+    @inline(never)
+    private func sixtyFour(first: Int, into output: UnsafeMutablePointer<Float>) {
+        let words = Philox4x32.eightBlocksInOrder(
+            first: UInt32(truncatingIfNeeded: first / 8), step, site, RandomPurpose.dropout.rawValue, key: key)
+        sixteen(words.lowHalf.lowHalf, into: output)
+        sixteen(words.lowHalf.highHalf, into: output + 16)
+        sixteen(words.highHalf.lowHalf, into: output + 32)
+        sixteen(words.highHalf.highHalf, into: output + 48)
+    }
+
+    /// Those of the sixteen elements of two blocks.
+    @inline(__always)
+    private func sixteen(_ words: SIMD8<UInt32>, into output: UnsafeMutablePointer<Float>) {
+        // A word's two halves, in order in a 64-bit lane on a little-endian processor.
+        let wide = SIMD8<UInt64>(truncatingIfNeeded: words)
+        let halves = unsafeBitCast((wide & 0xFFFF) | ((wide &<< 16) & 0xFFFF_0000_0000), to: SIMD16<Int32>.self)
+        // All ones where the half is below the threshold: its difference's sign, in every bit. (Comparisons of integers
+        // are made lane by lane.)
+        let dropped = (halves &- SIMD16(repeating: Int32(threshold))) &>> 31
+        let kept = SIMD16<Int32>(repeating: Int32(bitPattern: scale.bitPattern)) & ~dropped
+        UnsafeMutableRawPointer(output).storeBytes(of: kept, as: SIMD16<Int32>.self)
     }
 }

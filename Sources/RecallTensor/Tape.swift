@@ -39,6 +39,8 @@ public enum TapeError: Error, Equatable, Sendable {
 public final class Tape {
     struct Entry {
         let name: String
+        /// Where `profile` has it.
+        let index: Int
         let backward: () -> Void
     }
 
@@ -48,11 +50,9 @@ public final class Tape {
     public let isTraining: Bool
     /// Whether every output is checked for NaN and infinity, to name the first; slow.
     let isDiagnosing: Bool
-    private let isCounting: Bool
+    private let profile: StepProfile?
     /// Whether tensors are placed and nothing else is done: no kernel runs.
     let isPlanning: Bool
-    /// What the operations so far, and in training their backward, cannot do without.
-    public private(set) var work = Work()
     private let stop: StopRequest?
     private let dropoutSeed: UInt64
     private let step: UInt32
@@ -64,18 +64,18 @@ public final class Tape {
     /// - Parameters:
     ///   - seed, step: key the dropout masks.
     ///   - stop: polled before every kernel and between its blocks.
-    ///   - isCounting: whether `work` is kept.
+    ///   - profile: is told of every operation, and in training how long it took.
     ///   - isPlanning: whether tensors are placed but no kernel runs: to learn what memory a shape needs. No tensor may be
     ///     read then.
     public init(
         arena: Arena, isTraining: Bool, seed: UInt64 = 0, step: Int = 0, stop: StopRequest? = nil,
-        isDiagnosing: Bool = false, isCounting: Bool = false, isPlanning: Bool = false
+        isDiagnosing: Bool = false, profile: StepProfile? = nil, isPlanning: Bool = false
     ) {
         backend = arena.backend
         self.arena = arena
         self.isTraining = isTraining
         self.isDiagnosing = isDiagnosing
-        self.isCounting = isCounting
+        self.profile = profile
         self.isPlanning = isPlanning
         self.stop = stop
         dropoutSeed = seed
@@ -176,15 +176,13 @@ public final class Tape {
         _ operation: String, path: String? = nil, output: Tensor, work: @autoclosure () -> KernelWork,
         forward: () -> Void, backward: @escaping () -> Void
     ) {
-        if isCounting {
-            let counted = work()
-            self.work += isTraining ? counted.forward + counted.backward : counted.forward
-        }
         if let path { layer = path.split(separator: ".").dropLast().joined(separator: ".") }
         let name = path ?? (layer.isEmpty ? operation : "\(operation) of \(layer)")
-        launch(forward)
+        let index = profile?.operations.count ?? 0
+        profile?.operations.append(StepProfile.Operation(name: name, work: work()))
+        timed(index, \.forwardSeconds) { launch(forward) }
         inspect(output, name)
-        if isTraining { entries.append(Entry(name: name, backward: backward)) }
+        if isTraining { entries.append(Entry(name: name, index: index, backward: backward)) }
     }
 
     /// Runs the entries backwards. Gradients of parameters are in the parameters afterwards.
@@ -195,7 +193,7 @@ public final class Tape {
         while let entry = entries.popLast() {
             // The entry dies at the end of the turn, and with it whatever only it still needed.
             currentEntry = entry.name
-            entry.backward()
+            timed(entry.index, \.backwardSeconds, entry.backward)
             if failure != nil { break }
         }
         entries.removeAll()
@@ -203,6 +201,15 @@ public final class Tape {
     }
 
     private var currentEntry = ""
+
+    /// Runs a part of an operation, and where there is a profile adds how long that took.
+    private func timed(
+        _ index: Int, _ phase: WritableKeyPath<StepProfile.Operation, Double>, _ body: () -> Void
+    ) {
+        guard let profile else { return body() }
+        let seconds = ContinuousClock().measure(body) / .seconds(1)
+        profile.operations[index][keyPath: phase] += seconds
+    }
 
     /// Where a gradient is to be written: a fresh buffer, which becomes or is added to the tensor's gradient.
     struct GradientTarget {

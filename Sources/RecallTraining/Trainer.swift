@@ -183,22 +183,29 @@ public final class Trainer {
     /// Forward, backward and AdamW on one batch.
     ///
     /// - Returns: the sum of the losses at its labelled positions.
-    func trainStep(_ batch: HostBatch, learningRate: Double) throws(RunError) -> Double {
-        let loss = try gradients(batch, isDiagnosing: false)
+    func trainStep(
+        _ batch: HostBatch, learningRate: Double, profile: StepProfile? = nil
+    ) throws(RunError) -> Double {
+        let loss = try gradients(batch, isDiagnosing: false, profile: profile)
         guard loss.isFinite else { throw diagnose(batch) }
         step += 1
         let decaysAll = training.decay == .all
         let decay = Float(training.weightDecay)
+        let began = ContinuousClock.now
         model.store.update(
             AdamWStep(learningRate: Float(learningRate), weightDecay: decay, step: step),
             weightDecay: { decaysAll || !$0.isExemptFromDecay ? decay : 0 })
+        profile?.addUpdate(seconds: seconds(since: began), numbers: model.parameterCount)
         return loss
     }
 
-    private func gradients(_ batch: HostBatch, isDiagnosing: Bool) throws(RunError) -> Double {
+    private func gradients(
+        _ batch: HostBatch, isDiagnosing: Bool, profile: StepProfile? = nil
+    ) throws(RunError) -> Double {
         model.store.beginStep()
         let tape = Tape(
-            arena: arena, isTraining: true, seed: seed, step: step, stop: stop, isDiagnosing: isDiagnosing)
+            arena: arena, isTraining: true, seed: seed, step: step, stop: stop, isDiagnosing: isDiagnosing,
+            profile: profile)
         // No tensor of the head is kept: what backward does not need goes back before it.
         let loss = try sum(
             model.loss(tape.input(batch), labels: tape.integers(batch.labels), tape).losses, tape,

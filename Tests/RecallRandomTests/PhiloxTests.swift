@@ -20,13 +20,11 @@ import Testing
     @Test(arguments: [0, 1, 12345, UInt32.max - 3])
     func eightBlocksAreEightTimesOne(first: UInt32) {
         let key = SIMD2<UInt32>(0xa409_3822, 0x299f_31d0)
-        let (w0, w1, w2, w3) = Philox4x32.eightBlocks(first: first, 7, 0xFFFF_0001, 3, key: key)
         var written = [UInt32](repeating: 0, count: 32)
         Philox4x32.writeEightBlocks(first: first, 7, 0xFFFF_0001, 3, key: key, into: &written)
         for lane in 0..<8 {
             // The counter's first word wraps and does not carry.
             let expected = Philox4x32.block(SIMD4(first &+ UInt32(lane), 7, 0xFFFF_0001, 3), key: key)
-            #expect(SIMD4(w0[lane], w1[lane], w2[lane], w3[lane]) == expected)
             #expect(Array(written[4 * lane..<4 * lane + 4]) == (0..<4).map { expected[$0] })
         }
     }

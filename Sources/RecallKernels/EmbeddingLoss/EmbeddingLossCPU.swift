@@ -2,6 +2,9 @@ import RecallRandom
 
 /// Columns that one worker adds to the embedding's gradients: as many multipliers as one Philox batch makes.
 private let columnsPerSlice = 64
+/// Rows whose masks are made before any of them is looked up: without calls between them the processor can wait for
+/// several of the table's rows at once.
+private let rowsAtATime = 16
 
 extension CPUBackend: EmbeddingLossKernels {
     public func embeddingForward(
@@ -9,12 +12,16 @@ extension CPUBackend: EmbeddingLossKernels {
         dropout: Dropout?, y: MutableFloats
     ) {
         let width = shape.width
-        let blocks = RowRanges(total: shape.batch * shape.length, size: 256)
-        workers.forEachBlock(blocks.count, floats: width + 8) { block, worker in
-            for row in blocks[block] {
+        let blocks = RowRanges(total: shape.batch * shape.length, size: rowsAtATime)
+        workers.forEachBlock(blocks.count, floats: rowsAtATime * width + 8) { block, worker in
+            let rows = blocks[block]
+            let mask = dropout.map {
+                $0.run(rows.lowerBound * width, rows.count * width, workers.workspace(worker))
+            }
+            for row in rows {
                 let from = table + Int(tokens[row]) * width
                 let position = positions.map { $0 + (firstPosition + row % shape.length) * width }
-                let mask = dropout.map { $0.run(row * width, width, workers.workspace(worker)) }
+                let mask = mask.map { $0 + (row - rows.lowerBound) * width }
                 let to = y + row * width
                 var i = 0
                 while i < width {
@@ -37,21 +44,33 @@ extension CPUBackend: EmbeddingLossKernels {
         // every sum is the rows'.
         let width = shape.width
         let slices = RowRanges(total: width, size: columnsPerSlice)
-        workers.forEachBlock(slices.count, floats: columnsPerSlice + 8) { slice, worker in
+        let groups = RowRanges(total: shape.batch * shape.length, size: rowsAtATime)
+        let maskStride = columnsPerSlice + 8
+        workers.forEachBlock(slices.count, floats: rowsAtATime * maskStride) { slice, worker in
             let (first, count) = (slices[slice].lowerBound, slices[slice].count)
-            for row in 0..<shape.batch * shape.length {
-                let from = dy + row * width + first
-                let mask = dropout.map { $0.run(row * width + first, count, workers.workspace(worker)) }
-                let to = dTable + Int(tokens[row]) * width + first
-                let position = dPositions.map { $0 + row % shape.length * width + first }
-                var i = 0
-                while i < count {
-                    let lanes = min(16, count - i)
-                    var value = load(from + i, lanes)
-                    if let mask { value *= load(mask + i, lanes) }
-                    store(load(to + i, lanes) + value, to + i, lanes)
-                    if let position { store(load(position + i, lanes) + value, position + i, lanes) }
-                    i += 16
+            let masks = workers.workspace(worker)
+            for group in 0..<groups.count {
+                let rows = groups[group]
+                for row in rows {
+                    guard let dropout else { break }
+                    let target = masks + (row - rows.lowerBound) * maskStride
+                    let mask = dropout.run(row * width + first, count, target)
+                    if mask != Floats(target) { target.update(from: mask, count: count) }
+                }
+                for row in rows {
+                    let from = dy + row * width + first
+                    let mask = dropout.map { _ in masks + (row - rows.lowerBound) * maskStride }
+                    let to = dTable + Int(tokens[row]) * width + first
+                    let position = dPositions.map { $0 + row % shape.length * width + first }
+                    var i = 0
+                    while i < count {
+                        let lanes = min(16, count - i)
+                        var value = load(from + i, lanes)
+                        if let mask { value *= load(Floats(mask) + i, lanes) }
+                        store(load(to + i, lanes) + value, to + i, lanes)
+                        if let position { store(load(position + i, lanes) + value, position + i, lanes) }
+                        i += 16
+                    }
                 }
             }
         }

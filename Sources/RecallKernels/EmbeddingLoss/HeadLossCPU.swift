@@ -21,8 +21,11 @@ extension CPUBackend {
             total: blocks.count, size: 1, atMost: dTable == nil ? max(1, blocks.count) : mostTableGroups)
         let partials = workers.sharedWorkspace(
             floats: dTable == nil ? 0 : max(0, groups.count - 1) * vocabulary * width)
-        workers.forEachBlock(groups.count, floats: blocks.size * stride) { group, worker in
+        let hasGradients = dHidden != nil || dTable != nil
+        workers.forEachBlock(groups.count, floats: blocks.size * (stride + width + 1)) { group, worker in
             let logits = workers.workspace(worker)
+            let scaledHidden = logits + blocks.size * stride
+            let factors = scaledHidden + blocks.size * width
             let tableSum = dTable.map { group == 0 ? $0 : partials + (group - 1) * vocabulary * width }
             // A group of a large batch can be seconds of work.
             for block in groups[group] where !workers.isCancelled {
@@ -34,20 +37,23 @@ extension CPUBackend {
                 for row in first..<first + count {
                     let outcome = softmaxLoss(
                         logits + (row - first) * stride, vocabulary, label: Int(labels[row]),
-                        gradientScale: dHidden == nil && dTable == nil ? nil : gradientScale)
+                        hasGradient: hasGradients)
                     losses[row] = outcome.loss
                     correct[row] = outcome.correct ? 1 : 0
+                    factors[row - first] = gradientScale / outcome.normaliser
                 }
                 if let dHidden {
                     matrixProduct(
                         m: count, n: width, k: vocabulary, logits, stride: stride, table, stride: width,
                         dHidden + first * width, stride: width)
+                    scaleRows(count, width, dHidden + first * width, factors, into: dHidden + first * width)
                 }
                 if let tableSum {
+                    scaleRows(count, width, hiddenBlock, factors, into: scaledHidden)
                     matrixProduct(
                         m: vocabulary, n: width, k: count, logits, stride: stride, transposed: true,
-                        hiddenBlock,
-                        stride: width, beta: block == groups[group].lowerBound ? 0 : 1, tableSum, stride: width)
+                        scaledHidden, stride: width, beta: block == groups[group].lowerBound ? 0 : 1, tableSum,
+                        stride: width)
                 }
             }
         }
@@ -70,17 +76,25 @@ private func logitStride(_ vocabulary: Int) -> Int {
     (vocabulary + 15) / 16 * 16 + 16
 }
 
-/// The cross-entropy of one row of logits; writes the gradient, (softmax - onehot) · gradientScale, over them if asked.
+/// y[row] = factors[row] · x[row]; y may be x.
+private func scaleRows(_ rows: Int, _ width: Int, _ x: Floats, _ factors: Floats, into y: MutableFloats) {
+    for row in 0..<rows {
+        for i in row * width..<(row + 1) * width { y[i] = x[i] * factors[row] }
+    }
+}
+
+/// The cross-entropy of one row of logits; if asked, writes softmax - onehot times the normaliser over them: the row's
+/// gradient less a factor, which its products with narrower rows take up at less cost than this wide one.
 ///
-/// The largest term is kept out of the sum: with `rest` the sum of the others' e^(x - max), the loss is
-/// log1p(rest) + max - x[label], and the gradient at a label that has the largest logit -rest/(1 + rest), both exact to
-/// rounding however sure the model is.
+/// The largest term is kept out of the sum: with `rest` the sum of the others' e^(x - max), the normaliser is 1 + rest, the
+/// loss log1p(rest) + max - x[label], and the gradient at a label that has the largest logit -rest/(1 + rest), both exact
+/// to rounding however sure the model is.
 ///
 /// - Parameter logits: room for `vocabulary` rounded up to whole vectors.
 @inline(always)
 private func softmaxLoss(
-    _ logits: MutableFloats, _ vocabulary: Int, label: Int, gradientScale: Float?
-) -> (loss: Float, correct: Bool) {
+    _ logits: MutableFloats, _ vocabulary: Int, label: Int, hasGradient: Bool
+) -> (loss: Float, correct: Bool, normaliser: Float) {
     let padded = (vocabulary + 15) / 16 * 16
     for i in vocabulary..<padded { logits[i] = -.infinity }
     let labelLogit = logits[label]
@@ -99,8 +113,8 @@ private func softmaxLoss(
     while best < vocabulary && logits[best] != largest { best += 1 }
     // Nothing equals the largest where all is NaN.
     guard best < vocabulary else {
-        if gradientScale != nil { logits.update(repeating: .nan, count: vocabulary) }
-        return (.nan, false)
+        if hasGradient { logits.update(repeating: .nan, count: vocabulary) }
+        return (.nan, false, .nan)
     }
 
     logits[best] = -.infinity
@@ -110,7 +124,7 @@ private func softmaxLoss(
         let (e0, e1) = (exponential(.load(logits + i) - shift), exponential(.load(logits + i + 16) - shift))
         sum0 += e0
         sum1 += e1
-        if gradientScale != nil {
+        if hasGradient {
             e0.store(logits + i)
             e1.store(logits + i + 16)
         }
@@ -119,24 +133,18 @@ private func softmaxLoss(
     if i < padded {
         let e = exponential(.load(logits + i) - shift)
         sum0 += e
-        if gradientScale != nil { e.store(logits + i) }
+        if hasGradient { e.store(logits + i) }
     }
     let rest = (sum0 + sum1).treeSum
     let loss = Float(log1p(Double(rest)) + (Double(largest) - Double(labelLogit)))
 
-    if let gradientScale {
-        let factor = gradientScale / (1 + rest)
-        i = 0
-        while i < padded {
-            (Vector.load(logits + i) * factor).store(logits + i)
-            i += 16
-        }
+    if hasGradient {
         if best == label {
-            logits[best] = -rest * factor
+            logits[best] = -rest
         } else {
-            logits[best] = factor
-            logits[label] -= gradientScale
+            logits[best] = 1
+            logits[label] -= 1 + rest
         }
     }
-    return (loss, best == label && !loss.isNaN)
+    return (loss, best == label && !loss.isNaN, 1 + rest)
 }

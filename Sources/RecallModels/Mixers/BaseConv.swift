@@ -44,7 +44,7 @@ public final class BaseConv: Mixer {
         }
     }
 
-    public func forward(_ x: Tensor, _ tape: Tape) -> Tensor {
+    public func mix(_ x: Tensor, _ tape: Tape) -> Tensor {
         let gate = tape.linear(x, projection)
         switch filter {
         case .short(let weight, let bias):

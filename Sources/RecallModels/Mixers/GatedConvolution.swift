@@ -40,11 +40,13 @@ public final class GatedConvolution: Mixer {
         input.parameters + gate.parameters + [convolution] + output.parameters
     }
 
-    public func forward(_ x: Tensor, _ tape: Tape) -> Tensor {
+    public func mix(_ x: Tensor, _ tape: Tape) -> Tensor {
         let convolved = tape.shortConvolution(
             tape.linear(x, input), weight: convolution, bias: nil, gate: nil, epilogue: .silu)
-        return tape.linear(tape.multiply(convolved, tape.linear(x, gate)), output)
+        return tape.multiply(convolved, tape.linear(x, gate))
     }
+
+    public func project(_ mixed: Tensor, _ tape: Tape) -> Tensor { tape.linear(mixed, output) }
 
     /// The K - 1 past u₁.
     public func makeState(batch: Int, capacity: Int) -> MixerState {
@@ -59,7 +61,7 @@ public final class GatedConvolution: Mixer {
             tape.linear(x, input), weight: convolution, bias: nil, gate: nil, epilogue: .silu,
             past: &state.parts[0].values)
         state.position += 1
-        return tape.linear(tape.multiply(convolved, tape.linear(x, gate)), output)
+        return project(tape.multiply(convolved, tape.linear(x, gate)), tape)
     }
 
     /// The published decoding allocates K columns, the current token's among them.

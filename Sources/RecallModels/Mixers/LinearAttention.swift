@@ -47,11 +47,12 @@ public final class LinearAttention: Mixer {
 
     public var parameters: [Parameter] { [query, key, value, output].flatMap(\.parameters) }
 
-    public func forward(_ x: Tensor, _ tape: Tape) -> Tensor {
-        let mixed = tape.linearAttention(
+    public func mix(_ x: Tensor, _ tape: Tape) -> Tensor {
+        tape.linearAttention(
             tape.linear(x, query), tape.linear(x, key), tape.linear(x, value), heads: heads, map: map)
-        return tape.linear(mixed, output)
     }
+
+    public func project(_ mixed: Tensor, _ tape: Tape) -> Tensor { tape.linear(mixed, output) }
 
     public func makeState(batch: Int, capacity: Int) -> MixerState {
         let rows = heads * map.stateRows(featureWidth: featureWidth)
@@ -68,7 +69,7 @@ public final class LinearAttention: Mixer {
             tape.linear(x, query), tape.linear(x, key), tape.linear(x, value), heads: heads, map: map,
             state: &state.parts[0].values)
         state.position += 1
-        return tape.linear(mixed, output)
+        return project(mixed, tape)
     }
 
     public func zoologyStateSize(length: Int) -> Int? {

@@ -66,19 +66,20 @@ public final class Mamba: Mixer {
             + deltaProjection.parameters + [scan.deltaBias, scan.aLog, scan.skip] + outProjection.parameters
     }
 
-    public func forward(_ u: Tensor, _ tape: Tape) -> Tensor {
+    public func mix(_ u: Tensor, _ tape: Tape) -> Tensor {
         let xz = tape.linear(u, inProjection)  // (B, L, 2I)
         let x = tape.shortConvolution(
             xz.columns(0..<channels), weight: convolution.weight, bias: convolution.bias, gate: nil,
             epilogue: .silu)
         let selected = tape.linear(x, selection)  // (B, L, R + 2N)
         let delta = tape.linear(selected.columns(0..<rank), deltaProjection)  // (B, L, I)
-        let y = tape.selectiveScan(
+        return tape.selectiveScan(
             x: x, delta: delta, b: selected.columns(rank..<rank + states),
             c: selected.columns(rank + states..<rank + 2 * states), z: xz.columns(channels..<2 * channels), scan
         )
-        return tape.linear(y, outProjection)
     }
+
+    public func project(_ mixed: Tensor, _ tape: Tape) -> Tensor { tape.linear(mixed, outProjection) }
 
     public func makeState(batch: Int, capacity: Int) -> MixerState {
         let past = convolution.weight.shape[1] - 1
@@ -103,7 +104,7 @@ public final class Mamba: Mixer {
             scan,
             state: &state.parts[1].values)
         state.position += 1
-        return tape.linear(y, outProjection)
+        return project(y, tape)
     }
 
     public func zoologyStateSize(length: Int) -> Int? { channels * states }

@@ -37,7 +37,9 @@ public final class SlidingWindowAttention: Mixer {
 
     public var parameters: [Parameter] { core.parameters }
 
-    public func forward(_ x: Tensor, _ tape: Tape) -> Tensor { core.forward(x, tape) }
+    public func mix(_ x: Tensor, _ tape: Tape) -> Tensor { core.mix(x, tape) }
+
+    public func project(_ mixed: Tensor, _ tape: Tape) -> Tensor { core.project(mixed, tape) }
 
     /// A ring of the W - 1 keys, as rotated for their positions, and values before the current token's.
     public func makeState(batch: Int, capacity: Int) -> MixerState {

@@ -30,7 +30,9 @@ public final class SoftmaxAttention: Mixer {
 
     public var parameters: [Parameter] { core.parameters }
 
-    public func forward(_ x: Tensor, _ tape: Tape) -> Tensor { core.forward(x, tape) }
+    public func mix(_ x: Tensor, _ tape: Tape) -> Tensor { core.mix(x, tape) }
+
+    public func project(_ mixed: Tensor, _ tape: Tape) -> Tensor { core.project(mixed, tape) }
 
     public func makeState(batch: Int, capacity: Int) -> MixerState {
         MixerState(
@@ -70,13 +72,14 @@ final class AttentionCore {
 
     var parameters: [Parameter] { projection.parameters + output.parameters }
 
-    func forward(_ x: Tensor, _ tape: Tape) -> Tensor {
+    func mix(_ x: Tensor, _ tape: Tape) -> Tensor {
         let qkv = tape.linear(x, projection)  // (B, L, 3D)
-        let mixed = tape.attention(
+        return tape.attention(
             qkv, heads: heads, window: window, ropeBase: ropeBase, dropoutProbability: dropout,
             dropoutSite: dropoutSite)
-        return tape.linear(mixed, output)
     }
+
+    func project(_ mixed: Tensor, _ tape: Tape) -> Tensor { tape.linear(mixed, output) }
 
     /// The query meets the cached keys and its own; then its own key and value take their place in the cache, the
     /// oldest's where the cache is a full ring.
@@ -93,7 +96,7 @@ final class AttentionCore {
             state.parts[part].rows = min(state.parts[part].rows + 1, state.parts[part].capacity)
         }
         state.position += 1
-        return tape.linear(mixed, output)
+        return project(mixed, tape)
     }
 }
 

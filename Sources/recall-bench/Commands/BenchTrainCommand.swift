@@ -31,6 +31,7 @@ extension BenchCommand {
                   recall-bench bench train
                   recall-bench bench train --models based,attention --widths 128 --shapes 256:64 --steps 20
                   recall-bench bench train --models all --threads 2 --jobs 1 --json
+                  recall-bench bench train --models mamba --widths 128 --shapes 64:4 --operations
                 """)
 
         @Option(help: ArgumentHelp("Models, or all: every registered mixer. Default: the baseline's five."))
@@ -60,6 +61,10 @@ extension BenchCommand {
         @Flag(help: "A JSON object a line instead of the table.")
         var json = false
 
+        @Flag(
+            help: "Where a step's time goes: each operation beside its floor, of one run alone; keeps nothing.")
+        var operations = false
+
         @OptionGroup var store: StoreOptions
 
         func validate() throws {
@@ -74,6 +79,7 @@ extension BenchCommand {
 
         func run() throws {
             let cases = try self.cases()
+            if operations { return try writeOperations(cases) }
             try Store.check(path: store.path)
             let opened = try Store(path: store.path, mode: .readWrite)
             var table = TextTable([
@@ -142,7 +148,7 @@ extension BenchCommand {
 }
 
 /// One model at one shape, to be timed.
-private struct TrainCase {
+struct TrainCase {
     let name: String
     let model: ModelConfig
     let shape: StepShape
