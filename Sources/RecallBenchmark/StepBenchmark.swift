@@ -98,6 +98,15 @@ public enum StepBenchmark {
         return StepTimes(seconds: seconds, plan: try plan(model, shape), residentBytes: resident)
     }
 
+    /// What a step comes to, without doing one.
+    ///
+    /// - Throws: `BackendError`, `TapeError`.
+    public static func plan(_ model: ModelConfig, _ shape: StepShape) throws -> StepPlan {
+        try LanguageModel(
+            model, vocabulary: shape.vocabulary, maximumLength: shape.length, backend: CPUBackend(), seed: 0
+        ).plan(batch: shape.batch, length: shape.length, labels: shape.pairs)
+    }
+
     /// The operations of a step and their seconds, medians over `steps` of them by one run alone.
     ///
     /// - Parameter steps: at least 1.
@@ -116,15 +125,6 @@ public enum StepBenchmark {
                 forward: median(profiles.map { $0[index].forwardSeconds }),
                 backward: median(profiles.map { $0[index].backwardSeconds }))
         }
-    }
-
-    /// What a step comes to, without doing one.
-    ///
-    /// - Throws: `BackendError`, `TapeError`.
-    public static func plan(_ model: ModelConfig, _ shape: StepShape) throws -> StepPlan {
-        try LanguageModel(
-            model, vocabulary: shape.vocabulary, maximumLength: shape.length, backend: CPUBackend(), seed: 0
-        ).plan(batch: shape.batch, length: shape.length, labels: shape.pairs)
     }
 
     private static func trainer(_ model: ModelConfig, _ shape: StepShape, threads: Int) throws -> Trainer {

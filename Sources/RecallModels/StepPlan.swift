@@ -35,8 +35,9 @@ extension LanguageModel {
                 labelledRows: tape.integers(zeros(batch * labels))),
             labels: tape.integers(zeros(batch * labels)), tape)
         try tape.backward()
+        profile.addUpdate(seconds: 0, numbers: parameterCount)
         return StepPlan(
-            work: profile.work + AdamWStep.work(numbers: parameterCount), tensorBytes: arena.peakBytes,
+            work: profile.work, tensorBytes: arena.peakBytes,
             parameterBytes: store.bytes)
     }
 }
