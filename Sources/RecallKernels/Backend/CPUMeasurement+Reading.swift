@@ -17,20 +17,23 @@ extension CPUMeasurement {
     /// Numbers that a turn of the sum takes.
     private static let readBlock = 8 * Vector.scalarCount
 
+    /// In four runs side by side, a quarter each, which reach more from memory than one.
     @inline(never)
     private static func total(_ numbers: UnsafePointer<Float>, count: Int) -> Float {
         var (a, b, c, d) = (Vector.zero, Vector.zero, Vector.zero, Vector.zero)
         var (e, f, g, h) = (Vector.zero, Vector.zero, Vector.zero, Vector.zero)
-        for start in stride(from: 0, to: count, by: readBlock) {
-            let x = numbers + start
-            a += .load(x)
-            b += .load(x + 16)
-            c += .load(x + 32)
-            d += .load(x + 48)
-            e += .load(x + 64)
-            f += .load(x + 80)
-            g += .load(x + 96)
-            h += .load(x + 112)
+        let quarter = count / 4
+        let (first, second) = (numbers, numbers + quarter)
+        let (third, fourth) = (numbers + 2 * quarter, numbers + 3 * quarter)
+        for start in stride(from: 0, to: quarter, by: readBlock / 4) {
+            a += .load(first + start)
+            b += .load(first + start + 16)
+            c += .load(second + start)
+            d += .load(second + start + 16)
+            e += .load(third + start)
+            f += .load(third + start + 16)
+            g += .load(fourth + start)
+            h += .load(fourth + start + 16)
         }
         return ((a + b) + (c + d) + (e + f) + (g + h)).laneSum
     }

@@ -31,6 +31,11 @@ extension CPUBackend: ScanKernels {
         shape.fillRates(rates, aLog: aLog)
         let scan = ScanInputs(
             shape: shape, x: x, delta: delta, deltaBias: deltaBias, b: b, c: c, skip: skip, z: z, rates: rates)
+        guard shape.length > 1 else {
+            return workers.forEachBlock(shape.batch) { row, _ in
+                scan.step(row, state: state + row * shape.states * shape.channels, out: out)
+            }
+        }
         let vectors = ScanChunk.vectorCount(shape) + shape.stateVectors
         workers.forEachBlock(shape.batch, floats: vectors * Vector.scalarCount) { row, worker in
             var scratch = VectorScratch(workers.workspace(worker))
@@ -81,6 +86,30 @@ struct ScanInputs {
                 let gate = silu(channels.load(z + token * shape.gateStride))
                 channels.store(chunk.vectors(of: block).sum[t] * gate, out + token * shape.channels)
             }
+        }
+    }
+
+    /// The same for one token, state by state where they lie: a copy of them would cost as much as the step.
+    ///
+    /// - Parameter state: (states, channels).
+    @inline(never)
+    func step(_ token: Int, state: MutableFloats, out: MutableFloats) {
+        let (b, c) = (b + token * shape.stateStride, c + token * shape.stateStride)
+        for block in 0..<shape.channelBlocks {
+            let channels = ScanChannels(block: block, of: shape)
+            let x = channels.load(x + token * shape.channels)
+            let delta = softplus(channels.load(delta + token * shape.channels) + channels.load(deltaBias))
+            let input = delta * x
+            var sum = channels.load(skip) * x
+            for n in 0..<shape.states {
+                let cell = state + n * shape.channels
+                let decay = powerOfTwo(delta, times: rates[block * shape.states + n])
+                let h = (input * b[n]).addingProduct(decay, channels.load(cell))
+                channels.store(h, cell)
+                sum.addProduct(h, Vector(repeating: c[n]))
+            }
+            let gate = silu(channels.load(z + token * shape.gateStride))
+            channels.store(sum * gate, out + token * shape.channels)
         }
     }
 
