@@ -7,7 +7,7 @@ extension CPUBackend: ScanKernels {
         shape.fillRates(rates, aLog: aLog)
         let scan = ScanInputs(
             shape: shape, x: x, delta: delta, deltaBias: deltaBias, b: b, c: c, skip: skip, z: z, rates: rates)
-        let vectors = ScanChunk.vectorCount(shape) + shape.stateVectors
+        let vectors = ScanChunk.vectorCount(shape) + shape.stateVectors + VectorScratch.gap
         workers.forEachBlock(shape.batch, floats: vectors * Vector.scalarCount) { row, worker in
             var scratch = VectorScratch(workers.workspace(worker))
             let chunk = ScanChunk(&scratch, shape)
@@ -36,7 +36,7 @@ extension CPUBackend: ScanKernels {
                 scan.step(row, state: state + row * shape.states * shape.channels, out: out)
             }
         }
-        let vectors = ScanChunk.vectorCount(shape) + shape.stateVectors
+        let vectors = ScanChunk.vectorCount(shape) + shape.stateVectors + VectorScratch.gap
         workers.forEachBlock(shape.batch, floats: vectors * Vector.scalarCount) { row, worker in
             var scratch = VectorScratch(workers.workspace(worker))
             let chunk = ScanChunk(&scratch, shape)

@@ -9,7 +9,8 @@ extension CPUBackend {
         let groups = min(shape.batch, 16)
         let sumCount = ScanParameterSums.vectorCount(shape)
         var shared = VectorScratch(
-            workers.sharedWorkspace(floats: (shape.stateVectors + groups * sumCount) * Vector.scalarCount))
+            workers.sharedWorkspace(
+                floats: (shape.stateVectors + groups * sumCount + 2 * VectorScratch.gap) * Vector.scalarCount))
         let rates = shared.take(shape.stateVectors)
         let groupSums = shared.take(groups * sumCount)
         shape.fillRates(rates, aLog: aLog)
@@ -96,7 +97,7 @@ private struct ScanBackwardScratch {
 
     static func vectorCount(_ shape: ScanShape) -> Int {
         2 * shape.stateVectors + 2 * shape.states * interval + ScanChunk.vectorCount(shape)
-            + 4 * shape.channelBlocks * interval + 2 * interval + 1
+            + 4 * shape.channelBlocks * interval + 2 * interval + 1 + 10 * VectorScratch.gap
     }
 
     init(_ workspace: UnsafeMutablePointer<Float>, _ shape: ScanShape) {

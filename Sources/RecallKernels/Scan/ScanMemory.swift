@@ -69,8 +69,15 @@ struct ScanChannels {
     func store(_ vector: Vector, _ row: MutableFloats) { vector.store(row + first, upTo: count) }
 }
 
-/// Vectors handed out of a workspace one after another.
+/// Vectors handed out of a workspace one after another, with a gap after each array.
+///
+/// The arrays' sizes are powers of two as a rule. Without gaps the vectors of one token would lie whole pages apart in
+/// all of them: more lines than a set of the nearest cache holds, and loads that seem to want what was just stored
+/// elsewhere.
 struct VectorScratch {
+    /// Vectors left out.
+    static let gap = 5
+
     private(set) var next: UnsafeMutablePointer<Vector>
 
     /// - Parameter workspace: 64-byte aligned.
@@ -79,7 +86,7 @@ struct VectorScratch {
     }
 
     mutating func take(_ count: Int) -> UnsafeMutablePointer<Vector> {
-        defer { next += count }
+        defer { next += count + Self.gap }
         return next
     }
 }
@@ -94,7 +101,7 @@ struct ScanChunk {
     var sum: UnsafeMutablePointer<Vector>
 
     static func vectorCount(_ shape: ScanShape) -> Int {
-        3 * shape.channelBlocks * ScanShape.checkpointInterval
+        3 * (shape.channelBlocks * ScanShape.checkpointInterval + VectorScratch.gap)
     }
 
     init(_ scratch: inout VectorScratch, _ shape: ScanShape) {
