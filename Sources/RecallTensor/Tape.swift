@@ -149,6 +149,9 @@ public final class Tape {
 
     // MARK: - Entries
 
+    /// Whether anything is to be remembered of an operation: its backward, its name or its time.
+    var isRecording: Bool { isTraining || isDiagnosing || profile != nil }
+
     /// Runs a kernel unless the tape only plans, has failed or should stop. Every kernel goes through here.
     func launch(_ kernel: () -> Void) {
         poll()
@@ -189,7 +192,7 @@ public final class Tape {
         backward: @escaping () -> Void
     ) {
         // Names are for errors in training and while diagnosing; making them would take a good part of a step of decoding.
-        guard isTraining || isDiagnosing || profile != nil else { return launch(forward) }
+        guard isRecording else { return launch(forward) }
         let path = path()
         if let path { layer = path.split(separator: ".").dropLast().joined(separator: ".") }
         let name = path ?? (layer.isEmpty ? operation : "\(operation) of \(layer)")

@@ -34,7 +34,20 @@ public struct Norm {
 
 extension Tape {
     /// y = x Wᵀ + b over the rows of x; x may be columns of a tensor.
-    public func linear(_ x: Tensor, _ layer: Linear) -> Tensor { linear(x, [layer])[0] }
+    public func linear(_ x: Tensor, _ layer: Linear) -> Tensor {
+        guard !isRecording else { return linear(x, [layer])[0] }
+        // Decoding's products are so small that lists of one layer would take as long as they do.
+        precondition(layer.inputs == x.width)
+        let y = tensor(x.shape.dropLast() + [layer.outputs])
+        launch {
+            backend.linearForward(
+                LinearShape(
+                    rows: x.rows, inputs: layer.inputs, outputs: layer.outputs, inputStride: x.rowStride),
+                x: x.values, weight: layer.weight.value, bias: layer.bias.map { Floats($0.value) }, y: y.pointer
+            )
+        }
+        return y
+    }
 
     /// Several layers of the same x, which is then read once for all of them, and their gradients by x summed at once.
     public func linear(_ x: Tensor, _ layers: [Linear]) -> [Tensor] {
