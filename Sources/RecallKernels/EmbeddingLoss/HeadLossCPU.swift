@@ -107,11 +107,7 @@ private struct HeadBlock {
         if let gradientScale { factors[row] = gradientScale / outcome.normaliser }
     }
 
-    func scaleHidden() {
-        for row in 0..<rows.count {
-            for i in row * width..<(row + 1) * width { scaledHidden[i] = hidden[i] * factors[row] }
-        }
-    }
+    func scaleHidden() { scaleRows(rows.count, width, hidden, factors, into: scaledHidden) }
 
     func hiddenGradient(_ slice: Int, _ columns: Range<Int>) {
         matrixProduct(
@@ -130,10 +126,7 @@ private struct HeadBlock {
     func sumHiddenGradients(slices: Int, into dHidden: MutableFloats) {
         let size = rows.count * width
         for slice in 1..<max(slices, 1) { accumulate(size, partials + slice * size, into: partials) }
-        let target = dHidden + rows.lowerBound * width
-        for row in 0..<rows.count {
-            for i in row * width..<(row + 1) * width { target[i] = partials[i] * factors[row] }
-        }
+        scaleRows(rows.count, width, partials, factors, into: dHidden + rows.lowerBound * width)
     }
 }
 
@@ -148,7 +141,7 @@ private func logitStride(_ vocabulary: Int) -> Int {
     (vocabulary + 15) / 16 * 16 + 16
 }
 
-/// y[row] = factors[row] · x[row]; y may be x.
+/// y[row] = factors[row] · x[row].
 private func scaleRows(_ rows: Int, _ width: Int, _ x: Floats, _ factors: Floats, into y: MutableFloats) {
     for row in 0..<rows {
         for i in row * width..<(row + 1) * width { y[i] = x[i] * factors[row] }
