@@ -1,8 +1,11 @@
 import RecallStore
+import RecallSuite
 
 /// The tables that `export csv` knows.
 public enum CSVTable: String, CaseIterable, Sendable {
-    case runs, slices, history, tradeoff, benchmarks
+    case runs, slices, history, tradeoff
+    case learningRates = "learning-rates"
+    case benchmarks
 
     /// The header, in order.
     public var columns: [String] {
@@ -16,7 +19,16 @@ public enum CSVTable: String, CaseIterable, Sendable {
                 "suite", "model", "config", "d_model", "state_bytes", "state_bytes_zoology", "parameters",
                 "learning_rate", "learning_rate_at_edge", "learning_rate_window_decades", "seeds",
                 "test_accuracy_mean", "test_accuracy_median", "test_accuracy_min", "test_accuracy_max",
-                "test_accuracy_low", "test_accuracy_high", "outcome", "on_frontier",
+                "test_accuracy_low", "test_accuracy_high", "outcome", "on_frontier", "frontier",
+                "test_accuracy_sd_seeds", "test_accuracy_sd_data", "learning_rates_tried",
+                "learning_rates_full_grid", "train_loss_lowest", "chance_loss", "chance_loss_in_sequence",
+            ]
+        case .learningRates:
+            [
+                "suite", "model", "config", "d_model", "state_bytes", "learning_rate", "seeds",
+                "validation_accuracy",
+                "validation_loss", "left_chance", "best", "learning_rate_at_edge",
+                "learning_rate_window_decades",
             ]
         }
     }
@@ -32,15 +44,20 @@ extension CSVExport {
         case .slices: try write(StoredTable.slices, to: sink)
         case .history: try write(StoredTable.history, to: sink)
         case .benchmarks: try write(StoredTable.benchmarks, to: sink)
-        case .tradeoff: try writeTradeoff(to: sink)
+        case .tradeoff: try writeRows(of: table, to: sink) { [$0.csvFields(search: $1.search)] }
+        case .learningRates: try writeRows(of: table, to: sink) { row, _ in row.learningRateFields }
         }
     }
 
-    private func writeTradeoff(to sink: @escaping CSVWriter.Sink) throws {
-        var writer = CSVWriter(columns: CSVTable.tradeoff.columns, to: sink)
+    /// What each row of the tradeoff comes to, suite by suite.
+    private func writeRows(
+        of table: CSVTable, to sink: @escaping CSVWriter.Sink,
+        _ fields: (TradeoffRow, SuiteRecord) -> [[CSVField]]
+    ) throws {
+        var writer = CSVWriter(columns: table.columns, to: sink)
         for suite in try store.suites() where suites.isEmpty || suites.contains(suite.name) {
             for row in Tradeoff(suite: suite, runs: try store.runs(suite: suite.name)).rows {
-                try writer.write(row.csvFields)
+                for record in fields(row, suite) { try writer.write(record) }
             }
         }
         try writer.flush()
@@ -49,14 +66,31 @@ extension CSVExport {
 
 extension TradeoffRow {
     /// In the order of `CSVTable.tradeoff.columns`.
-    var csvFields: [CSVField] {
+    func csvFields(search: LearningRateSearch?) -> [CSVField] {
         [
             .text(suite), .text(model), .text(config), .integer(spec.model.dModel), .integer(facts.stateBytes),
             .integer(facts.stateBytesZoology), .integer(facts.parameters), .number(learningRate),
             .flag(learningRateAtEdge), .number(learningRateWindowDecades), .integer(seeds),
             .number(testAccuracy.mean), .number(testAccuracy.median), .number(testAccuracy.minimum),
             .number(testAccuracy.maximum), .number(testAccuracy.interval?.lowerBound),
-            .number(testAccuracy.interval?.upperBound), .text(outcome.rawValue), .flag(onFrontier),
+            .number(testAccuracy.interval?.upperBound), .text(outcome.rawValue), .flag(standing != .off),
+            .text(standing.rawValue), .number(accuracyOfInitialisations?.standardDeviation),
+            .number(accuracyOfData?.standardDeviation), .integer(points.count),
+            .integer(fullGrid(of: search)), .number(lowestTrainLoss), .number(spec.task.chanceLoss),
+            .number(spec.task.chanceLossInSequence),
         ]
+    }
+
+    /// A record a learning rate, in the order of `CSVTable.learningRates.columns`.
+    var learningRateFields: [[CSVField]] {
+        points.map { point in
+            [
+                .text(suite), .text(model), .text(config), .integer(spec.model.dModel),
+                .integer(facts.stateBytes), .number(point.learningRate), .integer(point.seeds),
+                .number(point.validationAccuracy), .number(point.validationLoss), .flag(point.hasLeftChance),
+                .flag(point.learningRate == learningRate), .flag(learningRateAtEdge),
+                .number(learningRateWindowDecades),
+            ]
+        }
     }
 }

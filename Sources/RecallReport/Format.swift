@@ -44,6 +44,11 @@ public enum Format {
         value < 1 && value >= 0.9995 ? "0.999" : String(format: "%.3f", value)
     }
 
+    /// "0.714–0.926".
+    public static func range(_ accuracies: ClosedRange<Double>) -> String {
+        "\(accuracy(accuracies.lowerBound))–\(accuracy(accuracies.upperBound))"
+    }
+
     static func decimals(_ value: Double, _ count: Int) -> String { String(format: "%.\(count)f", value) }
 
     /// As many decimals, three or more, as show on which side of `bound` the number lies.

@@ -1,4 +1,5 @@
 import Foundation
+import RecallSuite
 
 /// Validation accuracy by learning rate: what the choice of the best was made from.
 public struct LearningRateTable: Sendable {
@@ -6,8 +7,13 @@ public struct LearningRateTable: Sendable {
 
     public init(_ tradeoff: Tradeoff) { self.tradeoff = tradeoff }
 
-    /// A row a point of the tradeoff, a column a learning rate, the best in brackets, and the width of the window.
+    /// The rates side by side where the suite lists them, and a curve a row where it searched them.
     public func render(width: Int = 100) -> String {
+        tradeoff.suite.search.map { searched($0, width: width) } ?? listed(width: width)
+    }
+
+    /// A row a point of the tradeoff, a column a learning rate, the best in brackets, and the width of the window.
+    private func listed(width: Int) -> String {
         let rows = tradeoff.rows
         let rates = Set(rows.flatMap { $0.points.map(\.learningRate) }).sorted()
         let knobs = ConfigDifferences(rows)
@@ -24,5 +30,41 @@ public struct LearningRateTable: Sendable {
             table.add([row.model, knobs.text(of: row), "\(row.spec.model.dModel)"] + cells + [window])
         }
         return table.render(width: width)
+    }
+
+    /// A row a point of the tradeoff: its best rate, the window around it, the rates tried of those that the full grid
+    /// has, and the curve. Then what the searches saved.
+    private func searched(_ search: LearningRateSearch, width: Int) -> String {
+        let knobs = ConfigDifferences(tradeoff.rows)
+        var table = TextTable([
+            .init("model", shrinks: true), .init("knobs", shrinks: true), .init("d_model", .right),
+            .init("best lr", .right), .init("validation", .right), .init("decades", .right),
+            .init("tried", .right), .init("from", .right), .init("accuracy by rate"), .init("to"),
+        ])
+        var (tried, full) = (0, 0)
+        for row in tradeoff.rows {
+            let grid = row.fullGrid(of: search) ?? 0
+            (tried, full) = (tried + row.points.count, full + max(grid, row.points.count))
+            let best = row.points.first { $0.learningRate == row.learningRate }
+            table.add([
+                row.model, knobs.text(of: row), "\(row.spec.model.dModel)",
+                Format.learningRate(row.learningRate) + (row.learningRateAtEdge ? "*" : " "),
+                best.map { Format.accuracy($0.validationAccuracy) } ?? "",
+                row.learningRateWindowDecades.map { Format.decimals($0, 2) } ?? "",
+                "\(row.points.count) of \(grid)",
+                row.points.first.map { Format.learningRate($0.learningRate) } ?? "", Self.curve(row.points),
+                row.points.last.map { Format.learningRate($0.learningRate) } ?? "",
+            ])
+        }
+        return table.render(width: width)
+            + "\nlearning rates: \(tried) tried where full grids, \(Format.decimals(search.resolution, 2)) decades "
+            + "apart, would have \(full): \(full - tried) saved; decades: within 0.05 of the best\n"
+    }
+
+    /// "▁▁▃█▇▁": a bar a rate, from accuracy 0 to 1.
+    static func curve(_ points: [LearningRatePoint]) -> String {
+        let bars = Array("▁▂▃▄▅▆▇█")
+        return String(
+            points.map { bars[min(bars.count - 1, max(0, Int($0.validationAccuracy * Double(bars.count))))] })
     }
 }

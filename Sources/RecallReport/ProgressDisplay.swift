@@ -70,6 +70,17 @@ public final class ProgressDisplay: @unchecked Sendable {
         }
     }
 
+    /// Results have made further runs necessary.
+    ///
+    /// - Parameter steps: theirs in all.
+    public func runsAdded(_ count: Int, steps: Int) {
+        locked { now in
+            state.add(runs: count, steps: steps)
+            emit("runs_added") { $0.runs = state.totalRuns }
+            draw(at: now)
+        }
+    }
+
     /// A run begins or goes on.
     ///
     /// - Parameters:

@@ -22,9 +22,9 @@ struct ProgressState: Sendable {
         }
     }
 
-    let totalRuns: Int
+    private(set) var totalRuns: Int
     /// Steps of all runs; nil to reckon with the mean of those started.
-    let plannedSteps: Int?
+    private(set) var plannedSteps: Int?
     let startedAt: Double
     /// In the order of their starting.
     private(set) var jobs: [Job] = []
@@ -43,6 +43,11 @@ struct ProgressState: Sendable {
 
     init(totalRuns: Int, plannedSteps: Int? = nil, startedAt: Double) {
         (self.totalRuns, self.plannedSteps, self.startedAt) = (totalRuns, plannedSteps, startedAt)
+    }
+
+    mutating func add(runs: Int, steps: Int) {
+        totalRuns += runs
+        plannedSteps = plannedSteps.map { $0 + steps }
     }
 
     enum End: Sendable { case finished, failed, interrupted }

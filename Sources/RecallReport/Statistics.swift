@@ -8,6 +8,8 @@ public struct Statistics: Equatable, Sendable {
     public let median: Double
     public let minimum: Double
     public let maximum: Double
+    /// Of the sample, with n - 1 in the denominator; nil for a single number.
+    public let standardDeviation: Double?
     /// A 95 % interval for the mean; nil for a single number.
     public let interval: ClosedRange<Double>?
 
@@ -25,6 +27,11 @@ public struct Statistics: Equatable, Sendable {
         median = Self.quantile(0.5, of: sorted)
         (minimum, maximum) = (sorted[0], sorted[sorted.count - 1])
         interval = Self.bootstrap(sorted)
+        let centre = mean
+        standardDeviation =
+            sorted.count > 1
+            ? (sorted.reduce(0) { $0 + ($1 - centre) * ($1 - centre) } / Double(sorted.count - 1)).squareRoot()
+            : nil
     }
 
     /// The percentile bootstrap of the mean (Efron and Tibshirani, An introduction to the bootstrap, 1993, section 13.3),

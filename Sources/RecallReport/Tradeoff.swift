@@ -4,51 +4,6 @@ import RecallStore
 import RecallSuite
 import RecallTraining
 
-/// What became of a point of the tradeoff, by the rule of `Tradeoff.outcome`.
-public enum Outcome: String, CaseIterable, Sendable {
-    case solved, capacity, overfit
-    case notLearned = "not-learned"
-}
-
-/// One learning rate of a model: its runs taken together.
-public struct LearningRatePoint: Equatable, Sendable {
-    public var learningRate: Double
-    /// Runs that ended, finished or failed.
-    public var seeds: Int
-    /// The mean over those seeds, 0 for a failed one.
-    public var validationAccuracy: Double
-    /// The mean over those seeds, infinite with a failed one.
-    public var validationLoss: Double
-}
-
-/// One point of the tradeoff: a model of a suite at its best learning rate.
-public struct TradeoffRow: Equatable, Sendable {
-    public var suite: String
-    public var task: String
-    public var model: String
-    /// A run of the row: its specification stands for the others', which differ in learning rate and seeds only.
-    public var spec: RunSpec
-    /// What the CSV calls config: the model's compact JSON; with the keys `task` and `training` where the suite has
-    /// several of them and they are needed to tell rows apart.
-    public var config: String
-    public var facts: ModelFacts
-    /// The best on validation.
-    public var learningRate: Double
-    /// Whether it is the smallest or the largest of several tried.
-    public var learningRateAtEdge: Bool
-    /// Decades from the smallest to the largest of the learning rates tried around the best, without a gap, whose
-    /// validation accuracy is within 0.05 of the best's; nil where only one was tried.
-    public var learningRateWindowDecades: Double?
-    /// The learning rates tried, ascending.
-    public var points: [LearningRatePoint]
-    /// Over seeds, at the best learning rate.
-    public var testAccuracy: Statistics
-    public var outcome: Outcome
-    public var onFrontier: Bool
-
-    public var seeds: Int { testAccuracy.count }
-}
-
 /// Recall for each byte of state: a suite's models at their best learning rates, and whether its control allows to
 /// believe them.
 ///
@@ -86,7 +41,7 @@ public struct Tradeoff: Sendable {
         }
         for index in found.indices {
             let rivals = found.filter { $0.key.taskIdentity == found[index].key.taskIdentity }.map(\.row)
-            found[index].row.onFrontier = Self.isOnFrontier(found[index].row, among: rivals)
+            found[index].row.standing = Standing(of: found[index].row, among: rivals)
         }
         let taskOrder = Self.places(order.map(\.taskIdentity))
         let modelOrder = Self.places(order.map(\.model))
@@ -141,8 +96,20 @@ public struct Tradeoff: Sendable {
             learningRateAtEdge: points.count > 1 && [points.first, points.last].contains(best),
             learningRateWindowDecades: points.count > 1 ? window(around: best, in: points) : nil,
             points: points,
-            testAccuracy: statistics, outcome: outcome(of: chosen, testMean: statistics.mean, suite: suite),
-            onFrontier: false)
+            testAccuracy: statistics,
+            accuracyOfInitialisations: spread(chosen, over: \.spec.seed, at: \.spec.task.dataSeed),
+            accuracyOfData: spread(chosen, over: \.spec.task.dataSeed, at: \.spec.seed),
+            lowestTrainLoss: Outcome.lowestTrainLoss(of: chosen),
+            outcome: Outcome(of: chosen, testMean: statistics.mean, suite: suite), standing: .off)
+    }
+
+    /// The accuracies of the runs that differ in one seed and have the smallest other that goes with several.
+    private static func spread(
+        _ runs: [StoredRun], over seed: KeyPath<StoredRun, UInt64>, at other: KeyPath<StoredRun, UInt64>
+    ) -> Statistics? {
+        let families = Dictionary(grouping: runs) { $0[keyPath: other] }.filter { $0.value.count > 1 }
+        guard let first = families.keys.min(), let family = families[first] else { return nil }
+        return Statistics(family.compactMap(\.testAccuracy))
     }
 
     private static func point(at learningRate: Double, _ runs: [StoredRun]) -> LearningRatePoint {
@@ -152,7 +119,10 @@ public struct Tradeoff: Sendable {
             validationAccuracy: runs.map { $0.isScored ? $0.validationAccuracy ?? 0 : 0 }.sorted().reduce(0, +)
                 / count,
             validationLoss: runs.map { $0.isScored ? $0.validationLoss ?? .infinity : .infinity }.sorted()
-                .reduce(0, +) / count)
+                .reduce(0, +) / count,
+            hasLeftChance: runs.contains {
+                $0.isScored && $0.spec.task.hasLeftChance(Outcome.lowestTrainLoss(of: [$0]))
+            })
     }
 
     private static func window(around best: LearningRatePoint, in points: [LearningRatePoint]) -> Double {
@@ -163,41 +133,6 @@ public struct Tradeoff: Sendable {
         let below = points[..<place].reversed().prefix(while: isGood).last ?? best
         let above = points[(place + 1)...].prefix(while: isGood).last ?? best
         return log10(above.learningRate / below.learningRate)
-    }
-
-    /// What became of a point, from the runs at its best learning rate; the first that holds:
-    ///
-    /// 1. `solved`: the mean test accuracy reaches the suite's threshold: the control's minimum, else `stop_at_accuracy`,
-    ///    else 0.99.
-    /// 2. `not-learned`: no epoch of any seed brought the training loss more than 2 % below ln(V/2), that of a guess
-    ///    among all values.
-    /// 3. `overfit`: the training set is fit better than validation: with p = exp(-training loss) the geometric mean of
-    ///    the probability of the right answer, p is at least 0.95 while validation accuracy is below 0.9, or p exceeds
-    ///    validation accuracy by 0.1. (Dropout lowers p, so this errs on the side of `capacity`.)
-    /// 4. `capacity`: it learned, and stopped short.
-    static func outcome(of runs: [StoredRun], testMean: Double, suite: SuiteRecord) -> Outcome {
-        precondition(!runs.isEmpty, "the outcome of no runs")
-        let spec = runs[0].spec
-        let threshold = suite.controlMinimum ?? spec.training.stopAtAccuracy ?? defaultThreshold
-        if testMean >= threshold { return .solved }
-        let chance = log(Double(spec.task.vocabSize) / 2)
-        let lowest = runs.compactMap { $0.lowestTrainLoss ?? $0.trainLoss }.min() ?? .infinity
-        if lowest >= 0.98 * chance { return .notLearned }
-        let count = Double(runs.count)
-        let fit = exp(-runs.map { $0.trainLoss ?? .infinity }.sorted().reduce(0, +) / count)
-        let validation = runs.map { $0.validationAccuracy ?? 0 }.sorted().reduce(0, +) / count
-        return (fit >= 0.95 && validation < 0.9) || fit - validation >= 0.1 ? .overfit : .capacity
-    }
-
-    /// Whether no other row has at most as much state and at least the accuracy, one of them strictly better. Rows equal
-    /// in both are on the frontier together.
-    private static func isOnFrontier(_ row: TradeoffRow, among rows: [TradeoffRow]) -> Bool {
-        let (state, accuracy) = (row.facts.stateBytes, row.testAccuracy.mean)
-        return !rows.contains {
-            let (otherState, otherAccuracy) = ($0.facts.stateBytes, $0.testAccuracy.mean)
-            return otherState <= state && otherAccuracy >= accuracy
-                && (otherState < state || otherAccuracy > accuracy)
-        }
     }
 }
 

@@ -29,6 +29,14 @@ public struct TradeoffTable: Sendable {
             if !constants.isEmpty { footnotes.append("every row: " + constants.joined(separator: ", ")) }
         }
         footnotes.append("◆ on the frontier: nothing with as little state is more accurate")
+        if rows.contains(where: { $0.standing == .possible }) {
+            footnotes.append(
+                "◇ perhaps on it: the 95 % interval over seeds overlaps that of a row with as little state")
+        }
+        if rows.contains(where: \.isGuessAmongSequence) {
+            footnotes.append(
+                "° no better than a guess among the sequence's own values: nothing is recalled")
+        }
         if rows.contains(where: \.learningRateAtEdge) {
             footnotes.append("* at the edge of the learning rates tried: the best may lie beyond")
         }
@@ -40,7 +48,7 @@ public struct TradeoffTable: Sendable {
         var table = TextTable([
             .init("task", shrinks: true), .init("model", shrinks: true), .init("knobs", shrinks: true),
             .init("d_model", .right), .init("state", .right), .init("params", .right), .init("lr", .right),
-            .init("seeds", .right), .init("accuracy", .right), .init("min–max", .right), .init("outcome"),
+            .init("seeds", .right), .init("accuracy", .right), .init("95 %", .right), .init("outcome"),
             .init(""),
         ])
         let severalTasks = Self.constant(rows, taskLabel) == nil
@@ -56,12 +64,19 @@ public struct TradeoffTable: Sendable {
                 Format.compactCount(row.facts.parameters),
                 Format.learningRate(row.learningRate) + (row.learningRateAtEdge ? "*" : flagged ? " " : ""),
                 hidesSeeds ? "" : "\(row.seeds)", Format.accuracy(accuracy.mean),
-                row.seeds > 1
-                    ? "\(Format.accuracy(accuracy.minimum))–\(Format.accuracy(accuracy.maximum))" : "",
-                row.outcome.rawValue, row.onFrontier ? "◆" : "",
+                accuracy.interval.map(Format.range) ?? "",
+                row.outcome.rawValue + (row.isGuessAmongSequence ? "°" : ""), Self.mark(row.standing),
             ])
         }
         return table
+    }
+
+    private static func mark(_ standing: Standing) -> String {
+        switch standing {
+        case .on: "◆"
+        case .possible: "◇"
+        case .off: ""
+        }
     }
 
     /// The value that all rows share; nil where they differ.

@@ -13,6 +13,8 @@ enum Migrations {
         ("v1", v1),
         ("benchmarks.peak_bytes", "ALTER TABLE benchmarks ADD COLUMN peak_bytes INTEGER"),
         ("benchmarks.state_bytes", "ALTER TABLE benchmarks ADD COLUMN state_bytes INTEGER"),
+        // Canonical JSON of the suite's LearningRateSearch; NULL where it lists its rates.
+        ("suites.search", "ALTER TABLE suites ADD COLUMN search TEXT"),
     ]
 
     static let migrator: DatabaseMigrator = {

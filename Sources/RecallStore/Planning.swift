@@ -44,15 +44,17 @@ extension Store {
                 db, sql: "SELECT content_hash FROM suites WHERE name = ?", arguments: [suite.name])
             try db.execute(
                 sql: """
-                    INSERT INTO suites (name, description, control_model, control_minimum, content_hash, planned_at)
-                    VALUES (?, ?, ?, ?, ?, ?)
+                    INSERT INTO suites (name, description, control_model, control_minimum, content_hash, planned_at,
+                        search)
+                    VALUES (?, ?, ?, ?, ?, ?, ?)
                     ON CONFLICT (name) DO UPDATE SET description = excluded.description,
                         control_model = excluded.control_model, control_minimum = excluded.control_minimum,
-                        content_hash = excluded.content_hash, planned_at = excluded.planned_at
+                        content_hash = excluded.content_hash, planned_at = excluded.planned_at,
+                        search = excluded.search
                     """,
                 arguments: [
                     suite.name, suite.description, suite.controlModel, suite.controlMinimum, suite.contentHash,
-                    time,
+                    time, suite.search.map { RunSpec.json($0) },
                 ])
             for (run, facts) in missing { try Self.insert(run, facts: facts, time: time, db) }
             if fresh {

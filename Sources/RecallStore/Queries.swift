@@ -9,9 +9,13 @@ extension Store {
     public func suites() throws(StoreError) -> [SuiteRecord] {
         try read { db in
             try Row.fetchAll(db, sql: "SELECT * FROM suites ORDER BY name").map { row in
-                SuiteRecord(
+                let search: String? = row["search"]
+                return SuiteRecord(
                     name: row["name"], description: row["description"], controlModel: row["control_model"],
-                    controlMinimum: row["control_minimum"], contentHash: row["content_hash"])
+                    controlMinimum: row["control_minimum"], contentHash: row["content_hash"],
+                    search: search.flatMap {
+                        try? JSONDecoder().decode(LearningRateSearch.self, from: Data($0.utf8))
+                    })
             }
         }
     }
@@ -52,6 +56,31 @@ extension Store {
             var runs: [StoredRun] = []
             while let row = try rows.next() { runs.append(try self.storedRun(in: row)) }
             return runs
+        }
+    }
+
+    /// What the runs that have ended came to, by their ids, whatever suites they belong to.
+    public func trials() throws(StoreError) -> [String: LearningRateTrial] {
+        try read { db in
+            let rows = try Row.fetchCursor(
+                db,
+                sql: """
+                    SELECT run_id, status, vocab_size, validation_accuracy, validation_loss,
+                        (SELECT MIN(train_loss) FROM history h WHERE h.run_id = r.run_id) AS lowest_train_loss
+                    FROM runs r WHERE status IN ('finished', 'failed')
+                    """)
+            var trials: [String: LearningRateTrial] = [:]
+            while let row = try rows.next() {
+                let isFinished = row["status"] == RunStatus.finished.rawValue
+                trials[row["run_id"]] =
+                    isFinished
+                    ? LearningRateTrial(
+                        accuracy: row["validation_accuracy"] ?? 0, loss: row["validation_loss"] ?? .infinity,
+                        hasLeftChance: MQARTask.hasLeftChance(
+                            row["lowest_train_loss"] ?? .infinity, vocabSize: row["vocab_size"]))
+                    : .failed
+            }
+            return trials
         }
     }
 

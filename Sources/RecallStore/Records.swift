@@ -16,12 +16,15 @@ public struct SuiteRecord: Equatable, Sendable {
     public var controlMinimum: Double?
     /// A hash of what it lists, to see whether it has changed; nil when unknown.
     public var contentHash: String?
+    /// How it searches learning rates; nil where it lists them.
+    public var search: LearningRateSearch?
 
     public init(
         name: String, description: String, controlModel: String? = nil, controlMinimum: Double? = nil,
-        contentHash: String? = nil
+        contentHash: String? = nil, search: LearningRateSearch? = nil
     ) {
         (self.name, self.description, self.contentHash) = (name, description, contentHash)
+        self.search = search
         (self.controlModel, self.controlMinimum) = (controlModel, controlMinimum)
     }
 }

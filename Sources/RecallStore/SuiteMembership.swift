@@ -26,6 +26,9 @@ private struct Member {
         return Point(model: place.model, task: place.task, spec: spec.canonicalJSON())
     }
 
+    /// The same for runs that differ in their seeds and learning rate alone.
+    var group: Point { Point(model: place.model, task: place.task, spec: spec.pointJSON()) }
+
     struct Point: Hashable {
         let model: String
         let task: String
@@ -100,7 +103,20 @@ extension Store {
                 conditions.contains($0.conditions) && $0.isCurrent
                     && (recipes.contains($0.recipe) || !models.contains($0.place.model))
             }
-            members = staying + planned
+            // The rates and seeds of a point stand together, whichever of them came first.
+            let groups = (staying + planned).map(\.group)
+            var order: [Member.Point: Int] = [:]
+            for group in groups where order[group] == nil { order[group] = order.count }
+            members = (staying + planned).enumerated().sorted { one, other in
+                let (first, second) = (one.element.spec, other.element.spec)
+                return (
+                    order[one.element.group] ?? 0, first.training.learningRate, first.task.dataSeed, first.seed,
+                    one.offset
+                ) < (
+                    order[other.element.group] ?? 0, second.training.learningRate, second.task.dataSeed,
+                    second.seed, other.offset
+                )
+            }.map(\.element)
         case .additional:
             members = former + planned
         }

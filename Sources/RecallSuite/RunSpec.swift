@@ -25,6 +25,13 @@ public struct RunSpec: Hashable, Codable, Sendable {
         Self.json(self)
     }
 
+    /// The same JSON for specifications that differ in their seeds and learning rate alone.
+    public func pointJSON() -> String {
+        var spec = self
+        (spec.seed, spec.task.dataSeed, spec.training.learningRate) = (0, 0, 0)
+        return spec.canonicalJSON()
+    }
+
     /// The compact JSON of any part of a specification, keys sorted.
     public static func json(_ value: some Encodable) -> String {
         let encoder = JSONEncoder()
@@ -65,4 +72,7 @@ public struct PlannedRun: Hashable, Sendable {
         (self.suite, self.task, self.model, self.spec, self.taskHash) = (suite, task, model, spec, taskHash)
         runID = spec.runID(taskHash: taskHash)
     }
+
+    /// The same for runs of a suite that differ in their seeds and learning rate alone.
+    public var pointID: String { "\(model)\n\(task)\n\(spec.pointJSON())" }
 }

@@ -28,4 +28,16 @@ public struct Shard: Hashable, Sendable, CustomStringConvertible {
     public func select<Run>(from runs: [Run]) -> [Run] {
         stride(from: index, to: runs.count, by: count).map { runs[$0] }
     }
+
+    /// This shard's groups, in their order: what has the same key is together, and a group's number is that of its first
+    /// element among the groups.
+    public func select<Run, Key: Hashable>(from runs: [Run], by key: (Run) -> Key) -> [Run] {
+        var numbers: [Key: Int] = [:]
+        return runs.filter { run in
+            let key = key(run)
+            let number = numbers[key] ?? numbers.count
+            numbers[key] = number
+            return number % count == index
+        }
+    }
 }

@@ -22,9 +22,13 @@ public struct StateSizeSweep {
     private let targets: [ByteSize]
     private let rates: [Double]?
     private let seeds: Int
+    private let dataSeeds: Int
 
     /// d_model of every configuration that a knob can fit to its target.
     public static let baseWidth = 64
+    /// How learning rates are searched where neither the suite nor the caller says: the decade in which these mixers learn
+    /// MQAR at such widths, and a decade to either side of it.
+    public static let search = LearningRateSearch(from: 2e-3, to: 2e-2, start: 3, resolution: 0.25)
     /// The name that the control has in the sweep's suite.
     public static let controlName = "control"
     /// Widths beyond this are not tried.
@@ -32,10 +36,13 @@ public struct StateSizeSweep {
 
     /// - Parameters:
     ///   - base: the suite whose tasks and training are taken.
-    ///   - rates: learning rates; nil for the suite's.
-    public init(base: Suite, presets: [ModelPreset], targets: [ByteSize], rates: [Double]?, seeds: Int) {
+    ///   - rates: learning rates; nil to search them, as the suite does or by `search`.
+    public init(
+        base: Suite, presets: [ModelPreset], targets: [ByteSize], rates: [Double]?, seeds: Int,
+        dataSeeds: Int = 1
+    ) {
         (self.base, self.presets, self.targets) = (base, presets, targets)
-        (self.rates, self.seeds) = (rates, seeds)
+        (self.rates, self.seeds, self.dataSeeds) = (rates, seeds, dataSeeds)
     }
 
     /// Measures a configuration: (configuration, longest length, longest test length) to bytes.
@@ -70,18 +77,26 @@ public struct StateSizeSweep {
         }
         let control = try config(Self.attention, width: Self.baseWidth, knob: nil)
         models.append(SuiteModel(name: Self.controlName, configurations: [control]))
-        var trainings = base.trainings
-        if let rates, let first = base.trainings.first {
-            trainings = rates.map { rate in
-                var training = first
-                training.learningRate = rate
-                return training
+        // The base's grid of everything but the learning rate.
+        var trainings: [TrainingConfig] = []
+        for var training in base.trainings {
+            training.learningRate = Self.search.from
+            if !trainings.contains(training) { trainings.append(training) }
+        }
+        if let rates {
+            trainings = rates.flatMap { rate in
+                trainings.map {
+                    var training = $0
+                    training.learningRate = rate
+                    return training
+                }
             }
         }
         return Suite(
             name: "state-size-\(base.name)",
             description: "Accuracy against the size of the state, on the task and training of \(base.name).",
-            tasks: base.tasks, models: models, trainings: trainings, seeds: seeds,
+            tasks: base.tasks, models: models, trainings: trainings,
+            search: rates == nil ? base.search ?? Self.search : nil, seeds: seeds, dataSeeds: dataSeeds,
             control: SuiteControl(
                 model: Self.controlName, minimumAccuracy: base.control?.minimumAccuracy ?? 0.99))
     }

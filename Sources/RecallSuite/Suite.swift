@@ -13,57 +13,32 @@ public struct Suite: Sendable {
     public var description: String?
     public var tasks: [SuiteTask]
     public var models: [SuiteModel]
-    /// The grid of `training`, in document order, the first key outermost.
+    /// The grid of `training`, in document order, the first key outermost. With a search their learning rate means nothing.
     public var trainings: [TrainingConfig]
-    /// How many seeds every point has.
+    /// How the learning rate of every point is found; nil where the suite lists the rates to try.
+    public var search: LearningRateSearch?
+    /// How many seeds of initialisation, dropout and order every point has.
     public var seeds: Int
+    /// How many seeds of the data.
+    public var dataSeeds: Int
     public var control: SuiteControl?
 
     public init(
         name: String, description: String? = nil, tasks: [SuiteTask], models: [SuiteModel],
-        trainings: [TrainingConfig], seeds: Int = 1, control: SuiteControl? = nil
+        trainings: [TrainingConfig], search: LearningRateSearch? = nil, seeds: Int = 1, dataSeeds: Int = 1,
+        control: SuiteControl? = nil
     ) {
         (self.name, self.description, self.tasks, self.models) = (name, description, tasks, models)
-        (self.trainings, self.seeds, self.control) = (trainings, seeds, control)
+        (self.trainings, self.search, self.control) = (trainings, search, control)
+        (self.seeds, self.dataSeeds) = (seeds, dataSeeds)
     }
 
-    /// The runs in order: model by model; within one its grid in document order, the first key outermost; then the
-    /// tasks; then the grid of `training`, likewise; innermost the seeds.
-    ///
-    /// The data stay those of each task's `data_seed` for every seed. A specification that comes up twice in a model, as
-    /// when a task's own batch size makes a grid of batch sizes idle, is there once.
-    ///
-    /// - Parameter seed: the first seed, S; a point runs with S ..< S + `seeds`.
-    public func expand(seed: UInt64 = 0) -> [PlannedRun] {
-        // A task's hash may be costly: one for each.
-        let hashes = tasks.map { $0.task.contentHash() }
-        var runs: [PlannedRun] = []
-        for model in models {
-            var seen: Set<RunSpec> = []
-            for configuration in model.configurations {
-                for (task, hash) in zip(tasks, hashes) {
-                    for var training in trainings {
-                        training.batchSize = task.batchSize ?? training.batchSize
-                        for offset in 0..<UInt64(seeds) {
-                            let spec = RunSpec(
-                                task: task.task, model: configuration, training: training, seed: seed &+ offset)
-                            guard seen.insert(spec).inserted else { continue }
-                            runs.append(
-                                PlannedRun(
-                                    suite: name, task: Self.taskName, model: model.name, spec: spec,
-                                    taskHash: hash))
-                        }
-                    }
-                }
-            }
-        }
-        return runs
-    }
-
-    /// Sixteen hexadecimal digits of SHA-256 over the runs that the suite lists from seed 0 on, with their models' names:
-    /// the same for the same list, whatever else the file says.
+    /// Sixteen hexadecimal digits of SHA-256 over the runs that the suite lists from seed 0 on, with their models' names, and
+    /// over its search: the same for the same list, whatever else the file says.
     public func contentHash() -> String {
-        shortHash(expand().map { "\($0.model) \($0.runID)\n" }.joined())
+        let list = expand().map { "\($0.model) \($0.runID)\n" }.joined()
+        guard let search else { return shortHash(list) }
+        return shortHash("\(list)\(RunSpec.json(search)) \(seeds) \(dataSeeds)")
     }
 }
 

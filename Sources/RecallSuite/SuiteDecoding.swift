@@ -24,8 +24,12 @@ extension Suite {
         let training = try top.required("training")
         let trainingKeys = try training.mapping(keys: TrainingDecoding.keys)
         seeds = try trainingKeys.optional("seeds")?.integer(in: 1...Self.maximumRuns) ?? 1
+        dataSeeds = try trainingKeys.optional("data_seeds")?.integer(in: 1...Self.maximumRuns) ?? 1
+        search = try TrainingDecoding.search(trainingKeys)
         let grid = try TrainingDecoding.grid(trainingKeys)
-        let runsAModel = Self.product(grid.count, tasks.count, seeds)
+        let ratesAPoint = if let search { search.mostRates } else { 1 }
+        let runsAPoint = ratesAPoint + (seeds - 1) + (dataSeeds - 1)
+        let runsAModel = Self.product(grid.count, tasks.count, runsAPoint)
         guard let runsAModel, runsAModel <= Self.maximumRuns else {
             throw training.error(Self.tooMany(runsAModel, of: "one configuration of a model"))
         }
@@ -159,72 +163,5 @@ extension Suite {
             items.indices.contains(index)
         else { return list }
         return items[index].entries()?.first { $0.key == error.field }?.cursor ?? items[index]
-    }
-}
-
-/// The keys of `training`.
-enum TrainingDecoding {
-    static let keys = [
-        "epochs", "batch_size", "learning_rate", "weight_decay", "decay", "schedule", "order", "data", "seeds",
-        "stop_at_accuracy", "precision",
-    ]
-    static let batchSizes = 1...1_048_576
-
-    /// The defaults of everything optional; the grid sets the three others.
-    static let base = TrainingConfig(epochs: 1, batchSize: 1, learningRate: 1)
-
-    static func grid(_ training: MappingCursor) throws(SuiteError) -> Grid<TrainingConfig> {
-        for key in ["epochs", "batch_size", "learning_rate"] { _ = try training.required(key) }
-        var grid = Grid<TrainingConfig>()
-        for (key, cursor) in training.entries {
-            switch key {
-            case "epochs":
-                try grid.add(cursor, \.epochs) { cursor throws(SuiteError) in
-                    try cursor.integer(in: 1...1_000_000)
-                }
-            case "batch_size":
-                try grid.add(cursor, \.batchSize) { cursor throws(SuiteError) in
-                    try cursor.integer(in: batchSizes)
-                }
-            case "learning_rate":
-                try grid.add(cursor, \.learningRate) { cursor throws(SuiteError) in
-                    try cursor.number("a number above 0") { $0 > 0 }
-                }
-            case "weight_decay":
-                try grid.add(cursor, \.weightDecay) { cursor throws(SuiteError) in
-                    try cursor.number("a number from 0") { $0 >= 0 }
-                }
-            case "decay":
-                try grid.add(cursor, \.decay) { cursor throws(SuiteError) in try cursor.choice(DecayKind.self) }
-            case "schedule":
-                try grid.add(cursor, \.schedule) { cursor throws(SuiteError) in
-                    try cursor.choice(ScheduleKind.self)
-                }
-            case "order":
-                try grid.add(cursor, \.order) { cursor throws(SuiteError) in try cursor.choice(OrderKind.self) }
-            case "data":
-                try grid.add(cursor, \.data) { cursor throws(SuiteError) in try cursor.choice(DataKind.self) }
-            case "stop_at_accuracy":
-                try grid.add(cursor, \.stopAtAccuracy) { cursor throws(SuiteError) in
-                    try cursor.number("a number from 0 to 1") { (0...1).contains($0) }
-                }
-            case "precision":
-                try grid.add(cursor, \.precision) { cursor throws(SuiteError) in
-                    try cursor.choice(PrecisionKind.self)
-                }
-            default: precondition(key == "seeds", "a key of training that nothing reads: \(key)")
-            }
-        }
-        return grid
-    }
-}
-
-extension Grid {
-    /// An axis of a key that sets one property.
-    mutating func add<Value: Hashable>(
-        _ cursor: Cursor, _ property: WritableKeyPath<Point, Value>,
-        _ read: (Cursor) throws(SuiteError) -> Value
-    ) throws(SuiteError) {
-        add(try cursor.grid(read).map { item in { $0[keyPath: property] = item.value } })
     }
 }

@@ -38,6 +38,7 @@ public struct SuiteLibrary: Sendable {
             "based-figure2": PackageResources.based_figure2_yaml,
             "zoology-figure2": PackageResources.zoology_figure2_yaml,
             "learning-speed": PackageResources.learning_speed_yaml,
+            "data-regime": PackageResources.data_regime_yaml,
         ]
     }
 

@@ -46,7 +46,13 @@ import Testing
         "tradeoff": """
         suite,model,config,d_model,state_bytes,state_bytes_zoology,parameters,learning_rate,\
         learning_rate_at_edge,learning_rate_window_decades,seeds,test_accuracy_mean,test_accuracy_median,\
-        test_accuracy_min,test_accuracy_max,test_accuracy_low,test_accuracy_high,outcome,on_frontier
+        test_accuracy_min,test_accuracy_max,test_accuracy_low,test_accuracy_high,outcome,on_frontier,\
+        frontier,test_accuracy_sd_seeds,test_accuracy_sd_data,learning_rates_tried,learning_rates_full_grid,\
+        train_loss_lowest,chance_loss,chance_loss_in_sequence
+        """,
+        "learning-rates": """
+        suite,model,config,d_model,state_bytes,learning_rate,seeds,validation_accuracy,validation_loss,\
+        left_chance,best,learning_rate_at_edge,learning_rate_window_decades
         """,
         "benchmarks": """
         kind,name,device,precision,threads,shape,median_ms,min_ms,floor_ms,gflop,gbyte,examples_per_second,\
@@ -59,7 +65,7 @@ import Testing
         #expect(try workspace.run("run", "--suite", "tiny.yaml", "--quiet").status == 0)
         #expect(try workspace.run("bench", "data", "--shapes", "16:2").status == 0)
         // Runs; validation and test of each; epochs of each; models; measurements.
-        let rows = ["runs": 4, "slices": 8, "history": 8, "tradeoff": 2, "benchmarks": 1]
+        let rows = ["runs": 4, "slices": 8, "history": 8, "tradeoff": 2, "learning-rates": 4, "benchmarks": 1]
         for (name, header) in Self.columns {
             let outcome = try workspace.run("export", "csv", "--table", name)
             #expect(outcome.status == 0)

@@ -65,7 +65,7 @@ import Testing
         (["sweep", "state-size", "--sizes", "4KB"], "write 4KiB"),
         (["sweep", "state-size", "--models", "basd"], "did you mean 'based'?"),
         (["sweep", "state-size", "--learning-rates", "0"], "'0' is not a number above 0"),
-        (["export", "csv"], "--table"), (["export", "csv", "--table", "run"], "'history'"),
+        (["export", "csv"], "--table"), (["export", "csv", "--table", "run"], "history"),
         (["models", "basd"], "did you mean 'based'?"),
         (["models", "mamba", "--config", "stat_size=3"], "did you mean 'state_size'?"),
         (["models", "mamba", "--config", "state_size"], "is not KNOB=VALUE"),

@@ -94,6 +94,7 @@ import Testing
         #expect(lines.allSatisfy { line in displayWidth(String(line)) <= 100 })
         #expect(lines[3].hasPrefix("linear-attention  feature_dim=8 heads=1 "))
         #expect(lines[3].contains(" 0.760  0.750–0.770  capacity  ◆"))
+        #expect(lines[4].contains(" 0.760  0.750–0.770  capacity") && !lines[4].contains("◆"))
         #expect(lines[5] == "every row: d_model 64, 3 seeds")
     }
 
@@ -138,7 +139,9 @@ import Testing
         let header =
             "suite,model,config,d_model,state_bytes,state_bytes_zoology,parameters,learning_rate,"
             + "learning_rate_at_edge,learning_rate_window_decades,seeds,test_accuracy_mean,test_accuracy_median,"
-            + "test_accuracy_min,test_accuracy_max,test_accuracy_low,test_accuracy_high,outcome,on_frontier\n"
+            + "test_accuracy_min,test_accuracy_max,test_accuracy_low,test_accuracy_high,outcome,on_frontier,"
+            + "frontier,test_accuracy_sd_seeds,test_accuracy_sd_data,learning_rates_tried,learning_rates_full_grid,"
+            + "train_loss_lowest,chance_loss,chance_loss_in_sequence\n"
         #expect(try csv() == header)
 
         let model = syntheticRun()
@@ -150,7 +153,8 @@ import Testing
         let config = CSVField.text(RunSpec.json(model.spec.model)).encoded
         #expect(
             try csv() == header
-                + "suite,\"ba,sed\",\(config),64,2048,,67840,0.01,false,,1,0.995,0.995,0.995,0.995,,,solved,true\n"
+                + "suite,\"ba,sed\",\(config),64,2048,,67840,0.01,false,,1,0.995,0.995,0.995,0.995,,,solved,true,"
+                + "on,,,1,,0.5,\(log(256.0)),\(log(8.0))\n"
         )
         #expect(try csv(["another"]) == header)
         #expect(try Tradeoff(suite: "another", in: store)?.rows == nil)

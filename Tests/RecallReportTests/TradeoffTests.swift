@@ -138,7 +138,7 @@ import Testing
                 run("wasteful", 200, 0.5),
                 run("large", 300, 0.9), run("larger", 400, 0.9),
             ])
-        let frontier = tradeoff.rows.filter(\.onFrontier).map(\.model)
+        let frontier = tradeoff.rows.filter { $0.standing == .on }.map(\.model)
         #expect(frontier == ["small", "twin", "large"])
     }
 
@@ -149,7 +149,7 @@ import Testing
                 syntheticRun(stateBytes: 100, test: 0.9),
                 syntheticRun(vocabSize: 8192, stateBytes: 200, test: 0.5),
             ])
-        #expect(tradeoff.rows.map(\.onFrontier) == [true, true])
+        #expect(tradeoff.rows.map(\.standing) == [.on, .on])
         // What tells the rows apart is in their configuration.
         #expect(Set(tradeoff.rows.map(\.config)).count == 2)
         #expect(

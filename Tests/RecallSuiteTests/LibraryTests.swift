@@ -18,7 +18,9 @@ import Testing
         #expect(texts == SuiteLibrary.embedded)
     }
 
-    @Test(arguments: ["quick", "mqar-small", "learning-speed", "based-figure2", "zoology-figure2"])
+    @Test(arguments: [
+        "quick", "mqar-small", "learning-speed", "data-regime", "based-figure2", "zoology-figure2",
+    ])
     func ourSuitesAreGood(_ name: String) throws {
         let suite = try library.load(name)
         #expect(suite.name == name)
@@ -34,7 +36,7 @@ import Testing
         arguments: [
             ("quick", 0xe0c0_7772_bb37_c999), ("mqar-small", 0x5eaa_c727_1b98_a0d8),
             ("learning-speed", 0xbae9_1bab_9cf9_2d4d), ("based-figure2", 0x8816_b422_5009_9217),
-            ("zoology-figure2", 0x8f0b_5d17_2b5d_f137),
+            ("zoology-figure2", 0x8f0b_5d17_2b5d_f137), ("data-regime", 0x5ea4_5b36_fc49_3cb2),
         ] as [(String, UInt64)])
     func modelsKeepTheirIdentity(_ name: String, digest: UInt64) throws {
         let models = try library.load(name).models.flatMap(\.configurations).map { RunSpec.json($0) }
@@ -91,8 +93,11 @@ import Testing
         #expect(try own.load("quick").name == "plain")
         #expect(
             own.list().map(\.name)
-                == ["based-figure2", "learning-speed", "mine", "mqar-small", "quick", "zoology-figure2"])
-        #expect(own.list().map { $0.path != nil } == [false, false, true, false, true, false])
+                == [
+                    "based-figure2", "data-regime", "learning-speed", "mine", "mqar-small", "quick",
+                    "zoology-figure2",
+                ])
+        #expect(own.list().map { $0.path != nil } == [false, false, false, true, false, true, false])
         #expect(try own.load("\(folder)/mine.yaml").name == "plain")
 
         try Data([0x6E, 0x0A, 0x61, 0xFF]).write(to: URL(filePath: "\(folder)/latin.yaml"))
@@ -118,7 +123,7 @@ import Testing
         #expect(
             message { try library.load("zebra") }
                 == "there is no suite 'zebra', neither \(suitesFolder)/zebra.yaml nor built in; there are based-figure2, "
-                + "learning-speed, mqar-small, quick, zoology-figure2")
+                + "data-regime, learning-speed, mqar-small, quick, zoology-figure2")
         #expect(message { try library.load("") }.hasPrefix("there is no suite '', neither"))
         #expect(
             message { try library.load("nowhere/quick.yaml") }

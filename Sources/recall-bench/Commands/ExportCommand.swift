@@ -17,7 +17,8 @@ struct ExportCommand: ParsableCommand {
             abstract: "Write one table as CSV.",
             discussion: """
                 Tables: runs (a row a run and suite), slices (accuracy by segment), history (a row an epoch), tradeoff (a \
-                row a model and configuration at its best learning rate), benchmarks (a row a measurement of speed). \
+                row a model and configuration at its best learning rate), learning-rates (a row each rate that it was chosen \
+                from), benchmarks (a row a measurement of speed). \
                 A header row, commas, RFC 4180 quoting, decimal points, empty for missing.
 
                 EXAMPLES
@@ -26,7 +27,7 @@ struct ExportCommand: ParsableCommand {
                   recall-bench export csv --table history --db other.sqlite
                 """)
 
-        @Option(help: "runs, slices, history, tradeoff or benchmarks.")
+        @Option(help: "runs, slices, history, tradeoff, learning-rates or benchmarks.")
         var table: CSVTable
 
         @Option(help: ArgumentHelp("Only this suite's rows; may be repeated. Default: all.", valueName: "name"))
@@ -40,7 +41,7 @@ struct ExportCommand: ParsableCommand {
         func run() throws {
             let opened = try store.openForReading()
             let suites = try opened.suites(named: suite)
-            if table == .tradeoff { try warn(suites, opened) }
+            if table == .tradeoff || table == .learningRates { try warn(suites, opened) }
             let export = CSVExport(opened, suites: suite)
             if let output {
                 try OutputFile.write(to: output) { try export.write(table, to: $0) }

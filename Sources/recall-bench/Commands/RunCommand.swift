@@ -26,10 +26,8 @@ struct RunCommand: ParsableCommand {
     @OptionGroup var training: TrainingOptions
 
     func run() throws {
-        let loaded = try SuiteLibrary().load(suite)
         try Sitting(
-            suite: SuiteRecord(loaded), runs: loaded.expand(seed: training.seed), database: store.path,
-            options: training, measurement: ModelMeasurement(), membership: .complete,
+            try SuiteLibrary().load(suite), membership: .complete, database: store.path, options: training,
             command: "recall-bench run --suite \(suite)"
         ).perform()
     }
@@ -39,6 +37,7 @@ extension SuiteRecord {
     init(_ suite: Suite) {
         self.init(
             name: suite.name, description: suite.description ?? "", controlModel: suite.control?.model,
-            controlMinimum: suite.control?.minimumAccuracy, contentHash: suite.contentHash())
+            controlMinimum: suite.control?.minimumAccuracy, contentHash: suite.contentHash(),
+            search: suite.search)
     }
 }

@@ -36,7 +36,8 @@ struct SuitesCommand: ParsableCommand {
     private static func line(of listing: SuiteLibrary.Listing, _ library: SuiteLibrary) -> [String] {
         do {
             let suite = try library.load(listing.name)
-            return [listing.name, "\(suite.expand().count) runs", suite.description ?? ""]
+            let atLeast = suite.search == nil ? "" : "from "
+            return [listing.name, "\(atLeast)\(suite.expand().count) runs", suite.description ?? ""]
         } catch {
             return [listing.name, "broken", Failure(error).message ?? ""]
         }
@@ -58,17 +59,23 @@ private struct SuiteDescription {
             suite.control.map { "\($0.model), which must reach test accuracy \($0.minimumAccuracy)" }
             ?? "none: nothing is controlled"
         var lines = ["\(suite.name)" + (suite.description.map { ": \($0)" } ?? "")]
-        lines += Listing.lines([("file", file), ("runs", Format.count(runs.count)), ("control", control)])
+        lines += Listing.lines([
+            ("file", file),
+            ("runs", (suite.search == nil ? "" : "from ") + Format.count(runs.count)), ("control", control),
+        ])
         for (index, task) in suite.tasks.enumerated() {
             lines += ["", suite.tasks.count == 1 ? "task" : "task \(index)"]
             lines += Listing.lines(Self.settings(of: task))
         }
         lines += ["", "training"]
         lines += Listing.lines(
-            Self.grid(suite.trainings.map(Self.settings)) + [("seeds", "\(suite.seeds)")])
+            Self.grid(suite.trainings.map(settings)) + [
+                ("seeds", "\(suite.seeds)"), ("data_seeds", "\(suite.dataSeeds)"),
+            ])
         for model in suite.models {
             let count = runs.count { $0.model == model.name }
-            lines += ["", "model \(model.name): \(Format.count(count)) runs"]
+            let atLeast = suite.search == nil ? "" : "from "
+            lines += ["", "model \(model.name): \(atLeast)\(Format.count(count)) runs"]
             lines += Listing.lines(Self.grid(model.configurations.map(\.settings)))
         }
         return lines
@@ -91,10 +98,10 @@ private struct SuiteDescription {
         ] + batch
     }
 
-    private static func settings(of training: TrainingConfig) -> [(name: String, text: String)] {
+    private func settings(of training: TrainingConfig) -> [(name: String, text: String)] {
         [
             ("epochs", "\(training.epochs)"), ("batch_size", "\(training.batchSize)"),
-            ("learning_rate", Format.learningRate(training.learningRate)),
+            ("learning_rate", suite.search?.description ?? Format.learningRate(training.learningRate)),
             ("weight_decay", "\(training.weightDecay)"), ("decay", training.decay.rawValue),
             ("schedule", training.schedule.rawValue), ("order", training.order.rawValue),
             ("data", training.data.rawValue),

@@ -1,4 +1,5 @@
 import Foundation
+import RecallData
 import RecallKernels
 import RecallReport
 import RecallStore
@@ -28,6 +29,8 @@ final class Runner: @unchecked Sendable {
     private let checkpoints: CheckpointFolder
     private let fresh: Bool
     private let execution: Execution
+    /// Asked after every run: what its result has made necessary.
+    private let additions: @Sendable () throws -> [PlannedRun]
     private let log = Log.make("runner")
 
     // Guarded by `lock`.
@@ -53,8 +56,9 @@ final class Runner: @unchecked Sendable {
     init(
         _ runs: [PlannedRun], store: Store, display: ProgressDisplay, stop: StopRequest,
         options: TrainingOptions,
-        checkpoints: CheckpointFolder
+        checkpoints: CheckpointFolder, additions: @escaping @Sendable () throws -> [PlannedRun]
     ) {
+        self.additions = additions
         (queue, self.store, self.display, self.stop) = (runs, store, display, stop)
         (jobs, threads, fresh) = (options.jobCount, options.threads, options.fresh)
         self.checkpoints = checkpoints
@@ -68,7 +72,7 @@ final class Runner: @unchecked Sendable {
         let heartbeat = startHeartbeat()
         defer { heartbeat.cancel() }
         let done = DispatchGroup()
-        for _ in 0..<min(jobs, max(queue.count, 1)) {
+        for _ in 0..<jobs {
             done.enter()
             let worker = Worker(self, done)
             let thread = Thread { worker.run() }
@@ -103,6 +107,7 @@ final class Runner: @unchecked Sendable {
         while let run = next() {
             do {
                 try handle(run)
+                try queueAdditions()
             } catch {
                 // The store or the disk failed: no other run could be kept either.
                 lock.withLock { outcome.error = outcome.error ?? error }
@@ -113,6 +118,14 @@ final class Runner: @unchecked Sendable {
                 lock.broadcast()
             }
         }
+    }
+
+    private func queueAdditions() throws {
+        if stop.isRaised { return }
+        let added = try additions()
+        if added.isEmpty { return }
+        display.runsAdded(added.count, steps: added.reduce(0) { $0 + $1.spec.totalSteps })
+        lock.withLock { queue += added }
     }
 
     /// Signs of life for every run under way, whatever its thread is busy with.
@@ -137,8 +150,11 @@ final class Runner: @unchecked Sendable {
                 busy += 1
                 return queue.removeFirst()
             }
-            guard !held.isEmpty else { return nil }
-            if Date() >= nextLook {
+            if held.isEmpty {
+                // What is still being trained may make further runs necessary.
+                guard busy > 0 else { return nil }
+                lock.wait()
+            } else if Date() >= nextLook {
                 // One look a second at what others hold.
                 queue = held
                 held = []
@@ -252,6 +268,8 @@ extension PlannedRun {
         let width = "d=\(spec.model.dModel)"
         return
             ([model, width] + telling + ["lr=\(Format.learningRate(spec.training.learningRate))"]
-            + (spec.seed == 0 ? [] : ["seed=\(spec.seed)"])).joined(separator: " ")
+            + (spec.seed == 0 ? [] : ["seed=\(spec.seed)"])
+            + (spec.task.dataSeed == MQARTask.defaultDataSeed ? [] : ["data_seed=\(spec.task.dataSeed)"]))
+            .joined(separator: " ")
     }
 }

@@ -7,16 +7,24 @@ import RecallTraining
 
 /// One sitting over a suite's runs: what `run` and `sweep` share, from the checks to the table.
 struct Sitting {
-    let suite: SuiteRecord
-    /// Every run of the suite, before `--only` and `--shard`.
-    let runs: [PlannedRun]
+    let planner: RunPlanner
     let database: String
     let options: TrainingOptions
     let measurement: ModelMeasurement
-    /// What of the suite's earlier runs stays beside `runs`: other seeds of a suite, other sizes of a sweep.
-    let membership: Store.Membership
     /// How to go on, for a message: "recall-bench run --suite quick".
     let command: String
+
+    init(
+        _ suite: Suite, membership: Store.Membership, database: String, options: TrainingOptions,
+        measurement: ModelMeasurement = ModelMeasurement(), command: String
+    ) {
+        (self.database, self.options, self.measurement, self.command) = (
+            database, options, measurement, command
+        )
+        planner = RunPlanner(suite, membership: membership, measurement: measurement, options: options)
+    }
+
+    private var suite: SuiteRecord { planner.record }
 
     private var checkpoints: CheckpointFolder {
         CheckpointFolder(path: options.checkpointFolder(besides: database))
@@ -26,25 +34,27 @@ struct Sitting {
     ///
     /// - Throws: `Failure` for what the exit status tells, `StoreError`, `OptionError`.
     func perform() throws {
-        let selected = try options.selection(of: runs)
+        let first = try planner.firstRuns()
         if options.dryRun {
-            try list(selected)
+            try list(first)
             return
         }
-        try Store.check(path: database, for: selected)
+        try Store.check(path: database, for: first)
         try checkpoints.check()
         let store = try Store(path: database, mode: .readWrite)
         try store.releaseStale()
-        try store.plan(runs, suite: suite, membership: membership, facts: measurement.facts)
-        let open = try left(of: selected, store)
+        var selected = try planner.plan(in: store)
+        var open = try left(of: selected, store)
         // Before earlier results are forgotten.
         try checkpoints.checkSpace(
             for: open, jobs: options.jobCount, database: database, measurement: measurement)
         if options.fresh {
-            try store.plan(
-                selected, suite: suite, fresh: true, membership: .additional, facts: measurement.facts)
+            selected = try planner.forget(selected, in: store)
+            open = try left(of: selected, store)
         }
         let outcome = train(open, of: selected.count, store)
+        // What searches added stands at the end; now it takes its place. A store that failed stays as it is.
+        if outcome.error == nil, planner.suite.search != nil { selected = try planner.plan(in: store) }
         try report(store)
         if let error = outcome.error { throw error }
         if outcome.isInterrupted {
@@ -75,12 +85,13 @@ struct Sitting {
             return RunnerOutcome()
         }
         let interrupts = Interrupts()
+        let planner = planner
         let display = ProgressDisplay(
             style: ProgressDisplay.Style(quiet: options.quiet, json: options.json), suite: suite.name,
             totalRuns: open.count, totalSteps: open.reduce(0) { $0 + $1.spec.totalSteps })
         let runner = Runner(
             open, store: store, display: display, stop: interrupts.stop, options: options,
-            checkpoints: checkpoints)
+            checkpoints: checkpoints, additions: { try planner.additions(to: store) })
         let outcome = runner.run()
         display.finish(heldElsewhere: outcome.heldElsewhere)
         return outcome
@@ -89,6 +100,11 @@ struct Sitting {
     private func report(_ store: Store) throws {
         guard let tradeoff = try Tradeoff(suite: suite.name, in: store) else { return }
         Output.write(TradeoffTable(tradeoff).render(width: Output.width))
+        let seeds = SeedTable(tradeoff).render(width: Output.width)
+        if !seeds.isEmpty { Output.write("\n" + seeds) }
+        if suite.search != nil, !tradeoff.rows.isEmpty {
+            Output.write("\n" + LearningRateTable(tradeoff).render(width: Output.width))
+        }
         if !options.quiet, !options.json {
             Self.note(
                 "everything is in \(database); `recall-bench export csv --table tradeoff --suite \(suite.name)` "
@@ -121,6 +137,10 @@ struct Sitting {
         Output.write(
             "\(selected.count) runs, at most about \(Format.duration(estimate)) with \(options.jobCount) at once, "
                 + "by timing a step of each kind; runs that stop early are not foreseen\n")
+        if planner.suite.search != nil {
+            Output.write(
+                "Learning rates are searched: these are the first; what they come to decides about the next.\n")
+        }
     }
 
     static func note(_ text: String) {

@@ -45,7 +45,9 @@ struct TrainingOptions: ParsableArguments {
     var checkpoints: String?
 
     @Option(
-        help: ArgumentHelp("The runs whose number is I modulo N, I from 0: for job arrays.", valueName: "I/N"))
+        help: ArgumentHelp(
+            "The runs whose number is I modulo N, I from 0: for job arrays. Points where learning rates are searched.",
+            valueName: "I/N"))
     var shard: String?
 
     @Flag(help: "Nothing on standard error but failures.")
@@ -65,10 +67,22 @@ struct TrainingOptions: ParsableArguments {
     /// Runs at once.
     var jobCount: Int { jobs ?? max(1, ProcessInfo.processInfo.activeProcessorCount / threads) }
 
-    /// The runs that `--only` and `--shard` leave.
-    func selection(of runs: [PlannedRun]) throws -> [PlannedRun] {
-        let selected = try RunFilter(only).select(from: runs)
-        return try shard.map { try Shard($0).select(from: selected) } ?? selected
+    /// The runs of a suite that `--only` and `--shard` leave.
+    ///
+    /// - Throws: `OptionError` where they leave none.
+    func selection(of runs: [PlannedRun], in suite: Suite) throws -> [PlannedRun] {
+        _ = try RunFilter(only).select(from: runs)
+        return remaining(of: runs, in: suite)
+    }
+
+    /// The same of runs that join those, which may be none.
+    func remaining(of runs: [PlannedRun], in suite: Suite) -> [PlannedRun] {
+        // Both were read before, in `validate`.
+        guard let filter = try? RunFilter(only) else { return [] }
+        let chosen = runs.filter(filter.matches)
+        guard let shard = shard.flatMap({ try? Shard($0) }) else { return chosen }
+        // A search's rates follow from one another: one job of an array has them all.
+        return suite.search == nil ? shard.select(from: chosen) : shard.select(from: chosen, by: \.pointID)
     }
 
     /// The folder for checkpoints.

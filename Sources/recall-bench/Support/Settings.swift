@@ -1,4 +1,5 @@
 import RecallModels
+import RecallSuite
 import RecallTraining
 
 /// A setting that suites may give, with what it may be and what it means: for `models` and `suites`.
@@ -66,7 +67,12 @@ struct Setting {
         return [
             Setting("epochs", "an integer from 1", "passes over the training split; required"),
             Setting("batch_size", "an integer from 1", "examples a step; required"),
-            Setting("learning_rate", "a number above 0", "of AdamW, at the start; required"),
+            Setting(
+                "learning_rate",
+                "a number above 0, or {search: {from, to, start: \(LearningRateSearch.defaultStart), "
+                    + "resolution: \(LearningRateSearch.defaultResolution), extend: \(LearningRateSearch.defaultExtend)}}",
+                "of AdamW, at the start; searched from `start` rates between the ends, until the best's neighbours are "
+                    + "within `resolution` decades, up to `extend` decades beyond the ends; required"),
             Setting(
                 "weight_decay", "a number from 0", default: "\(training.weightDecay)", "decoupled, as AdamW's"),
             Setting(
@@ -81,7 +87,12 @@ struct Setting {
             Setting(
                 "data", words(DataKind.self), default: training.data.rawValue,
                 "the same examples every epoch, or new ones"),
-            Setting("seeds", "an integer from 1", default: "1", "runs a point, of different seeds"),
+            Setting(
+                "seeds", "an integer from 1", default: "1",
+                "runs a point, of different initialisation, dropout and order; of a search, at the best rate"),
+            Setting(
+                "data_seeds", "an integer from 1", default: "1",
+                "runs a point, of different data, with the first of those seeds"),
             Setting(
                 "stop_at_accuracy", "a number from 0 to 1", default: "never",
                 "ends a run after an epoch whose validation accuracy is above"),

@@ -1,0 +1,32 @@
+import RecallSuite
+
+/// What the seeds of each row come to: how sure its accuracy is, and what makes it unsure.
+public struct SeedTable: Sendable {
+    public let tradeoff: Tradeoff
+
+    public init(_ tradeoff: Tradeoff) { self.tradeoff = tradeoff }
+
+    /// A row for each of the tradeoff's that has several seeds; empty where none has. The last two columns are the
+    /// standard deviations over initialisations on one set of data, and over sets of data from one initialisation.
+    public func render(width: Int = 100) -> String {
+        let rows = tradeoff.rows.filter { $0.seeds > 1 }
+        if rows.isEmpty { return "" }
+        let knobs = ConfigDifferences(tradeoff.rows)
+        var table = TextTable([
+            .init("model", shrinks: true), .init("knobs", shrinks: true), .init("d_model", .right),
+            .init("seeds", .right), .init("mean", .right), .init("95 %", .right), .init("median", .right),
+            .init("min–max", .right), .init("sd init", .right), .init("sd data", .right),
+        ])
+        for row in rows {
+            let accuracy = row.testAccuracy
+            table.add([
+                row.model, knobs.text(of: row), "\(row.spec.model.dModel)", "\(row.seeds)",
+                Format.accuracy(accuracy.mean), accuracy.interval.map(Format.range) ?? "",
+                Format.accuracy(accuracy.median), Format.range(accuracy.minimum...accuracy.maximum),
+                row.accuracyOfInitialisations?.standardDeviation.map { Format.decimals($0, 3) } ?? "",
+                row.accuracyOfData?.standardDeviation.map { Format.decimals($0, 3) } ?? "",
+            ])
+        }
+        return table.render(width: width)
+    }
+}

@@ -1,0 +1,63 @@
+import RecallData
+import RecallSuite
+import RecallTraining
+
+/// One learning rate of a model: its runs taken together.
+public struct LearningRatePoint: Equatable, Sendable {
+    public var learningRate: Double
+    /// Runs that ended, finished or failed.
+    public var seeds: Int
+    /// The mean over those seeds, 0 for a failed one.
+    public var validationAccuracy: Double
+    /// The mean over those seeds, infinite with a failed one.
+    public var validationLoss: Double
+    /// Whether a seed's training loss left chance (`MQARTask.hasLeftChance`).
+    public var hasLeftChance: Bool
+}
+
+/// One point of the tradeoff: a model of a suite at its best learning rate.
+public struct TradeoffRow: Equatable, Sendable {
+    public var suite: String
+    public var task: String
+    public var model: String
+    /// A run of the row: its specification stands for the others', which differ in learning rate and seeds only.
+    public var spec: RunSpec
+    /// What the CSV calls config: the model's compact JSON; with the keys `task` and `training` where the suite has
+    /// several of them and they are needed to tell rows apart.
+    public var config: String
+    public var facts: ModelFacts
+    /// The best on validation.
+    public var learningRate: Double
+    /// Whether it is the smallest or the largest of several tried.
+    public var learningRateAtEdge: Bool
+    /// Decades from the smallest to the largest of the learning rates tried around the best, without a gap, whose
+    /// validation accuracy is within 0.05 of the best's; nil where only one was tried.
+    public var learningRateWindowDecades: Double?
+    /// The learning rates tried, ascending.
+    public var points: [LearningRatePoint]
+    /// Over all seeds, at the best learning rate.
+    public var testAccuracy: Statistics
+    /// Over the seeds of initialisation on one set of data, and over the seeds of the data under one initialisation; nil
+    /// where there is one.
+    public var accuracyOfInitialisations: Statistics?
+    public var accuracyOfData: Statistics?
+    /// The lowest training loss of an epoch of any of its runs, nats a label.
+    public var lowestTrainLoss: Double
+    public var outcome: Outcome
+    public var standing: Standing
+
+    /// Runs at the best learning rate.
+    public var seeds: Int { testAccuracy.count }
+
+    /// Whether the accuracy is that of a guess among the values of the sequence itself, or at most a fifth above: answers
+    /// are told from other tokens, and not from one another. Nothing can be told where that guess is mostly right.
+    public var isGuessAmongSequence: Bool {
+        let bound = 1.2 * spec.task.chanceAccuracyInSequence
+        return bound < 1 && testAccuracy.mean <= bound
+    }
+
+    /// Rates that the full grid at the resolution of the suite's search would have; nil without a search.
+    public func fullGrid(of search: LearningRateSearch?) -> Int? {
+        search.map { $0.fullGrid(covering: points.map(\.learningRate)) }
+    }
+}

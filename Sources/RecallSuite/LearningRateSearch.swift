@@ -1,0 +1,177 @@
+import Foundation
+
+/// What one learning rate came to: what a search looks at.
+public struct LearningRateTrial: Hashable, Sendable {
+    /// Of the validation split, 0 to 1; 0 for a run that failed.
+    public var accuracy: Double
+    /// Of the validation split, nats a label; infinite for a run that failed.
+    public var loss: Double
+    /// Whether the training loss left chance (`MQARTask.hasLeftChance`).
+    public var hasLeftChance: Bool
+
+    public init(accuracy: Double, loss: Double, hasLeftChance: Bool) {
+        (self.accuracy, self.loss, self.hasLeftChance) = (accuracy, loss, hasLeftChance)
+    }
+
+    /// A run that failed, by diverging say.
+    public static let failed = LearningRateTrial(accuracy: 0, loss: .infinity, hasLeftChance: false)
+}
+
+/// A search for the learning rate of one point of a suite: coarse first, fine around the best.
+///
+/// Recurrent mixers learn MQAR in a window of about half a decade of learning rates, which grids of four points over two
+/// decades miss (Okpekpe and Orvieto, "When recalling in-context, Transformers are not SSMs", 2025). The search
+///
+/// 1. tries `start` rates from `from` to `to`, evenly spaced in their logarithm;
+/// 2. halves the spacing everywhere while no rate has left chance, down to the resolution;
+/// 3. goes one coarse step further while the best sits at an edge, up to `extend` decades beyond the range;
+/// 4. halves the distance to both neighbours of the best, until they are within the resolution.
+///
+/// It looks at validation alone. What it does next depends on nothing but the results of the rates tried so far, and it
+/// waits for all rates of a step, so the same rates are tried in whatever order and on however many processes they are
+/// trained, and a search that was interrupted goes on where it was.
+public struct LearningRateSearch: Hashable, Codable, Sendable {
+    /// The ends of the coarse grid.
+    public var from: Double
+    public var to: Double
+    /// Rates of the coarse grid, the ends among them.
+    public var start: Int
+    /// Decades between the best and its neighbours at the end.
+    public var resolution: Double
+    /// Decades that it may go beyond each end.
+    public var extend: Double
+
+    public static let defaultStart = 6
+    public static let defaultResolution = 0.25
+    public static let defaultExtend = 1.0
+
+    /// - Parameters:
+    ///   - from: above 0 and below `to`.
+    ///   - start: at least 2.
+    ///   - resolution: `resolutions` says what it may be.
+    ///   - extend: from 0.
+    public init(
+        from: Double, to: Double, start: Int = defaultStart, resolution: Double = defaultResolution,
+        extend: Double = defaultExtend
+    ) {
+        precondition(from > 0 && to > from && start >= 2, "a search without a range")
+        precondition(Self.resolutions.contains(resolution) && extend >= 0, "a search without a resolution")
+        (self.from, self.to, self.start) = (from, to, start)
+        (self.resolution, self.extend) = (resolution, extend)
+    }
+
+    /// Finer ones than a twentieth of a decade would fall between the three digits that rates have.
+    public static let resolutions = 0.05...2
+
+    /// Where a search stands.
+    public struct Progress: Hashable, Sendable {
+        /// The rates that are tried or to be tried, ascending.
+        public var rates: [Double]
+        /// The best on validation; nil while one of `rates` has no result.
+        public var best: Double?
+        /// Rates of the full grid at the resolution, over the range that the search has covered.
+        public var fullGrid: Int
+
+        /// Runs that the full grid would have taken beyond these.
+        public var saved: Int { max(0, fullGrid - rates.count) }
+    }
+
+    /// Where the search stands, replayed from its start.
+    ///
+    /// - Parameter trial: what a rate came to; nil for one that has not been tried to the end.
+    public func progress(_ trial: (Double) -> LearningRateTrial?) -> Progress {
+        var rates = coarseGrid
+        while true {
+            let trials = rates.map(trial)
+            let known = trials.compactMap(\.self)
+            guard known.count == rates.count else {
+                return Progress(rates: rates, best: nil, fullGrid: fullGrid(covering: rates))
+            }
+            let best = Self.best(known)
+            let more = next(after: rates, known, best: best).filter { !rates.contains($0) }
+            if more.isEmpty {
+                return Progress(rates: rates, best: rates[best], fullGrid: fullGrid(covering: rates))
+            }
+            rates = (rates + more).sorted()
+        }
+    }
+
+    /// The most rates that a search can come to.
+    public var mostRates: Int {
+        let span = Self.decades(from, to) + 2 * extend
+        // Halving stops at or below the resolution, so no two neighbours are closer than half of it.
+        return start + Int((2 * span / resolution).rounded(.up)) + 2
+    }
+
+    /// The place of the best: the highest accuracy, of those the lowest loss, of those the lowest rate.
+    ///
+    /// - Parameter trials: by ascending rate, at least one.
+    static func best(_ trials: [LearningRateTrial]) -> Int {
+        precondition(!trials.isEmpty, "the best of nothing")
+        return trials.indices.min {
+            (trials[$1].accuracy, trials[$0].loss, $0) < (trials[$0].accuracy, trials[$1].loss, $1)
+        } ?? 0
+    }
+
+    // MARK: - Steps
+
+    /// Decades between two rates of the coarse grid.
+    private var spacing: Double { Self.decades(from, to) / Double(start - 1) }
+
+    private var coarseGrid: [Double] {
+        (0..<start).map { index in
+            switch index {
+            case 0: from
+            case start - 1: to
+            default: Self.rounded(from * pow(10, Double(index) * spacing))
+            }
+        }
+    }
+
+    private func next(after rates: [Double], _ trials: [LearningRateTrial], best: Int) -> [Double] {
+        guard trials.contains(where: \.hasLeftChance) else {
+            return (1..<rates.count).compactMap { middle(rates[$0 - 1], rates[$0]) }
+        }
+        if let beyond = extended(rates, best) { return [beyond] }
+        let below = best > 0 ? middle(rates[best - 1], rates[best]) : nil
+        let above = best + 1 < rates.count ? middle(rates[best], rates[best + 1]) : nil
+        return [below, above].compactMap(\.self)
+    }
+
+    /// A rate beyond the edge that the best sits at; nil where it does not, or where the bound is reached.
+    private func extended(_ rates: [Double], _ best: Int) -> Double? {
+        guard best == 0 || best == rates.count - 1 else { return nil }
+        let (edge, step) = (rates[best], pow(10, spacing))
+        let rate = best == 0 ? max(edge / step, from / pow(10, extend)) : min(edge * step, to * pow(10, extend))
+        // What rounding left over before the bound is no step.
+        return abs(log10(rate / edge)) > 0.02 ? Self.rounded(rate) : nil
+    }
+
+    /// The rate between two, where they are further apart than the resolution.
+    private func middle(_ lower: Double, _ upper: Double) -> Double? {
+        // What rounding the rates to three digits adds to a distance does not count.
+        guard Self.decades(lower, upper) > resolution + 0.005 else { return nil }
+        return Self.rounded((lower * upper).squareRoot())
+    }
+
+    /// Rates of the full grid at the resolution, over the range of some rates.
+    public func fullGrid(covering rates: [Double]) -> Int {
+        guard let lowest = rates.min(), let highest = rates.max() else { return 0 }
+        // A distance that rounding to three digits made a little longer needs no rate more.
+        return Int((Self.decades(lowest, highest) / resolution - 0.02).rounded(.up)) + 1
+    }
+
+    private static func decades(_ lower: Double, _ upper: Double) -> Double { log10(upper / lower) }
+
+    /// Three significant digits: what a table prints can be given back, and no library's last bit makes another run.
+    private static func rounded(_ rate: Double) -> Double {
+        Double(String(format: "%.2e", rate)) ?? rate
+    }
+}
+
+extension LearningRateSearch: CustomStringConvertible {
+    /// "searched from 0.0001 to 0.03, 6 to begin with, to 0.25 decades".
+    public var description: String {
+        "searched from \(from) to \(to), \(start) to begin with, to \(resolution) decades"
+    }
+}

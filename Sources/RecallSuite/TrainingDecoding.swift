@@ -1,0 +1,94 @@
+import RecallTraining
+
+/// The keys of `training`.
+enum TrainingDecoding {
+    static let keys = [
+        "epochs", "batch_size", "learning_rate", "weight_decay", "decay", "schedule", "order", "data", "seeds",
+        "data_seeds", "stop_at_accuracy", "precision",
+    ]
+    static let batchSizes = 1...1_048_576
+
+    /// The defaults of everything optional; the grid sets the three others.
+    static let base = TrainingConfig(epochs: 1, batchSize: 1, learningRate: 1)
+
+    static func grid(_ training: MappingCursor) throws(SuiteError) -> Grid<TrainingConfig> {
+        for key in ["epochs", "batch_size", "learning_rate"] { _ = try training.required(key) }
+        var grid = Grid<TrainingConfig>()
+        for (key, cursor) in training.entries {
+            switch key {
+            case "epochs":
+                try grid.add(cursor, \.epochs) { cursor throws(SuiteError) in
+                    try cursor.integer(in: 1...1_000_000)
+                }
+            case "batch_size":
+                try grid.add(cursor, \.batchSize) { cursor throws(SuiteError) in
+                    try cursor.integer(in: batchSizes)
+                }
+            case "learning_rate" where cursor.isMapping: break
+            case "learning_rate":
+                try grid.add(cursor, \.learningRate) { cursor throws(SuiteError) in
+                    try cursor.number("a number above 0") { $0 > 0 }
+                }
+            case "weight_decay":
+                try grid.add(cursor, \.weightDecay) { cursor throws(SuiteError) in
+                    try cursor.number("a number from 0") { $0 >= 0 }
+                }
+            case "decay":
+                try grid.add(cursor, \.decay) { cursor throws(SuiteError) in try cursor.choice(DecayKind.self) }
+            case "schedule":
+                try grid.add(cursor, \.schedule) { cursor throws(SuiteError) in
+                    try cursor.choice(ScheduleKind.self)
+                }
+            case "order":
+                try grid.add(cursor, \.order) { cursor throws(SuiteError) in try cursor.choice(OrderKind.self) }
+            case "data":
+                try grid.add(cursor, \.data) { cursor throws(SuiteError) in try cursor.choice(DataKind.self) }
+            case "stop_at_accuracy":
+                try grid.add(cursor, \.stopAtAccuracy) { cursor throws(SuiteError) in
+                    try cursor.number("a number from 0 to 1") { (0...1).contains($0) }
+                }
+            case "precision":
+                try grid.add(cursor, \.precision) { cursor throws(SuiteError) in
+                    try cursor.choice(PrecisionKind.self)
+                }
+            default:
+                precondition(
+                    key == "seeds" || key == "data_seeds", "a key of training that nothing reads: \(key)")
+            }
+        }
+        return grid
+    }
+
+    /// `learning_rate: {search: {from: 1e-4, to: 3e-2, start: 6, resolution: 0.25}}`; nil for a rate or a list of rates.
+    static func search(_ training: MappingCursor) throws(SuiteError) -> LearningRateSearch? {
+        guard let cursor = training.optional("learning_rate"), cursor.isMapping else { return nil }
+        let search = try cursor.mapping(keys: ["search"]).required("search")
+        let keys = try search.mapping(keys: ["from", "to", "start", "resolution", "extend"])
+        let from = try keys.required("from").number("a number above 0") { $0 > 0 }
+        let upper = try keys.required("to")
+        let to = try upper.number("a number above 0") { $0 > 0 }
+        guard to > from else {
+            throw upper.error("must be above from: \(to) is not above \(from)")
+        }
+        let resolutions = LearningRateSearch.resolutions
+        return LearningRateSearch(
+            from: from, to: to,
+            start: try keys.optional("start")?.integer(in: 2...100) ?? LearningRateSearch.defaultStart,
+            resolution: try keys.optional("resolution")?.number(
+                "a number of decades from \(resolutions.lowerBound) to \(resolutions.upperBound)"
+            ) { resolutions.contains($0) } ?? LearningRateSearch.defaultResolution,
+            extend: try keys.optional("extend")?.number("a number of decades from 0 to 10") {
+                (0...10).contains($0)
+            } ?? LearningRateSearch.defaultExtend)
+    }
+}
+
+extension Grid {
+    /// An axis of a key that sets one property.
+    mutating func add<Value: Hashable>(
+        _ cursor: Cursor, _ property: WritableKeyPath<Point, Value>,
+        _ read: (Cursor) throws(SuiteError) -> Value
+    ) throws(SuiteError) {
+        add(try cursor.grid(read).map { item in { $0[keyPath: property] = item.value } })
+    }
+}

@@ -1,0 +1,98 @@
+import Foundation
+import RecallData
+import RecallReport
+import RecallStore
+import RecallSuite
+import Testing
+
+@Suite struct StandingTests {
+    private func row(_ model: String, state: Int, _ accuracies: [Double]) -> [StoredRun] {
+        accuracies.enumerated().map {
+            syntheticRun(model: model, seed: UInt64($0), stateBytes: state, test: $1)
+        }
+    }
+
+    private func standings(_ runs: [StoredRun]) -> [String: Standing] {
+        let rows = Tradeoff(suite: uncontrolledSuite, runs: runs).rows
+        return Dictionary(uniqueKeysWithValues: rows.map { ($0.model, $0.standing) })
+    }
+
+    @Test func overlappingIntervalsAreNotRanked() {
+        let small = row("small", state: 100, [0.70, 0.80, 0.75])
+        // Its mean is higher, and yet nothing says that it is better.
+        #expect(
+            standings(small + row("large", state: 200, [0.72, 0.82, 0.78]))
+                == ["small": .on, "large": .possible])
+        // Its mean is lower, and yet nothing says that it is worse.
+        #expect(
+            standings(small + row("large", state: 200, [0.69, 0.78, 0.73]))
+                == ["small": .on, "large": .possible])
+        #expect(
+            standings(small + row("large", state: 200, [0.9, 0.91, 0.92])) == ["small": .on, "large": .on])
+        #expect(
+            standings(small + row("large", state: 200, [0.5, 0.6, 0.55])) == ["small": .on, "large": .off])
+    }
+
+    @Test func withTheSameStateTheOverlapIsMutual() {
+        let runs = row("one", state: 100, [0.7, 0.8]) + row("other", state: 100, [0.75, 0.85])
+        #expect(standings(runs) == ["one": .possible, "other": .possible])
+    }
+
+    @Test func whatIsWorseThanANumberOfOneSeedIsOff() {
+        let runs = row("one", state: 100, [0.9]) + row("several", state: 200, [0.7, 0.8])
+        #expect(standings(runs) == ["one": .on, "several": .off])
+    }
+
+    @Test func seedsOfInitialisationAndOfDataAreToldApart() throws {
+        let runs = [
+            syntheticRun(seed: 0, dataSeed: 5, test: 0.5), syntheticRun(seed: 1, dataSeed: 5, test: 0.7),
+            syntheticRun(seed: 0, dataSeed: 6, test: 0.52), syntheticRun(seed: 0, dataSeed: 7, test: 0.54),
+        ]
+        let row = try #require(Tradeoff(suite: uncontrolledSuite, runs: runs).rows.first)
+        #expect(row.seeds == 4)
+        let initialisation = try #require(row.accuracyOfInitialisations?.standardDeviation)
+        let data = try #require(row.accuracyOfData?.standardDeviation)
+        // Of 0.5 and 0.7; of 0.5, 0.52 and 0.54.
+        #expect(abs(initialisation - 0.2 / 2.0.squareRoot()) < 1e-12 && abs(data - 0.02) < 1e-12)
+        let table = SeedTable(Tradeoff(suite: uncontrolledSuite, runs: runs)).render()
+        #expect(table.contains("0.141") && table.contains("0.020") && table.contains("0.500–0.700"))
+        let alone = Tradeoff(suite: uncontrolledSuite, runs: [syntheticRun()])
+        #expect(alone.rows[0].accuracyOfData == nil && SeedTable(alone).render().isEmpty)
+    }
+
+    @Test func aGuessAmongTheSequencesValuesIsMarked() throws {
+        // Eight pairs: a guess is right once in eight.
+        for (accuracy, isGuess) in [(0.125, true), (0.149, true), (0.151, false)] {
+            let tradeoff = Tradeoff(suite: uncontrolledSuite, runs: [syntheticRun(test: accuracy)])
+            #expect(try #require(tradeoff.rows.first).isGuessAmongSequence == isGuess)
+            #expect(TradeoffTable(tradeoff).render().contains("capacity°") == isGuess)
+        }
+        let task = syntheticRun().spec.task
+        #expect(abs(task.chanceLossInSequence - log(8)) < 1e-15 && task.chanceAccuracyInSequence == 0.125)
+        let mixed = MQARTask(
+            vocabSize: 64,
+            train: [
+                .init(sequenceLength: 16, kvPairs: 2, examples: 100),
+                .init(sequenceLength: 32, kvPairs: 8, examples: 50),
+            ],
+            validation: task.validation, test: task.test)
+        // 200 labels of two pairs, 400 of eight.
+        #expect(abs(mixed.chanceLossInSequence - (200 * log(2) + 400 * log(8)) / 600) < 1e-12)
+    }
+
+    @Test func aSearchShowsItsCurveAndWhatItSaved() throws {
+        var suite = uncontrolledSuite
+        suite.search = LearningRateSearch(from: 1e-4, to: 1e-2, start: 3, resolution: 0.25)
+        let runs = [(1e-4, 0.05), (1e-3, 0.6), (3.16e-3, 0.99), (5.62e-3, 0.95), (1e-2, 0.3)].map {
+            syntheticRun(learningRate: $0, validation: $1)
+        }
+        let lines = LearningRateTable(Tradeoff(suite: suite, runs: runs)).render().split(separator: "\n")
+        #expect(
+            lines[2].contains("0.00316        0.990     0.25  5 of 9  0.0001  ▁▅██▃             0.01"),
+            "\(lines[2])")
+        #expect(
+            lines.last
+                == "learning rates: 5 tried where full grids, 0.25 decades apart, would have 9: 4 saved; decades: within 0.05 of the best"
+        )
+    }
+}

@@ -1,0 +1,243 @@
+import Foundation
+import RecallSuite
+import Testing
+
+@Suite struct LearningRateSearchTests {
+    /// A mixer that learns in a window around `centre`: its accuracy falls off with the square of the decades.
+    private func bell(centre: Double, width: Double) -> (Double) -> LearningRateTrial {
+        { rate in
+            let distance = log10(rate / centre) / width
+            let accuracy = exp(-distance * distance)
+            return LearningRateTrial(accuracy: accuracy, loss: 1 - accuracy, hasLeftChance: accuracy > 0.01)
+        }
+    }
+
+    private func decades(_ one: Double, _ other: Double) -> Double { abs(log10(one / other)) }
+
+    private func isFine(_ progress: LearningRateSearch.Progress, _ search: LearningRateSearch) throws -> Bool {
+        let place = try #require(progress.best.flatMap { progress.rates.firstIndex(of: $0) })
+        return [place - 1, place + 1].filter(progress.rates.indices.contains).allSatisfy {
+            decades(progress.rates[$0], progress.rates[place]) <= search.resolution + 0.01
+        }
+    }
+
+    @Test func theCoarseGridIsEvenAndHasItsEnds() {
+        let progress = LearningRateSearch(from: 1e-4, to: 3e-2).progress { _ in nil }
+        #expect(progress.rates == [0.0001, 0.000313, 0.000979, 0.00306, 0.00959, 0.03])
+        #expect(progress.best == nil)
+    }
+
+    @Test(arguments: [1.3e-4, 5e-4, 1e-3, 4.4e-3, 8e-3, 2.1e-2])
+    func aWindowOfHalfADecadeIsFound(centre: Double) throws {
+        let search = LearningRateSearch(from: 1e-4, to: 3e-2)
+        let curve = bell(centre: centre, width: 0.5)
+        let progress = search.progress(curve)
+        let best = try #require(progress.best)
+        #expect(decades(best, centre) <= search.resolution)
+        #expect(try isFine(progress, search))
+        #expect(progress.rates.first != best && progress.rates.last != best)
+        #expect(curve(best).accuracy == progress.rates.map { curve($0).accuracy }.max())
+        #expect(progress.fullGrid >= 11 && progress.saved == progress.fullGrid - progress.rates.count)
+        #expect(progress.saved > 0)
+    }
+
+    /// Narrower than the coarse spacing, between two of its rates: none leaves chance, so the spacing is halved first.
+    @Test func theSpacingIsHalvedWhereNothingLearns() throws {
+        let search = LearningRateSearch(from: 1e-4, to: 1e-2, start: 3, resolution: 0.25)
+        let curve: (Double) -> LearningRateTrial = { rate in
+            let learns = self.decades(rate, 3.16e-4) < 0.3
+            return LearningRateTrial(
+                accuracy: learns ? 0.9 : 0.01, loss: learns ? 0.3 : 5, hasLeftChance: learns)
+        }
+        var asked: [Double] = []
+        let progress = search.progress { rate in
+            if !asked.contains(rate) { asked.append(rate) }
+            return curve(rate)
+        }
+        #expect(asked.prefix(5) == [1e-4, 1e-3, 1e-2, 3.16e-4, 3.16e-3])
+        #expect(curve(try #require(progress.best)).hasLeftChance)
+        #expect(try isFine(progress, search))
+    }
+
+    @Test func whatNeverLearnsEndsAtTheResolution() {
+        let search = LearningRateSearch(from: 1e-3, to: 1e-1, start: 3, resolution: 0.25)
+        let progress = search.progress { _ in LearningRateTrial(accuracy: 0.01, loss: 5, hasLeftChance: false) }
+        // 1, 0.5 and 0.25 decades: nine rates, none beyond the ends.
+        #expect(progress.rates.count == 9 && progress.best == 1e-3)
+        #expect(progress.rates.first == 1e-3 && progress.rates.last == 1e-1)
+        #expect(progress.saved == 0)
+    }
+
+    @Test(arguments: [true, false])
+    func itGoesBeyondAnEdgeAndStopsAtItsBound(upwards: Bool) throws {
+        var search = LearningRateSearch(from: 1e-3, to: 1e-2, start: 3, resolution: 0.5, extend: 1)
+        let further: (Double) -> LearningRateTrial = { rate in
+            let height = log10(rate) * (upwards ? 0.1 : -0.1)
+            return LearningRateTrial(accuracy: 0.5 + height, loss: 1, hasLeftChance: true)
+        }
+        let progress = search.progress(further)
+        #expect(progress.best == (upwards ? 0.0999 : 1e-4))
+        #expect(progress.rates.count == 5)
+        search.extend = 0
+        #expect(search.progress(further).rates == [1e-3, 3.16e-3, 1e-2])
+        // A best inside ends the walk.
+        search.extend = 3
+        let centre = upwards ? 3e-2 : 3e-4
+        let found = search.progress(bell(centre: centre, width: 0.5))
+        #expect(decades(try #require(found.best), centre) < 0.3)
+    }
+
+    @Test func tiesGoToTheLowerLossThenTheLowerRate() {
+        let search = LearningRateSearch(from: 1e-3, to: 1e-1, start: 3, resolution: 1)
+        func best(_ losses: [Double]) -> Double? {
+            search.progress { rate in
+                let index = [1e-3, 1e-2, 1e-1].firstIndex(of: rate)
+                return LearningRateTrial(
+                    accuracy: index == nil ? 0 : 0.9, loss: index.map { losses[$0] } ?? 9, hasLeftChance: true)
+            }.best
+        }
+        #expect(best([0.3, 0.2, 0.3]) == 1e-2)
+        #expect(best([0.2, 0.2, 0.2]) == 1e-3)
+    }
+
+    @Test func aFailedRunIsTheWorst() {
+        let search = LearningRateSearch(from: 1e-3, to: 1e-1, start: 3, resolution: 1)
+        let progress = search.progress { rate in
+            rate > 5e-2 ? .failed : LearningRateTrial(accuracy: 0.2, loss: rate, hasLeftChance: true)
+        }
+        #expect(progress.best == progress.rates.first)
+    }
+
+    /// What is tried never depends on the order in which results come: an unfinished rate stops every step.
+    @Test func aStepWaitsForAllOfItsRates() {
+        let search = LearningRateSearch(from: 1e-4, to: 3e-2)
+        let curve = bell(centre: 4e-3, width: 0.5)
+        var known: [Double: LearningRateTrial] = [:]
+        var rounds = 0
+        while true {
+            let progress = search.progress { known[$0] }
+            let open = progress.rates.filter { known[$0] == nil }
+            if open.isEmpty { break }
+            for rate in open.dropLast() { known[rate] = curve(rate) }
+            // All but one are there: nothing new is asked for.
+            #expect(search.progress { known[$0] }.rates == progress.rates)
+            if let last = open.last { known[last] = curve(last) }
+            rounds += 1
+        }
+        #expect(rounds == 2)
+        #expect(search.progress { known[$0] } == search.progress(curve))
+        #expect(known.count == search.progress(curve).rates.count)
+    }
+
+    /// However the accuracies lie, a search ends, and within its own bound.
+    @Test func itAlwaysEnds() {
+        for seed in UInt64(0)..<500 {
+            var state = seed &* 0x9E37_79B9_7F4A_7C15 | 1
+            func next() -> Double {
+                state ^= state << 13
+                state ^= state >> 7
+                state ^= state << 17
+                return Double(state >> 11) * 0x1p-53
+            }
+            let search = LearningRateSearch(
+                from: pow(10, -5 + 2 * next()), to: pow(10, -2 + 2 * next()), start: 2 + Int(8 * next()),
+                resolution: 0.05 + next(), extend: 2 * next())
+            var trials: [Double: LearningRateTrial] = [:]
+            let progress = search.progress { rate in
+                let trial =
+                    trials[rate]
+                    ?? LearningRateTrial(accuracy: next(), loss: next(), hasLeftChance: next() > 0.7)
+                trials[rate] = trial
+                return trial
+            }
+            #expect(progress.best != nil)
+            #expect(progress.rates.count <= search.mostRates, "seed \(seed)")
+            #expect(
+                Set(progress.rates).count == progress.rates.count && progress.rates == progress.rates.sorted())
+        }
+    }
+}
+
+@Suite struct SearchedSuiteTests {
+    private let yaml = edited(
+        "learning_rate: [0.01, 0.001]",
+        "learning_rate: {search: {from: 1.0e-3, to: 1.0e-1, start: 3, resolution: 0.5}}\n  seeds: 2\n  data_seeds: 3"
+    )
+
+    private func trial(_ accuracy: Double) -> LearningRateTrial {
+        LearningRateTrial(accuracy: accuracy, loss: 1 - accuracy, hasLeftChance: true)
+    }
+
+    @Test func itBeginsWithTheCoarseGridAndOneSeed() throws {
+        let searched = try suite(yaml)
+        #expect(searched.search == LearningRateSearch(from: 1e-3, to: 1e-1, start: 3, resolution: 0.5))
+        #expect((searched.seeds, searched.dataSeeds) == (2, 3))
+        let runs = searched.expand(seed: 4)
+        #expect(runs.count == 3 * 5)
+        #expect(runs.allSatisfy { $0.spec.seed == 4 && $0.spec.task.dataSeed == 123 })
+        #expect(runs.prefix(3).map(\.spec.training.learningRate) == [1e-3, 1e-2, 1e-1])
+    }
+
+    @Test func otherSeedsJoinAtTheBestRate() throws {
+        let searched = try suite(yaml)
+        var expansion = SuiteExpansion(searched, seed: 4)
+        let first = expansion.runs { _ in nil }.prefix(3)
+        let accuracies = Dictionary(uniqueKeysWithValues: zip(first.map(\.runID), [0.2, 0.9, 0.3]))
+        let second = expansion.runs { accuracies[$0].map(trial) }
+        // The two rates between; the other points are where they were.
+        #expect(second.count == 15 + 2)
+        #expect(second.prefix(5).map(\.spec.training.learningRate) == [1e-3, 3.16e-3, 1e-2, 3.16e-2, 1e-1])
+        #expect(expansion.count.points == 5 && expansion.count.settled == 0)
+        let all = expansion.runs {
+            accuracies[$0].map(trial) ?? (second.prefix(5).map(\.runID).contains($0) ? trial(0.1) : nil)
+        }
+        #expect(all.count == 17 + 1 + 2)
+        let best = all.filter { $0.spec.training.learningRate == 1e-2 }.prefix(4)
+        #expect(
+            best.map { [$0.spec.seed, $0.spec.task.dataSeed] } == [[4, 123], [5, 123], [4, 124], [4, 125]])
+        #expect(Set(best.map(\.taskHash)).count == 3)
+        #expect(expansion.count.settled == 1 && expansion.count.rates == 5 + 4 * 3)
+        #expect(Set(all.map(\.pointID)).count == 5)
+    }
+
+    @Test func theHashKnowsTheSearch() throws {
+        let hash = try suite(yaml).contentHash()
+        #expect(try suite(yaml).contentHash() == hash)
+        for (old, new) in [("resolution: 0.5", "resolution: 0.4"), ("data_seeds: 3", "data_seeds: 2")] {
+            #expect(try suite(edited(old, new, in: yaml)).contentHash() != hash)
+        }
+    }
+
+    @Test func listsTakeDataSeedsToo() throws {
+        let runs = try suite(edited("epochs: 1", "seeds: 2\n  data_seeds: 2\n  epochs: 1")).expand()
+        let seeds = runs.prefix(3).map { [$0.spec.seed, $0.spec.task.dataSeed] }
+        #expect(seeds == [[0, 123], [1, 123], [0, 124]])
+        #expect(runs.count == 3 * 2 * 5)
+    }
+
+    @Test(arguments: [
+        (
+            "from: 1.0e-3", "from: 0",
+            "x.yaml:11:34: training.learning_rate.search.from: must be a number above 0, not '0'"
+        ),
+        ("to: 1.0e-1", "to: 1.0e-4", "must be above from: 0.0001 is not above 0.001"),
+        ("start: 3", "start: 1", "must be an integer from 2 to 100, not '1'"),
+        ("resolution: 0.5", "resolution: 0.01", "must be a number of decades from 0.05 to 2.0, not '0.01'"),
+        ("resolution: 0.5", "resolutoin: 0.5", "unknown key; did you mean 'resolution'?"),
+        ("from: 1.0e-3, ", "", "the key 'from' is missing"),
+        ("{search: {", "{serach: {", "did you mean 'search'?"),
+        ("data_seeds: 3", "data_seeds: 0", "must be an integer from 1"),
+    ])
+    func mistakesAreRefused(old: String, new: String, message: String) throws {
+        let error = try #require(refusal(edited(old, new, in: yaml)))
+        #expect(error.description.contains(message), "\(error)")
+    }
+
+    @Test func shardsKeepPointsWhole() throws {
+        let runs = try suite(yaml).expand()
+        let shards = try (0..<2).map { try Shard("\($0)/2").select(from: runs, by: \.pointID) }
+        #expect(shards.map(\.count) == [9, 6])
+        #expect(Set(shards[0].map(\.pointID)).isDisjoint(with: shards[1].map(\.pointID)))
+        #expect(shards[0].prefix(3).map(\.runID) == runs.prefix(3).map(\.runID))
+    }
+}
