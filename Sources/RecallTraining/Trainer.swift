@@ -183,7 +183,7 @@ public final class Trainer {
     /// Forward, backward and AdamW on one batch.
     ///
     /// - Returns: the sum of the losses at its labelled positions.
-    func trainStep(
+    package func trainStep(
         _ batch: HostBatch, learningRate: Double, profile: StepProfile? = nil
     ) throws(RunError) -> Double {
         let loss = try gradients(batch, isDiagnosing: false, profile: profile)
