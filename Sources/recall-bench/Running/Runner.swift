@@ -27,6 +27,7 @@ final class Runner: @unchecked Sendable {
     private let threads: Int
     private let checkpoints: CheckpointFolder
     private let fresh: Bool
+    private let keepsCheckpoints: Bool
     private let execution: Execution
     private let log = Log.make("runner")
 
@@ -57,6 +58,7 @@ final class Runner: @unchecked Sendable {
     ) {
         (queue, self.store, self.display, self.stop) = (runs, store, display, stop)
         (jobs, threads, fresh) = (options.jobCount, options.threads, options.fresh)
+        keepsCheckpoints = options.keepCheckpoints
         self.checkpoints = checkpoints
         execution = Execution(
             device: CPUInformation.device, version: ProgramVersion.number,
@@ -202,7 +204,7 @@ final class Runner: @unchecked Sendable {
                 checkpoint: checkpoint, runID: run.runID, specification: spec.canonicalJSON(),
                 observer: observer)
             try store.finish(run.runID, result)
-            checkpoint.remove()
+            if !keepsCheckpoints { checkpoint.remove() }
             display.runFinished(run.runID, result)
             lock.withLock { outcome.finished += 1 }
         } catch RunError.stopped {

@@ -39,7 +39,8 @@ struct Sitting {
         let open = try left(of: selected, store)
         // Before earlier results are forgotten.
         try checkpoints.checkSpace(
-            for: open, jobs: options.jobCount, database: database, measurement: measurement)
+            for: open, jobs: options.jobCount, keeping: options.keepCheckpoints, database: database,
+            measurement: measurement)
         if options.fresh {
             try store.plan(
                 selected, suite: suite, fresh: true, membership: .additional, facts: measurement.facts)
