@@ -70,7 +70,9 @@ let package = Package(
         .testTarget(
             name: "GoldenTests", dependencies: ["RecallTraining", "TestSupport"], path: "Tests/Golden",
             exclude: ["Fixtures", "make_golden.py", "modules.py"]),
-        .testTarget(name: "InterchangeTests", dependencies: ["RecallSuite"], path: "Tests/Interchange"),
+        .testTarget(
+            name: "InterchangeTests", dependencies: ["RecallSuite"], path: "Tests/Interchange",
+            exclude: ["exchange.py", "requirements.txt"]),
         .testTarget(name: "RecallSuiteTests", dependencies: ["RecallSuite", "TestSupport"]),
         .testTarget(name: "RecallStoreTests", dependencies: ["RecallStore", "TestSupport"]),
         .testTarget(name: "RecallReportTests", dependencies: ["RecallReport", "TestSupport"]),
