@@ -52,6 +52,25 @@ import Testing
             to: workspace.folder.appending(path: "changed.safetensors"))
     }
 
+    @Test func aFinishedRunsCheckpointStaysOnRequestOnly() throws {
+        let workspace = try Workspace.withTinySuite()
+        func kept(_ arguments: String...) throws -> [String] {
+            let outcome = try workspace.run(
+                "run", "--suite", "tiny.yaml", "--only", "model=based", "--quiet", more: arguments)
+            #expect(outcome.status == 0, "\(outcome.errors)")
+            return try FileManager.default.contentsOfDirectory(
+                atPath: workspace.path("results/checkpoints")
+            ).sorted()
+        }
+        #expect(try kept() == [])
+        let runs = try workspace.table("runs")
+        let finished = zip(runs.column("run_id"), runs.column("status")).filter { $1 == "finished" }.map(\.0)
+        #expect(finished.count == 2)
+        #expect(try kept("--fresh", "--keep-checkpoints") == finished.sorted().map { "\($0).safetensors" })
+        // Trained anew without the flag, they go again.
+        #expect(try kept("--fresh") == [])
+    }
+
     // MARK: - What it says
 
     /// A number of JSON and one of CSV, but for the last bit, which readers of JSON may lose.
