@@ -59,7 +59,7 @@ public struct Evaluator {
     /// Bounds the memory of a batch, and how long it may go on after a request to stop.
     private static let mostTokens = 1 << 15
     /// Bounds the logits that are there at once: 64 MiB.
-    private static let mostLogits = 1 << 24
+    public static let mostLogits = 1 << 24
 
     /// - Parameters:
     ///   - batchSize: examples at once, where their sequences are short enough.
@@ -113,11 +113,15 @@ public struct Evaluator {
 
     /// The logits at the labelled positions of some examples, in the labels' order, a piece at a time.
     ///
-    /// - Parameter take: called with each piece: (positions, V).
+    /// - Parameters:
+    ///   - mostAtOnce: numbers of a piece, unless one example has more.
+    ///   - take: called with each piece: (positions, V).
     /// - Throws: `RunError`, and what `take` threw.
-    public func logits(_ data: SegmentData, take: ([Float]) throws -> Void) throws {
+    public func logits(
+        _ data: SegmentData, mostAtOnce: Int = mostLogits, take: ([Float]) throws -> Void
+    ) throws {
         let numbersOfAnExample = data.segment.kvPairs * model.vocabulary
-        let count = max(1, Self.mostLogits / max(numbersOfAnExample, 1))
+        let count = max(1, mostAtOnce / max(numbersOfAnExample, 1))
         for first in stride(from: 0, to: data.count, by: count) {
             let examples = Int32(first)..<Int32(min(first + count, data.count))
             let batch = HostBatch(data, examples: Array(examples))
