@@ -67,6 +67,12 @@ let package = Package(
         .testTarget(name: "RecallTensorTests", dependencies: ["RecallTensor", "TestSupport"]),
         .testTarget(name: "RecallModelsTests", dependencies: ["RecallModels", "TestSupport"]),
         .testTarget(name: "RecallTrainingTests", dependencies: ["RecallTraining", "TestSupport"]),
+        .testTarget(
+            name: "GoldenTests", dependencies: ["RecallTraining", "TestSupport"], path: "Tests/Golden",
+            exclude: ["Fixtures", "make_golden.py", "modules.py"]),
+        .testTarget(
+            name: "InterchangeTests", dependencies: ["RecallSuite"], path: "Tests/Interchange",
+            exclude: ["exchange.py", "requirements.txt"]),
         .testTarget(name: "RecallSuiteTests", dependencies: ["RecallSuite", "TestSupport"]),
         .testTarget(name: "RecallStoreTests", dependencies: ["RecallStore", "TestSupport"]),
         .testTarget(name: "RecallReportTests", dependencies: ["RecallReport", "TestSupport"]),

@@ -1,21 +1,27 @@
 import Foundation
 
 /// Writes a .npy file piece by piece. The pieces go to `PATH.partial`, which is renamed when all are there; a
-/// writer that is dropped before that leaves nothing.
+/// writer that is dropped before that leaves nothing. What is no ordinary file, /dev/null or a named pipe, is written as it
+/// is.
 public struct NPYWriter: ~Copyable {
     private let path: String
     private let type: NPYFile.ElementType
     private let count: Int
     private var written = 0
     private var file: Int32
-    private var temporary: String { path + ".partial" }
+    private let isDevice: Bool
+    private var temporary: String { isDevice ? path : path + ".partial" }
 
     /// - Throws: `DataFileError` if the file cannot be made.
     public init(path: String, type: NPYFile.ElementType, shape: [Int]) throws(DataFileError) {
         self.path = path
         self.type = type
         count = shape.reduce(1, *)
-        file = open(path + ".partial", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        var status = stat()
+        let isThere = stat(path, &status) == 0
+        isDevice = isThere && status.st_mode & S_IFMT != S_IFREG
+        // A folder is opened as it is too, which fails before any work is done.
+        file = open(isDevice ? path : path + ".partial", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
         guard file >= 0 else { throw .system(path, "cannot be written") }
         try NPYFile.header(type: type, shape: shape).withUnsafeBufferPointer { bytes throws(DataFileError) in
             try write(UnsafeRawBufferPointer(bytes))
@@ -25,7 +31,7 @@ public struct NPYWriter: ~Copyable {
     deinit {
         if file >= 0 {
             close(file)
-            unlink(temporary)
+            if !isDevice { unlink(temporary) }
         }
     }
 
@@ -52,9 +58,9 @@ public struct NPYWriter: ~Copyable {
         precondition(written == count, "\(written) elements for a file of \(count)")
         let closed = close(file)
         file = -1
-        guard closed == 0, rename(temporary, path) == 0 else {
+        guard closed == 0, isDevice || rename(temporary, path) == 0 else {
             let error = DataFileError.system(path, "cannot be written")
-            unlink(temporary)
+            if !isDevice { unlink(temporary) }
             throw error
         }
     }

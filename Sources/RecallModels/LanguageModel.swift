@@ -149,6 +149,9 @@ public final class LanguageModel {
             backend: backend, seed: seed)
     }
 
+    /// V.
+    public var vocabulary: Int { table.shape[0] }
+
     /// Trained numbers; the table, which is also the head, counts once.
     public var parameterCount: Int { store.parameters.reduce(0) { $0 + $1.count } }
 

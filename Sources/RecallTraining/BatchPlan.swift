@@ -46,14 +46,18 @@ package enum BatchPlan {
 }
 
 /// A batch on the host: what the model is given.
-struct HostBatch {
+package struct HostBatch {
     /// (B, L)
-    var tokens: [Int32]
+    package var tokens: [Int32]
     /// Rows of the flattened (B·L) that are labelled, ascending.
-    var labelledRows: [Int32]
+    package var labelledRows: [Int32]
     /// The token expected at each.
-    var labels: [Int32]
-    var batch: Int
+    package var labels: [Int32]
+    package var batch: Int
+
+    package init(tokens: [Int32], labelledRows: [Int32], labels: [Int32], batch: Int) {
+        (self.tokens, self.labelledRows, self.labels, self.batch) = (tokens, labelledRows, labels, batch)
+    }
 
     init(_ data: SegmentData, examples: [Int32]) {
         let (length, pairs) = (data.segment.sequenceLength, data.segment.kvPairs)

@@ -17,23 +17,29 @@ public struct CheckpointFolder: Sendable {
     /// Whether the checkpoints of runs that are trained `jobs` at a time will not fit; nil where they will, or where the
     /// system does not tell.
     ///
-    /// A run has one checkpoint, and while it writes the next one two; it is removed when the run is finished. The largest
-    /// runs may be trained at the same time.
+    /// A run has one checkpoint, and while it writes the next one two; it is removed when the run is finished, unless it is
+    /// kept. The largest runs may be trained at the same time.
     ///
     /// - Parameters:
     ///   - runs: those to be trained, each with the number of its parameters.
+    ///   - keeping: whether finished runs keep theirs.
     ///   - reserved: bytes of the same file system that are wanted for something else.
     ///   - freeBytes: of the file system of a folder.
     public func shortage(
-        for runs: [(runID: String, parameters: Int)], jobs: Int, reserved: Int64 = 0,
+        for runs: [(runID: String, parameters: Int)], jobs: Int, keeping: Bool = false, reserved: Int64 = 0,
         freeBytes: (String) -> Int64? = DiskSpace.freeBytes
     ) -> Shortage? {
-        let needs = runs.map { run in
+        var needed = reserved
+        // What a run takes besides the checkpoints that are kept.
+        var passing: [Int64] = []
+        for run in runs {
             let bytes = CheckpointFile.estimatedBytes(parameters: run.parameters)
             // What an earlier sitting left is taken already.
-            return 2 * bytes - min(bytes, file(of: run.runID).bytes ?? 0)
+            let first = bytes - min(bytes, file(of: run.runID).bytes ?? 0)
+            if keeping { needed += first }
+            passing.append(keeping ? bytes : first + bytes)
         }
-        let needed = needs.sorted(by: >).prefix(jobs).reduce(reserved, +)
+        for bytes in passing.sorted(by: >).prefix(jobs) { needed += bytes }
         guard let free = freeBytes(path), free < needed else { return nil }
         return Shortage(needed: needed, free: free)
     }

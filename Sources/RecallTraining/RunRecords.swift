@@ -40,6 +40,17 @@ public struct SliceAccuracy: Equatable, Codable, Sendable {
     }
 }
 
+extension Evaluation {
+    /// The slices as a run's result keeps them.
+    func accuracies(of split: Split) -> [SliceAccuracy] {
+        slices.map {
+            SliceAccuracy(
+                split: split, sequenceLength: $0.segment.sequenceLength, kvPairs: $0.segment.kvPairs,
+                examples: $0.segment.examples, accuracy: $0.accuracy)
+        }
+    }
+}
+
 /// What is known of a model before it trains.
 public struct ModelFacts: Equatable, Codable, Sendable {
     /// Trained numbers, the tied table once.

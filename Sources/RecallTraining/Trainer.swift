@@ -122,7 +122,9 @@ public final class Trainer {
         return RunResult(
             epochs: epoch, steps: step, trainLoss: lastRecord?.trainLoss ?? .nan,
             validationLoss: validation.loss, validationAccuracy: validation.accuracy, testLoss: test.loss,
-            testAccuracy: test.accuracy, slices: validation.slices + test.slices, trainSeconds: trainSeconds,
+            testAccuracy: test.accuracy,
+            slices: validation.accuracies(of: .validation) + test.accuracies(of: .test),
+            trainSeconds: trainSeconds,
             tokensPerSecond: trainSeconds > 0
                 ? Double(epoch) * Double(task.tokensPerEpoch) / trainSeconds : 0)
     }
@@ -173,17 +175,13 @@ public final class Trainer {
     func makeData(
         _ split: Split, _ index: Int, first: Int, count: Int
     ) throws(RunError) -> SegmentData {
-        let data = SegmentData.make(
-            generator, split, index, firstExample: first, examples: count,
-            isCancelled: { [stop] in stop?.isRaised ?? false })
-        guard let data else { throw RunError.stopped }
-        return data
+        try GeneratedExamples(generator, split, stop: stop).examples(index, first: first, count: count)
     }
 
     /// Forward, backward and AdamW on one batch.
     ///
     /// - Returns: the sum of the losses at its labelled positions.
-    func trainStep(
+    package func trainStep(
         _ batch: HostBatch, learningRate: Double, profile: StepProfile? = nil
     ) throws(RunError) -> Double {
         let loss = try gradients(batch, isDiagnosing: false, profile: profile)
@@ -207,9 +205,8 @@ public final class Trainer {
             arena: arena, isTraining: true, seed: seed, step: step, stop: stop, isDiagnosing: isDiagnosing,
             profile: profile)
         // No tensor of the head is kept: what backward does not need goes back before it.
-        let loss = try sum(
-            model.loss(tape.input(batch), labels: tape.integers(batch.labels), tape).losses, tape,
-            step: step + 1)
+        let loss = try tape.sum(
+            model.loss(tape.input(batch), labels: tape.integers(batch.labels), tape).losses, step: step + 1)
         guard loss.isFinite || isDiagnosing else { return loss }
         do { try tape.backward() } catch { throw RunError(error, step: step + 1) }
         return loss
@@ -228,74 +225,9 @@ public final class Trainer {
 
     // MARK: - Evaluation
 
-    /// Loss and accuracy of a split: means within an example, then over examples.
-    struct Evaluation {
-        var loss: Double
-        var accuracy: Double
-        var slices: [SliceAccuracy]
-    }
-
-    /// Bounds the memory of a batch of evaluation, and how long it may go on after a request to stop.
-    private static let mostEvaluationTokens = 1 << 15
-
     func evaluate(_ split: Split) throws -> Evaluation {
-        var (loss, accuracy, examples) = (0.0, 0.0, 0)
-        var slices: [SliceAccuracy] = []
-        for (index, segment) in task.segments(split).enumerated() {
-            var (segmentLoss, segmentCorrect) = (0.0, 0.0)
-            // Long test sequences would make a batch as large as training's take many times its memory.
-            let batchSize = max(1, min(training.batchSize, Self.mostEvaluationTokens / segment.sequenceLength))
-            for first in stride(from: 0, to: segment.examples, by: batchSize) {
-                let count = min(batchSize, segment.examples - first)
-                let data = try makeData(split, index, first: first, count: count)
-                let batch = HostBatch(data, examples: Array(0..<Int32(count)))
-                let sums = try evaluate(batch)
-                guard sums.loss.isFinite else { throw diagnose(batch, of: split) }
-                segmentLoss += sums.loss
-                segmentCorrect += sums.correct
-            }
-            // Every example of a segment has as many labels as any other.
-            let perExample = Double(segment.kvPairs)
-            loss += segmentLoss / perExample
-            accuracy += segmentCorrect / perExample
-            examples += segment.examples
-            slices.append(
-                SliceAccuracy(
-                    split: split, sequenceLength: segment.sequenceLength, kvPairs: segment.kvPairs,
-                    examples: segment.examples,
-                    accuracy: segmentCorrect / perExample / Double(segment.examples)))
-        }
-        return Evaluation(loss: loss / Double(examples), accuracy: accuracy / Double(examples), slices: slices)
-    }
-
-    /// Evaluates a batch that gave NaN or infinity once more, to name the first tensor that did.
-    private func diagnose(_ batch: HostBatch, of split: Split) -> RunError {
-        if let parameter = model.store.firstNotFinite() {
-            return .notFinite(step: step, tensor: "parameter \(parameter)")
-        }
-        do {
-            _ = try evaluate(batch, isDiagnosing: true)
-            return .notFinite(step: step, tensor: "\(split) loss")
-        } catch RunError.notFinite(let step, let tensor) {
-            return .notFinite(step: step, tensor: "\(tensor), in \(split)")
-        } catch { return error }
-    }
-
-    /// The sums of losses and of right answers over a batch's labelled positions.
-    private func evaluate(
-        _ batch: HostBatch, isDiagnosing: Bool = false
-    ) throws(RunError) -> (loss: Double, correct: Double) {
-        let tape = Tape(arena: arena, isTraining: false, stop: stop, isDiagnosing: isDiagnosing)
-        let head = model.loss(tape.input(batch), labels: tape.integers(batch.labels), tape)
-        return (try sum(head.losses, tape, step: step), try sum(head.correct, tape, step: step))
-    }
-
-    private func sum(_ tensor: Tensor, _ tape: Tape, step: Int) throws(RunError) -> Double {
-        let numbers: [Float]
-        do { numbers = try tape.read(tensor) } catch { throw RunError(error, step: step) }
-        var sum = 0.0
-        for number in numbers { sum += Double(number) }
-        return sum
+        try Evaluator(model, arena: arena, batchSize: training.batchSize, stop: stop).evaluate(
+            GeneratedExamples(generator, split, stop: stop), name: split.rawValue, step: step)
     }
 
     // MARK: - Continuing
@@ -326,12 +258,4 @@ extension RunError {
 extension MQARTask {
     /// Tokens of one pass over the training split.
     public var tokensPerEpoch: Int { train.reduce(0) { $0 + $1.examples * $1.sequenceLength } }
-}
-
-extension Tape {
-    /// A batch on the device.
-    func input(_ batch: HostBatch) -> ModelInput {
-        ModelInput(
-            batch: batch.batch, tokens: integers(batch.tokens), labelledRows: integers(batch.labelledRows))
-    }
 }

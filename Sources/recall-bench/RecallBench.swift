@@ -16,6 +16,7 @@ struct RecallBench: ParsableCommand {
               recall-bench sweep state-size               accuracy against bytes of state
               recall-bench export csv --table tradeoff    the table for a plot
               recall-bench models based                   what there is to turn
+              recall-bench eval --checkpoint FILE         accuracy of one model
 
             EXIT STATUS
               0 done; 1 some runs failed; 64 wrong usage; 65 a suite or input file is wrong; 66 a file is missing; \
@@ -25,7 +26,8 @@ struct RecallBench: ParsableCommand {
         version: ProgramVersion.text,
         subcommands: [
             RunCommand.self, SweepCommand.self, ExportCommand.self, StatusCommand.self, SuitesCommand.self,
-            ModelsCommand.self, TasksCommand.self, DataCommand.self, BenchCommand.self, DoctorCommand.self,
+            ModelsCommand.self, TasksCommand.self, DataCommand.self, EvalCommand.self, BenchCommand.self,
+            DoctorCommand.self,
         ])
 
     /// Parses, runs, and ends with the exit status that belongs to what happened.

@@ -35,7 +35,7 @@ import Testing
         #expect(
             seen.isSuperset(of: [
                 "", "run", "sweep", "sweep state-size", "export csv", "status", "suites", "models", "tasks",
-                "data sample", "data write", "bench data", "doctor",
+                "data sample", "data write", "eval", "bench data", "doctor",
             ]), "\(seen)")
     }
 

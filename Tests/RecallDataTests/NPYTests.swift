@@ -106,6 +106,7 @@ func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Re
 
             let missing = try #require(throws: DataFileError.self) { try NPYFile(path: folder + "/none.npy") }
             #expect(missing.message == "cannot be read: No such file or directory")
+            #expect(missing.kind == .missing)
         }
     }
 

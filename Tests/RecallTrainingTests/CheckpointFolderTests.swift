@@ -10,10 +10,10 @@ struct CheckpointFolderTests {
     private var checkpoints: CheckpointFolder { CheckpointFolder(path: folder.url.path) }
 
     private func shortage(
-        _ parameters: [Int], jobs: Int, reserved: Int64 = 0, free: Int64?
+        _ parameters: [Int], jobs: Int, keeping: Bool = false, reserved: Int64 = 0, free: Int64?
     ) -> CheckpointFolder.Shortage? {
         let runs = parameters.enumerated().map { (runID: "run-\($0)", parameters: $1) }
-        return checkpoints.shortage(for: runs, jobs: jobs, reserved: reserved) { path in
+        return checkpoints.shortage(for: runs, jobs: jobs, keeping: keeping, reserved: reserved) { path in
             #expect(path == folder.url.path)
             return free
         }
@@ -33,6 +33,11 @@ struct CheckpointFolderTests {
         #expect(try needed([million, 2 * million, million], jobs: 2) == one + two)
         #expect(try needed([million, 2 * million, million], jobs: 9) == one + two + one)
         #expect(try needed([million], jobs: 1, reserved: 77) == one + 77)
+
+        // Kept: one of each, and the next one of as many as are trained at once.
+        let kept = try #require(shortage([million, 2 * million, million], jobs: 1, keeping: true, free: 0))
+            .needed
+        #expect(kept == one / 2 + two + one / 2)
 
         #expect(shortage([million], jobs: 1, free: one) == nil)
         #expect(shortage([million], jobs: 1, free: one - 1)?.free == one - 1)

@@ -111,6 +111,12 @@ public struct ModelConfig: Hashable, Codable, Sendable {
         set { normIfNotLayer = newValue == .layer ? nil : newValue }
     }
 
+    /// Whether the model, resolved, takes no sequence longer than the longest that it was made for: where it has learned
+    /// positions, or a filter as long as the sequence.
+    public var hasLongestLength: Bool {
+        positions == .learned || layers.contains { $0.knobs["kernel_size"] == .text("long") }
+    }
+
     enum CodingKeys: String, CodingKey {
         case dModel = "d_model"
         case layers, block

@@ -21,29 +21,33 @@ struct DataCommand: ParsableCommand {
         @Option(help: ArgumentHelp("Which of the suite's tasks, from 0.", valueName: "i"))
         var taskIndex: Int?
 
-        func task() throws -> MQARTask {
-            let tasks = try SuiteLibrary().load(suite).tasks.map(\.task)
-            if let taskIndex {
-                guard tasks.indices.contains(taskIndex) else {
-                    throw Failure(
-                        .usage, "--task-index \(taskIndex): \(suite) has the tasks \(Self.list(tasks))")
-                }
-                return tasks[taskIndex]
-            }
-            guard tasks.count == 1 else {
-                throw Failure(
-                    .usage, "\(suite) has several tasks, so name one by --task-index: \(Self.list(tasks))")
-            }
-            return tasks[0]
-        }
+        func task() throws -> MQARTask { try DataCommand.task(ofSuite: suite, index: taskIndex) }
+    }
 
-        private static func list(_ tasks: [MQARTask]) -> String {
-            tasks.enumerated().map { index, task in
-                let shapes = task.train.prefix(3).map { "\($0.sequenceLength)/\($0.kvPairs)" }
-                return "\(index) (V=\(task.vocabSize), L/pairs "
-                    + (shapes + (task.train.count > 3 ? ["…"] : [])).joined(separator: " ") + ")"
-            }.joined(separator: ", ")
+    /// A suite's task.
+    ///
+    /// - Parameter index: which; nil where it has one only.
+    /// - Throws: what is wrong with the suite, or `Failure` (64) for an index that it does not have or lacks.
+    static func task(ofSuite suite: String, index: Int?) throws -> MQARTask {
+        let tasks = try SuiteLibrary().load(suite).tasks.map(\.task)
+        if let index {
+            guard tasks.indices.contains(index) else {
+                throw Failure(.usage, "--task-index \(index): \(suite) has the tasks \(list(tasks))")
+            }
+            return tasks[index]
         }
+        guard tasks.count == 1 else {
+            throw Failure(.usage, "\(suite) has several tasks, so name one by --task-index: \(list(tasks))")
+        }
+        return tasks[0]
+    }
+
+    private static func list(_ tasks: [MQARTask]) -> String {
+        tasks.enumerated().map { index, task in
+            let shapes = task.train.prefix(3).map { "\($0.sequenceLength)/\($0.kvPairs)" }
+            return "\(index) (V=\(task.vocabSize), L/pairs "
+                + (shapes + (task.train.count > 3 ? ["…"] : [])).joined(separator: " ") + ")"
+        }.joined(separator: ", ")
     }
 
     struct Sample: ParsableCommand {

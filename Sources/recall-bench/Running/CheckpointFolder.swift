@@ -22,21 +22,23 @@ extension CheckpointFolder {
     /// Looks whether what runs are going to write will fit.
     ///
     /// - Parameters:
+    ///   - keeping: whether finished runs keep theirs.
     ///   - database: a file whose rows want their room too, where it shares the file system.
     /// - Throws: `Failure` (74).
     func checkSpace(
-        for runs: [PlannedRun], jobs: Int, database: String, measurement: ModelMeasurement
+        for runs: [PlannedRun], jobs: Int, keeping: Bool, database: String, measurement: ModelMeasurement
     ) throws {
         let sizes = try runs.map { (runID: $0.runID, parameters: try measurement.facts($0).parameters) }
         let besides = URL(fileURLWithPath: database).deletingLastPathComponent().path
         let rows = DiskSpace.isShared(path, besides) ? Store.bytesNeeded(for: runs) : 0
-        guard let shortage = shortage(for: sizes, jobs: jobs, reserved: rows) else { return }
+        guard let shortage = shortage(for: sizes, jobs: jobs, keeping: keeping, reserved: rows) else { return }
         let parallel = min(jobs, runs.count)
+        let whose = keeping ? "all \(runs.count) runs" : parallel == 1 ? "a run" : "\(parallel) runs at once"
         throw refusal(
             "has \(ByteSize(bytes: Int(shortage.free))) of free space, and \(ByteSize(bytes: Int(shortage.needed))) are "
-                + "needed for the checkpoints of \(parallel == 1 ? "a run" : "\(parallel) runs at once")"
+                + "needed for the checkpoints of \(whose)"
                 + (rows > 0 ? " and the database beside them" : "")
-                + "; free some, \(parallel == 1 ? "" : "use fewer --jobs, ")or name another folder with --checkpoints"
+                + "; free some, \(parallel == 1 || keeping ? "" : "use fewer --jobs, ")or name another folder with --checkpoints"
         )
     }
 

@@ -28,6 +28,7 @@ final class Runner: @unchecked Sendable {
     private let threads: Int
     private let checkpoints: CheckpointFolder
     private let fresh: Bool
+    private let keepsCheckpoints: Bool
     private let execution: Execution
     /// Asked after every run: what its result has made necessary.
     private let additions: @Sendable () throws -> [PlannedRun]
@@ -61,6 +62,7 @@ final class Runner: @unchecked Sendable {
         self.additions = additions
         (queue, self.store, self.display, self.stop) = (runs, store, display, stop)
         (jobs, threads, fresh) = (options.jobCount, options.threads, options.fresh)
+        keepsCheckpoints = options.keepCheckpoints
         self.checkpoints = checkpoints
         execution = Execution(
             device: CPUInformation.device, version: ProgramVersion.number,
@@ -218,7 +220,7 @@ final class Runner: @unchecked Sendable {
                 checkpoint: checkpoint, runID: run.runID, specification: spec.canonicalJSON(),
                 observer: observer)
             try store.finish(run.runID, result)
-            checkpoint.remove()
+            if !keepsCheckpoints { checkpoint.remove() }
             display.runFinished(run.runID, result)
             lock.withLock { outcome.finished += 1 }
         } catch RunError.stopped {

@@ -47,7 +47,8 @@ struct Sitting {
         var open = try left(of: selected, store)
         // Before earlier results are forgotten.
         try checkpoints.checkSpace(
-            for: open, jobs: options.jobCount, database: database, measurement: measurement)
+            for: open, jobs: options.jobCount, keeping: options.keepCheckpoints, database: database,
+            measurement: measurement)
         if options.fresh {
             selected = try planner.forget(selected, in: store)
             open = try left(of: selected, store)

@@ -50,7 +50,21 @@ struct Failure: Error {
             self.init(status, error.description)
         case let error as OptionError: self.init(.usage, error.description)
         case let error as DataFileError:
-            self.init(error.kind == .content ? .data : .inputOutput, error.description)
+            let status: Status =
+                switch error.kind {
+                case .content: .data
+                case .missing: .missing
+                case .inputOutput: .inputOutput
+                }
+            self.init(status, error.description)
+        case let error as CheckpointError:
+            let status: Status =
+                switch error.kind {
+                case .content: .data
+                case .missing: .missing
+                case .unreadable: .inputOutput
+                }
+            self.init(status, error.description)
         case let error as ConfigurationError: self.init(.usage, error.message)
         case let error as TaskError: self.init(.data, error.description)
         case BackendError.outOfMemory(let bytes), RunError.outOfMemory(let bytes),

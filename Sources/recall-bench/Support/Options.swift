@@ -44,6 +44,9 @@ struct TrainingOptions: ParsableArguments {
             "Where checkpoints are kept. Default: checkpoints/ beside the database.", valueName: "dir"))
     var checkpoints: String?
 
+    @Flag(help: "Keep the last checkpoint of a finished run, for `recall-bench eval`.")
+    var keepCheckpoints = false
+
     @Option(
         help: ArgumentHelp(
             "The runs whose number is I modulo N, I from 0: for job arrays. Points where learning rates are searched.",

@@ -1,0 +1,118 @@
+import Foundation
+import RecallKernels
+import RecallTensor
+
+/// Why a checkpoint cannot be evaluated.
+public struct CheckpointError: Error, Equatable, Sendable, CustomStringConvertible {
+    public enum Kind: Equatable, Sendable {
+        /// There is no such file.
+        case missing
+        /// The system refused to read it.
+        case unreadable
+        /// What it holds is not what it should.
+        case content
+    }
+
+    public let kind: Kind
+    public let path: String
+    public let message: String
+
+    public var description: String { "\(path): \(message)" }
+}
+
+/// A checkpoint's parameters and what it says of itself, whether the trainer wrote it or another program: what evaluation
+/// needs. Of the metadata only the specification is required, and AdamW's moments are passed over.
+public struct CheckpointContent: Sendable {
+    public let path: String
+    /// The run's specification as JSON.
+    public let specification: String
+    public let runID: String?
+    public let epoch: Int?
+    public let step: Int?
+    private let parameters: [String: NamedArray]
+
+    /// - Throws: `CheckpointError`.
+    public init(path: String) throws(CheckpointError) {
+        self.path = path
+        let (arrays, metadata) = try Self.load(path)
+        func refusal(_ message: String) -> CheckpointError {
+            CheckpointError(kind: .content, path: path, message: message)
+        }
+        if let version = metadata["version"], version != CheckpointFile.version {
+            throw refusal(
+                "a checkpoint of version \(version); this program reads version \(CheckpointFile.version)")
+        }
+        guard let specification = metadata["specification"] else {
+            throw refusal(
+                "its metadata have no 'specification', so its model is not known; save it with one, a run's "
+                    + "specification as JSON: docs/interchange.md shows how")
+        }
+        self.specification = specification
+        runID = metadata["run_id"]
+        epoch = metadata["epoch"].flatMap { Int($0) }
+        step = metadata["step"].flatMap { Int($0) }
+        parameters = Dictionary(
+            arrays.filter { !$0.name.hasPrefix("optimizer.") }.map { ($0.name, $0) },
+            uniquingKeysWith: { first, _ in first })
+    }
+
+    private static func load(
+        _ path: String
+    ) throws(CheckpointError) -> (arrays: [NamedArray], metadata: [String: String]) {
+        var status = stat()
+        guard stat(path, &status) == 0 else {
+            let isMissing = errno == ENOENT || errno == ENOTDIR
+            throw CheckpointError(
+                kind: isMissing ? .missing : .unreadable, path: path,
+                message: isMissing
+                    ? "there is no such checkpoint" : "cannot be read: \(String(cString: strerror(errno)))")
+        }
+        guard status.st_mode & S_IFMT != S_IFDIR else {
+            throw CheckpointError(
+                kind: .content, path: path, message: "it is a folder; name a .safetensors file in it")
+        }
+        let data: Data
+        do { data = try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe) } catch {
+            throw CheckpointError(
+                kind: .unreadable, path: path, message: "cannot be read: \(String(cString: strerror(errno)))")
+        }
+        do { return try SafeTensors.decode(data) } catch {
+            throw CheckpointError(
+                kind: .content, path: path, message: "not a whole .safetensors file: \(error.description)")
+        }
+    }
+
+    /// Refuses a parameter of another shape than the model's, before there is a model.
+    ///
+    /// - Throws: `CheckpointError` that names the parameter and both shapes.
+    public func requireShape(_ shape: [Int], of name: String) throws(CheckpointError) {
+        guard let found = parameters[name]?.shape else {
+            throw CheckpointError(
+                kind: .content, path: path,
+                message: "it has no \(name), of shape \(shape) in the model of its specification")
+        }
+        guard found == shape else {
+            throw CheckpointError(
+                kind: .content, path: path,
+                message: "\(name) has the shape \(found) there, and \(shape) in the model of its specification")
+        }
+    }
+
+    /// Puts the parameters into a model. Everything is checked first: a checkpoint that is refused leaves the model as it
+    /// was.
+    ///
+    /// - Throws: `CheckpointError` for a parameter that is missing, of another shape, or not the model's.
+    public func write(to store: ParameterStore) throws(CheckpointError) {
+        for parameter in store.parameters { try requireShape(parameter.shape, of: parameter.name) }
+        let known = Set(store.parameters.map(\.name))
+        if let stranger = parameters.keys.filter({ !known.contains($0) }).min() {
+            throw CheckpointError(
+                kind: .content, path: path,
+                message: "it has \(stranger), which the model of its specification has not")
+        }
+        for parameter in store.parameters {
+            guard let array = parameters[parameter.name] else { continue }
+            store.write(array.values, to: parameter.value)
+        }
+    }
+}
