@@ -142,13 +142,13 @@ private struct ShortConvolutionTaps {
 
     /// The tokens that are gone through at a time, all groups of channels of them.
     ///
-    /// A sequence that stays in the second-level cache is gone through once for each group. Of a longer one, rows are read as
-    /// they lie in memory, as many at a time as fill a page. With more than four taps the sums of a group are made one after
-    /// the other over the whole length.
+    /// A sequence that stays in the second-level cache is gone through once for each group. Of a longer one, rows are read
+    /// as they lie in memory, eight at a time: of sixteen the five matrices begin to drive each other out of the nearest
+    /// cache. With more than four taps the sums of a group are made one after the other over the whole length.
     func blocks(_ shape: ShortConvolutionShape) -> [Range<Int>] {
         let length = shape.length
-        let isLong = isInBlocks && 5 * length * channels > 1 << 18
-        let size = isLong ? max(4, 1024 / channels) : max(length, 1)
+        let isLong = isInBlocks && wholeGroups > 1 && 5 * length * channels > 1 << 18
+        let size = isLong ? 8 : max(length, 1)
         return (0..<(length + size - 1) / size).map { $0 * size..<min(($0 + 1) * size, length) }
     }
 
