@@ -94,6 +94,10 @@ private let cases: [ShortCase] = ConvolutionEpilogue.allCases.flatMap { epilogue
         ShortCase(batch: 3, length: 9, channels: 20, taps: 2, epilogue),
         ShortCase(batch: 3, length: 63, channels: 17, taps: 7, extraStride: 3, epilogue),
         ShortCase(batch: 2, length: 3, channels: 17, taps: 7, epilogue),
+        // Long enough to be gone through some tokens at a time, the last channels apart.
+        ShortCase(batch: 2, length: 1700, channels: 32, taps: 4, epilogue),
+        ShortCase(batch: 1, length: 761, channels: 70, taps: 3, extraStride: 7, epilogue),
+        ShortCase(batch: 2, length: 41, channels: 1305, taps: 4, extraStride: 2, epilogue),
     ]
 }
 

@@ -10,23 +10,23 @@ extension CPUBackend: ConvolutionKernels {
             let u = u + b * length * shape.inputStride
             let y = y + b * length * channels
             let gate = gate.map { $0 + b * length * channels }
-            for group in 0..<taps.groups {
-                let lanes = ConvolutionLanes(group: group, channels: channels)
-                let pass = ShortConvolutionPass(
-                    length: length, taps: taps.count, filter: filters + group * taps.stride,
-                    inputStride: shape.inputStride, stride: channels)
-                if lanes.count == 16 {
-                    pass.forward(u: u + lanes.first, gate: gate.map { $0 + lanes.first }, y: y + lanes.first)
-                    continue
+            for tokens in taps.blocks(shape) {
+                for group in 0..<taps.wholeGroups {
+                    let first = 16 * group
+                    taps.pass(group, filters, shape)
+                        .forward(tokens, u: u + first, gate: gate.map { $0 + first }, y: y + first)
                 }
-                // The last channels alone, in whole vectors.
-                let uPart = workers.workspace(worker)
-                let (gatePart, yPart) = (uPart + length * 16, uPart + 2 * length * 16)
-                lanes.gather(u, stride: shape.inputStride, length: length, into: uPart)
-                if let gate { lanes.gather(gate, stride: channels, length: length, into: gatePart) }
-                pass.packed.forward(u: uPart, gate: gate.map { _ in Floats(gatePart) }, y: yPart)
-                lanes.scatter(yPart, length: length, into: y, stride: channels)
             }
+            guard let group = taps.partialGroup else { return }
+            // The last channels alone, in whole vectors.
+            let lanes = ConvolutionLanes(group: group, channels: channels)
+            let uPart = workers.workspace(worker)
+            let (gatePart, yPart) = (uPart + length * 16, uPart + 2 * length * 16)
+            lanes.gather(u, stride: shape.inputStride, length: length, into: uPart)
+            if let gate { lanes.gather(gate, stride: channels, length: length, into: gatePart) }
+            taps.pass(group, filters, shape).packed
+                .forward(0..<length, u: uPart, gate: gate.map { _ in Floats(gatePart) }, y: yPart)
+            lanes.scatter(yPart, length: length, into: y, stride: channels)
         }
     }
 
@@ -42,38 +42,41 @@ extension CPUBackend: ConvolutionKernels {
         let partials = filters + parameters
         taps.gather(weight: weight, bias: bias, into: filters)
         let (length, channels) = (shape.length, shape.channels)
-        workers.forEachBlock(blocks, floats: 6 * length * 16) { block, worker in
+        let scratch = taps.scratch(length: length)
+        workers.forEachBlock(blocks, floats: scratch + 5 * length * 16) { block, worker in
             let partial = partials + block * parameters
             partial.update(repeating: 0, count: parameters)
             let dc = workers.workspace(worker)
-            func part(_ index: Int) -> MutableFloats { dc + index * length * 16 }
+            func part(_ index: Int) -> MutableFloats { dc + scratch + index * length * 16 }
             for b in shape.batch * block / blocks..<shape.batch * (block + 1) / blocks {
                 let (u, du) = (u + b * length * shape.inputStride, du + b * length * shape.inputStride)
                 let dy = dy + b * length * channels
                 let gate = gate.map { $0 + b * length * channels }
                 let dGate = dGate.map { $0 + b * length * channels }
-                for group in 0..<taps.groups {
-                    let lanes = ConvolutionLanes(group: group, channels: channels)
-                    let sums = partial + group * taps.stride
-                    let pass = ShortConvolutionPass(
-                        length: length, taps: taps.count, filter: filters + group * taps.stride,
-                        inputStride: shape.inputStride, stride: channels)
-                    if lanes.count == 16 {
-                        pass.backward(
-                            u: u + lanes.first, gate: gate.map { $0 + lanes.first }, dy: dy + lanes.first,
-                            du: du + lanes.first, sums: sums, dGate: dGate.map { $0 + lanes.first }, dc: dc)
-                        continue
+                dc.update(repeating: 0, count: taps.scratchOffset(taps.groups))
+                for tokens in taps.blocks(shape).reversed() {
+                    for group in 0..<taps.wholeGroups {
+                        let first = 16 * group
+                        taps.pass(group, filters, shape)
+                            .backward(
+                                tokens, u: u + first, gate: gate.map { $0 + first }, dy: dy + first,
+                                du: du + first, sums: partial + group * taps.stride,
+                                dGate: dGate.map { $0 + first },
+                                dc: dc + taps.scratchOffset(group))
                     }
-                    lanes.gather(u, stride: shape.inputStride, length: length, into: part(1))
-                    lanes.gather(dy, stride: channels, length: length, into: part(2))
-                    if let gate { lanes.gather(gate, stride: channels, length: length, into: part(3)) }
-                    pass.packed.backward(
-                        u: part(1), gate: gate.map { _ in Floats(part(3)) }, dy: part(2), du: part(4),
-                        sums: sums,
-                        dGate: dGate.map { _ in part(5) }, dc: dc)
-                    lanes.scatter(part(4), length: length, into: du, stride: shape.inputStride)
-                    if let dGate { lanes.scatter(part(5), length: length, into: dGate, stride: channels) }
                 }
+                guard let group = taps.partialGroup else { continue }
+                let lanes = ConvolutionLanes(group: group, channels: channels)
+                lanes.gather(u, stride: shape.inputStride, length: length, into: part(0))
+                lanes.gather(dy, stride: channels, length: length, into: part(1))
+                if let gate { lanes.gather(gate, stride: channels, length: length, into: part(2)) }
+                taps.pass(group, filters, shape).packed
+                    .backward(
+                        0..<length, u: part(0), gate: gate.map { _ in Floats(part(2)) }, dy: part(1),
+                        du: part(3), sums: partial + group * taps.stride, dGate: dGate.map { _ in part(4) },
+                        dc: dc + taps.scratchOffset(group))
+                lanes.scatter(part(3), length: length, into: du, stride: shape.inputStride)
+                if let dGate { lanes.scatter(part(4), length: length, into: dGate, stride: channels) }
             }
         }
         for block in 1..<max(blocks, 1) {
@@ -133,6 +136,36 @@ private struct ShortConvolutionTaps {
         stride = (count + 1) * 16
     }
 
+    var wholeGroups: Int { channels / 16 }
+    /// The last group, where it has fewer than sixteen channels.
+    var partialGroup: Int? { wholeGroups < groups ? wholeGroups : nil }
+
+    /// The tokens that are gone through at a time, all groups of channels of them.
+    ///
+    /// A sequence that stays in the second-level cache is gone through once for each group. Of a longer one, rows are read
+    /// as they lie in memory, eight at a time: of sixteen the five matrices begin to drive each other out of the nearest
+    /// cache. With more than four taps the sums of a group are made one after the other over the whole length.
+    func blocks(_ shape: ShortConvolutionShape) -> [Range<Int>] {
+        let length = shape.length
+        let isLong = isInBlocks && wholeGroups > 1 && 5 * length * channels > 1 << 18
+        let size = isLong ? 8 : max(length, 1)
+        return (0..<(length + size - 1) / size).map { $0 * size..<min(($0 + 1) * size, length) }
+    }
+
+    /// Elements of the backward's scratch, and where in it a group's is: three vectors of each that begin as zero, or room for
+    /// a whole length that all share.
+    func scratch(length: Int) -> Int { isInBlocks ? scratchOffset(groups) : length * 16 }
+    func scratchOffset(_ group: Int) -> Int { isInBlocks ? 48 * group : 0 }
+
+    /// Whether a pass can go on from where the one before it has stopped.
+    private var isInBlocks: Bool { count == 4 }
+
+    func pass(_ group: Int, _ filters: Floats, _ shape: ShortConvolutionShape) -> ShortConvolutionPass {
+        ShortConvolutionPass(
+            length: shape.length, taps: count, filter: filters + group * stride,
+            inputStride: shape.inputStride, stride: shape.channels)
+    }
+
     /// Where a channel's oldest real tap lies; the next is 16 further on.
     @inline(__always)
     private func position(_ channel: Int) -> Int {
@@ -155,17 +188,4 @@ private struct ShortConvolutionTaps {
             dBias[channel] = sum[taps * 16]
         }
     }
-}
-
-/// c ⊙ gate + skip, or silu(c) without a gate.
-@inline(__always)
-private func epilogue(_ c: Vector, gate: Vector?, skip: Vector) -> Vector {
-    if let gate { skip.addingProduct(c, gate) } else { c * sigmoid(c) }
-}
-
-/// d silu(c) / dc.
-@inline(__always)
-private func siluDerivative(_ c: Vector) -> Vector {
-    let s = sigmoid(c)
-    return s.addingProduct(s * c, 1 - s)
 }

@@ -1,7 +1,8 @@
-/// A short convolution over one sequence of sixteen channels.
+/// A short convolution over one sequence of sixteen channels, some tokens at a time.
 ///
-/// Pointers are to these channels of the first token. The methods that do the work are not inlined and know no
-/// partial vectors: in a function grown large the compiler no longer makes one instruction of a SIMD operation.
+/// Pointers are to these channels of the first token; a pass reads inputs before its own tokens, too. The methods that do
+/// the work are not inlined and know no partial vectors: in a function grown large the compiler no longer makes one
+/// instruction of a SIMD operation.
 struct ShortConvolutionPass {
     let length: Int
     /// At least 4.
@@ -19,29 +20,30 @@ struct ShortConvolutionPass {
     }
 
     /// y = c ⊙ gate + u, or silu(c) where there is no gate.
-    func forward(u: Floats, gate: Floats?, y: MutableFloats) {
+    func forward(_ tokens: Range<Int>, u: Floats, gate: Floats?, y: MutableFloats) {
         if taps == 4 {
-            forwardFourTaps(u: u, gate: gate, y: y)
+            forwardFourTaps(tokens, u: u, gate: gate, y: y)
         } else {
-            forwardManyTaps(u: u, gate: gate, y: y)
+            forwardManyTaps(tokens, u: u, gate: gate, y: y)
         }
     }
 
     /// - Parameters:
+    ///   - tokens: with four taps, the last of those that are left; with more, all.
     ///   - sums: (taps + 1, 16), the gradients of the taps and of the bias; added to.
-    ///   - dc: (length, 16), scratch.
+    ///   - dc: with four taps (3, 16), zero for the last tokens and left for those before; with more (length, 16), scratch.
     func backward(
-        u: Floats, gate: Floats?, dy: Floats, du: MutableFloats, sums: MutableFloats, dGate: MutableFloats?,
-        dc: MutableFloats
+        _ tokens: Range<Int>, u: Floats, gate: Floats?, dy: Floats, du: MutableFloats, sums: MutableFloats,
+        dGate: MutableFloats?, dc: MutableFloats
     ) {
         if taps == 4 {
-            backwardFourTaps(u: u, gate: gate, dy: dy, du: du, sums: sums, dGate: dGate)
+            backwardFourTaps(tokens, u: u, gate: gate, dy: dy, du: du, sums: sums, dGate: dGate, later: dc)
         } else {
             backwardManyTaps(u: u, gate: gate, dy: dy, du: du, sums: sums, dGate: dGate, dc: dc)
         }
     }
 
-    /// c ⊙ gate + skip, or silu(c) without a gate.
+    /// c ⊙ gate + skip, or silu(c) without a gate, as a product: `silu` itself takes longer.
     @inline(__always)
     static func epilogue(_ c: Vector, gate: Vector?, skip: Vector) -> Vector {
         if let gate { skip.addingProduct(c, gate) } else { c * sigmoid(c) }
@@ -56,14 +58,19 @@ struct ShortConvolutionPass {
 
     // MARK: Four taps
 
+    /// Zero before the first token.
+    @inline(__always)
+    private func input(_ u: Floats, _ t: Int) -> Vector { t >= 0 ? .load(u + t * inputStride) : .zero }
+
     /// The three inputs before the current one stay in registers.
     @inline(never)
-    private func forwardFourTaps(u: Floats, gate: Floats?, y: MutableFloats) {
+    private func forwardFourTaps(_ tokens: Range<Int>, u: Floats, gate: Floats?, y: MutableFloats) {
         let (w0, w1) = (Vector.load(filter), Vector.load(filter + 16))
         let (w2, w3) = (Vector.load(filter + 32), Vector.load(filter + 48))
         let bias = Vector.load(filter + 64)
-        var (u0, u1, u2) = (Vector.zero, Vector.zero, Vector.zero)
-        for t in 0..<length {
+        let first = tokens.lowerBound
+        var (u0, u1, u2) = (input(u, first - 3), input(u, first - 2), input(u, first - 1))
+        for t in tokens {
             let u3 = Vector.load(u + t * inputStride)
             let c = bias.addingProduct(u0, w0).addingProduct(u1, w1).addingProduct(u2, w2).addingProduct(u3, w3)
             let gate = gate.map { Vector.load($0 + t * stride) }
@@ -73,10 +80,11 @@ struct ShortConvolutionPass {
     }
 
     /// Backwards in time, so that du_t = Σ_j w_j dc_{t+3-j} is complete when dc_t is: the three later dc stay in
-    /// registers. c is computed again rather than kept from the forward pass.
+    /// registers, and in `later` in between. c is computed again rather than kept from the forward pass.
     @inline(never)
     private func backwardFourTaps(
-        u: Floats, gate: Floats?, dy: Floats, du: MutableFloats, sums: MutableFloats, dGate: MutableFloats?
+        _ tokens: Range<Int>, u: Floats, gate: Floats?, dy: Floats, du: MutableFloats, sums: MutableFloats,
+        dGate: MutableFloats?, later: MutableFloats
     ) {
         let (w0, w1) = (Vector.load(filter), Vector.load(filter + 16))
         let (w2, w3) = (Vector.load(filter + 32), Vector.load(filter + 48))
@@ -84,13 +92,11 @@ struct ShortConvolutionPass {
         var (dw0, dw1) = (Vector.load(sums), Vector.load(sums + 16))
         var (dw2, dw3) = (Vector.load(sums + 32), Vector.load(sums + 48))
         var dBias = Vector.load(sums + 64)
-        var (later1, later2, later3) = (Vector.zero, Vector.zero, Vector.zero)
-        var u3 = length >= 1 ? Vector.load(u + (length - 1) * inputStride) : .zero
-        var u2 = length >= 2 ? Vector.load(u + (length - 2) * inputStride) : .zero
-        var u1 = length >= 3 ? Vector.load(u + (length - 3) * inputStride) : .zero
-        var t = length - 1
-        while t >= 0 {
-            let u0 = t >= 3 ? Vector.load(u + (t - 3) * inputStride) : .zero
+        var (later1, later2, later3) = (Vector.load(later), Vector.load(later + 16), Vector.load(later + 32))
+        var t = tokens.upperBound - 1
+        var (u3, u2, u1) = (input(u, t), input(u, t - 1), input(u, t - 2))
+        while t >= tokens.lowerBound {
+            let u0 = input(u, t - 3)
             let c = bias.addingProduct(u0, w0).addingProduct(u1, w1).addingProduct(u2, w2).addingProduct(u3, w3)
             let dyt = Vector.load(dy + t * stride)
             let dc: Vector
@@ -119,6 +125,9 @@ struct ShortConvolutionPass {
         dw2.store(sums + 32)
         dw3.store(sums + 48)
         dBias.store(sums + 64)
+        later1.store(later)
+        later2.store(later + 16)
+        later3.store(later + 32)
     }
 
     // MARK: Any number of taps
@@ -134,8 +143,8 @@ struct ShortConvolutionPass {
     }
 
     @inline(never)
-    private func forwardManyTaps(u: Floats, gate: Floats?, y: MutableFloats) {
-        for t in 0..<length {
+    private func forwardManyTaps(_ tokens: Range<Int>, u: Floats, gate: Floats?, y: MutableFloats) {
+        for t in tokens {
             let gate = gate.map { Vector.load($0 + t * stride) }
             let skip = Vector.load(u + t * inputStride)
             Self.epilogue(convolution(u, at: t), gate: gate, skip: skip).store(y + t * stride)

@@ -12,10 +12,14 @@ protocol SpectralWork {
     func leaf(_ offset: Int, _ alpha: NodeTwiddles)
 }
 
+extension SpectralWork {
+    /// Of one array.
+    var spacing: Int { 0 }
+}
+
 /// x becomes its spectrum.
 struct ForwardWork: SpectralWork {
     let x: MutableFloats
-    var spacing: Int { 0 }
     static var forwards: Int { 1 }
     static var backwards: Int { 0 }
 
@@ -28,7 +32,6 @@ struct ForwardWork: SpectralWork {
 /// x becomes what has it as its spectrum.
 struct BackwardWork: SpectralWork {
     let x: MutableFloats
-    var spacing: Int { 0 }
     static var forwards: Int { 0 }
     static var backwards: Int { 1 }
 
@@ -43,7 +46,6 @@ struct FilteringWork: SpectralWork {
     let x: MutableFloats
     /// f's.
     let spectrum: Floats
-    var spacing: Int { 0 }
     static var forwards: Int { 1 }
     static var backwards: Int { 1 }
 
