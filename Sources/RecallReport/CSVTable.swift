@@ -2,7 +2,7 @@ import RecallStore
 
 /// The tables that `export csv` knows.
 public enum CSVTable: String, CaseIterable, Sendable {
-    case runs, slices, history, tradeoff, benchmarks
+    case runs, slices, history, state, tradeoff, benchmarks
 
     /// The header, in order.
     public var columns: [String] {
@@ -10,6 +10,7 @@ public enum CSVTable: String, CaseIterable, Sendable {
         case .runs: CSVExport.columns(of: .runs)
         case .slices: CSVExport.columns(of: .slices)
         case .history: CSVExport.columns(of: .history)
+        case .state: CSVExport.columns(of: .state)
         case .benchmarks: CSVExport.columns(of: .benchmarks)
         case .tradeoff:
             [
@@ -31,6 +32,7 @@ extension CSVExport {
         case .runs: try write(StoredTable.runs, to: sink)
         case .slices: try write(StoredTable.slices, to: sink)
         case .history: try write(StoredTable.history, to: sink)
+        case .state: try write(StoredTable.state, to: sink)
         case .benchmarks: try write(StoredTable.benchmarks, to: sink)
         case .tradeoff: try writeTradeoff(to: sink)
         }

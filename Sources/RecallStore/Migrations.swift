@@ -13,6 +13,7 @@ enum Migrations {
         ("v1", v1),
         ("benchmarks.peak_bytes", "ALTER TABLE benchmarks ADD COLUMN peak_bytes INTEGER"),
         ("benchmarks.state_bytes", "ALTER TABLE benchmarks ADD COLUMN state_bytes INTEGER"),
+        ("state_items", stateItems),
     ]
 
     static let migrator: DatabaseMigrator = {
@@ -139,5 +140,17 @@ enum Migrations {
             measured_at TEXT NOT NULL
         ) STRICT;
         CREATE INDEX benchmarks_on_kind_name ON benchmarks (kind, name);
+        """
+
+    private static let stateItems = """
+        -- runs.state_bytes by layer and kind, which sum to it.
+        CREATE TABLE state_items (
+            run_id TEXT NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
+            layer INTEGER NOT NULL,                 -- from 0
+            kind TEXT NOT NULL,                     -- kv-cache, recurrent, convolution
+            mixer TEXT NOT NULL,
+            bytes INTEGER NOT NULL,
+            PRIMARY KEY (run_id, layer, kind)
+        ) STRICT, WITHOUT ROWID;
         """
 }

@@ -16,8 +16,9 @@ struct ExportCommand: ParsableCommand {
             commandName: "csv",
             abstract: "Write one table as CSV.",
             discussion: """
-                Tables: runs (a row a run and suite), slices (accuracy by segment), history (a row an epoch), tradeoff (a \
-                row a model and configuration at its best learning rate), benchmarks (a row a measurement of speed). \
+                Tables: runs (a row a run and suite), slices (accuracy by segment), history (a row an epoch), state (what a \
+                run's model carries from token to token: a row a layer and kind), tradeoff (a row a model and \
+                configuration at its best learning rate), benchmarks (a row a measurement of speed). \
                 A header row, commas, RFC 4180 quoting, decimal points, empty for missing.
 
                 EXAMPLES
@@ -26,7 +27,7 @@ struct ExportCommand: ParsableCommand {
                   recall-bench export csv --table history --db other.sqlite
                 """)
 
-        @Option(help: "runs, slices, history, tradeoff or benchmarks.")
+        @Option(help: "runs, slices, history, state, tradeoff or benchmarks.")
         var table: CSVTable
 
         @Option(help: ArgumentHelp("Only this suite's rows; may be repeated. Default: all.", valueName: "name"))
