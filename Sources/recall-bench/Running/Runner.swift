@@ -58,9 +58,7 @@ final class Runner: @unchecked Sendable {
         (queue, self.store, self.display, self.stop) = (runs, store, display, stop)
         (jobs, threads, fresh) = (options.jobCount, options.threads, options.fresh)
         self.checkpoints = checkpoints
-        execution = Execution(
-            device: CPUInformation.device, version: ProgramVersion.number,
-            commit: ProgramVersion.commit)
+        execution = .here
     }
 
     /// Trains until nothing is left, a stop is asked for, or the store fails.
@@ -165,6 +163,7 @@ final class Runner: @unchecked Sendable {
                 held.append(run)
                 holders[run.runID] = "\(host), process \(pid)"
             }
+            display.runHeldElsewhere(run.runID, label: run.label, host: host, pid: pid)
         case .claimed(let epoch):
             lock.withLock { _ = active.insert(run.runID) }
             defer { lock.withLock { _ = active.remove(run.runID) } }
@@ -242,16 +241,8 @@ private final class RunObserver: TrainingObserver {
     }
 }
 
-extension PlannedRun {
-    /// What people call the run: its model, the knobs of its last layer, and what else sets it apart.
-    var label: String {
-        let knobs = spec.model.layers.last?.knobs ?? [:]
-        let telling = ["feature_dim", "window", "state_size"].compactMap { name in
-            knobs[name].map { "\(name)=\($0)" }
-        }
-        let width = "d=\(spec.model.dModel)"
-        return
-            ([model, width] + telling + ["lr=\(Format.learningRate(spec.training.learningRate))"]
-            + (spec.seed == 0 ? [] : ["seed=\(spec.seed)"])).joined(separator: " ")
-    }
+extension Execution {
+    /// On what this process trains.
+    static let here = Execution(
+        device: CPUInformation.device, version: ProgramVersion.number, commit: ProgramVersion.commit)
 }
