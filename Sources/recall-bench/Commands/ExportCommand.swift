@@ -1,6 +1,7 @@
 import ArgumentParser
 import RecallReport
 import RecallStore
+import RecallSuite
 
 struct ExportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -27,7 +28,7 @@ struct ExportCommand: ParsableCommand {
                   recall-bench export csv --table history --db other.sqlite
                 """)
 
-        @Option(help: "runs, slices, history, state, tradeoff or benchmarks.")
+        @Option(help: "runs, slices, history, state, tradeoff or benchmarks.", transform: CSVTable.named)
         var table: CSVTable
 
         @Option(help: ArgumentHelp("Only this suite's rows; may be repeated. Default: all.", valueName: "name"))
@@ -60,4 +61,12 @@ struct ExportCommand: ParsableCommand {
     }
 }
 
-extension CSVTable: ExpressibleByArgument {}
+extension CSVTable {
+    /// - Throws: `ValidationError` that says which there are.
+    fileprivate static func named(_ text: String) throws -> CSVTable {
+        if let table = CSVTable(rawValue: text) { return table }
+        let names = allCases.map(\.rawValue)
+        let hint = nearest(text, in: names).map { "did you mean '\($0)'? " } ?? ""
+        throw ValidationError("\(hint)there are \(names.map { "'\($0)'" }.joined(separator: ", "))")
+    }
+}
