@@ -125,6 +125,15 @@ import Testing
         #expect(workspace.content == ["tiny.yaml"])
     }
 
+    @Test(arguments: ["r/a.sqlite", "r", "r/s/t", "./r//a"]) func namesOfOneLetterWillDo(_ path: String) throws
+    {
+        let workspace = try Workspace.withTinySuite()
+        let outcome = try workspace.run(
+            "run", "--suite", "tiny.yaml", "--quiet", "--db", path, "--only", "model=based,learning_rate=0.01")
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(workspace.exists(path))
+    }
+
     @Test func onlyAndShardTakePartOfASuite() throws {
         let workspace = try Workspace.withTinySuite()
         #expect(
