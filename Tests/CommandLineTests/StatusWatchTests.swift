@@ -134,7 +134,7 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         session.resize(columns: 40, rows: 10)
         let before = frames(session.text).count
         try session.wait { frames($0).count >= before + 3 }
-        session.interrupt()
+        session.send(SIGINT)
         #expect(try session.end() == 130)
         let text = session.text
         #expect(text.hasPrefix(Self.enter) && text.hasSuffix(Self.leave))
@@ -148,6 +148,22 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         let last = try #require(drawn.last)
         #expect(last.count < 10)
         for line in last { #expect(displayWidth(line) < 40, "\(line)") }
+    }
+
+    /// Ctrl-Z gives the screen back to the shell, and `fg` takes it again.
+    @Test func onATerminalItMayBeStoppedAndContinued() throws {
+        let workspace = try interruptedWorkspace()
+        let session = try TerminalSession(
+            workspace, ["status", "--watch", "--interval", "0.1"], columns: 80, rows: 24)
+        try session.wait { !frames($0).isEmpty }
+        session.send(SIGTSTP)
+        try session.wait { $0.hasSuffix(Self.leave) }
+        try session.waitUntilStopped()
+        session.send(SIGCONT)
+        try session.wait { $0.components(separatedBy: Self.enter).count == 3 }
+        session.send(SIGINT)
+        #expect(try session.end() == 130)
+        #expect(session.text.hasSuffix(Self.leave))
     }
 
     @Test func onATerminalTheEndStaysOnTheScreen() throws {
@@ -231,7 +247,19 @@ private final class TerminalSession: @unchecked Sendable {
         #expect(ioctl(controller, UInt(TIOCSWINSZ), &size) == 0)
     }
 
-    func interrupt() { kill(process.processIdentifier, SIGINT) }
+    func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
+
+    /// Until the system says that the process is stopped.
+    func waitUntilStopped() throws {
+        let deadline = ContinuousClock.now + .seconds(60)
+        while ContinuousClock.now < deadline {
+            let stat = try String(contentsOfFile: "/proc/\(process.processIdentifier)/stat", encoding: .utf8)
+            // "12 (recall-bench) T …"
+            if stat.components(separatedBy: ") ").last?.hasPrefix("T") == true { return }
+            sched_yield()
+        }
+        throw Refused(what: "it was not stopped")
+    }
 
     /// - Returns: the exit status.
     func end() throws -> Int32 {

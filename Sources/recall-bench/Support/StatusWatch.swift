@@ -20,6 +20,7 @@ final class StatusWatch {
     private let style: Style
     // A second Ctrl-C must not leave the terminal as it is drawn on.
     private let interrupts = Interrupts(secondEnds: false)
+    private let suspension: Suspension?
 
     private var version: Int?
     private var snapshot: StatusSnapshot?
@@ -32,6 +33,7 @@ final class StatusWatch {
     ///   - interval: seconds between looks.
     init(_ store: Store, suites names: [String], interval: Double, style: Style) {
         (self.store, self.names, self.interval, self.style) = (store, names, interval, style)
+        suspension = style == .terminal ? Suspension() : nil
     }
 
     /// - Throws: `Failure` of status 130 at Ctrl-C, of 1 where nothing is left but runs have failed; `StoreError`.
@@ -67,15 +69,16 @@ final class StatusWatch {
 
     private func isStale(_ lease: Lease) -> Bool { lease.isStale(at: Date(), seenBy: store.identity) }
 
-    /// Until the next look; a terminal whose size changes is drawn anew at once.
+    /// Until the next look; a terminal is drawn anew at once where its size changes, or the process was stopped.
     private func waitIsInterrupted(redrawing snapshot: StatusSnapshot) throws -> Bool {
         let next = ContinuousClock.now + .seconds(interval)
         var size = Terminal.size(.standardOutput)
         while ContinuousClock.now < next {
             if interrupts.stop.isRaised { return true }
             usleep(20_000)
+            let wasStopped = suspension?.stopIfAsked(leaveOtherScreen) ?? false
             let now = Terminal.size(.standardOutput)
-            if now != size {
+            if now != size || wasStopped {
                 size = now
                 show(snapshot, isNew: false)
             }
