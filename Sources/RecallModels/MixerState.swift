@@ -27,6 +27,17 @@ public struct StatePart: Sendable, Equatable {
         values = Array(repeating: 0, count: batch * capacity * width)
     }
 
+    /// The rows in use, sequence by sequence: little-endian Float32.
+    func serialised(batch: Int) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(batch * rows * width * MemoryLayout<Float>.stride)
+        for sequence in 0..<batch {
+            let start = sequence * capacity * width
+            values[start..<start + rows * width].withUnsafeBytes { bytes.append(contentsOf: $0) }
+        }
+        return bytes
+    }
+
     /// Puts one token's row of each sequence of a growing part in its place.
     ///
     /// - Parameter source: (batch, width), `stride` apart.
@@ -102,17 +113,7 @@ public struct MixerState: Sendable {
     /// The rows in use of every part, sequence by sequence, in order: little-endian Float32 and nothing else (the
     /// number of tokens seen is the caller's).
     public func serialised() -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(bytesPerSequence * batch)
-        for part in parts {
-            for sequence in 0..<batch {
-                let start = sequence * part.capacity * part.width
-                part.values[start..<start + part.rows * part.width].withUnsafeBytes {
-                    bytes.append(contentsOf: $0)
-                }
-            }
-        }
-        return bytes
+        parts.flatMap { $0.serialised(batch: batch) }
     }
 
     /// Continues from what `serialised` gave, after `position` tokens, in a state fresh from `makeState` of the same

@@ -3,7 +3,7 @@ import RecallSuite
 
 /// The tables that `export csv` knows.
 public enum CSVTable: String, CaseIterable, Sendable {
-    case runs, slices, history, tradeoff
+    case runs, slices, history, state, tradeoff
     case learningRates = "learning-rates"
     case benchmarks
 
@@ -13,6 +13,7 @@ public enum CSVTable: String, CaseIterable, Sendable {
         case .runs: CSVExport.columns(of: .runs)
         case .slices: CSVExport.columns(of: .slices)
         case .history: CSVExport.columns(of: .history)
+        case .state: CSVExport.columns(of: .state)
         case .benchmarks: CSVExport.columns(of: .benchmarks)
         case .tradeoff:
             [
@@ -43,6 +44,7 @@ extension CSVExport {
         case .runs: try write(StoredTable.runs, to: sink)
         case .slices: try write(StoredTable.slices, to: sink)
         case .history: try write(StoredTable.history, to: sink)
+        case .state: try write(StoredTable.state, to: sink)
         case .benchmarks: try write(StoredTable.benchmarks, to: sink)
         case .tradeoff: try writeRows(of: table, to: sink) { [$0.csvFields(search: $1.search)] }
         case .learningRates: try writeRows(of: table, to: sink) { row, _ in row.learningRateFields }

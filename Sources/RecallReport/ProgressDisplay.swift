@@ -1,5 +1,6 @@
 import Dispatch
 import Foundation
+import RecallStore
 import RecallTraining
 
 /// Shows how the runs of a suite get on, on standard error. Every method may be called from any thread.
@@ -29,6 +30,8 @@ public final class ProgressDisplay: @unchecked Sendable {
 
     private let style: Style
     private let suite: String
+    private let process: ProcessIdentity
+    private let date: @Sendable () -> Date
     private let clock: @Sendable () -> Double
     private let output: @Sendable (String) -> Void
     private let size: @Sendable () -> (columns: Int, rows: Int)
@@ -37,19 +40,24 @@ public final class ProgressDisplay: @unchecked Sendable {
     // Guarded by `lock`.
     private let lock = NSLock()
     private var state: ProgressState
+    private var details: SittingDetails
     private var drawnLines = 0
     private var lastDraw = -Double.infinity
     private var lastLine: [String: Double] = [:]
+    /// Runs that another process holds, and which one was told of.
+    private var holders: [String: Int32] = [:]
     private var isOver = false
 
     /// - Parameters:
     ///   - totalRuns: runs to be trained now.
     ///   - totalSteps: their steps in all, if known; it makes the time left truer where runs differ in length.
+    ///   - details: for `json`.
     public convenience init(
-        style: Style, suite: String, totalRuns: Int, totalSteps: Int? = nil, output: FileHandle = .standardError
+        style: Style, suite: String, totalRuns: Int, totalSteps: Int? = nil, details: SittingDetails,
+        output: FileHandle = .standardError
     ) {
         self.init(
-            style: style, suite: suite, totalRuns: totalRuns, totalSteps: totalSteps,
+            style: style, suite: suite, totalRuns: totalRuns, totalSteps: totalSteps, details: details,
             clock: { Double(DispatchTime.now().uptimeNanoseconds) / 1e9 },
             // A closed standard error is no reason to stop training.
             output: { try? output.write(contentsOf: Data($0.utf8)) }, size: { Terminal.size(output) },
@@ -58,25 +66,32 @@ public final class ProgressDisplay: @unchecked Sendable {
 
     package init(
         style: Style, suite: String, totalRuns: Int, totalSteps: Int? = nil,
+        details: SittingDetails = SittingDetails(), process: ProcessIdentity = .current,
+        date: @escaping @Sendable () -> Date = { Date() },
         clock: @escaping @Sendable () -> Double, output: @escaping @Sendable (String) -> Void,
         size: @escaping @Sendable () -> (columns: Int, rows: Int), unicode: Bool = true
     ) {
         (self.style, self.suite, self.clock, self.output, self.size) = (style, suite, clock, output, size)
+        (self.details, self.process, self.date) = (details, process, date)
         glyphs = unicode ? .unicode : .ascii
         state = ProgressState(totalRuns: totalRuns, plannedSteps: totalSteps, startedAt: clock())
-        emit("suite_started") {
-            $0.suite = suite
-            $0.runs = totalRuns
+        emit(.suiteStarted) {
+            $0[.suite] = suite
+            $0[.runs] = totalRuns
+            $0[.totalSteps] = totalSteps
+            $0.set(details)
         }
     }
 
     /// Results have made further runs necessary.
-    ///
-    /// - Parameter steps: theirs in all.
-    public func runsAdded(_ count: Int, steps: Int) {
+    public func runsAdded(_ runs: [SittingDetails.Run]) {
         locked { now in
-            state.add(runs: count, steps: steps)
-            emit("runs_added") { $0.runs = state.totalRuns }
+            state.add(runs: runs.count, steps: runs.reduce(0) { $0 + $1.planned.spec.totalSteps })
+            for run in runs { details.runs[run.planned.runID] = run }
+            emit(.runsAdded) {
+                $0[.suite] = suite
+                ($0[.added], $0[.runs], $0[.totalSteps]) = (runs.count, state.totalRuns, state.plannedSteps)
+            }
             draw(at: now)
         }
     }
@@ -92,9 +107,12 @@ public final class ProgressDisplay: @unchecked Sendable {
             state.start(id, label: label, totalSteps: totalSteps, startStep: startStep, at: now)
             lastLine[id] = now
             say(state[id].map(ProgressRendering.started), only: .plain)
-            emit("run_started", id) {
-                $0.label = label
-                ($0.step, $0.totalSteps) = (startStep, totalSteps)
+            emit(.runStarted, id) {
+                $0[.suite] = suite
+                $0[.label] = label
+                $0[.step] = startStep
+                $0[.totalSteps] = totalSteps
+                if let run = details.runs[id] { $0.set(run) }
             }
             draw(at: now)
         }
@@ -120,10 +138,13 @@ public final class ProgressDisplay: @unchecked Sendable {
             if now - (lastLine[id] ?? 0) >= interval, let job = state[id] {
                 lastLine[id] = now
                 say(ProgressRendering.progress(job, at: now), only: .plain)
-                emit("progress", id) {
-                    ($0.step, $0.totalSteps) = (job.step, job.totalSteps)
-                    ($0.loss, $0.validationAccuracy) = (job.loss, job.validationAccuracy)
-                    ($0.runSecondsLeft, $0.secondsLeft) = (job.timeLeft(at: now), state.timeLeft(at: now))
+                emit(.progress, id) {
+                    $0[.step] = job.step
+                    $0[.totalSteps] = job.totalSteps
+                    $0[.loss] = job.loss
+                    $0[.validationAccuracy] = job.validationAccuracy
+                    $0[.runSecondsLeft] = job.timeLeft(at: now)
+                    $0[.secondsLeft] = state.timeLeft(at: now)
                 }
             }
             if now - lastDraw >= Self.redrawInterval { draw(at: now) }
@@ -140,7 +161,11 @@ public final class ProgressDisplay: @unchecked Sendable {
                 lastLine[id] = now
                 say(ProgressRendering.epoch(state[id]?.label ?? id, epoch), only: .plain)
             }
-            emit("epoch_finished", id) { $0.set(epoch) }
+            emit(.epochFinished, id) {
+                $0.set(epoch)
+                $0[.totalSteps] = state[id]?.totalSteps
+                $0[.totalEpochs] = details.runs[id]?.planned.spec.training.epochs
+            }
             if now - lastDraw >= Self.redrawInterval { draw(at: now) }
         }
     }
@@ -148,8 +173,23 @@ public final class ProgressDisplay: @unchecked Sendable {
     public func runFinished(_ id: String, _ result: RunResult) {
         locked { now in
             let job = state.end(id, .finished, steps: result.steps, at: now)
-            emit("run_finished", id) { $0.set(result) }
+            emit(.runFinished, id) {
+                $0[.label] = job?.label
+                $0.set(result)
+            }
             leave(ProgressRendering.finished(job?.label ?? id, result), withWhole: true, at: now)
+        }
+    }
+
+    /// A run that was to be trained here is being trained by another process. Told once for each such process.
+    public func runHeldElsewhere(_ id: String, label: String, host: String, pid: Int32) {
+        locked { _ in
+            guard holders.updateValue(pid, forKey: id) != pid else { return }
+            emit(.runHeldElsewhere, id) {
+                $0[.label] = label
+                $0[.holderHost] = host
+                $0[.holderPID] = pid
+            }
         }
     }
 
@@ -159,7 +199,8 @@ public final class ProgressDisplay: @unchecked Sendable {
     public func runFinishedElsewhere(_ id: String, label: String, totalSteps: Int) {
         locked { now in
             state.endElsewhere(steps: totalSteps)
-            emit("run_finished_elsewhere", id) { $0.label = label }
+            holders[id] = nil
+            emit(.runFinishedElsewhere, id) { $0[.label] = label }
             leave(ProgressRendering.finishedElsewhere(label), withWhole: true, at: now)
         }
     }
@@ -167,7 +208,12 @@ public final class ProgressDisplay: @unchecked Sendable {
     public func runFailed(_ id: String, error: String) {
         locked { now in
             let job = state.end(id, .failed, at: now)
-            emit("run_failed", id) { $0.error = error }
+            emit(.runFailed, id) {
+                // One that failed before it could begin is under way nowhere.
+                $0[.label] = job?.label ?? details.runs[id]?.planned.label
+                $0[.step] = job?.step
+                $0[.error] = error
+            }
             let line = ProgressRendering.failed(job?.label ?? id, error)
             say(line, only: .quiet)
             leave(line, withWhole: true, at: now)
@@ -177,7 +223,11 @@ public final class ProgressDisplay: @unchecked Sendable {
     public func runInterrupted(_ id: String) {
         locked { now in
             guard let job = state.end(id, .interrupted, at: now) else { return }
-            emit("run_interrupted", id) { $0.step = job.step }
+            emit(.runInterrupted, id) {
+                $0[.label] = job.label
+                $0[.step] = job.step
+                $0[.totalSteps] = job.totalSteps
+            }
             leave(ProgressRendering.interrupted(job), at: now)
         }
     }
@@ -194,21 +244,38 @@ public final class ProgressDisplay: @unchecked Sendable {
     /// Leaves a line of any content, above the bars.
     public func note(_ message: String) {
         locked { now in
-            emit("note") { $0.message = message }
+            emit(.note) { $0[.message] = message }
             leave(ProgressRendering.oneLine(message), at: now)
+        }
+    }
+
+    /// Whether the suite's control allows to believe its numbers, for `json`: people read it above the table.
+    public func control(_ verdict: ControlVerdict) {
+        locked { _ in
+            emit(.controlVerdict) {
+                $0[.suite] = suite
+                $0.set(verdict)
+            }
         }
     }
 
     /// Takes the bars away and says how it all went. Calls after this show nothing.
     ///
-    /// - Parameter heldElsewhere: runs that other processes are still training.
-    public func finish(heldElsewhere: Int = 0) {
+    /// - Parameters:
+    ///   - heldElsewhere: runs that other processes are still training.
+    ///   - error: what ended the sitting before its runs, for `json`; people are told by whoever called.
+    public func finish(heldElsewhere: Int = 0, error: String? = nil) {
         locked { now in
             state.heldElsewhere = heldElsewhere
-            emit("suite_finished") {
-                ($0.suite, $0.runs) = (suite, state.totalRuns)
-                ($0.finished, $0.failed, $0.interrupted) = (state.finished, state.failed, state.interrupted)
-                ($0.finishedElsewhere, $0.heldElsewhere) = (state.finishedElsewhere, state.heldElsewhere)
+            emit(.suiteFinished) {
+                $0[.suite] = suite
+                $0[.runs] = state.totalRuns
+                $0[.finished] = state.finished
+                $0[.failed] = state.failed
+                $0[.interrupted] = state.interrupted
+                $0[.finishedElsewhere] = state.finishedElsewhere
+                $0[.heldElsewhere] = state.heldElsewhere
+                $0[.error] = error
             }
             let summary = ProgressRendering.summary(state, at: now)
             say(summary, only: .plain)
@@ -247,15 +314,13 @@ public final class ProgressDisplay: @unchecked Sendable {
         (drawnLines, lastDraw) = (lines.count, now)
     }
 
-    private func emit(_ event: String, _ id: String? = nil, _ fill: (inout ProgressEvent) -> Void) {
+    private func emit(
+        _ event: ProgressEventName, _ id: String? = nil, _ fill: (inout ProgressEvent) -> Void
+    ) {
         guard style == .json else { return }
-        var object = ProgressEvent(event, elapsed: clock() - state.startedAt, runID: id)
+        var object = ProgressEvent(
+            event, time: date(), elapsed: clock() - state.startedAt, process: process, runID: id)
         fill(&object)
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        guard let data = try? encoder.encode(object) else {
-            preconditionFailure("a progress event did not encode")
-        }
-        output(String(decoding: data, as: UTF8.self) + "\n")
+        output(object.line)
     }
 }

@@ -59,7 +59,7 @@ enum ProgressRendering {
     private static let largestBar = 30
 
     /// Those details, by their weight, for which there is room, each after two spaces.
-    private static func fitting(_ details: [(text: String?, weight: Int)], in room: Int) -> String {
+    static func fitting(_ details: [(text: String?, weight: Int)], in room: Int) -> String {
         var room = room
         var kept = Set<Int>()
         for index in details.indices.sorted(by: { details[$0].weight > details[$1].weight }) {

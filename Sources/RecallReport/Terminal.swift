@@ -23,7 +23,9 @@ public enum Terminal {
     }
 
     /// Whether the locale allows more than ASCII; an unset one does, for containers rarely set it.
-    static func speaksUnicode(_ environment: [String: String] = ProcessInfo.processInfo.environment) -> Bool {
+    public static func speaksUnicode(_ environment: [String: String] = ProcessInfo.processInfo.environment)
+        -> Bool
+    {
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].lazy.compactMap { environment[$0] }.first { !$0.isEmpty }
         guard let locale = locale?.lowercased() else { return true }
         return locale.contains("utf-8") || locale.contains("utf8")

@@ -6,7 +6,7 @@ import GRDB
 /// Rows come in an order that does not depend on who ran what when.
 public struct CSVExport {
     /// The tables that are stored as they are exported.
-    public enum StoredTable: String, CaseIterable, Sendable { case runs, slices, history, benchmarks }
+    public enum StoredTable: String, CaseIterable, Sendable { case runs, slices, history, state, benchmarks }
 
     public let store: Store
     /// The suites to export; empty for all, and the runs that belong to none. Benchmarks belong to no suite.
@@ -35,6 +35,7 @@ public struct CSVExport {
                 "validation_accuracy",
                 "seconds",
             ]
+        case .state: ["run_id", "layer", "mixer", "kind", "bytes"]
         case .benchmarks:
             [
                 "kind", "name", "device", "precision", "threads", "shape", "median_ms", "min_ms", "floor_ms",
@@ -76,6 +77,7 @@ public struct CSVExport {
             ORDER BY run_id, CASE split WHEN 'train' THEN 0 WHEN 'validation' THEN 1 ELSE 2 END, segment
             """
         case .history: "history \(ofSuites) ORDER BY run_id, epoch"
+        case .state: "state_items \(ofSuites) ORDER BY run_id, layer, kind"
         case .benchmarks: "benchmarks ORDER BY id"
         }
     }

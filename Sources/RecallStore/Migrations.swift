@@ -15,6 +15,7 @@ enum Migrations {
         ("benchmarks.state_bytes", "ALTER TABLE benchmarks ADD COLUMN state_bytes INTEGER"),
         // Canonical JSON of the suite's LearningRateSearch; NULL where it lists its rates.
         ("suites.search", "ALTER TABLE suites ADD COLUMN search TEXT"),
+        ("state_items", stateItems),
     ]
 
     static let migrator: DatabaseMigrator = {
@@ -141,5 +142,17 @@ enum Migrations {
             measured_at TEXT NOT NULL
         ) STRICT;
         CREATE INDEX benchmarks_on_kind_name ON benchmarks (kind, name);
+        """
+
+    private static let stateItems = """
+        -- runs.state_bytes by layer and kind, which sum to it.
+        CREATE TABLE state_items (
+            run_id TEXT NOT NULL REFERENCES runs (run_id) ON DELETE CASCADE,
+            layer INTEGER NOT NULL,                 -- from 0
+            kind TEXT NOT NULL,                     -- kv-cache, recurrent, convolution
+            mixer TEXT NOT NULL,
+            bytes INTEGER NOT NULL,
+            PRIMARY KEY (run_id, layer, kind)
+        ) STRICT, WITHOUT ROWID;
         """
 }

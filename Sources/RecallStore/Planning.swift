@@ -1,4 +1,5 @@
 import GRDB
+import RecallModels
 import RecallSuite
 import RecallTraining
 
@@ -25,16 +26,17 @@ extension Store {
     ///   - fresh: forget what is known of these runs, but of those that a live process is training.
     ///   - membership: what stays in the suite besides them. Give `complete` the list as it is before `--only` and
     ///     `--shard`, so that a changed suite does not mix with what it was.
-    ///   - facts: asked once a run that is not in the store, outside any transaction.
+    ///   - facts: asked once a run that is not in the store, or is there without its state by layer and kind as an older
+    ///     version left it, outside any transaction.
     /// - Throws: `StoreError`, or what `facts` throws; then nothing is changed.
     public func plan(
         _ runs: [PlannedRun], suite: SuiteRecord, fresh: Bool = false, membership: Membership = .complete,
         facts: (PlannedRun) throws -> ModelFacts
     ) throws {
         precondition(runs.allSatisfy { $0.suite == suite.name }, "a run of another suite was planned")
-        let known = try read { try String.fetchSet($0, sql: "SELECT run_id FROM runs") }
+        let itemised = try read { try String.fetchSet($0, sql: "SELECT run_id FROM state_items") }
         var missing: [(run: PlannedRun, facts: ModelFacts)] = []
-        var seen = known
+        var seen = itemised
         for run in runs where seen.insert(run.runID).inserted {
             missing.append((run, try facts(run)))
         }
@@ -56,7 +58,10 @@ extension Store {
                     suite.name, suite.description, suite.controlModel, suite.controlMinimum, suite.contentHash,
                     time, suite.search.map { RunSpec.json($0) },
                 ])
-            for (run, facts) in missing { try Self.insert(run, facts: facts, time: time, db) }
+            for (run, facts) in missing {
+                try Self.insert(run, facts: facts, time: time, db)
+                try Self.insert(facts.stateItems, of: run.runID, db)
+            }
             if fresh {
                 for runID in Set(runs.map(\.runID)) { try self.forget(runID, db) }
             }
@@ -70,7 +75,7 @@ extension Store {
         try db.execute(
             sql: "INSERT INTO tasks (hash, spec) VALUES (?, ?) ON CONFLICT DO NOTHING",
             arguments: [run.taskHash, RunSpec.json(spec.task)])
-        // Another process may have added it since `known` was read.
+        // It may be there already: from another process a moment ago, or from an older version.
         try db.execute(
             sql: """
                 INSERT INTO runs (run_id, spec, task_hash, data_seed, config, d_model, layers, vocab_size,
@@ -84,6 +89,21 @@ extension Store {
                 wide(spec.seed), spec.training.precision.rawValue, facts.parameters, facts.stateBytes,
                 facts.stateBytesZoology, time,
             ])
+    }
+
+    /// Adds a run's state by layer and kind, unless the run was stored with another count: then the bytes of an older
+    /// version stand, and items that do not sum to them would contradict them.
+    private static func insert(_ items: [StateItem], of runID: String, _ db: Database) throws {
+        let stored = try Int.fetchOne(
+            db, sql: "SELECT state_bytes FROM runs WHERE run_id = ?", arguments: [runID])
+        guard stored == items.reduce(0, { $0 + $1.bytes }) else { return }
+        for item in items {
+            try db.execute(
+                sql: """
+                    INSERT INTO state_items (run_id, layer, kind, mixer, bytes) VALUES (?, ?, ?, ?, ?)
+                    ON CONFLICT DO NOTHING
+                    """, arguments: [runID, item.layer, item.kind.rawValue, item.mixer, item.bytes])
+        }
     }
 
     /// Back to pending, with nothing known, unless a live process has it.

@@ -1,6 +1,7 @@
 import Foundation
 import GRDB
 import RecallData
+import RecallModels
 import RecallSuite
 import RecallTraining
 
@@ -53,8 +54,13 @@ extension Store {
                     WHERE ?1 IS NULL OR s.suite = ?1
                     ORDER BY s.suite IS NULL, s.suite, s.position, r.run_id
                     """, arguments: [suite])
+            let items = try self.stateItems(suite: suite, db)
             var runs: [StoredRun] = []
-            while let row = try rows.next() { runs.append(try self.storedRun(in: row)) }
+            while let row = try rows.next() {
+                var run = try self.storedRun(in: row)
+                run.facts.stateItems = items[run.runID] ?? []
+                runs.append(run)
+            }
             return runs
         }
     }
@@ -81,6 +87,30 @@ extension Store {
                     : .failed
             }
             return trials
+        }
+    }
+
+    /// What the models of a suite's runs carry by layer and kind, by run; of every run where no suite is named.
+    private func stateItems(suite: String?, _ db: Database) throws -> [String: [StateItem]] {
+        let rows = try Row.fetchCursor(
+            db,
+            sql: """
+                SELECT run_id, layer, mixer, kind, bytes FROM state_items
+                WHERE ?1 IS NULL OR run_id IN (SELECT run_id FROM suite_runs WHERE suite = ?1)
+                """, arguments: [suite])
+        var items: [String: [StateItem]] = [:]
+        while let row = try rows.next() {
+            let (runID, text): (String, String) = (row["run_id"], row["kind"])
+            guard let kind = StateKind(rawValue: text) else {
+                throw StoreError.corrupted(path, "run \(runID) has state of the kind '\(text)'")
+            }
+            items[runID, default: []].append(
+                StateItem(layer: row["layer"], mixer: row["mixer"], kind: kind, bytes: row["bytes"]))
+        }
+        // As they were measured; SQLite has kinds in the order of their names.
+        let place = Dictionary(uniqueKeysWithValues: StateKind.allCases.enumerated().map { ($1, $0) })
+        return items.mapValues { items in
+            items.sorted { ($0.layer, place[$0.kind] ?? 0) < ($1.layer, place[$1.kind] ?? 0) }
         }
     }
 

@@ -104,6 +104,13 @@ public final class Store: Sendable {
         }
     }
 
+    /// A number that is another one when the database has been changed since it was last asked for: a cheap question
+    /// before a costly look. For a store opened to read only.
+    public func dataVersion() throws(StoreError) -> Int {
+        precondition(writer == nil, "the version is that of one connection, and a writing store has several")
+        return try read { try Int.fetchOne($0, sql: "PRAGMA data_version") ?? 0 }
+    }
+
     /// Reads every page and index entry.
     ///
     /// - Throws: `StoreError` of kind `corrupted` with the first thing that is wrong.

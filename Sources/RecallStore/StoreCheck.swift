@@ -116,9 +116,16 @@ extension Store {
         }
     }
 
+    /// The folder that a path's last name is in; "." for a name alone. Not Foundation's, which traps on a name of one
+    /// letter.
     private static func parentFolder(of path: String) -> String {
-        let parent = (path as NSString).deletingLastPathComponent
-        return parent.isEmpty ? "." : parent
+        func withoutSlashesAtEnd(_ text: Substring) -> Substring {
+            text.last == "/" ? withoutSlashesAtEnd(text.dropLast()) : text
+        }
+        let name = withoutSlashesAtEnd(path[...])
+        guard let slash = name.lastIndex(of: "/") else { return path.hasPrefix("/") ? "/" : "." }
+        let parent = withoutSlashesAtEnd(name[..<slash])
+        return parent.isEmpty ? "/" : String(parent)
     }
 
     static func unwritable(_ path: String, _ what: String, _ code: Int32) -> StoreError {

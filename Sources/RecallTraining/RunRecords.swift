@@ -1,4 +1,5 @@
 import RecallData
+import RecallModels
 
 /// One line of a run's history, made at the end of an epoch.
 public struct EpochRecord: Equatable, Codable, Sendable {
@@ -59,9 +60,12 @@ public struct ModelFacts: Equatable, Codable, Sendable {
     public var stateBytes: Int
     /// What the published harness's formula gives for the same model; nil where it gives none.
     public var stateBytesZoology: Int?
+    /// `stateBytes` by layer and kind; empty where nobody has itemised them.
+    public var stateItems: [StateItem]
 
-    public init(parameters: Int, stateBytes: Int, stateBytesZoology: Int?) {
+    public init(parameters: Int, stateBytes: Int, stateBytesZoology: Int?, stateItems: [StateItem] = []) {
         (self.parameters, self.stateBytes, self.stateBytesZoology) = (parameters, stateBytes, stateBytesZoology)
+        self.stateItems = stateItems
     }
 }
 

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// Longer than a signal takes to arrive: four runs of sixty epochs.
@@ -104,38 +105,19 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         let events = try outcome.errorLines.map(object)
         #expect(
             events.compactMap { $0["event"] as? String } == [
-                "suite_started", "note", "run_finished_elsewhere", "suite_finished",
+                "suite_started", "run_held_elsewhere", "note", "run_finished_elsewhere", "control_verdict",
+                "suite_finished",
             ])
-        let note = try #require(events[1]["message"] as? String)
+        let schema = try JSONSchema(JSONValue(RepositoryDocument.text("docs/events.schema.json")))
+        for line in outcome.errorLines { #expect(try schema.violations(of: JSONValue(line)) == []) }
+        #expect(events[1]["holder_pid"] as? Int == Int(holder.pid))
+        let note = try #require(events[2]["message"] as? String)
         #expect(note.contains("process \(holder.pid)") && note.hasSuffix("; waiting for it"), "\(note)")
-        #expect(events[3]["finished"] as? Int == 0 && events[3]["finished_elsewhere"] as? Int == 1)
-    }
-
-    @Test func watchingEndsWellAtControlC() throws {
-        let workspace = try Workspace.withTinySuite()
-        #expect(try workspace.run("run", "--suite", "tiny.yaml", "--quiet").status == 0)
-        let outcome = try workspace.run(
-            "status", "--watch", onOutputLine: { line, pid in if line.hasPrefix("tiny ") { kill(pid, SIGINT) } }
-        )
-        #expect(outcome.status == 0 && !outcome.isSignalled)
-        #expect(outcome.errors == "")
+        #expect(events[5]["finished"] as? Int == 0 && events[5]["finished_elsewhere"] as? Int == 1)
     }
 }
 
 /// The process that holds a run.
 private final class Holder: @unchecked Sendable {
     var pid: Int32 = 0
-}
-
-/// True the first time.
-private final class Once: @unchecked Sendable {
-    private let lock = NSLock()
-    private var isOver = false
-
-    func first() -> Bool {
-        lock.withLock {
-            defer { isOver = true }
-            return !isOver
-        }
-    }
 }

@@ -34,12 +34,64 @@ import Testing
         let attention = try workspace.run("models", "attention", "--length", "10", "--d-model", "32")
         #expect(attention.output.contains("2,560 B (2.5 KiB)"))
         #expect(attention.output.contains("2,816 B (2.8 KiB)"))
-        #expect(attention.output.contains("kv-cache: keys"))
         #expect(attention.output.contains("paper"))
+        let words = Self.words(attention)
+        for line in ["0 attention kv-cache 2,560", "1 attention kv-cache 2,560", "difference none"] {
+            #expect(words.contains(line), "\(line) in \(attention.output)")
+        }
         let based = try workspace.run(
             "models", "based", "--config", "feature_dim=8,arrangement=sliding-last,window=5")
-        #expect(based.output.contains("layer 2 sliding-window"))
+        #expect(Self.words(based).contains("2 sliding-window kv-cache 2,048"))
         #expect(based.output.contains("feature_dim"))
+        // Mamba's published count leaves its convolution out: 3 past columns of 2 D.
+        let mamba = try workspace.run("models", "mamba", "--config", "state_size=16")
+        #expect(Self.words(mamba).contains("difference +1,536 B (+18.8 %)"))
+    }
+
+    /// Lines with their columns a space apart.
+    private static func words(_ outcome: Outcome) -> [String] {
+        outcome.outputLines.map { $0.split(separator: " ").joined(separator: " ") }
+    }
+
+    /// What the tables' config column holds can be shown again, and comes to the bytes beside it.
+    @Test func aModelOfTheTablesIsShownByItsConfig() throws {
+        let workspace = try Workspace.withTinySuite()
+        #expect(try workspace.run("run", "--suite", "tiny.yaml", "--quiet").status == 0)
+        for name in ["runs", "tradeoff"] {
+            let table = try workspace.table(name)
+            for ((model, config), bytes) in zip(
+                zip(table.column("model"), table.column("config")), table.column("state_bytes"))
+            {
+                for heading in [[model], []] {
+                    let outcome = try workspace.run(
+                        "models", more: heading + ["--length", "16", "--config", config])
+                    #expect(outcome.status == 0, "\(outcome.errors)")
+                    let number = try #require(Int(bytes))
+                    #expect(
+                        Self.words(outcome).contains { $0.hasPrefix("measured ") && Self.bytes($0) == number },
+                        "\(number) in \(outcome.output)")
+                    #expect(outcome.outputLines.first == heading.first ?? "the model of --config")
+                }
+            }
+        }
+        let config = try #require(try workspace.table("runs").column("config").first)
+        for (changed, part) in [
+            (config.replacingOccurrences(of: "d_model", with: "d_modle"), "did you mean 'd_model'?"),
+            (config.replacingOccurrences(of: "\"block\":\"transformer\",", with: ""), "lacks 'block'"),
+            (config.replacingOccurrences(of: "\"transformer\"", with: "\"former\""), "'block'"),
+            (config.replacingOccurrences(of: "16", with: "0"), "d_model"), ("{", "not the JSON of a model"),
+        ] {
+            let outcome = try workspace.run("models", "attention", "--config", changed)
+            #expect(outcome.status == 64)
+            #expect(outcome.errorLines.count == 1 && outcome.errors.contains(part), "\(outcome.errors)")
+        }
+        let twice = try workspace.run("models", "--config", config, "--d-model", "16")
+        #expect(twice.status == 64 && twice.errors.contains("--d-model does not go with a JSON --config"))
+    }
+
+    /// 2816 of "measured 2,816 B (2.8 KiB)".
+    private static func bytes(_ line: String) -> Int? {
+        line.split(separator: " ").dropFirst().first.flatMap { Int($0.filter { $0 != "," }) }
     }
 
     @Test func tasksAreListedAndTheirRulesShown() throws {

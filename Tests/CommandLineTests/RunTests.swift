@@ -43,6 +43,7 @@ import Testing
         """,
         "slices": "run_id,split,sequence_length,kv_pairs,examples,accuracy",
         "history": "run_id,epoch,step,learning_rate,train_loss,validation_loss,validation_accuracy,seconds",
+        "state": "run_id,layer,mixer,kind,bytes",
         "tradeoff": """
         suite,model,config,d_model,state_bytes,state_bytes_zoology,parameters,learning_rate,\
         learning_rate_at_edge,learning_rate_window_decades,seeds,test_accuracy_mean,test_accuracy_median,\
@@ -64,8 +65,11 @@ import Testing
         let workspace = try Workspace.withTinySuite()
         #expect(try workspace.run("run", "--suite", "tiny.yaml", "--quiet").status == 0)
         #expect(try workspace.run("bench", "data", "--shapes", "16:2").status == 0)
-        // Runs; validation and test of each; epochs of each; models; measurements.
-        let rows = ["runs": 4, "slices": 8, "history": 8, "tradeoff": 2, "learning-rates": 4, "benchmarks": 1]
+        // Runs; validation and test of each; epochs of each; layers of each, with one kind of state; models; measurements.
+        let rows = [
+            "runs": 4, "slices": 8, "history": 8, "state": 8, "tradeoff": 2, "learning-rates": 4,
+            "benchmarks": 1,
+        ]
         for (name, header) in Self.columns {
             let outcome = try workspace.run("export", "csv", "--table", name)
             #expect(outcome.status == 0)
@@ -84,6 +88,16 @@ import Testing
         #expect(runs.column("steps") == Array(repeating: "26", count: 4))
         #expect(try object(runs.column("config")[0])["d_model"] as? Int == 16)
         #expect(!workspace.content.contains { $0.hasSuffix(".partial") })
+
+        // The items of a run's state are all of it.
+        let state = try workspace.table("state", "--suite", "tiny")
+        var sums: [String: Int] = [:]
+        for (runID, bytes) in zip(state.column("run_id"), state.column("bytes")) {
+            sums[runID, default: 0] += try #require(Int(bytes))
+        }
+        let whole = zip(runs.column("run_id"), runs.column("state_bytes").map { Int($0) ?? -1 })
+        #expect(sums == Dictionary(uniqueKeysWithValues: whole))
+        #expect(Set(state.column("kind")) == ["kv-cache", "recurrent", "convolution"])
     }
 
     @Test func exportsRefuseWhatTheyCannotDo() throws {
@@ -118,6 +132,15 @@ import Testing
         #expect(outcome.output.contains("4 runs, at most about"))
         #expect(outcome.outputLines.count { $0.contains(" attention d=16 lr=") } == 2)
         #expect(workspace.content == ["tiny.yaml"])
+    }
+
+    @Test(arguments: ["r/a.sqlite", "r", "r/s/t", "./r//a"]) func namesOfOneLetterWillDo(_ path: String) throws
+    {
+        let workspace = try Workspace.withTinySuite()
+        let outcome = try workspace.run(
+            "run", "--suite", "tiny.yaml", "--quiet", "--db", path, "--only", "model=based,learning_rate=0.01")
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(workspace.exists(path))
     }
 
     @Test func onlyAndShardTakePartOfASuite() throws {
@@ -184,9 +207,10 @@ import Testing
         ],
         "suite_finished": [
             "suite", "runs", "finished", "failed", "interrupted", "finished_elsewhere", "held_elsewhere",
-        ],
+        ], "control_verdict": ["suite", "verdict"],
     ]
 
+    /// Keys that programs have come to rely on; all of them are in docs/events.schema.json.
     @Test func progressAsJSONHasTheDocumentedKeys() throws {
         let workspace = try Workspace.withTinySuite()
         let outcome = try workspace.run("run", "--suite", "tiny.yaml", "--json")
@@ -203,7 +227,7 @@ import Testing
         #expect(
             counts == [
                 "suite_started": 1, "run_started": 4, "epoch_finished": 8, "run_finished": 4,
-                "suite_finished": 1,
+                "control_verdict": 1, "suite_finished": 1,
             ])
     }
 

@@ -2,13 +2,13 @@ import Foundation
 import Testing
 
 /// The tiny suite with its learning rates searched, over seeds of both kinds.
-private let searched = tiny(
+let searchedSuite = tiny(
     "learning_rate: [0.003, 0.01]",
     "learning_rate: {search: {from: 1.0e-3, to: 3.0e-2, start: 3, resolution: 0.4}}, seeds: 2, data_seeds: 2")
 
 @Suite struct SearchTests {
     @Test func aSearchRefinesAddsSeedsAndSaysWhatItSaved() throws {
-        let workspace = try Workspace.withTinySuite(searched)
+        let workspace = try Workspace.withTinySuite(searchedSuite)
         let first = try workspace.run("run", "--suite", "tiny.yaml", "--jobs", "2")
         #expect(first.status == 0, "\(first.errors)")
         #expect(first.output.contains("learning rates: ") && first.output.contains(" saved; decades:"))
@@ -29,9 +29,9 @@ private let searched = tiny(
     }
 
     @Test func jobsAndShardsComeToTheSameRuns() throws {
-        let alone = try Workspace.withTinySuite(searched)
+        let alone = try Workspace.withTinySuite(searchedSuite)
         #expect(try alone.run("run", "--suite", "tiny.yaml", "--jobs", "1").status == 0)
-        let shared = try Workspace.withTinySuite(searched)
+        let shared = try Workspace.withTinySuite(searchedSuite)
         for shard in ["1/2", "0/2"] {
             #expect(try shared.run("run", "--suite", "tiny.yaml", "--shard", shard, "--jobs", "2").status == 0)
         }
@@ -39,7 +39,7 @@ private let searched = tiny(
     }
 
     @Test func freshForgetsWhatTheSearchFound() throws {
-        let workspace = try Workspace.withTinySuite(searched)
+        let workspace = try Workspace.withTinySuite(searchedSuite)
         #expect(try workspace.run("run", "--suite", "tiny.yaml").status == 0)
         let (before, started) = (try workspace.results(), try workspace.table("runs").column("started_at"))
         let fresh = try workspace.run("run", "--suite", "tiny.yaml", "--fresh")
@@ -50,7 +50,7 @@ private let searched = tiny(
     }
 
     @Test func aDryRunListsTheFirstRates() throws {
-        let workspace = try Workspace.withTinySuite(searched)
+        let workspace = try Workspace.withTinySuite(searchedSuite)
         let outcome = try workspace.run("run", "--suite", "tiny.yaml", "--dry-run")
         #expect(outcome.status == 0 && outcome.output.contains("6 runs"), "\(outcome.output)")
         #expect(outcome.output.contains("Learning rates are searched"))

@@ -53,7 +53,12 @@ func plannedRun(
 let suiteRecord = SuiteRecord(
     name: "quick", description: "six mixers", controlModel: "attention", controlMinimum: 0.99,
     contentHash: "abc")
-let modelFacts = ModelFacts(parameters: 1000, stateBytes: 2048, stateBytesZoology: nil)
+let modelFacts = ModelFacts(
+    parameters: 1000, stateBytes: 2048, stateBytesZoology: nil,
+    stateItems: [
+        StateItem(layer: 0, mixer: "base-conv", kind: .convolution, bytes: 512),
+        StateItem(layer: 1, mixer: "linear-attention", kind: .recurrent, bytes: 1536),
+    ])
 let execution = Execution(device: "cpu test", version: "1.0", commit: "abc123")
 
 func epochRecord(_ epoch: Int, trainLoss: Double = 1.5, accuracy: Double = 0.5) -> EpochRecord {

@@ -53,6 +53,9 @@ import Testing
                 try db.execute(sql: "ALTER TABLE benchmarks DROP COLUMN \(column)")
                 try db.execute(sql: "DELETE FROM grdb_migrations WHERE identifier = ?", arguments: [name])
             }
+            // What came after them goes as well.
+            try db.execute(sql: "DROP TABLE state_items")
+            try db.execute(sql: "DELETE FROM grdb_migrations WHERE identifier = 'state_items'")
             try db.execute(
                 sql: """
                     PRAGMA user_version = 1;

@@ -44,10 +44,7 @@ struct BenchCommand: ParsableCommand {
         @Option(help: "Threads that generate.")
         var threads = 1
 
-        @Flag(help: "A JSON object a line instead of the table.")
-        var json = false
-
-        @OptionGroup var store: StoreOptions
+        @OptionGroup var measurements: MeasurementOptions
 
         /// As `DataBenchmark` makes them.
         private static let batch = 4096
@@ -63,8 +60,7 @@ struct BenchCommand: ParsableCommand {
         func run() throws {
             let tasks = try self.tasks()
             // Before the measurements, which take a while.
-            try Store.check(path: store.path)
-            let opened = try Store(path: store.path, mode: .readWrite)
+            let opened = try measurements.open()
             var table = TextTable([
                 .init("L", .right), .init("pairs", .right), .init("vocab", .right), .init("threads", .right),
                 .init("examples/s", .right), .init("tokens/s", .right), .init("ms a batch", .right),
@@ -74,15 +70,11 @@ struct BenchCommand: ParsableCommand {
                 let generator = MQARGenerator(task)
                 for index in task.train.indices {
                     let (record, shape) = measure(generator, index)
-                    try opened.recordBenchmark(record)
-                    if json {
-                        Output.write(RunSpec.json(BenchmarkLine(record: record, shape: shape, jobs: 1)) + "\n")
-                    } else {
-                        table.add(Self.row(record, task.train[index], vocabulary: task.vocabSize))
-                    }
+                    try measurements.keep(record, shape, in: opened)
+                    table.add(Self.row(record, task.train[index], vocabulary: task.vocabSize))
                 }
             }
-            if !json { Output.write(table.render(width: Output.width)) }
+            if !measurements.json { Output.write(table.render(width: Output.width)) }
         }
 
         private func tasks() throws -> [MQARTask] {

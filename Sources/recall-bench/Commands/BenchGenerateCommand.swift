@@ -33,9 +33,6 @@ extension BenchCommand {
                   recall-bench bench generate --width 128 --threads 2 --json
                 """)
 
-        @Option(help: ArgumentHelp("Models, or all: every registered mixer.", valueName: "name,…"))
-        var models = "all"
-
         @Option(help: ArgumentHelp("Tokens of the prompts.", valueName: "tokens,…"))
         var contexts = "128,256,512,1024,2048,4096,8192"
 
@@ -48,25 +45,19 @@ extension BenchCommand {
         @Option(help: "The vocabulary's size.")
         var vocab = 512
 
-        @Option(help: "Threads, over which the sequences are spread.")
-        var threads = 1
-
         @Option(
             help: "The most tokens that are timed a point. Fewer where they take longer than 0.2 s, but three.")
         var tokens = 1000
 
-        @Flag(help: "A JSON object a line instead of the tables.")
-        var json = false
+        @OptionGroup var options: ModelBenchmarkOptions
 
-        @OptionGroup var store: StoreOptions
+        private var threads: Int { options.threads }
+        private var json: Bool { options.measurements.json }
 
         func validate() throws {
-            for (name, number) in [
-                ("width", width), ("vocab", vocab), ("threads", threads), ("tokens", tokens),
-            ]
-            where number < 1 {
-                throw ValidationError("--\(name) must be at least 1, not \(number)")
-            }
+            try ModelBenchmarkOptions.requirePositive([
+                ("width", width), ("vocab", vocab), ("tokens", tokens),
+            ])
             _ = try (numbers(contexts, of: "--contexts"), numbers(batches, of: "--batches"))
         }
 
@@ -75,8 +66,7 @@ extension BenchCommand {
                 numbers(contexts, of: "--contexts"), numbers(batches, of: "--batches")
             )
             let cases = try self.cases()
-            try Store.check(path: store.path)
-            let opened = try Store(path: store.path, mode: .readWrite)
+            let opened = try options.measurements.open()
             let rates = FloorRates()
             var tables = GenerationTables(contexts: contexts, batches: batches)
             let total = cases.count * contexts.count * batches.count
@@ -100,9 +90,9 @@ extension BenchCommand {
                             continue
                         }
                         tables.add(one.name, shape, times)
-                        for record in one.records(times, shape, rates, vocabulary: vocab, threads: threads) {
-                            try opened.recordBenchmark(record.record)
-                            if json { Output.write(RunSpec.json(record) + "\n") }
+                        let description = one.description(shape, vocabulary: vocab)
+                        for record in one.records(times, shape, description, rates, threads: threads) {
+                            try options.measurements.keep(record, description, in: opened)
                         }
                     }
                 }
@@ -133,16 +123,8 @@ extension BenchCommand {
         }
 
         private func cases() throws -> [GenerationCase] {
-            let names =
-                models == "all"
-                ? PeerModels.everyMixer
-                : models.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
-            return try names.map { name in
-                do throws(ConfigurationError) {
-                    return GenerationCase(name: name, model: try PeerModels.model(name, width: width))
-                } catch {
-                    throw Failure(.usage, "--models \(name), d_model \(width): \(error.message)")
-                }
+            try options.names(default: PeerModels.everyMixer, all: PeerModels.everyMixer).map { name in
+                GenerationCase(name: name, model: try ModelBenchmarkOptions.model(name, width: width))
             }
         }
     }
@@ -153,19 +135,23 @@ private struct GenerationCase {
     let name: String
     let model: ModelConfig
 
-    /// A row for prefill and one for decoding.
-    func records(
-        _ times: GenerationTimes, _ shape: GenerationShape, _ rates: FloorRates, vocabulary: Int, threads: Int
-    ) -> [BenchmarkLine] {
-        let description = BenchmarkShape(
+    func description(_ shape: GenerationShape, vocabulary: Int) -> BenchmarkShape {
+        BenchmarkShape(
             batch: shape.batch, sequenceLength: shape.context, dModel: model.dModel, vocabSize: vocabulary,
             knobs: model.layers.last?.knobs ?? [:])
-        return [
+    }
+
+    /// A row for prefill and one for decoding.
+    func records(
+        _ times: GenerationTimes, _ shape: GenerationShape, _ description: BenchmarkShape, _ rates: FloorRates,
+        threads: Int
+    ) -> [BenchmarkRecord] {
+        [
             ("prefill", times.prefill, times.prefillWork, shape.batch * shape.context),
             ("decode", times.decode, times.decodeWork, shape.batch),
         ].map { what, seconds, work, tokens in
             let median = median(seconds)
-            let record = BenchmarkRecord(
+            return BenchmarkRecord(
                 kind: "generate", name: "\(name) \(what)", device: CPUInformation.device, precision: "fp32",
                 threads: threads, shape: RunSpec.json(description), medianMilliseconds: median * 1e3,
                 minimumMilliseconds: (seconds.min() ?? .nan) * 1e3,
@@ -173,7 +159,6 @@ private struct GenerationCase {
                 gflop: (work.productOperations + work.vectorOperations) / 1e9, gbyte: work.bytes / 1e9,
                 examplesPerSecond: Double(shape.batch) / median, tokensPerSecond: Double(tokens) / median,
                 commit: ProgramVersion.commit, measuredAt: Date(), stateBytes: times.stateBytes)
-            return BenchmarkLine(record: record, shape: description, jobs: 1)
         }
     }
 }

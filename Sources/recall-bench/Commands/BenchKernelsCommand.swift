@@ -33,10 +33,7 @@ extension BenchCommand {
         @Option(help: "Tokens of the longest sequence that is compared with the reference.")
         var check = 1024
 
-        @Flag(help: "A JSON object a line instead of the tables.")
-        var json = false
-
-        @OptionGroup var store: StoreOptions
+        @OptionGroup var measurements: MeasurementOptions
 
         func validate() throws {
             _ = try chosen()
@@ -45,8 +42,7 @@ extension BenchCommand {
 
         func run() throws {
             let (chosen, lengths) = (try chosen(), try lengthList())
-            try Store.check(path: store.path)
-            let opened = try Store(path: store.path, mode: .readWrite)
+            let opened = try measurements.open()
             let rates = FloorRates()
             var table = KernelTable()
             for kernel in chosen {
@@ -61,17 +57,13 @@ extension BenchCommand {
                         let record = record(
                             "\(kernel.name) \(direction)", timing, shape, length: length,
                             floor: rates.seconds(timing.work))
-                        try opened.recordBenchmark(record)
-                        if json {
-                            Output.write(
-                                RunSpec.json(BenchmarkLine(record: record, shape: shape, jobs: 1)) + "\n")
-                        }
+                        try measurements.keep(record, shape, in: opened)
                     }
                     table.add(kernel, times, rates)
                 }
                 table.addSlopes(kernel, all)
             }
-            if !json { Output.write(table.render(width: Output.width)) }
+            if !measurements.json { Output.write(table.render(width: Output.width)) }
         }
 
         private func record(

@@ -34,9 +34,6 @@ extension BenchCommand {
                   recall-bench bench train --models mamba --widths 128 --shapes 64:4 --operations
                 """)
 
-        @Option(help: ArgumentHelp("Models, or all: every registered mixer. Default: the baseline's five."))
-        var models: String?
-
         @Option(help: "Widths, d_model.")
         var widths = "64,128"
 
@@ -52,27 +49,22 @@ extension BenchCommand {
         @Option(help: "Steps to time, after two that are not.")
         var steps = 5
 
-        @Option(help: "Threads of a run.")
-        var threads = 1
-
         @Option(help: "Runs side by side. Default: the cores.")
         var jobs: Int?
-
-        @Flag(help: "A JSON object a line instead of the table.")
-        var json = false
 
         @Flag(
             help: "Where a step's time goes: each operation beside its floor, of one run alone; keeps nothing.")
         var operations = false
 
-        @OptionGroup var store: StoreOptions
+        @OptionGroup var options: ModelBenchmarkOptions
+
+        var threads: Int { options.threads }
+        var json: Bool { options.measurements.json }
 
         func validate() throws {
-            for (name, number) in [
-                ("batch", batch), ("steps", steps), ("threads", threads), ("jobs", jobs ?? 1),
-            ] where number < 1 {
-                throw ValidationError("--\(name) must be at least 1, not \(number)")
-            }
+            try ModelBenchmarkOptions.requirePositive([
+                ("batch", batch), ("steps", steps), ("jobs", jobs ?? 1),
+            ])
             _ = try SequenceShape.list(shapes)
             _ = try widthList()
         }
@@ -80,8 +72,7 @@ extension BenchCommand {
         func run() throws {
             let cases = try self.cases()
             if operations { return try writeOperations(cases) }
-            try Store.check(path: store.path)
-            let opened = try Store(path: store.path, mode: .readWrite)
+            let opened = try options.measurements.open()
             var table = TextTable([
                 .init("model"), .init("d_model", .right), .init("L", .right), .init("pairs", .right),
                 .init("threads", .right), .init("jobs", .right), .init("ms a step", .right),
@@ -98,13 +89,8 @@ extension BenchCommand {
                     one.model, one.shape, steps: steps, threads: threads, jobs: jobs)
                 let record = one.record(
                     times, floor: rates.seconds(times.plan.work) / Double(threads), threads: threads)
-                try opened.recordBenchmark(record)
-                if json {
-                    Output.write(
-                        RunSpec.json(BenchmarkLine(record: record, shape: one.description, jobs: jobs)) + "\n")
-                } else {
-                    table.add(one.row(record, threads: threads, jobs: jobs))
-                }
+                try options.measurements.keep(record, one.description, jobs: jobs, in: opened)
+                table.add(one.row(record, threads: threads, jobs: jobs))
             }
             if !json { Output.write(table.render(width: Output.width)) }
         }
@@ -119,13 +105,7 @@ extension BenchCommand {
         }
 
         private func cases() throws -> [TrainCase] {
-            let names =
-                switch models {
-                case nil: PeerModels.names
-                case "all": MixerRegistry.mixers.map(\.name)
-                case .some(let list):
-                    list.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
-                }
+            let names = options.names(default: PeerModels.names, all: MixerRegistry.mixers.map(\.name))
             return try SequenceShape.list(shapes).flatMap { shape in
                 let step = StepShape(
                     batch: batch, length: shape.length, pairs: shape.pairs, vocabulary: vocab)
@@ -134,12 +114,8 @@ extension BenchCommand {
                 }
                 return try widthList().flatMap { width in
                     try names.map { name in
-                        do throws(ConfigurationError) {
-                            return TrainCase(
-                                name: name, model: try PeerModels.model(name, width: width), shape: step)
-                        } catch {
-                            throw Failure(.usage, "--models \(name), d_model \(width): \(error.message)")
-                        }
+                        TrainCase(
+                            name: name, model: try ModelBenchmarkOptions.model(name, width: width), shape: step)
                     }
                 }
             }

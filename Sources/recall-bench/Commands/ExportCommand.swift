@@ -1,6 +1,7 @@
 import ArgumentParser
 import RecallReport
 import RecallStore
+import RecallSuite
 
 struct ExportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -16,9 +17,10 @@ struct ExportCommand: ParsableCommand {
             commandName: "csv",
             abstract: "Write one table as CSV.",
             discussion: """
-                Tables: runs (a row a run and suite), slices (accuracy by segment), history (a row an epoch), tradeoff (a \
-                row a model and configuration at its best learning rate), learning-rates (a row each rate that it was chosen \
-                from), benchmarks (a row a measurement of speed). \
+                Tables: runs (a row a run and suite), slices (accuracy by segment), history (a row an epoch), state (what a \
+                run's model carries from token to token: a row a layer and kind), tradeoff (a row a model and \
+                configuration at its best learning rate), learning-rates (a row each rate that it was chosen from), \
+                benchmarks (a row a measurement of speed). \
                 A header row, commas, RFC 4180 quoting, decimal points, empty for missing.
 
                 EXAMPLES
@@ -27,7 +29,9 @@ struct ExportCommand: ParsableCommand {
                   recall-bench export csv --table history --db other.sqlite
                 """)
 
-        @Option(help: "runs, slices, history, tradeoff, learning-rates or benchmarks.")
+        @Option(
+            help: "runs, slices, history, state, tradeoff, learning-rates or benchmarks.",
+            transform: CSVTable.named)
         var table: CSVTable
 
         @Option(help: ArgumentHelp("Only this suite's rows; may be repeated. Default: all.", valueName: "name"))
@@ -60,4 +64,12 @@ struct ExportCommand: ParsableCommand {
     }
 }
 
-extension CSVTable: ExpressibleByArgument {}
+extension CSVTable {
+    /// - Throws: `ValidationError` that says which there are.
+    fileprivate static func named(_ text: String) throws -> CSVTable {
+        if let table = CSVTable(rawValue: text) { return table }
+        let names = allCases.map(\.rawValue)
+        let hint = nearest(text, in: names).map { "did you mean '\($0)'? " } ?? ""
+        throw ValidationError("\(hint)there are \(names.map { "'\($0)'" }.joined(separator: ", "))")
+    }
+}

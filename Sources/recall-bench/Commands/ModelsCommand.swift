@@ -13,12 +13,14 @@ struct ModelsCommand: ParsableCommand {
         discussion: """
             Mixers are layers of a model; an alias is a mixer with some knobs fixed; a preset is a paper's whole stack of \
             layers. Without a name, a line each. With one, its paper, its knobs, and the state that one sequence \
-            carries, measured part by part, beside what the published harness's formula gives.
+            carries: measured, by layer and kind, beside what the published harness's formula gives. --config turns \
+            knobs, or takes the JSON of the tables' config column: then that model is shown, under any name or none.
 
             EXAMPLES
               recall-bench models
               recall-bench models mamba
               recall-bench models based --length 256 --d-model 128 --config feature_dim=8
+              recall-bench models --length 64 --config '{"block":"transformer","d_model":64,…}'
             """)
 
     @Argument(help: "The mixer, alias or preset to show in full.")
@@ -27,27 +29,47 @@ struct ModelsCommand: ParsableCommand {
     @Option(help: "Tokens after which the state is measured.")
     var length = 64
 
-    @Option(name: .customLong("d-model"), help: "The width to measure at.")
-    var dModel = 64
+    @Option(
+        name: .customLong("d-model"), help: "The width to measure at. Default: 64; JSON has its own.")
+    var dModel: Int?
 
-    @Option(help: ArgumentHelp("Knobs to measure with instead of the defaults.", valueName: "knob=value,…"))
+    @Option(
+        help: ArgumentHelp(
+            "Knobs to measure with instead of the defaults, or a model's whole JSON.",
+            valueName: "knob=value,…|json"))
     var config: String?
 
     /// The state is stepped there token by token.
     private static let lengths = 1...16_384
     private static let widths = 1...16_384
 
+    private var width: Int { dModel ?? 64 }
+
     func validate() throws {
         guard Self.lengths.contains(length) else {
             throw ValidationError("--length must be from 1 to \(Self.lengths.upperBound), not \(length)")
         }
-        guard Self.widths.contains(dModel) else {
-            throw ValidationError("--d-model must be from 1 to \(Self.widths.upperBound), not \(dModel)")
+        guard case .model(let model) = try configArgument() else {
+            return try Self.requireWidth(width, "--d-model")
         }
-        _ = try knobs()
+        guard dModel == nil else {
+            throw ValidationError(
+                "--d-model does not go with a JSON --config, whose d_model is \(model.dModel)")
+        }
+        try Self.requireWidth(model.dModel, "--config: d_model")
+    }
+
+    private static func requireWidth(_ width: Int, _ what: String) throws {
+        guard widths.contains(width) else {
+            throw ValidationError("\(what) must be from 1 to \(widths.upperBound), not \(width)")
+        }
     }
 
     func run() throws {
+        if case .model(let model) = try configArgument() {
+            Output.write(try show(model))
+            return
+        }
         guard let name else {
             guard config == nil else { throw Failure(.usage, "--config needs the name of a model") }
             Output.write(Listing.columns(Self.list()))
@@ -94,7 +116,7 @@ struct ModelsCommand: ParsableCommand {
         var lines = ["\(name), a mixer"] + Listing.lines(head) + describe(knobs, stateKnob: mixer.stateKnob)
         if try applies(to: knobs, or: preset?.knobs, name: name) {
             let layer = LayerConfig(mixer: name, knobs: try self.knobs())
-            lines += try measure(ModelConfig(dModel: dModel, layers: [layer]), what: "one layer")
+            lines += try measure(ModelConfig(dModel: width, layers: [layer]).resolved(), what: "one layer")
         }
         return lines
     }
@@ -107,7 +129,8 @@ struct ModelsCommand: ParsableCommand {
         lines += Listing.lines(head)
         lines += describe(preset.knobs, stateKnob: preset.stateKnob)
         if try applies(to: preset.knobs, or: mixer?.knobs, name: preset.name) {
-            lines += try measure(try preset.config(dModel: dModel, try knobs()), what: "the whole stack")
+            lines += try measure(
+                try preset.config(dModel: width, try knobs()).resolved(), what: "the whole stack")
         }
         return lines
     }
@@ -138,53 +161,36 @@ struct ModelsCommand: ParsableCommand {
         throw Failure(.usage, "--config: \(name) has no knob '\(unknown)'; \(hint)")
     }
 
+    /// A model that a suite made: its settings and its state.
+    private func show(_ model: ModelConfig) throws -> [String] {
+        [name ?? "the model of --config"] + Listing.lines(model.settings)
+            + (try measure(model, what: "the whole stack"))
+    }
+
+    /// - Parameter model: resolved.
     private func measure(_ model: ModelConfig, what: String) throws -> [String] {
         let backend = CPUBackend()
         // The vocabulary has no part in the state.
         let built = try LanguageModel(
-            try model.resolved(), vocabulary: 2, maximumLength: length, backend: backend, seed: 0)
-        let items = try built.measureStateItems(length: length, arena: Arena(backend: backend))
-        let published = built.zoologyStateBytes(length: length)
-        let rows = items.map { item in
-            (
-                name: "layer \(item.layer) \(item.mixer)",
-                text: "\(Format.count(item.bytes)) B  \(item.kind.rawValue): \(item.name)"
-            )
-        }
-        let total = items.reduce(0) { $0 + $1.bytes }
-        return ["  state of \(what) after \(length) tokens at d_model \(dModel), a sequence, float32:"]
-            + Listing.lines(
-                rows + [
-                    ("measured", "\(Format.count(total)) B (\(Format.bytes(total)))"),
-                    (
-                        "published formula",
-                        published.map { "\(Format.count($0)) B (\(Format.bytes($0)))" } ?? "none for this mixer"
-                    ),
-                ], indent: 4)
+            model, vocabulary: 2, maximumLength: length, backend: backend, seed: 0)
+        let table = StateTable(
+            try built.measureStateItems(length: length, arena: Arena(backend: backend)),
+            published: built.zoologyStateBytes(length: length))
+        return [
+            "  state of \(what) after \(length) tokens at d_model \(model.dModel), a sequence, float32:"
+        ]
+            + table.lines(width: Output.width - 4).map { "    " + $0 }
+            + Listing.lines(table.summary, indent: 4)
     }
 
     // MARK: --config
 
-    private func knobs() throws -> [String: KnobValue] {
-        guard let config else { return [:] }
-        var knobs: [String: KnobValue] = [:]
-        for part in config.split(separator: ",", omittingEmptySubsequences: false) {
-            let halves = part.split(separator: "=", maxSplits: 1).map {
-                $0.trimmingCharacters(in: .whitespaces)
-            }
-            guard halves.count == 2, !halves[0].isEmpty, !halves[1].isEmpty else {
-                throw ValidationError("--config: '\(part)' is not KNOB=VALUE")
-            }
-            guard knobs.updateValue(Self.value(halves[1]), forKey: halves[0]) == nil else {
-                throw ValidationError("--config: \(halves[0]) is there twice")
-            }
-        }
-        return knobs
+    private func configArgument() throws -> ConfigArgument {
+        try config.map(ConfigArgument.init) ?? .knobs([:])
     }
 
-    private static func value(_ text: String) -> KnobValue {
-        if let integer = Int(text) { return .integer(integer) }
-        if let number = Double(text), number.isFinite { return .number(number) }
-        return text == "true" || text == "false" ? .flag(text == "true") : .text(text)
+    private func knobs() throws -> [String: KnobValue] {
+        guard case .knobs(let knobs) = try configArgument() else { return [:] }
+        return knobs
     }
 }

@@ -9,52 +9,60 @@ struct StatusCommand: ParsableCommand {
         abstract: "What is pending, running, finished and failed.",
         discussion: """
             Counts for each suite, what is running and in which process, what failed and why, and the time left by \
-            the seconds per step of runs with results. It only looks, so it may run beside anything else. --watch shows \
-            it anew every two seconds until Ctrl-C.
+            the seconds per step of runs with results. It only looks, so it may run beside anything else.
+
+            --watch goes on looking until nothing is left to train (exit status 0, or 1 if some runs failed) or Ctrl-C \
+            (130). On a terminal it draws in place; into a pipe or a file it writes the whole again each time \
+            something has changed.
 
             EXAMPLES
               recall-bench status
               recall-bench status --suite quick --watch
+              recall-bench status --watch --json --interval 10 > status.jsonl
             """)
 
     @Option(help: ArgumentHelp("Only this suite.", valueName: "name"))
     var suite: String?
 
-    @Flag(help: "Show it anew every two seconds, until Ctrl-C.")
+    @Flag(help: "Go on looking until nothing is left, or Ctrl-C.")
     var watch = false
+
+    @Option(help: ArgumentHelp("Seconds between looks of --watch. Default: 2.", valueName: "seconds"))
+    var interval: Double?
+
+    @Flag(help: "One JSON object a line.")
+    var json = false
 
     @OptionGroup var store: StoreOptions
 
-    private static let interval = 2.0
+    private static let intervals = 0.1...3600
 
-    func run() throws {
-        let opened = try store.openForReading()
-        guard watch else {
-            Output.write(try report(opened))
-            return
-        }
-        let interrupts = Interrupts()
-        let isTerminal = Terminal.drawsBars(.standardOutput)
-        if isTerminal { Output.write("\u{1B}[2J") }
-        while !interrupts.stop.isRaised {
-            let lines = try report(opened)
-            if isTerminal {
-                // Over the old text, line by line, so that nothing flickers.
-                let rows = max(3, Terminal.size(.standardOutput).rows - 1)
-                let shown = lines.prefix(rows).map { $0 + "\u{1B}[K\n" }.joined()
-                Output.write("\u{1B}[H" + shown + "\u{1B}[J")
-            } else {
-                Output.write(lines + [""])
-            }
-            let next = ContinuousClock.now + .seconds(Self.interval)
-            while !interrupts.stop.isRaised, ContinuousClock.now < next { usleep(50_000) }
+    func validate() throws {
+        guard let interval else { return }
+        guard watch else { throw ValidationError("--interval is for --watch") }
+        guard Self.intervals.contains(interval) else {
+            throw ValidationError("--interval must be from 0.1 to 3600 seconds, not \(interval)")
         }
     }
 
-    private func report(_ store: Store) throws -> [String] {
-        let suites = try store.suites(named: suite.map { [$0] } ?? [])
-        guard !suites.isEmpty else { return ["\(store.path): no suite has been run yet"] }
-        let states = try suites.map { SuiteState(suite: $0, runs: try store.runs(suite: $0.name)) }
-        return StatusReport(states).lines(width: isatty(STDOUT_FILENO) == 1 ? Output.width : 80)
+    func run() throws {
+        let opened = try store.openForReading()
+        let names = suite.map { [$0] } ?? []
+        if watch {
+            let style: StatusWatch.Style =
+                json ? .json : Terminal.drawsBars(.standardOutput) ? .terminal : .plain
+            try StatusWatch(opened, suites: names, interval: interval ?? 2, style: style).run()
+            return
+        }
+        let suites = try opened.suites(named: names)
+        let snapshot = StatusSnapshot(
+            try suites.map { (name: $0.name, runs: try opened.runs(suite: $0.name)) })
+        if json {
+            Output.write(snapshot.jsonLine(database: opened.path, time: Date()) + "\n")
+        } else if suites.isEmpty {
+            Output.write(["\(opened.path): no suite has been run yet"])
+        } else {
+            Output.write(StatusReport(snapshot).lines(width: isatty(STDOUT_FILENO) == 1 ? Output.width : 80))
+        }
     }
 }

@@ -7,13 +7,15 @@ final class Interrupts {
     let stop = StopRequest()
     private var sources: [any DispatchSourceSignal] = []
 
-    init() {
+    /// - Parameter secondEnds: whether a second signal ends the process at once; false for what has a terminal to put in
+    ///   order first, and is quick about it.
+    init(secondEnds: Bool = true) {
         for number in [SIGINT, SIGTERM] {
             signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global(qos: .userInteractive))
             source.setEventHandler { [stop] in
                 // What is in the database is true at every moment, so leaving at once loses only unfinished epochs.
-                if stop.isRaised { _exit(130) }
+                if stop.isRaised, secondEnds { _exit(130) }
                 stop.raise()
             }
             source.resume()

@@ -38,10 +38,10 @@ final class ModelMeasurement {
         if let facts = known[key] { return facts }
         let model = try LanguageModel(
             config, vocabulary: vocabulary, maximumLength: maximumLength, backend: backend, seed: 0)
+        let items = try model.measureStateItems(length: testLength, arena: Arena(backend: backend))
         let facts = ModelFacts(
-            parameters: model.parameterCount,
-            stateBytes: try model.measureStateBytes(length: testLength, arena: Arena(backend: backend)),
-            stateBytesZoology: model.zoologyStateBytes(length: testLength))
+            parameters: model.parameterCount, stateBytes: items.reduce(0) { $0 + $1.bytes },
+            stateBytesZoology: model.zoologyStateBytes(length: testLength), stateItems: items)
         known[key] = facts
         return facts
     }

@@ -1,4 +1,5 @@
 import Foundation
+import RecallReport
 import RecallStore
 import RecallSuite
 
@@ -65,7 +66,7 @@ final class RunPlanner: @unchecked Sendable {
     }
 
     /// The runs that results have made necessary since the last look.
-    func additions(to store: Store) throws -> [PlannedRun] {
+    func additions(to store: Store) throws -> [SittingDetails.Run] {
         guard suite.search != nil else { return [] }
         return try lock.withLock {
             let selected = options.remaining(of: try needed(store), in: suite)
@@ -73,7 +74,7 @@ final class RunPlanner: @unchecked Sendable {
             if !added.isEmpty {
                 try store.plan(added, suite: record, membership: .additional, facts: measurement.facts)
             }
-            return added
+            return try added.map { SittingDetails.Run($0, try measurement.facts($0)) }
         }
     }
 

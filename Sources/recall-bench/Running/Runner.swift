@@ -31,7 +31,7 @@ final class Runner: @unchecked Sendable {
     private let keepsCheckpoints: Bool
     private let execution: Execution
     /// Asked after every run: what its result has made necessary.
-    private let additions: @Sendable () throws -> [PlannedRun]
+    private let additions: @Sendable () throws -> [SittingDetails.Run]
     private let log = Log.make("runner")
 
     // Guarded by `lock`.
@@ -57,16 +57,14 @@ final class Runner: @unchecked Sendable {
     init(
         _ runs: [PlannedRun], store: Store, display: ProgressDisplay, stop: StopRequest,
         options: TrainingOptions,
-        checkpoints: CheckpointFolder, additions: @escaping @Sendable () throws -> [PlannedRun]
+        checkpoints: CheckpointFolder, additions: @escaping @Sendable () throws -> [SittingDetails.Run]
     ) {
         self.additions = additions
         (queue, self.store, self.display, self.stop) = (runs, store, display, stop)
         (jobs, threads, fresh) = (options.jobCount, options.threads, options.fresh)
         keepsCheckpoints = options.keepCheckpoints
         self.checkpoints = checkpoints
-        execution = Execution(
-            device: CPUInformation.device, version: ProgramVersion.number,
-            commit: ProgramVersion.commit)
+        execution = .here
     }
 
     /// Trains until nothing is left, a stop is asked for, or the store fails.
@@ -126,8 +124,8 @@ final class Runner: @unchecked Sendable {
         if stop.isRaised { return }
         let added = try additions()
         if added.isEmpty { return }
-        display.runsAdded(added.count, steps: added.reduce(0) { $0 + $1.spec.totalSteps })
-        lock.withLock { queue += added }
+        display.runsAdded(added)
+        lock.withLock { queue += added.map(\.planned) }
     }
 
     /// Signs of life for every run under way, whatever its thread is busy with.
@@ -183,6 +181,7 @@ final class Runner: @unchecked Sendable {
                 held.append(run)
                 holders[run.runID] = "\(host), process \(pid)"
             }
+            display.runHeldElsewhere(run.runID, label: run.label, host: host, pid: pid)
         case .claimed(let epoch):
             lock.withLock { _ = active.insert(run.runID) }
             defer { lock.withLock { _ = active.remove(run.runID) } }
@@ -260,18 +259,8 @@ private final class RunObserver: TrainingObserver {
     }
 }
 
-extension PlannedRun {
-    /// What people call the run: its model, the knobs of its last layer, and what else sets it apart.
-    var label: String {
-        let knobs = spec.model.layers.last?.knobs ?? [:]
-        let telling = ["feature_dim", "window", "state_size"].compactMap { name in
-            knobs[name].map { "\(name)=\($0)" }
-        }
-        let width = "d=\(spec.model.dModel)"
-        return
-            ([model, width] + telling + ["lr=\(Format.learningRate(spec.training.learningRate))"]
-            + (spec.seed == 0 ? [] : ["seed=\(spec.seed)"])
-            + (spec.task.dataSeed == MQARTask.defaultDataSeed ? [] : ["data_seed=\(spec.task.dataSeed)"]))
-            .joined(separator: " ")
-    }
+extension Execution {
+    /// On what this process trains.
+    static let here = Execution(
+        device: CPUInformation.device, version: ProgramVersion.number, commit: ProgramVersion.commit)
 }

@@ -53,7 +53,7 @@ struct Sitting {
             selected = try planner.forget(selected, in: store)
             open = try left(of: selected, store)
         }
-        let outcome = train(open, of: selected.count, store)
+        let outcome = try train(open, of: selected.count, store)
         // What searches added stands at the end; now it takes its place. A store that failed stays as it is.
         if outcome.error == nil, planner.suite.search != nil { selected = try planner.plan(in: store) }
         try report(store)
@@ -78,9 +78,10 @@ struct Sitting {
         return selected.filter { seen.insert($0.runID).inserted }
     }
 
-    private func train(_ open: [PlannedRun], of total: Int, _ store: Store) -> RunnerOutcome {
-        guard !open.isEmpty else {
-            if !options.quiet, !options.json {
+    private func train(_ open: [PlannedRun], of total: Int, _ store: Store) throws -> RunnerOutcome {
+        // Programs are told of a sitting without runs as of any other.
+        guard !open.isEmpty || options.json else {
+            if !options.quiet {
                 Self.note("all \(total) runs of \(suite.name) are finished; --fresh trains them anew")
             }
             return RunnerOutcome()
@@ -89,13 +90,33 @@ struct Sitting {
         let planner = planner
         let display = ProgressDisplay(
             style: ProgressDisplay.Style(quiet: options.quiet, json: options.json), suite: suite.name,
-            totalRuns: open.count, totalSteps: open.reduce(0) { $0 + $1.spec.totalSteps })
+            totalRuns: open.count, totalSteps: open.reduce(0) { $0 + $1.spec.totalSteps },
+            details: try details(of: open, selected: total, store))
         let runner = Runner(
             open, store: store, display: display, stop: interrupts.stop, options: options,
             checkpoints: checkpoints, additions: { try planner.additions(to: store) })
         let outcome = runner.run()
-        display.finish(heldElsewhere: outcome.heldElsewhere)
+        if options.json, let tradeoff = try? Tradeoff(suite: suite.name, in: store) {
+            display.control(tradeoff.verdict)
+        }
+        display.finish(
+            heldElsewhere: outcome.heldElsewhere, error: outcome.error.flatMap { Failure($0).message })
         return outcome
+    }
+
+    /// What the events of `--json` tell of the runs.
+    private func details(of open: [PlannedRun], selected: Int, _ store: Store) throws -> SittingDetails {
+        guard options.json else { return SittingDetails() }
+        let facts = Dictionary(
+            try store.runs(suite: suite.name).map { ($0.runID, $0.facts) },
+            uniquingKeysWith: { first, _ in first })
+        let runs = open.compactMap { run in
+            facts[run.runID].map { (run.runID, SittingDetails.Run(run, $0)) }
+        }
+        return SittingDetails(
+            runs: Dictionary(runs, uniquingKeysWith: { first, _ in first }), selectedRuns: selected,
+            alreadyFinished: selected - open.count, jobs: options.jobCount, threads: options.threads,
+            execution: .here)
     }
 
     private func report(_ store: Store) throws {
@@ -146,13 +167,5 @@ struct Sitting {
 
     static func note(_ text: String) {
         Output.note(text)
-    }
-}
-
-extension RunSpec {
-    /// Optimiser steps, if nothing stops the run early.
-    var totalSteps: Int {
-        training.epochs
-            * task.train.reduce(0) { $0 + ($1.examples + training.batchSize - 1) / training.batchSize }
     }
 }
