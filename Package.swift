@@ -72,7 +72,11 @@ let package = Package(
         .testTarget(name: "RecallReportTests", dependencies: ["RecallReport", "TestSupport"]),
         .testTarget(name: "RecallBenchmarkTests", dependencies: ["RecallBenchmark"]),
         .testTarget(
-            name: "CommandLineTests", dependencies: ["recall-bench", "RecallBenchmark", "TestSupport"]),
+            name: "CommandLineTests",
+            dependencies: [
+                "recall-bench", "RecallBenchmark", "RecallSuite", "TestSupport",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )

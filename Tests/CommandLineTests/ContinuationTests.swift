@@ -121,21 +121,3 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         #expect(outcome.errors == "")
     }
 }
-
-/// The process that holds a run.
-private final class Holder: @unchecked Sendable {
-    var pid: Int32 = 0
-}
-
-/// True the first time.
-private final class Once: @unchecked Sendable {
-    private let lock = NSLock()
-    private var isOver = false
-
-    func first() -> Bool {
-        lock.withLock {
-            defer { isOver = true }
-            return !isOver
-        }
-    }
-}

@@ -49,10 +49,12 @@ final class Workspace: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - more: further arguments.
+    ///   - environment: variables besides this process's own.
     ///   - closing: a stream whose reader is gone from the start.
     ///   - onErrorLine, onOutputLine: called with each line and the process id as they come.
     func run(
-        _ arguments: String..., more: [String] = [], closing: Stream? = nil, timeout: Double = 60,
+        _ arguments: String..., more: [String] = [], environment: [String: String] = [:],
+        closing: Stream? = nil, timeout: Double = 60,
         onErrorLine: @escaping @Sendable (String, Int32) -> Void = { _, _ in },
         onOutputLine: @escaping @Sendable (String, Int32) -> Void = { _, _ in }
     ) throws -> Outcome {
@@ -60,6 +62,7 @@ final class Workspace: @unchecked Sendable {
         process.executableURL = Program.url
         process.arguments = arguments + more
         process.currentDirectoryURL = folder
+        process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         process.standardInput = FileHandle.nullDevice
         let (output, errors) = (Pipe(), Pipe())
         (process.standardOutput, process.standardError) = (output, errors)

@@ -8,8 +8,8 @@ struct StatusCommand: ParsableCommand {
         commandName: "status",
         abstract: "What is pending, running, finished and failed.",
         discussion: """
-            Counts for each suite, what is running and in which process, what failed and why, and the time left by \
-            the seconds per step of runs with results. It only looks, so it may run beside anything else. --watch shows \
+            Counts for each suite, what is running and in which process, what failed and why, the time left by the \
+            seconds per step of runs with results, and rows that another build, device or results version wrote. It only looks, so it may run beside anything else. --watch shows \
             it anew every two seconds until Ctrl-C.
 
             EXAMPLES
@@ -55,6 +55,9 @@ struct StatusCommand: ParsableCommand {
         let suites = try store.suites(named: suite.map { [$0] } ?? [])
         guard !suites.isEmpty else { return ["\(store.path): no suite has been run yet"] }
         let states = try suites.map { SuiteState(suite: $0, runs: try store.runs(suite: $0.name)) }
-        return StatusReport(states).lines(width: isatty(STDOUT_FILENO) == 1 ? Output.width : 80)
+        let width = isatty(STDOUT_FILENO) == 1 ? Output.width : 80
+        let notes = try suites.flatMap { try RowOriginNotes(suite: $0.name, in: store).lines }
+        return StatusReport(states).lines(width: width)
+            + notes.flatMap { [""] + Listing.wrap($0, to: width) }
     }
 }

@@ -58,9 +58,7 @@ final class Runner: @unchecked Sendable {
         (queue, self.store, self.display, self.stop) = (runs, store, display, stop)
         (jobs, threads, fresh) = (options.jobCount, options.threads, options.fresh)
         self.checkpoints = checkpoints
-        execution = Execution(
-            device: CPUInformation.device, version: ProgramVersion.number,
-            commit: ProgramVersion.commit)
+        execution = .current
     }
 
     /// Trains until nothing is left, a stop is asked for, or the store fails.

@@ -35,6 +35,7 @@ struct Sitting {
         try checkpoints.check()
         let store = try Store(path: database, mode: .readWrite)
         try store.releaseStale()
+        let notes = try RowOriginNotes(suite: suite.name, in: store).lines
         try store.plan(runs, suite: suite, membership: membership, facts: measurement.facts)
         let open = try left(of: selected, store)
         // Before earlier results are forgotten.
@@ -44,7 +45,7 @@ struct Sitting {
             try store.plan(
                 selected, suite: suite, fresh: true, membership: .additional, facts: measurement.facts)
         }
-        let outcome = train(open, of: selected.count, store)
+        let outcome = train(open, of: selected.count, store, notes: options.fresh ? [] : notes)
         try report(store)
         if let error = outcome.error { throw error }
         if outcome.isInterrupted {
@@ -62,14 +63,20 @@ struct Sitting {
     /// The runs to train.
     private func left(of selected: [PlannedRun], _ store: Store) throws -> [PlannedRun] {
         let finished = try store.runs(suite: suite.name).filter { $0.status == .finished }.map(\.runID)
+        // A process that died between recording a run's end and removing its checkpoint leaves the file.
+        for runID in finished { checkpoints.file(of: runID).remove() }
         // A run that the suite has under two names is trained once.
         var seen = options.fresh ? [] : Set(finished)
         return selected.filter { seen.insert($0.runID).inserted }
     }
 
-    private func train(_ open: [PlannedRun], of total: Int, _ store: Store) -> RunnerOutcome {
+    /// - Parameter notes: said before anything is trained.
+    private func train(
+        _ open: [PlannedRun], of total: Int, _ store: Store, notes: [String]
+    ) -> RunnerOutcome {
         guard !open.isEmpty else {
             if !options.quiet, !options.json {
+                notes.forEach(Self.note)
                 Self.note("all \(total) runs of \(suite.name) are finished; --fresh trains them anew")
             }
             return RunnerOutcome()
@@ -78,6 +85,7 @@ struct Sitting {
         let display = ProgressDisplay(
             style: ProgressDisplay.Style(quiet: options.quiet, json: options.json), suite: suite.name,
             totalRuns: open.count, totalSteps: open.reduce(0) { $0 + $1.spec.totalSteps })
+        notes.forEach(display.note)
         let runner = Runner(
             open, store: store, display: display, stop: interrupts.stop, options: options,
             checkpoints: checkpoints)
