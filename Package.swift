@@ -68,7 +68,8 @@ let package = Package(
         .testTarget(name: "RecallModelsTests", dependencies: ["RecallModels", "TestSupport"]),
         .testTarget(name: "RecallTrainingTests", dependencies: ["RecallTraining", "TestSupport"]),
         .testTarget(name: "RecallSuiteTests", dependencies: ["RecallSuite", "TestSupport"]),
-        .testTarget(name: "RecallStoreTests", dependencies: ["RecallStore", "TestSupport"]),
+        .testTarget(
+            name: "RecallStoreTests", dependencies: ["RecallStore", "TestSupport"], exclude: ["SchemaOne.sql"]),
         .testTarget(name: "RecallReportTests", dependencies: ["RecallReport", "TestSupport"]),
         .testTarget(name: "RecallBenchmarkTests", dependencies: ["RecallBenchmark"]),
         .testTarget(

@@ -105,7 +105,7 @@ public struct CheckpointFile: Sendable {
         let metadata = try decode(texts)
         if let runID, metadata.runID != runID {
             throw RunError.checkpoint(
-                "\(path) is of run \(metadata.runID), not \(runID): move it away, or use --fresh")
+                "the checkpoint \(path) cannot be used: it is of run \(metadata.runID), not \(runID)")
         }
         let named = Dictionary(arrays.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         var numbers: [(values: [Float], destination: MutableFloats)] = []
@@ -141,6 +141,6 @@ public struct CheckpointFile: Sendable {
     }
 
     private func unusable(_ reason: String) -> RunError {
-        .checkpoint("the checkpoint \(path) cannot be used: \(reason); delete it, or use --fresh")
+        .checkpoint("the checkpoint \(path) cannot be used: \(reason)")
     }
 }

@@ -19,9 +19,10 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         return try workspace.results()
     }
 
-    @Test func controlCStopsAndTheSameCommandGoesOn() throws {
+    @Test(arguments: [SIGINT, SIGTERM])
+    func aSignalStopsAndTheSameCommandGoesOn(_ signal: Int32) throws {
         let workspace = try Workspace.withTinySuite(longSuite)
-        let outcome = try run(workspace, until: SIGINT)
+        let outcome = try run(workspace, until: signal)
         #expect(outcome.status == 130 && !outcome.isSignalled)
         #expect(outcome.errorLines.last?.contains("recall-bench run --suite tiny.yaml") == true)
         #expect(try workspace.table("runs").column("status").count { $0 == "interrupted" } == 1)

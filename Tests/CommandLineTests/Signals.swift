@@ -33,3 +33,18 @@ final class Counter: @unchecked Sendable {
 
     var value: Int { lock.withLock { count } }
 }
+
+/// A value that several threads may change.
+final class Locked<Value>: @unchecked Sendable {
+    private let lock = NSLock()
+    private var stored: Value
+
+    init(_ value: Value) { stored = value }
+
+    var value: Value {
+        get { lock.withLock { stored } }
+        set { lock.withLock { stored = newValue } }
+    }
+
+    func change(_ body: (inout Value) -> Void) { lock.withLock { body(&stored) } }
+}

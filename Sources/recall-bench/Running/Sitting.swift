@@ -36,9 +36,15 @@ struct Sitting {
         let store = try Store(path: database, mode: .readWrite)
         try store.releaseStale()
         let notes = try RowOriginNotes(suite: suite.name, in: store).lines
-        try store.plan(runs, suite: suite, membership: membership, facts: measurement.facts)
+        let memory = MemoryCheck(
+            jobs: options.jobCount, available: try EnvironmentVariables.availableMemory())
+        try store.plan(runs, suite: suite, membership: membership) { run in
+            try memory.requireEmbedding(of: run)
+            return try measurement.facts(run)
+        }
         let open = try left(of: selected, store)
         // Before earlier results are forgotten.
+        try memory.require(open, measurement)
         try checkpoints.checkSpace(
             for: open, jobs: options.jobCount, database: database, measurement: measurement)
         if options.fresh {
