@@ -106,6 +106,14 @@ public struct NPYFile: Hashable, Sendable {
         } catch {
             throw .foundation(path, "cannot be read", error)
         }
+        try self.init(bytes: bytes, path: path)
+    }
+
+    /// Reads the bytes of such a file.
+    ///
+    /// - Parameter path: what errors call them.
+    /// - Throws: `DataFileError` of kind `content`.
+    public init(bytes: Data, path: String) throws(DataFileError) {
         do { self = try Self.parse(bytes) } catch {
             throw DataFileError(.content, path: path, message: error.message)
         }

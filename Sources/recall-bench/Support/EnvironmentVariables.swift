@@ -11,8 +11,8 @@ enum EnvironmentVariables {
     /// For a command's help.
     static let help = """
         ENVIRONMENT
-          \(memory)         memory that runs may take together, such as 4GiB; default: what is available
-          \(Store.busyVariable)   seconds to wait for another process's write; default: 30
+          \(memory)        room for runs, such as 4GiB (what is free)
+          \(Store.busyVariable)  seconds to wait for another writer (30)
         """
 
     /// - Throws: `Failure` of status 64 for a variable whose value makes no sense.
