@@ -16,7 +16,11 @@ let kernelSettings: [SwiftSetting] = [
 let package = Package(
     name: "recall-bench",
     platforms: [.macOS(.v15)],
-    products: [.executable(name: "recall-bench", targets: ["recall-bench"])],
+    products: [
+        .executable(name: "recall-bench", targets: ["recall-bench"]),
+        // For the package in Fuzz.
+        .library(name: "FuzzSupport", targets: ["FuzzSupport"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
@@ -61,6 +65,8 @@ let package = Package(
             plugins: ["BuiltCommit"]),
         .plugin(name: "BuiltCommit", capability: .buildTool()),
         .target(name: "TestSupport", dependencies: ["RecallRandom"], path: "Tests/TestSupport"),
+        .target(
+            name: "FuzzSupport", dependencies: ["RecallRandom", "RecallSuite"], path: "Tests/FuzzSupport"),
         .testTarget(name: "RecallRandomTests", dependencies: ["RecallRandom", "TestSupport"]),
         .testTarget(name: "RecallDataTests", dependencies: ["RecallData", "TestSupport"]),
         .testTarget(name: "RecallKernelsTests", dependencies: ["RecallKernels", "TestSupport"]),
@@ -73,12 +79,17 @@ let package = Package(
         .testTarget(
             name: "InterchangeTests", dependencies: ["RecallSuite"], path: "Tests/Interchange",
             exclude: ["exchange.py", "requirements.txt"]),
-        .testTarget(name: "RecallSuiteTests", dependencies: ["RecallSuite", "TestSupport"]),
-        .testTarget(name: "RecallStoreTests", dependencies: ["RecallStore", "TestSupport"]),
+        .testTarget(name: "RecallSuiteTests", dependencies: ["RecallSuite", "TestSupport", "FuzzSupport"]),
+        .testTarget(
+            name: "RecallStoreTests", dependencies: ["RecallStore", "TestSupport"], exclude: ["SchemaOne.sql"]),
         .testTarget(name: "RecallReportTests", dependencies: ["RecallReport", "TestSupport"]),
         .testTarget(name: "RecallBenchmarkTests", dependencies: ["RecallBenchmark"]),
         .testTarget(
-            name: "CommandLineTests", dependencies: ["recall-bench", "RecallBenchmark", "TestSupport"]),
+            name: "CommandLineTests",
+            dependencies: [
+                "recall-bench", "RecallBenchmark", "RecallSuite", "TestSupport",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )

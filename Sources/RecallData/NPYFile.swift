@@ -109,4 +109,12 @@ public struct NPYFile: Hashable, Sendable {
     ///
     /// - Throws: `DataFileError` for a file that cannot be read, is damaged, or holds another element type or order.
     public init(path: String) throws(DataFileError) { self = try NPYReader(path: path).file }
+
+    /// Reads the bytes of such a file.
+    ///
+    /// - Parameter path: what errors call them.
+    /// - Throws: `DataFileError` of kind `content`.
+    public init(bytes: Data, path: String) throws(DataFileError) {
+        self = try NPYReader(bytes: bytes, path: path).file
+    }
 }

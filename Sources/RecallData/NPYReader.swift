@@ -21,6 +21,13 @@ public struct NPYReader: Sendable {
         } catch {
             throw .unreadable(path, error)
         }
+        try self.init(bytes: bytes, path: path)
+    }
+
+    /// The same of a file's bytes.
+    ///
+    /// - Parameter path: what errors call them.
+    init(bytes: Data, path: String) throws(DataFileError) {
         do { try self.init(path: path, bytes) } catch {
             throw DataFileError(.content, path: path, message: error.message)
         }

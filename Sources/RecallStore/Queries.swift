@@ -199,6 +199,7 @@ extension Store {
         (run.testAccuracy, run.trainSeconds) = (row["test_accuracy"], row["train_seconds"])
         (run.tokensPerSecond, run.lowestTrainLoss) = (row["tokens_per_second"], row["lowest_train_loss"])
         (run.seconds, run.device) = (row["seconds"], row["device"])
+        (run.version, run.commit) = (row["version"], row["commit"])
         run.startedAt = (row["started_at"] as String?).flatMap(Timestamp.date)
         run.finishedAt = (row["finished_at"] as String?).flatMap(Timestamp.date)
         run.lease = Self.lease(in: row)

@@ -107,6 +107,9 @@ public struct StoredRun: Equatable, Sendable {
     /// Seconds of work on it so far.
     public var seconds: Double?
     public var device: String?
+    /// The program that trains or trained it, as `Execution` has them.
+    public var version: String?
+    public var commit: String?
     public var startedAt: Date?
     public var finishedAt: Date?
     /// Who holds it, while it runs.

@@ -22,7 +22,15 @@ public final class Store: Sendable {
     private let writer: DatabasePool?
 
     /// Seconds to wait for another process that is writing.
-    public static let busyTimeout: TimeInterval = 30
+    public static let busyTimeout =
+        ProcessInfo.processInfo.environment[busyVariable].flatMap(busyTimeout(of:)) ?? 30
+    /// The environment variable that sets another time.
+    public static let busyVariable = "RECALL_BENCH_BUSY_SECONDS"
+
+    /// Seconds as that variable gives them; nil for what is no time up to a day.
+    public static func busyTimeout(of text: String) -> TimeInterval? {
+        Double(text).flatMap { (0...86_400).contains($0) ? $0 : nil }
+    }
 
     public convenience init(path: String, mode: Mode) throws(StoreError) {
         try self.init(path: path, mode: mode, identity: .current)
@@ -50,6 +58,7 @@ public final class Store: Sendable {
                 // Processes of a job array may all find no file: one at a time makes it.
                 let making = try CreationLock(besides: path)
                 defer { making.release() }
+                try Self.requireWhole(path, configuration)
                 let pool = try DatabasePool(path: path, configuration: configuration)
                 try Self.requireOurs(pool, path: path)
                 // In WAL mode NORMAL keeps the file whole, but FULL also keeps the last commits through a power cut.
@@ -60,7 +69,8 @@ public final class Store: Sendable {
                 try Migrations.migrator.migrate(pool)
                 (reader, writer) = (pool, pool)
             case .readOnly:
-                let queue = try DatabaseQueue(path: path, configuration: configuration)
+                let queue = try DatabaseQueue(
+                    path: Self.cannotChange(path) ? Self.immutable(path) : path, configuration: configuration)
                 try Self.requireOurs(queue, path: path)
                 guard try queue.read(Migrations.migrator.hasCompletedMigrations) else {
                     throw StoreError.older(path)
@@ -116,11 +126,30 @@ public final class Store: Sendable {
     /// - Throws: `StoreError` of kind `corrupted` with the first thing that is wrong.
     public func verifyIntegrity() throws(StoreError) {
         let findings = try read { try String.fetchAll($0, sql: "PRAGMA integrity_check(1)") }
-        guard findings == ["ok"] else {
-            // The detail may have several lines; the first place says enough.
-            let detail = findings.joined(separator: " ").replacingOccurrences(of: "\n", with: " ")
-            throw .corrupted(path, detail)
-        }
+        guard findings == ["ok"] else { throw .corrupted(path, findings: findings) }
+    }
+
+    /// Whether nobody can be writing: the folder takes no file, and no log lies in it.
+    private static func cannotChange(_ path: String) -> Bool {
+        let folder = parentFolder(of: path)
+        return access(folder, W_OK) != 0 && access(path + "-wal", F_OK) != 0
+    }
+
+    /// The file for a reader that makes no files beside it, which SQLite's readers of a write-ahead log otherwise do
+    /// (sqlite.org/wal.html, "Read-Only Databases").
+    private static func immutable(_ path: String) -> String {
+        URL(fileURLWithPath: path).absoluteString + "?immutable=1"
+    }
+
+    /// Reads every page before anything is written: what a damaged file still holds must not be lost to more writing.
+    /// SQLite sees damage to its own structure; numbers that were changed in place have no check sum.
+    private static func requireWhole(_ path: String, _ configuration: Configuration) throws {
+        guard (try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int) ?? 0 > 0 else { return }
+        // A pool would write to the log already when it is opened.
+        let queue = try DatabaseQueue(path: path, configuration: configuration)
+        let findings = try queue.inDatabase { try String.fetchAll($0, sql: "PRAGMA quick_check(1)") }
+        guard findings == ["ok"] else { throw StoreError.corrupted(path, findings: findings) }
+        try queue.close()
     }
 
     private static func requireOurs(_ database: some DatabaseReader, path: String) throws {

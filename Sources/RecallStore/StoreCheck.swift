@@ -118,7 +118,7 @@ extension Store {
 
     /// The folder that a path's last name is in; "." for a name alone. Not Foundation's, which traps on a name of one
     /// letter.
-    private static func parentFolder(of path: String) -> String {
+    static func parentFolder(of path: String) -> String {
         func withoutSlashesAtEnd(_ text: Substring) -> Substring {
             text.last == "/" ? withoutSlashesAtEnd(text.dropLast()) : text
         }

@@ -1,3 +1,4 @@
+import Foundation
 import GRDB
 
 /// Why a database could not be used: one line that names the file, what is wrong and what to do.
@@ -70,6 +71,11 @@ extension StoreError {
             "is damaged (\(detail)); restore a copy, or save what can be read with `sqlite3 FILE .recover`")
     }
 
+    /// - Parameter findings: of SQLite's own check; one may have several lines.
+    static func corrupted(_ path: String, findings: [String]) -> StoreError {
+        corrupted(path, findings.joined(separator: " ").replacingOccurrences(of: "\n", with: " "))
+    }
+
     static func leaseLost(_ path: String, runID: String) -> StoreError {
         StoreError(
             .leaseLost, path: path,
@@ -90,9 +96,11 @@ extension StoreError {
                 .diskFull, path: path,
                 "the disk is full; what was finished is kept: free some space and run again")
         case .SQLITE_BUSY, .SQLITE_LOCKED:
+            let seconds = String(format: "%g", Store.busyTimeout)
             self.init(
                 .busy, path: path,
-                "another process has kept the database locked for 30 seconds; end it, or try again later")
+                "another process has kept the database locked for \(seconds) seconds; end it, or try again later"
+            )
         case .SQLITE_NOTADB: self = .notADatabase(path)
         case .SQLITE_CORRUPT: self = .corrupted(path, detail)
         case .SQLITE_CANTOPEN, .SQLITE_READONLY, .SQLITE_PERM, .SQLITE_IOERR, .SQLITE_AUTH, .SQLITE_NOLFS:

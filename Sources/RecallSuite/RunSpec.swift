@@ -17,8 +17,8 @@ public struct RunSpec: Hashable, Codable, Sendable {
         (self.task, self.model, self.training, self.seed) = (task, model, training, seed)
     }
 
-    /// Raised when a change of the program makes old rows incomparable with new ones of the same specification.
-    public static let resultsVersion = 1
+    /// What makes rows of the same specification comparable: `ResultsVersion` has its history.
+    public static var resultsVersion: Int { ResultsVersion.current }
 
     /// The specification as JSON with sorted keys: the same bytes for the same specification.
     public func canonicalJSON() -> String {
@@ -44,9 +44,10 @@ public struct RunSpec: Hashable, Codable, Sendable {
     }
 
     /// Sixteen hexadecimal digits of SHA-256 over the specification, the task's content hash and the results version.
-    public func runID(taskHash: String) -> String {
-        let text = "\(Self.resultsVersion)\n\(taskHash)\n\(canonicalJSON())"
-        return shortHash(text)
+    ///
+    /// - Parameter resultsVersion: this program's, or an earlier one, to recognise its rows.
+    public func runID(taskHash: String, resultsVersion: Int = ResultsVersion.current) -> String {
+        shortHash("\(resultsVersion)\n\(taskHash)\n\(canonicalJSON())")
     }
 }
 

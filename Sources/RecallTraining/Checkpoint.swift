@@ -101,11 +101,10 @@ public struct CheckpointFile: Sendable {
     /// - Parameter runID: the run that it must be of; nil for any.
     /// - Throws: `RunError.checkpoint` for a file that is not whole, of another run or of another model.
     package func read(into store: ParameterStore, runID: String? = nil) throws -> CheckpointMetadata {
-        let (arrays, texts) = try load()
-        let metadata = try decode(texts)
+        let (arrays, metadata) = try parse(Data(contentsOf: URL(fileURLWithPath: path)))
         if let runID, metadata.runID != runID {
             throw RunError.checkpoint(
-                "\(path) is of run \(metadata.runID), not \(runID): move it away, or use --fresh")
+                "the checkpoint \(path) cannot be used: it is of run \(metadata.runID), not \(runID)")
         }
         let named = Dictionary(arrays.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         var numbers: [(values: [Float], destination: MutableFloats)] = []
@@ -124,7 +123,7 @@ public struct CheckpointFile: Sendable {
         return metadata
     }
 
-    private func decode(_ metadata: [String: String]) throws -> CheckpointMetadata {
+    private func decode(_ metadata: [String: String]) throws(RunError) -> CheckpointMetadata {
         guard metadata["version"] == Self.version, let runID = metadata["run_id"],
             let specification = metadata["specification"], let record = metadata["record"],
             let trainSeconds = metadata["train_seconds"].flatMap(Double.init),
@@ -134,13 +133,18 @@ public struct CheckpointFile: Sendable {
             runID: runID, specification: specification, record: decoded, trainSeconds: trainSeconds)
     }
 
-    private func load() throws -> (arrays: [NamedArray], metadata: [String: String]) {
+    /// What a checkpoint of these bytes holds: its arrays by name, and the run that it is of.
+    ///
+    /// - Throws: `RunError.checkpoint` for bytes that are not a checkpoint's.
+    public func parse(_ data: Data) throws(RunError) -> (arrays: [NamedArray], metadata: CheckpointMetadata) {
+        let (arrays, texts): ([NamedArray], [String: String])
         do {
-            return try SafeTensors.decode(try Data(contentsOf: URL(fileURLWithPath: path)))
-        } catch let error as SafeTensors.FormatError { throw unusable(error.description) }
+            (arrays, texts) = try SafeTensors.decode(data)
+        } catch { throw unusable(error.description) }
+        return (arrays, try decode(texts))
     }
 
     private func unusable(_ reason: String) -> RunError {
-        .checkpoint("the checkpoint \(path) cannot be used: \(reason); delete it, or use --fresh")
+        .checkpoint("the checkpoint \(path) cannot be used: \(reason)")
     }
 }

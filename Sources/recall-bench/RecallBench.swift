@@ -34,10 +34,11 @@ struct RecallBench: ParsableCommand {
     static func main() {
         // A reader that goes away is an error of one write, not the end of training.
         signal(SIGPIPE, SIG_IGN)
+        // So is a file that has reached the size the user may write.
+        signal(SIGXFSZ, SIG_IGN)
         BLASChoice.makeSure()
-        // A reader that goes away shows as an error where the writing is done.
-        signal(SIGPIPE, SIG_IGN)
         do {
+            try EnvironmentVariables.check()
             var command = try parseAsRoot()
             // `doctor` is there to tell it.
             if !(command is DoctorCommand) { try requireBuiltForThisProcessor() }

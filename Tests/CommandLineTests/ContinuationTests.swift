@@ -20,9 +20,10 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         return try workspace.results()
     }
 
-    @Test func controlCStopsAndTheSameCommandGoesOn() throws {
+    @Test(arguments: [SIGINT, SIGTERM])
+    func aSignalStopsAndTheSameCommandGoesOn(_ signal: Int32) throws {
         let workspace = try Workspace.withTinySuite(longSuite)
-        let outcome = try run(workspace, until: SIGINT)
+        let outcome = try run(workspace, until: signal)
         #expect(outcome.status == 130 && !outcome.isSignalled)
         #expect(outcome.errorLines.last?.contains("recall-bench run --suite tiny.yaml") == true)
         #expect(try workspace.table("runs").column("status").count { $0 == "interrupted" } == 1)
@@ -115,9 +116,4 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         #expect(note.contains("process \(holder.pid)") && note.hasSuffix("; waiting for it"), "\(note)")
         #expect(events[5]["finished"] as? Int == 0 && events[5]["finished_elsewhere"] as? Int == 1)
     }
-}
-
-/// The process that holds a run.
-private final class Holder: @unchecked Sendable {
-    var pid: Int32 = 0
 }

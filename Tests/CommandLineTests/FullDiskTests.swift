@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// A small file system of a test's own, where the system lets one be made.
-private final class SmallDisk {
+private final class SmallDisk: Sendable {
     private let path: String
 
     private init(path: String) { self.path = path }
@@ -13,6 +13,19 @@ private final class SmallDisk {
         try #require(run("mount", ["-t", "tmpfs", "-o", "size=\(mebibytes)m", "tmpfs", path]))
         return SmallDisk(path: path)
     }
+
+    /// Nothing can be written to it any more.
+    func makeReadOnly() throws { try #require(Self.run("mount", ["-o", "remount,ro", path])) }
+
+    /// Takes what room is left, to the last byte.
+    func fill() {
+        let file = open(path + "/filler", O_WRONLY | O_CREAT | O_APPEND, 0o600)
+        let zeros = [UInt8](repeating: 0, count: 1 << 16)
+        for piece in [zeros.count, 1] { while write(file, zeros, piece) > 0 {} }
+        close(file)
+    }
+
+    func empty() { unlink(path + "/filler") }
 
     deinit { _ = Self.run("umount", ["-l", path]) }
 
@@ -88,5 +101,82 @@ private final class SmallDisk {
         #expect(
             error.contains("the checkpoints of a run and the database beside them; free some, or"), "\(error)")
         withExtendedLifetime(disk) {}
+    }
+
+    /// The disk fills up in the middle: one line, what was finished is there, and with room again all goes on.
+    @Test(arguments: [("full/r.sqlite", "c"), ("r.sqlite", "full/c")])
+    func aDiskThatFillsUpWhileTraining(_ place: (database: String, checkpoints: String)) throws {
+        let workspace = try Workspace.withTinySuite(tiny("epochs: 2", "epochs: 60"))
+        let disk = try SmallDisk.mount(workspace, "full", mebibytes: 40)
+        let arguments = [
+            "run", "--suite", "tiny.yaml", "--db", place.database, "--checkpoints", place.checkpoints, "--json",
+        ]
+        let (export, isFull) = (["export", "csv", "--table", "runs", "--db", place.database], Once())
+        #expect(try workspace.run(more: arguments + ["--only", "model=attention"]).status == 0)
+        func finished() throws -> [[String]] {
+            CSVText(try workspace.run(more: export).output).rows.filter { $0.contains("finished") }
+        }
+        let before = try finished()
+        let outcome = try workspace.run(more: arguments) { line, _ in
+            if line.contains("\"epoch_finished\""), isFull.first() { disk.fill() }
+        }
+        #expect(outcome.status == 74)
+        let said = outcome.errorLines.filter { !$0.hasPrefix("{") }
+        #expect(said.count == 1, "\(said)")
+        #expect(
+            said.first?.contains(
+                place.checkpoints == "c"
+                    ? "full/r.sqlite: the disk is full; what was finished is kept" : "the checkpoint full/c/")
+                == true, "\(said)")
+        #expect(said.first?.contains("what was finished is kept") == true)
+        disk.empty()
+        #expect(try before.count == 2 && finished() == before)
+        #expect(try workspace.run(more: arguments).status == 0)
+        #expect(try finished().count == 4)
+    }
+
+    /// An archive can be read, from a disk that takes nothing; it cannot be added to.
+    @Test func aReadOnlyDisk() throws {
+        let workspace = try Workspace.withTinySuite()
+        let disk = try SmallDisk.mount(workspace, "old", mebibytes: 40)
+        let arguments = [
+            "run", "--suite", "tiny.yaml", "--db", "old/r.sqlite", "--checkpoints", "c", "--quiet",
+        ]
+        #expect(try workspace.run(more: arguments).status == 0)
+        let readers = [["status"], ["export", "csv", "--table", "runs"]].map { $0 + ["--db", "old/r.sqlite"] }
+        let before = try readers.map { try workspace.run(more: $0) }
+        // Readers leave files beside it that belong to the write-ahead log.
+        for suffix in ["-wal", "-shm"] { unlink(workspace.path("old/r.sqlite\(suffix)")) }
+        try disk.makeReadOnly()
+        for (reader, before) in zip(readers, before) {
+            let outcome = try workspace.run(more: reader)
+            #expect(outcome.status == 0 && outcome.output == before.output, "\(outcome.errors)")
+        }
+        let outcome = try workspace.run(more: arguments)
+        #expect(outcome.status == 74)
+        #expect(
+            outcome.errors
+                == "recall-bench: old/r.sqlite: the file is not writable (Read-only file system); name another file\n"
+        )
+    }
+}
+
+/// Limits on the size of files, which stand for a full disk where none can be made.
+@Suite struct FileSizeLimitTests {
+    @Test(arguments: [8, 32, 64, 128, 256]) func aFileThatMayNotGrow(_ kibibytes: Int) throws {
+        let workspace = try Workspace.withTinySuite(tiny("epochs: 2", "epochs: 60"))
+        let half = ["run", "--suite", "tiny.yaml", "--quiet", "--only", "model=attention"]
+        #expect(try workspace.run(more: half).status == 0)
+        func finished() throws -> [[String]] {
+            try workspace.table("runs").rows.filter { $0.contains("finished") }
+        }
+        let before = try finished()
+        let outcome = try workspace.run(
+            "run", "--suite", "tiny.yaml", "--quiet", limitingFiles: kibibytes << 10)
+        #expect(outcome.status == 74 && !outcome.isSignalled)
+        #expect(outcome.errorLines.count == 1, "\(outcome.errors)")
+        #expect(try before.count == 2 && finished() == before)
+        #expect(try workspace.run("run", "--suite", "tiny.yaml", "--quiet").status == 0)
+        #expect(try finished().count == 4)
     }
 }

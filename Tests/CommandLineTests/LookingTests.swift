@@ -1,4 +1,5 @@
 import Foundation
+import RecallSuite
 import Testing
 
 @Suite struct LookingTests {
@@ -205,7 +206,10 @@ import Testing
     @Test func doctorMeasuresThisMachine() throws {
         let outcome = try Workspace().run("doctor")
         #expect(outcome.status == 0, "\(outcome.errors)")
-        for word in ["processor", "kernels", "OpenBLAS", "GFLOP/s at 4096×64×64", "SQLite", "gnuplot", "CUDA"] {
+        for word in [
+            "results version \(ResultsVersion.current)", "processor", "kernels", "OpenBLAS",
+            "GFLOP/s at 4096×64×64", "SQLite", "gnuplot", "CUDA",
+        ] {
             #expect(outcome.output.contains(word), "\(word)")
         }
         // A product cannot be faster than the core that computes it; half as much again is room for a noisy machine.

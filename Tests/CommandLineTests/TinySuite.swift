@@ -41,11 +41,16 @@ extension Workspace {
     }
 
     /// What runs came to, without what differs from one sitting to the next: times.
-    func results() throws -> [String: [[String]]] {
+    ///
+    /// - Parameter suite: one suite's alone.
+    func results(of suite: String? = nil) throws -> [String: [[String]]] {
         let times = ["train_seconds", "tokens_per_second", "started_at", "finished_at", "seconds"]
         var results: [String: [[String]]] = [:]
         for name in ["runs", "slices", "history", "tradeoff"] {
-            let table = try table(name)
+            let outcome = try run(
+                "export", "csv", "--table", name, more: suite.map { ["--suite", $0] } ?? [])
+            #expect(outcome.status == 0, "\(outcome.errors)")
+            let table = CSVText(outcome.output)
             let kept = table.header.indices.filter { !times.contains(table.header[$0]) }
             results[name] = table.rows.map { row in kept.map { row[$0] } }
         }

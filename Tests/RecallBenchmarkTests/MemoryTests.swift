@@ -1,3 +1,4 @@
+import Foundation
 import RecallBenchmark
 import RecallKernels
 import RecallModels
@@ -67,5 +68,59 @@ import Testing
         let half = try self.plan(model, length: 64, batch: 128)
         #expect(half.parameterBytes == plan.parameterBytes)
         #expect(abs(2 * half.tensorBytes - plan.tensorBytes) < plan.tensorBytes / 20)
+    }
+}
+
+/// What control groups leave, by files as Linux has them.
+@Suite struct ControlGroupTests {
+    /// Makes the files in a folder of its own and asks.
+    private func available(_ groups: String, _ files: [String: String]) throws -> Int? {
+        let mount = FileManager.default.temporaryDirectory.appendingPathComponent("cgroup-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: mount) }
+        for (path, text) in files {
+            let file = mount.appendingPathComponent(path)
+            try FileManager.default.createDirectory(
+                at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+            try Data((text + "\n").utf8).write(to: file)
+        }
+        return ControlGroupMemory(mount: mount.path, groups: groups).availableBytes
+    }
+
+    @Test func versionTwo() throws {
+        let files = [
+            "memory.stat": "anon 1", "job/memory.max": "1000", "job/memory.current": "300",
+            "job/memory.stat": "anon 200\ninactive_file 50\nactive_file 10", "job/step/memory.max": "max",
+            "job/step/memory.current": "100",
+        ]
+        // The group above binds; the idle page cache is as good as free.
+        #expect(try available("0::/job/step", files) == 750)
+        #expect(try available("0::/job", files) == 750)
+        #expect(try available("0::/", files) == nil)
+        #expect(try available("0::/elsewhere", files) == nil)
+        let tighter = files.merging(["job/step/memory.max": "120"]) { $1 }
+        #expect(try available("0::/job/step", tighter) == 20)
+        let over = files.merging(["job/memory.current": "2000"]) { $1 }
+        #expect(try available("0::/job", over) == 0)
+    }
+
+    @Test func versionOne() throws {
+        let files = [
+            "memory/memory.limit_in_bytes": "5000", "memory/memory.usage_in_bytes": "1500",
+            "memory/memory.stat": "cache 900\ntotal_inactive_file 500",
+        ]
+        // Inside a container the path is the host's and is not there: the mount is the group.
+        #expect(try available("5:cpu:/x\n4:memory:/docker/abc\n0::/", files) == 4000)
+        #expect(try available("4:cpu,memory:/docker/abc", files) == 4000)
+        #expect(try available("4:cpu:/docker/abc", files) == nil)
+    }
+
+    @Test(arguments: ["", "nonsense", "0:", "a:b:c:d\n\n", "4:memory:"]) func nonsenseIsNoLimit(
+        _ groups: String
+    ) throws {
+        #expect(try available(groups, [:]) == nil)
+    }
+
+    @Test func thisMachineHasSome() {
+        #expect(AvailableMemory.bytes > 1 << 20)
     }
 }

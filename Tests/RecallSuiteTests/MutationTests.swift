@@ -1,15 +1,43 @@
-import RecallRandom
+import Foundation
+import FuzzSupport
 import RecallSuite
 import Testing
 
-/// Thousands of spoilt suites: every one is decoded or refused with a place inside the file and one line of words.
+/// Spoilt files by the thousand, from the seeds that the fuzzers start with: every one is read or refused.
 @Suite struct MutationTests {
+    private static let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(
+        path: "../../Fuzz/Corpus")
+
+    private static func seeds(_ reader: FileReader) throws -> [[UInt8]] {
+        let folder = folder.appending(path: reader.rawValue)
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
+        let files = try names.map { Array(try Data(contentsOf: folder.appending(path: $0))) }
+        return files + (reader == .suite ? SuiteLibrary.embedded.values.sorted().map { Array($0.utf8) } : [])
+    }
+
+    /// None traps, however deep it comes; were most refused at sight, the test would test little.
+    @Test(arguments: FileReader.allCases, 0..<2) func spoiltFilesAreReadOrRefused(
+        _ reader: FileReader, _ part: Int
+    ) throws {
+        let seeds = try Self.seeds(reader)
+        let files = reader == .suite ? 2000 : 4000
+        var past = 0
+        for file in 0..<files {
+            var mutator = Mutator(seed: UInt64(part), input: UInt32(file))
+            var bytes = seeds[mutator.below(seeds.count)]
+            for _ in 0...mutator.below(2) { bytes = reader.spoil(bytes, &mutator) }
+            if reader.read(bytes) != .refusedAtSight { past += 1 }
+        }
+        #expect(past > files * 3 / 10, "\(past) of \(files)")
+    }
+
+    /// Every refusal of a suite has a place inside the file and one line of words.
     @Test(arguments: 0..<4) func spoiltSuitesAreRefusedWithAPlace(_ part: Int) throws {
-        var stream = RandomStream(seed: UInt64(part), purpose: .test)
-        let sources = SuiteLibrary.embedded.values.sorted() + [plainSuite, plainSuite]
+        let seeds = try Self.seeds(.suite) + [Array(plainSuite.utf8)]
         var refused = 0
-        for _ in 0..<750 {
-            let text = spoil(sources[stream.below(sources.count)], &stream)
+        for file in 0..<750 {
+            var mutator = Mutator(seed: UInt64(100 + part), input: UInt32(file))
+            let text = String(decoding: mutator.suite(seeds[mutator.below(seeds.count)]), as: UTF8.self)
             do {
                 // Decoding alone: hashing every run of a good one would take long and find nothing.
                 _ = try Suite(yaml: text, file: "x.yaml")
@@ -25,39 +53,4 @@ import Testing
         // Most changes break something; were none refused, the test would test nothing.
         #expect(refused > 300)
     }
-
-    private func spoil(_ source: String, _ stream: inout RandomStream) -> String {
-        var lines = source.split(separator: "\n", omittingEmptySubsequences: false).map { Array($0.utf8) }
-        let splices = [
-            "[", "]", "{", "}", ":", ": ", "- ", "*a", "&a ", "? ", "|", ">", "'", "\"", "\t", "!", "%", "\\",
-            "#",
-            "---", "...", "null", "-1", "1e400", ".nan", "0x10", "yes", "<<: ", "\u{0}", "\u{85}", "\u{2028}",
-            "é", "\r", ", ",
-        ]
-        for _ in 0...stream.below(3) {
-            let line = stream.below(lines.count)
-            switch stream.below(7) {
-            case 0: lines.remove(at: line)
-            case 1: lines.insert(lines[line], at: line)
-            case 2: lines.swapAt(line, stream.below(lines.count))
-            case 3: lines.insert(lines[line], at: stream.below(lines.count))
-            case 4:
-                if !lines[line].isEmpty {
-                    lines[line][stream.below(lines[line].count)] ^= 1 << UInt8(stream.below(7))
-                }
-            case 5:
-                let splice = Array(splices[stream.below(splices.count)].utf8)
-                lines[line].insert(contentsOf: splice, at: stream.below(lines[line].count + 1))
-            default:
-                if !lines[line].isEmpty { lines[line].removeLast(1 + stream.below(lines[line].count)) }
-            }
-            if lines.isEmpty { lines = [[]] }
-        }
-        return String(decoding: Array(lines.joined(separator: [0x0A])), as: UTF8.self)
-    }
-}
-
-extension RandomStream {
-    /// An index below `count`; the bias of the remainder does not matter here.
-    fileprivate mutating func below(_ count: Int) -> Int { Int(nextWord()) % count }
 }

@@ -3,6 +3,7 @@ import Foundation
 import RecallKernels
 import RecallReport
 import RecallStore
+import RecallSuite
 
 struct DoctorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -20,7 +21,7 @@ struct DoctorCommand: ParsableCommand {
     func run() throws {
         let missing = CPUInformation.missingFeatures
         let sqlite = Store.sqliteVersion
-        Output.write(Listing.lines(Self.processor(missing), indent: 0))
+        Output.write(Listing.lines([Self.program()] + Self.processor(missing), indent: 0))
         // The measurements run the kernels' instructions.
         if missing.isEmpty { Output.write(Listing.lines(Self.blas(), indent: 0)) }
         Output.write(
@@ -39,6 +40,12 @@ struct DoctorCommand: ParsableCommand {
         guard sqlite != nil else {
             throw Failure(.unavailable, "SQLite does not work; install libsqlite3-0")
         }
+    }
+
+    private static func program() -> (name: String, text: String) {
+        let version = ResultsVersion.changes[ResultsVersion.changes.count - 1]
+        return entry(
+            "recall-bench", "\(ProgramVersion.text); results version \(version.version), \(version.change)")
     }
 
     private static func entry(_ name: String, _ text: String) -> (name: String, text: String) {

@@ -15,6 +15,8 @@ struct RunCommand: ParsableCommand {
               recall-bench run --suite Suites/mqar-small.yaml --jobs 2 --only model=based,d_model=64
               recall-bench run --suite based-figure2 --dry-run
               recall-bench run --suite based-figure2 --shard 3/16      one job of an array of sixteen
+
+            \(EnvironmentVariables.help)
             """)
 
     @Option(

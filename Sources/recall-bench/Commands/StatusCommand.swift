@@ -8,8 +8,9 @@ struct StatusCommand: ParsableCommand {
         commandName: "status",
         abstract: "What is pending, running, finished and failed.",
         discussion: """
-            Counts for each suite, what is running and in which process, what failed and why, and the time left by \
-            the seconds per step of runs with results. It only looks, so it may run beside anything else.
+            Counts for each suite, what is running and in which process, what failed and why, the time left by \
+            the seconds per step of runs with results, and rows that another build, device or results version wrote. \
+            It only looks, so it may run beside anything else.
 
             --watch goes on looking until nothing is left to train (exit status 0, or 1 if some runs failed) or Ctrl-C \
             (130). On a terminal it draws in place; into a pipe or a file it writes the whole again each time \
@@ -62,7 +63,11 @@ struct StatusCommand: ParsableCommand {
         } else if suites.isEmpty {
             Output.write(["\(opened.path): no suite has been run yet"])
         } else {
-            Output.write(StatusReport(snapshot).lines(width: isatty(STDOUT_FILENO) == 1 ? Output.width : 80))
+            let width = isatty(STDOUT_FILENO) == 1 ? Output.width : 80
+            let notes = try suites.flatMap { try RowOriginNotes(suite: $0.name, in: opened).lines }
+            Output.write(
+                StatusReport(snapshot).lines(width: width)
+                    + notes.flatMap { [""] + Listing.wrap($0, to: width) })
         }
     }
 }

@@ -32,6 +32,8 @@ struct SweepCommand: ParsableCommand {
                   recall-bench sweep state-size --models based,mamba --sizes 4KiB,16KiB,64KiB --seeds 3
                   recall-bench sweep state-size --learning-rates 0.005,0.01      two rates, nothing searched
                   recall-bench sweep state-size --task mqar-small --dry-run
+
+                \(EnvironmentVariables.help)
                 """)
 
         @Option(help: ArgumentHelp("Models, by preset.", valueName: "a,b,…"))

@@ -1,3 +1,4 @@
+import RecallData
 import RecallKernels
 import RecallModels
 import RecallSuite
@@ -13,8 +14,15 @@ final class ModelMeasurement {
         let testLength: Int
     }
 
+    private struct StepKey: Hashable {
+        let model: Key
+        let segments: [Segment]
+        let batch: Int
+    }
+
     private let backend = CPUBackend()
     private var known: [Key: ModelFacts] = [:]
+    private var knownSteps: [StepKey: Int] = [:]
 
     /// - Throws: `BackendError.outOfMemory`, `TapeError`.
     func facts(_ run: PlannedRun) throws -> ModelFacts {
@@ -28,6 +36,32 @@ final class ModelMeasurement {
     func stateBytes(_ model: ModelConfig, maximumLength: Int, testLength: Int) throws -> Int {
         // The vocabulary has no part in the state.
         try facts(model, vocabulary: 2, maximumLength: maximumLength, testLength: testLength).stateBytes
+    }
+
+    /// Bytes of memory that training a run takes at the least: its largest step's tensors, parameters with their gradients
+    /// and moments, and an epoch's data on the host. Kernels' workspaces come to it.
+    ///
+    /// - Throws: `BackendError.outOfMemory`, `TapeError`.
+    func trainingBytes(_ run: PlannedRun) throws -> Int {
+        let (task, batch) = (run.spec.task, run.spec.training.batchSize)
+        let key = StepKey(
+            model: Key(
+                model: run.spec.model, vocabulary: task.vocabSize, maximumLength: task.maximumLength,
+                testLength: task.maximumTestLength), segments: task.train, batch: batch)
+        if let bytes = knownSteps[key] { return bytes }
+        let model = try LanguageModel(
+            run.spec.model, vocabulary: task.vocabSize, maximumLength: task.maximumLength, backend: backend,
+            seed: 0)
+        let steps = try task.train.map { segment in
+            try model.plan(
+                batch: min(batch, segment.examples), length: segment.sequenceLength, labels: segment.kvPairs
+            ).bytes
+        }
+        // Tokens, and a label with its place for each pair, 32 bits each.
+        let data = task.train.reduce(0) { $0 + 4 * $1.examples * ($1.sequenceLength + 2 * $1.kvPairs) }
+        let bytes = (steps.max() ?? 0) + data
+        knownSteps[key] = bytes
+        return bytes
     }
 
     private func facts(

@@ -39,13 +39,16 @@ final class RunPlanner: @unchecked Sendable {
 
     /// Brings into the store what is known to be needed, in the suite's order.
     ///
+    /// - Parameter memory: asked before a model is made to be measured.
     /// - Returns: of it, what the options leave.
-    /// - Throws: `OptionError`, `StoreError`, what measuring a model throws.
-    @discardableResult
-    func plan(in store: Store) throws -> [PlannedRun] {
+    /// - Throws: `OptionError`, `StoreError`, `Failure` (69), what measuring a model throws.
+    func plan(in store: Store, memory: MemoryCheck) throws -> [PlannedRun] {
         try lock.withLock {
             let runs = try needed(store)
-            try store.plan(runs, suite: record, membership: membership, facts: measurement.facts)
+            try store.plan(runs, suite: record, membership: membership) { run in
+                try memory.requireEmbedding(of: run)
+                return try measurement.facts(run)
+            }
             let selected = try options.selection(of: runs, in: suite)
             known.formUnion(selected.map(\.runID))
             return selected

@@ -64,7 +64,7 @@ final class Runner: @unchecked Sendable {
         (jobs, threads, fresh) = (options.jobCount, options.threads, options.fresh)
         keepsCheckpoints = options.keepCheckpoints
         self.checkpoints = checkpoints
-        execution = .here
+        execution = .current
     }
 
     /// Trains until nothing is left, a stop is asked for, or the store fails.
@@ -211,10 +211,10 @@ final class Runner: @unchecked Sendable {
                 task: spec.task, model: spec.model, training: spec.training, seed: spec.seed,
                 backend: CPUBackend(threads: threads), stop: stop)
             let observer = RunObserver(run, store: store, display: display)
+            let epochsDone = try usableEpochs(run, checkpoint, trainer, onRecord: epochsOnRecord)
             display.runStarted(
                 run.runID, label: run.label, totalSteps: trainer.totalSteps,
-                startStep: min(epochsOnRecord, spec.training.epochs) * trainer.totalSteps / spec.training.epochs
-            )
+                startStep: min(epochsDone, spec.training.epochs) * trainer.totalSteps / spec.training.epochs)
             let result = try trainer.run(
                 checkpoint: checkpoint, runID: run.runID, specification: spec.canonicalJSON(),
                 observer: observer)
@@ -225,10 +225,34 @@ final class Runner: @unchecked Sendable {
         } catch RunError.stopped {
             try store.interrupt(run.runID)
             display.runInterrupted(run.runID)
+        } catch let error as CocoaError {
+            // Only checkpoints are read and written here.
+            throw Failure(
+                .inputOutput,
+                "the checkpoint \(checkpoint.path) cannot be written (\(error.systemReason)); what was finished is kept: "
+                    + "make room, or name another folder with --checkpoints, and run again")
         } catch let error as RunError {
             try fail(run, error.description)
         } catch BackendError.outOfMemory(let bytes) {
             try fail(run, "out of memory: \(ByteSize(bytes: bytes)) could not be reserved; use fewer --jobs")
+        }
+    }
+
+    /// The epochs to continue after. Without a checkpoint that can be read, because a disk or a person has cut it, say, they
+    /// are trained again, to the same bits.
+    private func usableEpochs(
+        _ run: PlannedRun, _ checkpoint: CheckpointFile, _ trainer: Trainer, onRecord epochs: Int
+    ) throws -> Int {
+        guard epochs > 0, !fresh else { return 0 }
+        do {
+            guard checkpoint.exists else {
+                throw RunError.checkpoint("the checkpoint \(checkpoint.path) is not there any more")
+            }
+            return try checkpoint.read(into: trainer.model.store, runID: run.runID).record.epoch
+        } catch RunError.checkpoint(let reason) {
+            display.note("\(run.label): starts anew: \(reason)")
+            checkpoint.remove()
+            return 0
         }
     }
 
@@ -257,10 +281,4 @@ private final class RunObserver: TrainingObserver {
         try store.recordEpoch(runID, record)
         display.epochFinished(runID, record)
     }
-}
-
-extension Execution {
-    /// On what this process trains.
-    static let here = Execution(
-        device: CPUInformation.device, version: ProgramVersion.number, commit: ProgramVersion.commit)
 }

@@ -43,9 +43,13 @@ struct Sitting {
         try checkpoints.check()
         let store = try Store(path: database, mode: .readWrite)
         try store.releaseStale()
-        var selected = try planner.plan(in: store)
+        let notes = try RowOriginNotes(suite: suite.name, in: store).lines
+        let memory = MemoryCheck(
+            jobs: options.jobCount, available: try EnvironmentVariables.availableMemory())
+        var selected = try planner.plan(in: store, memory: memory)
         var open = try left(of: selected, store)
         // Before earlier results are forgotten.
+        try memory.require(open, measurement)
         try checkpoints.checkSpace(
             for: open, jobs: options.jobCount, keeping: options.keepCheckpoints, database: database,
             measurement: measurement)
@@ -53,9 +57,11 @@ struct Sitting {
             selected = try planner.forget(selected, in: store)
             open = try left(of: selected, store)
         }
-        let outcome = try train(open, of: selected.count, store)
+        let outcome = try train(open, of: selected.count, store, notes: options.fresh ? [] : notes)
         // What searches added stands at the end; now it takes its place. A store that failed stays as it is.
-        if outcome.error == nil, planner.suite.search != nil { selected = try planner.plan(in: store) }
+        if outcome.error == nil, planner.suite.search != nil {
+            selected = try planner.plan(in: store, memory: memory)
+        }
         try report(store)
         if let error = outcome.error { throw error }
         if outcome.isInterrupted {
@@ -73,15 +79,21 @@ struct Sitting {
     /// The runs to train.
     private func left(of selected: [PlannedRun], _ store: Store) throws -> [PlannedRun] {
         let finished = try store.runs(suite: suite.name).filter { $0.status == .finished }.map(\.runID)
+        // A process that died between recording a run's end and removing its checkpoint leaves the file.
+        for runID in finished { checkpoints.file(of: runID).remove() }
         // A run that the suite has under two names is trained once.
         var seen = options.fresh ? [] : Set(finished)
         return selected.filter { seen.insert($0.runID).inserted }
     }
 
-    private func train(_ open: [PlannedRun], of total: Int, _ store: Store) throws -> RunnerOutcome {
+    /// - Parameter notes: said before anything is trained.
+    private func train(
+        _ open: [PlannedRun], of total: Int, _ store: Store, notes: [String]
+    ) throws -> RunnerOutcome {
         // Programs are told of a sitting without runs as of any other.
         guard !open.isEmpty || options.json else {
             if !options.quiet {
+                notes.forEach(Self.note)
                 Self.note("all \(total) runs of \(suite.name) are finished; --fresh trains them anew")
             }
             return RunnerOutcome()
@@ -92,6 +104,7 @@ struct Sitting {
             style: ProgressDisplay.Style(quiet: options.quiet, json: options.json), suite: suite.name,
             totalRuns: open.count, totalSteps: open.reduce(0) { $0 + $1.spec.totalSteps },
             details: try details(of: open, selected: total, store))
+        notes.forEach(display.note)
         let runner = Runner(
             open, store: store, display: display, stop: interrupts.stop, options: options,
             checkpoints: checkpoints, additions: { try planner.additions(to: store) })
@@ -116,7 +129,7 @@ struct Sitting {
         return SittingDetails(
             runs: Dictionary(runs, uniquingKeysWith: { first, _ in first }), selectedRuns: selected,
             alreadyFinished: selected - open.count, jobs: options.jobCount, threads: options.threads,
-            execution: .here)
+            execution: .current)
     }
 
     private func report(_ store: Store) throws {

@@ -73,8 +73,7 @@ struct Failure: Error {
         case BackendError.unavailable(let text): self.init(.unavailable, text)
         case RunError.stopped: self.init(.interrupted, "interrupted")
         case RunError.checkpoint(let text): self.init(.data, text)
-        case let error as CocoaError:
-            self.init(.inputOutput, Self.oneLine(error.localizedDescription))
+        case let error as CocoaError: self.init(.inputOutput, Self.oneLine(error.systemReason))
         default: self.init(.inner, Self.oneLine("an internal error: \(error)"))
         }
     }
@@ -112,5 +111,13 @@ struct Failure: Error {
     private static func oneLine(_ text: String) -> String {
         text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
             .joined(separator: " ")
+    }
+}
+
+extension CocoaError {
+    /// The operating system's words where the error has them: "No space left on device".
+    var systemReason: String {
+        let reason = (self as NSError).userInfo[NSUnderlyingErrorKey] as? POSIXError
+        return reason.map { String(cString: strerror($0.code.rawValue)) } ?? localizedDescription
     }
 }

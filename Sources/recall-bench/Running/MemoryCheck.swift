@@ -1,0 +1,55 @@
+import RecallStore
+import RecallSuite
+
+/// Looks, before anything is trained, whether runs will fit in memory. A process that takes too much is killed without a
+/// word by most systems.
+struct MemoryCheck {
+    /// Runs at once.
+    let jobs: Int
+    /// Bytes that they may take together.
+    let available: Int
+
+    /// What a model of so many tokens and so wide has at the least, found without making it: one embedding with its gradient
+    /// and two moments, Float32.
+    ///
+    /// - Throws: `Failure` (69).
+    func requireEmbedding(of run: PlannedRun) throws {
+        let (numbers, isHuge) = run.spec.task.vocabSize.multipliedReportingOverflow(by: run.spec.model.dModel)
+        let (bytes, overflows) = numbers.multipliedReportingOverflow(by: 4 * 4)
+        if isHuge || overflows || bytes > available {
+            throw refusal([(run, isHuge || overflows ? .max : bytes)])
+        }
+    }
+
+    /// - Parameter measurement: tells what a step of a run takes, without doing one.
+    /// - Throws: `Failure` (69) for runs that do not fit, `jobs` at a time; what making a model can meet.
+    func require(_ runs: [PlannedRun], _ measurement: ModelMeasurement) throws {
+        let needs = try runs.map { (run: $0, bytes: try measurement.trainingBytes($0)) }
+        // The largest may meet.
+        let largest = needs.sorted { $0.bytes > $1.bytes }.prefix(jobs)
+        if largest.reduce(0, { $0 + $1.bytes }) > available { throw refusal(Array(largest)) }
+    }
+
+    /// - Parameter largest: runs that do not fit together, the largest first.
+    private func refusal(_ largest: [(run: PlannedRun, bytes: Int)]) -> Failure {
+        let (run, bytes) = largest[0]
+        let together = largest.reduce(0) { $0.addingReportingOverflow($1.bytes).partialValue }
+        var (fitting, sum) = (0, 0)
+        for need in largest where sum + need.bytes <= available {
+            (fitting, sum) = (fitting + 1, sum + need.bytes)
+        }
+        let who =
+            largest.count == 1 ? run.label : "\(largest.count) runs at once, \(run.label) the largest of them,"
+        let advice =
+            bytes <= available
+            ? "use --jobs \(fitting), or a smaller batch_size"
+            : "use a smaller batch_size or model, or leave it out with --only"
+        return Failure(
+            .unavailable,
+            "\(who) need\(largest.count == 1 ? "s" : "") at least \(Self.text(together)) of memory, and "
+                + "\(Self.text(available)) are available; \(advice) (\(EnvironmentVariables.memory) sets another limit)"
+        )
+    }
+
+    private static func text(_ bytes: Int) -> String { "\(ByteSize(bytes: bytes)) (\(bytes) bytes)" }
+}

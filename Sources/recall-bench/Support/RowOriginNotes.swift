@@ -1,0 +1,56 @@
+import RecallStore
+import RecallSuite
+
+/// What `run` and `status` say of a suite's rows that this program, on this device, would not write as they stand: a line
+/// a kind, with what happens to them.
+struct RowOriginNotes {
+    let lines: [String]
+
+    /// - Throws: `StoreError`.
+    init(suite: String, in store: Store) throws {
+        self.init(suite: suite, try store.origins(suite: suite, besides: .current))
+    }
+
+    init(suite: String, _ origins: RowOrigins, changes: [ResultsVersion.Change] = ResultsVersion.changes) {
+        var lines: [String] = []
+        for (version, count) in origins.byOtherVersion.sorted(by: { ($0.key ?? .max) < ($1.key ?? .max) }) {
+            lines.append(
+                "\(Self.rows(count)) by \(Self.name(version)), which this program's do not compare with: `recall-bench run` "
+                    + "keeps them in the database, takes them out of the suite and trains those runs anew"
+                    + Self.reasons(since: version, changes))
+        }
+        let others = Self.name(origins.elsewhere)
+        if origins.finishedElsewhere > 0 {
+            lines.append(
+                "\(Self.rows(origins.finishedElsewhere, "finished ")) by \(others): taken as they are, though their last "
+                    + "bits may differ from this one's; --fresh trains them anew")
+        }
+        if origins.unfinishedElsewhere > 0 {
+            lines.append(
+                "\(Self.rows(origins.unfinishedElsewhere, "unfinished ")) by \(others): begun anew, because a run's bits "
+                    + "belong to one build and device")
+        }
+        self.lines = lines.map { "\(suite): \($0)" }
+    }
+
+    private static func rows(_ count: Int, _ kind: String = "") -> String {
+        count == 1 ? "1 \(kind)row is" : "\(count) \(kind)rows are"
+    }
+
+    private static func name(_ version: Int?) -> String {
+        version.map { "results version \($0)" } ?? "a results version that is not known here"
+    }
+
+    private static func name(_ executions: [Execution]) -> String {
+        guard executions.count == 1 else { return "\(executions.count) other builds or devices" }
+        let one = executions[0]
+        let build = one.commit.map { "\(one.version) (\($0))" } ?? one.version
+        let isDevice = build == ProgramVersion.text
+        return isDevice ? "another device (\(one.device))" : "another build (\(build) on \(one.device))"
+    }
+
+    private static func reasons(since version: Int?, _ changes: [ResultsVersion.Change]) -> String {
+        guard let version else { return "" }
+        return changes.filter { $0.version > version }.map { " (\($0.version): \($0.reason))" }.joined()
+    }
+}

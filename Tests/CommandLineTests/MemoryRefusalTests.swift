@@ -1,0 +1,82 @@
+import Foundation
+import RecallSuite
+import Testing
+
+/// Runs that do not fit in memory are refused before anything is trained, with the figures.
+@Suite struct MemoryRefusalTests {
+    private struct Refusal {
+        let needed: Int
+        let available: Int
+        let advice: String
+    }
+
+    private func refusal(_ workspace: Workspace, _ limit: String, _ arguments: [String]) throws -> Refusal {
+        let outcome = try workspace.run(more: arguments, environment: ["RECALL_BENCH_MEMORY": limit])
+        #expect(outcome.status == 69)
+        #expect(outcome.errorLines.count == 1, "\(outcome.errors)")
+        let pattern =
+            #/recall-bench: .* needs? at least .* \(([0-9]+) bytes\) of memory, and .* \(([0-9]+) bytes\) are available; (.*) \(RECALL_BENCH_MEMORY sets another limit\)\n/#
+        let match = try #require(outcome.errors.wholeMatch(of: pattern), "\(outcome.errors)")
+        return Refusal(
+            needed: try #require(Int(match.1)), available: try #require(Int(match.2)), advice: String(match.3))
+    }
+
+    private let run = ["run", "--suite", "tiny.yaml", "--quiet", "--jobs"]
+
+    @Test func theNeedIsThatOfTheJobsTogether() throws {
+        let workspace = try Workspace.withTinySuite()
+        let one = try refusal(workspace, "64KiB", run + ["1"])
+        let two = try refusal(workspace, "64KiB", run + ["2"])
+        // The largest twice, of the two learning rates.
+        #expect(one.available == 65536 && two.needed == 2 * one.needed)
+        #expect(two.advice == "use a smaller batch_size or model, or leave it out with --only")
+        // Nothing was trained, and nothing is lost.
+        #expect(try workspace.table("runs").column("status") == Array(repeating: "pending", count: 4))
+        let enough = try refusal(workspace, "\(2 * one.needed - 1)", run + ["2"])
+        #expect(enough.advice == "use --jobs 1, or a smaller batch_size")
+        for (limit, jobs) in [(one.needed, "1"), (2 * one.needed, "2")] {
+            let outcome = try workspace.run(
+                more: run + [jobs, "--fresh"], environment: ["RECALL_BENCH_MEMORY": "\(limit)"])
+            #expect(outcome.status == 0, "\(outcome.errors)")
+        }
+        // Where nothing is left to train, nothing is needed.
+        let again = try workspace.run(more: run + ["2"], environment: ["RECALL_BENCH_MEMORY": "1KiB"])
+        #expect(again.status == 0 && again.errors == "")
+    }
+
+    @Test func aSmallerBatchNeedsLess() throws {
+        let needs = try ["32", "16"].map { batch in
+            try refusal(.withTinySuite(tiny("batch_size: 32", "batch_size: \(batch)")), "64KiB", run + ["1"])
+                .needed
+        }
+        #expect(needs[1] < needs[0])
+    }
+
+    @Test func aSweepIsRefusedToo() throws {
+        let workspace = try Workspace.withTinySuite()
+        _ = try refusal(
+            workspace, "64KiB",
+            ["sweep", "state-size", "--task", "tiny.yaml", "--models", "based", "--sizes", "4KiB", "--quiet"])
+        #expect(Set(try workspace.table("runs").column("status")).isSubset(of: ["pending"]))
+    }
+
+    /// 2^24 tokens 8192 wide are two terabytes with their gradients and moments: found without making the model.
+    @Test func aModelThatCannotBeMadeIsRefused() throws {
+        let workspace = try Workspace.withTinySuite(
+            tiny("vocab_size: 64", "vocab_size: 16777216").replacingOccurrences(
+                of: "d_model: 16", with: "d_model: 8192"))
+        let outcome = try workspace.run("run", "--suite", "tiny.yaml", "--quiet")
+        #expect(outcome.status == 69)
+        #expect(outcome.errorLines.count == 1)
+        #expect(
+            outcome.errors.contains("needs at least 2 TiB (2199023255552 bytes) of memory"), "\(outcome.errors)"
+        )
+    }
+
+    @Test(arguments: ["a lot", "-1", "1.5"]) func aLimitThatIsNoneIsRefused(_ text: String) throws {
+        let outcome = try Workspace().run("status", environment: ["RECALL_BENCH_MEMORY": text])
+        #expect(outcome.status == 64)
+        #expect(outcome.errors.hasPrefix("recall-bench: RECALL_BENCH_MEMORY: '\(text)' is "))
+        #expect(outcome.errorLines.count == 1)
+    }
+}

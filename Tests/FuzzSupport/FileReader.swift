@@ -1,0 +1,69 @@
+import Foundation
+import RecallData
+import RecallSuite
+import RecallTraining
+
+/// The readers of files that people hand over, as fuzzers call them.
+public enum FileReader: String, CaseIterable, Sendable {
+    case suite, checkpoint, npy
+
+    /// How far a reader came.
+    public enum Depth: Sendable {
+        /// Refused at the first look: no YAML mapping, no JSON header of the length given, no .npy magic and header.
+        case refusedAtSight
+        /// Refused for what the file says.
+        case refused
+        case read
+    }
+
+    /// Reads a file of these bytes. Whatever they are, it returns.
+    public func read(_ bytes: [UInt8]) -> Depth {
+        switch self {
+        case .suite: Self.readSuite(bytes)
+        case .checkpoint: Self.readCheckpoint(bytes)
+        case .npy: Self.readNPY(bytes)
+        }
+    }
+
+    /// A file spoilt a little.
+    public func spoil(_ bytes: [UInt8], _ mutator: inout Mutator) -> [UInt8] {
+        switch self {
+        case .suite: mutator.suite(bytes)
+        case .checkpoint: mutator.safeTensors(bytes)
+        case .npy: mutator.npy(bytes)
+        }
+    }
+
+    private static func readSuite(_ bytes: [UInt8]) -> Depth {
+        do {
+            _ = try Suite(yaml: String(decoding: bytes, as: UTF8.self), file: "x.yaml")
+            return .read
+        } catch {
+            // Errors of a document that is no mapping blame no key.
+            return error.key.isEmpty ? .refusedAtSight : .refused
+        }
+    }
+
+    private static func readCheckpoint(_ bytes: [UInt8]) -> Depth {
+        let data = Data(bytes)
+        do {
+            _ = try CheckpointFile(path: "x.safetensors").parse(data)
+            return .read
+        } catch {
+            let isSeen = ["too short for", "its header is"].contains { "\(error)".contains($0) }
+            return isSeen ? .refusedAtSight : .refused
+        }
+    }
+
+    private static func readNPY(_ bytes: [UInt8]) -> Depth {
+        do {
+            _ = try NPYFile(bytes: Data(bytes), path: "x.npy")
+            return .read
+        } catch {
+            let isSeen = ["not an .npy", "is not known", "its header is"].contains {
+                error.message.contains($0)
+            }
+            return isSeen ? .refusedAtSight : .refused
+        }
+    }
+}
