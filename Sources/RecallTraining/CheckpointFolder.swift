@@ -1,11 +1,26 @@
+import Foundation
+
 /// The folder in which runs keep their checkpoints while they are trained.
 public struct CheckpointFolder: Sendable {
     public let path: String
 
     public init(path: String) { self.path = path }
 
+    /// The checkpoint that a run continues from while it is trained.
     public func file(of runID: String) -> CheckpointFile {
+        CheckpointFile(path: "\(path)/\(runID).partial.safetensors")
+    }
+
+    /// The last checkpoint of a finished run that keeps it.
+    public func keptFile(of runID: String) -> CheckpointFile {
         CheckpointFile(path: "\(path)/\(runID).safetensors")
+    }
+
+    /// What becomes of a run's checkpoint when the run is finished. A second time changes nothing.
+    public func settle(_ runID: String, keeping: Bool) {
+        let partial = file(of: runID)
+        // Where it cannot take its name it stays under the other, whole.
+        if keeping { rename(partial.path, keptFile(of: runID).path) } else { partial.remove() }
     }
 
     /// Too little room, in bytes.

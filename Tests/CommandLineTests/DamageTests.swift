@@ -47,7 +47,7 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         let outcome = try workspace.run(more: arguments)
         #expect(outcome.status == 0, "\(outcome.errors)")
         let events = try outcome.errorLines.map(object)
-        let notes = events.compactMap { $0["message"] as? String }
+        let notes = events.filter { $0["event"] as? String == "note" }.compactMap { $0["message"] as? String }
         #expect(notes.count == 1)
         let what = damage == .removed ? "is not there any more" : "cannot be used: "
         #expect(

@@ -149,16 +149,3 @@ enum Program {
 
     private final class Marker {}
 }
-
-/// True the first time.
-final class Once: @unchecked Sendable {
-    private let lock = NSLock()
-    private var isOver = false
-
-    func first() -> Bool {
-        lock.withLock {
-            defer { isOver = true }
-            return !isOver
-        }
-    }
-}

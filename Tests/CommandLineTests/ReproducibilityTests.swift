@@ -94,7 +94,8 @@ private let models = ["attention", "window", "linear", "long-conv", "mamba", "ba
         #expect(trained.status == 0, "\(trained.errors)")
         let before = try workspace.results(of: "other")["runs"]
         let found = try workspace.run("run", "--suite", "mixed.yaml", "--json")
-        #expect(found.status == 0 && found.errors == "", "nothing was left to train: \(found.errors)")
+        #expect(found.status == 0)
+        #expect(!found.errors.contains("run_started"), "nothing was left to train: \(found.errors)")
         try expectSame(workspace.results(of: "mixed"))
         // They were trained in another order.
         let (first, plainFirst) = (before?.first, try Self.plain.get()["runs"]?.first)

@@ -59,7 +59,7 @@ import Testing
         let workspace = try workspace(
             """
             UPDATE suite_runs SET run_id = 'v-' || run_id; UPDATE history SET run_id = 'v-' || run_id;
-            UPDATE slices SET run_id = 'v-' || run_id; UPDATE runs SET run_id = 'v-' || run_id
+            UPDATE slices SET run_id = 'v-' || run_id; UPDATE state_items SET run_id = 'v-' || run_id; UPDATE runs SET run_id = 'v-' || run_id
             """)
         let expected = "tiny: 2 rows are by a results version that is not known here"
         #expect(try words(workspace.run("status").output).contains(expected))

@@ -204,6 +204,7 @@ final class Runner: @unchecked Sendable {
         let checkpoint = checkpoints.file(of: run.runID)
         // Without a record of its epochs a checkpoint is left over from another database.
         if fresh || epochsOnRecord == 0 { checkpoint.remove() }
+        if fresh { checkpoints.keptFile(of: run.runID).remove() }
         log.debug("claimed", metadata: ["run": "\(run.runID)", "epochs": "\(epochsOnRecord)"])
         let spec = run.spec
         do {
@@ -219,7 +220,7 @@ final class Runner: @unchecked Sendable {
                 checkpoint: checkpoint, runID: run.runID, specification: spec.canonicalJSON(),
                 observer: observer)
             try store.finish(run.runID, result)
-            if !keepsCheckpoints { checkpoint.remove() }
+            checkpoints.settle(run.runID, keeping: keepsCheckpoints)
             display.runFinished(run.runID, result)
             lock.withLock { outcome.finished += 1 }
         } catch RunError.stopped {

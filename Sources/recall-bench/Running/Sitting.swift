@@ -79,8 +79,8 @@ struct Sitting {
     /// The runs to train.
     private func left(of selected: [PlannedRun], _ store: Store) throws -> [PlannedRun] {
         let finished = try store.runs(suite: suite.name).filter { $0.status == .finished }.map(\.runID)
-        // A process that died between recording a run's end and removing its checkpoint leaves the file.
-        for runID in finished { checkpoints.file(of: runID).remove() }
+        // A process that died between recording a run's end and settling its checkpoint leaves the file.
+        for runID in finished { checkpoints.settle(runID, keeping: options.keepCheckpoints) }
         // A run that the suite has under two names is trained once.
         var seen = options.fresh ? [] : Set(finished)
         return selected.filter { seen.insert($0.runID).inserted }
