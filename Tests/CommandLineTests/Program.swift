@@ -115,6 +115,9 @@ private final class LineReader: @unchecked Sendable {
                     reported = end + 1
                 }
             }
+            // Foundation holds on to a process and its pipes. With some 1,365 descriptors open, Process.run may read beyond the
+            // list of them and crash (swift-corelibs-foundation, pull request 5472).
+            try? pipe.fileHandleForReading.close()
             done.signal()
         }
     }
