@@ -44,7 +44,7 @@ public struct LearningRateTable: Sendable {
         var (tried, full) = (0, 0)
         for row in tradeoff.rows {
             let grid = row.fullGrid(of: search) ?? 0
-            (tried, full) = (tried + row.points.count, full + max(grid, row.points.count))
+            (tried, full) = (tried + row.points.count, full + grid)
             let best = row.points.first { $0.learningRate == row.learningRate }
             table.add([
                 row.model, knobs.text(of: row), "\(row.spec.model.dModel)",
@@ -58,7 +58,7 @@ public struct LearningRateTable: Sendable {
         }
         return table.render(width: width)
             + "\nlearning rates: \(tried) tried where full grids, \(Format.decimals(search.resolution, 2)) decades "
-            + "apart, would have \(full): \(full - tried) saved; decades: within 0.05 of the best\n"
+            + "apart, would have \(full): \(max(0, full - tried)) saved; decades: within 0.05 of the best\n"
     }
 
     /// "▁▁▃█▇▁": a bar a rate, from accuracy 0 to 1.

@@ -75,10 +75,13 @@ public struct Tradeoff: Sendable {
     private static func row(of runs: [StoredRun], suite: SuiteRecord) -> TradeoffRow? {
         let ended = runs.filter { $0.isScored || $0.status == .failed }
         let byRate = Dictionary(grouping: ended) { $0.spec.training.learningRate }
-        let points = byRate.keys.sorted().map { point(at: $0, byRate[$0] ?? []) }
+        let compared = Dictionary(grouping: suite.search == nil ? ended : ofFirstSeed(ended)) {
+            $0.spec.training.learningRate
+        }
+        let points = compared.keys.sorted().map { point(at: $0, compared[$0] ?? []) }
         // Means of unequal numbers of seeds do not compare: a lucky single seed would beat the mean of several.
         let candidates = points.filter { point in
-            byRate[point.learningRate]?.contains(where: \.isScored) ?? false
+            compared[point.learningRate]?.contains(where: \.isScored) ?? false
         }
         let mostSeeds = candidates.map(\.seeds).max()
         guard
@@ -110,6 +113,13 @@ public struct Tradeoff: Sendable {
         let families = Dictionary(grouping: runs) { $0[keyPath: other] }.filter { $0.value.count > 1 }
         guard let first = families.keys.min(), let family = families[first] else { return nil }
         return Statistics(family.compactMap(\.testAccuracy))
+    }
+
+    /// What a search has chosen from: other seeds are at the best rate alone, and would be held against single ones.
+    private static func ofFirstSeed(_ runs: [StoredRun]) -> [StoredRun] {
+        let seeds = runs.map { ($0.spec.task.dataSeed, $0.spec.seed) }
+        guard let first = seeds.min(by: <) else { return [] }
+        return runs.filter { ($0.spec.task.dataSeed, $0.spec.seed) == first }
     }
 
     private static func point(at learningRate: Double, _ runs: [StoredRun]) -> LearningRatePoint {

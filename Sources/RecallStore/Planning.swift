@@ -66,7 +66,9 @@ extension Store {
                 for runID in Set(runs.map(\.runID)) { try self.forget(runID, db) }
             }
             let isChanged = formerHash != nil && suite.contentHash != nil && formerHash != suite.contentHash
-            try self.place(runs, in: suite.name, membership: membership, isChanged: isChanged, db)
+            try self.place(
+                runs, in: suite.name, membership: membership, isChanged: isChanged,
+                isSearched: suite.search != nil, db)
         }
     }
 

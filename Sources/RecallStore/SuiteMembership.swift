@@ -74,7 +74,8 @@ extension Store {
     ///
     /// - Parameter isChanged: whether the suite lists other runs than when it was last planned.
     func place(
-        _ runs: [PlannedRun], in suite: String, membership: Membership, isChanged: Bool, _ db: Database
+        _ runs: [PlannedRun], in suite: String, membership: Membership, isChanged: Bool, isSearched: Bool,
+        _ db: Database
     ) throws {
         let planned = runs.map {
             Member(
@@ -86,6 +87,16 @@ extension Store {
         let former = try members(of: suite, db)
         let members: [Member]
         switch membership {
+        case .complete where isSearched:
+            // What a search has found so far may be less than what it found once: a run is being tried again, or another
+            // process is further. Whatever has begun on a point stays with it.
+            let groups = Set(planned.map(\.group))
+            let staying = former.filter { member in
+                !places.contains(member.place) && !member.isPending && member.isCurrent
+                    && groups.contains(member.group)
+                    && taskHashes[member.spec.task].map { $0 == member.taskHash } ?? true
+            }
+            members = Self.byPoint(planned + staying)
         case .complete:
             let points = planned.map(\.point)
             var order: [Member.Point: Int] = [:]
@@ -103,20 +114,7 @@ extension Store {
                 conditions.contains($0.conditions) && $0.isCurrent
                     && (recipes.contains($0.recipe) || !models.contains($0.place.model))
             }
-            // The rates and seeds of a point stand together, whichever of them came first.
-            let groups = (staying + planned).map(\.group)
-            var order: [Member.Point: Int] = [:]
-            for group in groups where order[group] == nil { order[group] = order.count }
-            members = (staying + planned).enumerated().sorted { one, other in
-                let (first, second) = (one.element.spec, other.element.spec)
-                return (
-                    order[one.element.group] ?? 0, first.training.learningRate, first.task.dataSeed, first.seed,
-                    one.offset
-                ) < (
-                    order[other.element.group] ?? 0, second.training.learningRate, second.task.dataSeed,
-                    second.seed, other.offset
-                )
-            }.map(\.element)
+            members = Self.byPoint(staying + planned)
         case .additional:
             members = former + planned
         }
@@ -131,6 +129,25 @@ extension Store {
             let place = member.place
             try statement.execute(arguments: [suite, place.runID, place.model, place.task, position])
         }
+    }
+
+    /// The points in the order of their first members, the rates and seeds of each together, whichever came first.
+    private static func byPoint(_ members: [Member]) -> [Member] {
+        let groups = members.map(\.group)
+        var order: [Member.Point: Int] = [:]
+        for group in groups where order[group] == nil { order[group] = order.count }
+        return zip(groups, members).enumerated().sorted { one, other in
+            func place(_ entry: (offset: Int, element: (Member.Point, Member))) -> (
+                Int, Double, UInt64, UInt64, Int
+            ) {
+                let (group, member) = entry.element
+                return (
+                    order[group] ?? 0, member.spec.training.learningRate, member.spec.task.dataSeed,
+                    member.spec.seed, entry.offset
+                )
+            }
+            return place(one) < place(other)
+        }.map(\.element.1)
     }
 
     /// The runs that a suite has, in its order.

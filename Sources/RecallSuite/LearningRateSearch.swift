@@ -24,7 +24,7 @@ public struct LearningRateTrial: Hashable, Sendable {
 ///
 /// 1. tries `start` rates from `from` to `to`, evenly spaced in their logarithm;
 /// 2. halves the spacing everywhere while no rate has left chance, down to the resolution;
-/// 3. goes one coarse step further while the best sits at an edge, up to `extend` decades beyond the range;
+/// 3. goes one coarse step further, or one of the resolution, while the best sits at an edge, up to `extend` decades beyond;
 /// 4. halves the distance to both neighbours of the best, until they are within the resolution.
 ///
 /// It looks at validation alone. What it does next depends on nothing but the results of the rates tried so far, and it
@@ -141,7 +141,7 @@ public struct LearningRateSearch: Hashable, Codable, Sendable {
     /// A rate beyond the edge that the best sits at; nil where it does not, or where the bound is reached.
     private func extended(_ rates: [Double], _ best: Int) -> Double? {
         guard best == 0 || best == rates.count - 1 else { return nil }
-        let (edge, step) = (rates[best], pow(10, spacing))
+        let (edge, step) = (rates[best], pow(10, max(spacing, resolution)))
         let rate = best == 0 ? max(edge / step, from / pow(10, extend)) : min(edge * step, to * pow(10, extend))
         // What rounding left over before the bound is no step.
         return abs(log10(rate / edge)) > 0.02 ? Self.rounded(rate) : nil

@@ -38,6 +38,21 @@ let searchedSuite = tiny(
         #expect(try shared.results() == alone.results())
     }
 
+    /// Another first seed searches by itself; what the former found stays in the suite.
+    @Test func anotherFirstSeedKeepsWhatTheFormerFound() throws {
+        let workspace = try Workspace.withTinySuite(searchedSuite)
+        #expect(try workspace.run("run", "--suite", "tiny.yaml", "--quiet").status == 0)
+        let former = Set(try workspace.table("runs", "--suite", "tiny").column("run_id"))
+        #expect(try workspace.run("run", "--suite", "tiny.yaml", "--seed", "7", "--quiet").status == 0)
+        let runs = try workspace.table("runs", "--suite", "tiny")
+        #expect(former.isSubset(of: runs.column("run_id")))
+        #expect(Set(runs.column("seed")) == ["0", "1", "7", "8"])
+        #expect(Set(runs.column("status")) == ["finished"])
+        // The choice is still that of the first seed.
+        let best = try workspace.table("learning-rates")
+        #expect(best.column("seeds").allSatisfy { $0 == "1" })
+    }
+
     @Test func freshForgetsWhatTheSearchFound() throws {
         let workspace = try Workspace.withTinySuite(searchedSuite)
         #expect(try workspace.run("run", "--suite", "tiny.yaml").status == 0)

@@ -80,6 +80,25 @@ import Testing
         #expect(abs(mixed.chanceLossInSequence - (200 * log(2) + 400 * log(8)) / 600) < 1e-12)
     }
 
+    /// Other seeds may have searched elsewhere: two of them at a coarse rate do not beat the best of the first.
+    @Test func aSearchsChoiceIsItsFirstSeeds() throws {
+        var suite = uncontrolledSuite
+        suite.search = LearningRateSearch(from: 1e-3, to: 1e-2, start: 2, resolution: 0.5)
+        let runs = [
+            syntheticRun(learningRate: 1e-3, seed: 0, validation: 0.5),
+            syntheticRun(learningRate: 1e-3, seed: 1, validation: 0.5),
+            syntheticRun(learningRate: 3.16e-3, seed: 0, validation: 0.9, test: 0.88),
+            syntheticRun(learningRate: 1e-2, seed: 0, validation: 0.6),
+            syntheticRun(learningRate: 1e-2, seed: 1, validation: 0.95),
+        ]
+        let row = try #require(Tradeoff(suite: suite, runs: runs).rows.first)
+        #expect(row.learningRate == 3.16e-3 && row.testAccuracy.mean == 0.88 && !row.learningRateAtEdge)
+        #expect(row.learningRateWindowDecades == 0)
+        // A list takes the mean of as many seeds as any rate has.
+        let listed = try #require(Tradeoff(suite: uncontrolledSuite, runs: runs).rows.first)
+        #expect(listed.learningRate == 1e-2)
+    }
+
     @Test func aSearchShowsItsCurveAndWhatItSaved() throws {
         var suite = uncontrolledSuite
         suite.search = LearningRateSearch(from: 1e-4, to: 1e-2, start: 3, resolution: 0.25)

@@ -140,7 +140,7 @@ import Testing
                 return Double(state >> 11) * 0x1p-53
             }
             let search = LearningRateSearch(
-                from: pow(10, -5 + 2 * next()), to: pow(10, -2 + 2 * next()), start: 2 + Int(8 * next()),
+                from: pow(10, -5 + 2 * next()), to: pow(10, -2 + 2 * next()), start: 2 + Int(40 * next()),
                 resolution: 0.05 + next(), extend: 2 * next())
             var trials: [Double: LearningRateTrial] = [:]
             let progress = search.progress { rate in

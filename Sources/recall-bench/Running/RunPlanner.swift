@@ -27,9 +27,6 @@ final class RunPlanner: @unchecked Sendable {
         expansion = SuiteExpansion(suite, seed: options.seed)
     }
 
-    /// Where the searches stood at the last look; nil where the suite has none.
-    var searches: SearchCount? { suite.search == nil ? nil : lock.withLock { expansion.count } }
-
     /// The runs to begin with that the options leave, as they are before anything is trained.
     ///
     /// - Throws: `OptionError` where they leave none.

@@ -31,7 +31,7 @@ final class Runner: @unchecked Sendable {
     private let keepsCheckpoints: Bool
     private let execution: Execution
     /// Asked after every run: what its result has made necessary.
-    private let additions: @Sendable () throws -> [SittingDetails.Run]
+    private let additions: (@Sendable () throws -> [SittingDetails.Run])?
     private let log = Log.make("runner")
 
     // Guarded by `lock`.
@@ -57,7 +57,7 @@ final class Runner: @unchecked Sendable {
     init(
         _ runs: [PlannedRun], store: Store, display: ProgressDisplay, stop: StopRequest,
         options: TrainingOptions,
-        checkpoints: CheckpointFolder, additions: @escaping @Sendable () throws -> [SittingDetails.Run]
+        checkpoints: CheckpointFolder, additions: (@Sendable () throws -> [SittingDetails.Run])?
     ) {
         self.additions = additions
         (queue, self.store, self.display, self.stop) = (runs, store, display, stop)
@@ -72,7 +72,8 @@ final class Runner: @unchecked Sendable {
         let heartbeat = startHeartbeat()
         defer { heartbeat.cancel() }
         let done = DispatchGroup()
-        for _ in 0..<jobs {
+        // A search may come to need more threads than it begins with.
+        for _ in 0..<(additions == nil ? min(jobs, max(queue.count, 1)) : jobs) {
             done.enter()
             let worker = Worker(self, done)
             let thread = Thread { worker.run() }
@@ -106,8 +107,7 @@ final class Runner: @unchecked Sendable {
     private func work() {
         while let run = next() {
             do {
-                try handle(run)
-                try queueAdditions()
+                if try handle(run) { try queueAdditions() }
             } catch {
                 // The store or the disk failed: no other run could be kept either.
                 lock.withLock { outcome.error = outcome.error ?? error }
@@ -121,7 +121,7 @@ final class Runner: @unchecked Sendable {
     }
 
     private func queueAdditions() throws {
-        if stop.isRaised { return }
+        guard let additions, !stop.isRaised else { return }
         let added = try additions()
         if added.isEmpty { return }
         display.runsAdded(added)
@@ -172,7 +172,8 @@ final class Runner: @unchecked Sendable {
         return nil
     }
 
-    private func handle(_ run: PlannedRun) throws {
+    /// - Returns: whether the run is over.
+    private func handle(_ run: PlannedRun) throws -> Bool {
         switch try store.claim(run.runID, on: execution) {
         case .finished:
             display.runFinishedElsewhere(run.runID, label: run.label, totalSteps: run.spec.totalSteps)
@@ -182,6 +183,7 @@ final class Runner: @unchecked Sendable {
                 holders[run.runID] = "\(host), process \(pid)"
             }
             display.runHeldElsewhere(run.runID, label: run.label, host: host, pid: pid)
+            return false
         case .claimed(let epoch):
             lock.withLock { _ = active.insert(run.runID) }
             defer { lock.withLock { _ = active.remove(run.runID) } }
@@ -198,6 +200,7 @@ final class Runner: @unchecked Sendable {
                 throw error
             }
         }
+        return true
     }
 
     private func train(_ run: PlannedRun, epochsOnRecord: Int) throws {

@@ -48,6 +48,8 @@ struct Sitting {
             jobs: options.jobCount, available: try EnvironmentVariables.availableMemory())
         var selected = try planner.plan(in: store, memory: memory)
         var open = try left(of: selected, store)
+        // Another process may have ended what was missing, and so made something else necessary.
+        if open.isEmpty { open = try planner.additions(to: store).map(\.planned) }
         // Before earlier results are forgotten.
         try memory.require(open, measurement)
         try checkpoints.checkSpace(
@@ -105,9 +107,12 @@ struct Sitting {
             totalRuns: open.count, totalSteps: open.reduce(0) { $0 + $1.spec.totalSteps },
             details: try details(of: open, selected: total, store))
         notes.forEach(display.note)
+        let additions: (@Sendable () throws -> [SittingDetails.Run])? =
+            planner.suite.search == nil ? nil : { @Sendable in try planner.additions(to: store) }
         let runner = Runner(
             open, store: store, display: display, stop: interrupts.stop, options: options,
-            checkpoints: checkpoints, additions: { try planner.additions(to: store) })
+            checkpoints: checkpoints,
+            additions: additions)
         let outcome = runner.run()
         if options.json, let tradeoff = try? Tradeoff(suite: suite.name, in: store) {
             display.control(tradeoff.verdict)

@@ -20,7 +20,7 @@ struct TimeEstimate {
         // Runs that differ only in learning rate or seed take the same time.
         let kinds = Dictionary(grouping: runs) { run in
             var kind = run.spec
-            kind.seed = 0
+            (kind.seed, kind.task.dataSeed) = (0, 0)
             kind.training.learningRate = 1e-3
             return kind
         }

@@ -82,10 +82,11 @@ struct TrainingOptions: ParsableArguments {
     func remaining(of runs: [PlannedRun], in suite: Suite) -> [PlannedRun] {
         // Both were read before, in `validate`.
         guard let filter = try? RunFilter(only) else { return [] }
-        let chosen = runs.filter(filter.matches)
-        guard let shard = shard.flatMap({ try? Shard($0) }) else { return chosen }
-        // A search's rates follow from one another: one job of an array has them all.
-        return suite.search == nil ? shard.select(from: chosen) : shard.select(from: chosen, by: \.pointID)
+        guard let shard = shard.flatMap({ try? Shard($0) }) else { return runs.filter(filter.matches) }
+        // A search's rates follow from one another: one job of an array has them all, whatever the filter.
+        return suite.search == nil
+            ? shard.select(from: runs.filter(filter.matches))
+            : shard.select(from: runs, by: \.pointID).filter(filter.matches)
     }
 
     /// The folder for checkpoints.
