@@ -98,9 +98,7 @@ extension Store {
             }
             members = Self.byPoint(planned + staying)
         case .complete:
-            let points = planned.map(\.point)
-            var order: [Member.Point: Int] = [:]
-            for point in points where order[point] == nil { order[point] = order.count }
+            let order = Self.firstPlaces(planned.map(\.point))
             let staying = former.filter {
                 !places.contains($0.place) && !(isChanged && $0.isPending) && $0.isCurrent
                     && $0.taskHash == taskHashes[$0.spec.task]
@@ -131,11 +129,15 @@ extension Store {
         }
     }
 
+    /// Where each point stands first.
+    private static func firstPlaces(_ points: [Member.Point]) -> [Member.Point: Int] {
+        Dictionary(points.enumerated().map { ($1, $0) }, uniquingKeysWith: min)
+    }
+
     /// The points in the order of their first members, the rates and seeds of each together, whichever came first.
     private static func byPoint(_ members: [Member]) -> [Member] {
         let groups = members.map(\.group)
-        var order: [Member.Point: Int] = [:]
-        for group in groups where order[group] == nil { order[group] = order.count }
+        let order = firstPlaces(groups)
         return zip(groups, members).enumerated().sorted { one, other in
             func place(_ entry: (offset: Int, element: (Member.Point, Member))) -> (
                 Int, Double, UInt64, UInt64, Int

@@ -1,5 +1,4 @@
 import Foundation
-import RecallData
 import RecallKernels
 import RecallReport
 import RecallStore

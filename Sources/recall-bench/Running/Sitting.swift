@@ -111,8 +111,7 @@ struct Sitting {
             planner.suite.search == nil ? nil : { @Sendable in try planner.additions(to: store) }
         let runner = Runner(
             open, store: store, display: display, stop: interrupts.stop, options: options,
-            checkpoints: checkpoints,
-            additions: additions)
+            checkpoints: checkpoints, additions: additions)
         let outcome = runner.run()
         if options.json, let tradeoff = try? Tradeoff(suite: suite.name, in: store) {
             display.control(tradeoff.verdict)
