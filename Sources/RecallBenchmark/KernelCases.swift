@@ -1,5 +1,6 @@
 import RecallKernels
 import RecallRandom
+import RecallTensor
 
 /// A kernel with everything that it reads and writes at hand, at one sequence length.
 protocol KernelCase: AnyObject {
@@ -13,17 +14,62 @@ protocol KernelCase: AnyObject {
     func errors() -> (forward: Double, backward: Double)
 }
 
-/// Inputs that differ by seed, between -1 and 1 unless told otherwise.
-private func numbers(_ count: Int, _ seed: UInt64, in range: ClosedRange<Double> = -1...1) -> [Float] {
-    var stream = RandomStream(seed: seed, purpose: .test)
-    return (0..<count).map { _ in
-        Float(range.lowerBound + (range.upperBound - range.lowerBound) * stream.uniform())
+/// The memory of one case, laid out as a step lays out its tensors: arrays of the same size at other offsets in their
+/// pages, so that what is timed is what a step pays.
+private struct Memory {
+    private let arena: Arena
+
+    init() {
+        guard let arena = try? Arena(backend: CPUBackend(), capacity: 1 << 34) else {
+            preconditionFailure("no address space for a kernel's arrays")
+        }
+        self.arena = arena
+    }
+
+    /// Inputs that differ by seed, between -1 and 1 unless told otherwise.
+    func numbers(_ count: Int, _ seed: UInt64, in range: ClosedRange<Double> = -1...1) -> Numbers {
+        var stream = RandomStream(seed: seed, purpose: .test)
+        let numbers = Numbers(arena, count)
+        for index in 0..<count {
+            numbers.pointer[index] = Float(
+                range.lowerBound + (range.upperBound - range.lowerBound) * stream.uniform())
+        }
+        return numbers
+    }
+
+    /// An output that nothing has been written to yet.
+    func fresh(_ count: Int) -> Numbers {
+        let numbers = Numbers(arena, count)
+        numbers.pointer.update(repeating: .nan, count: count)
+        return numbers
     }
 }
 
-private func fresh(_ count: Int) -> [Float] { [Float](repeating: .nan, count: count) }
+/// An array of a case.
+private struct Numbers {
+    let pointer: MutableFloats
+    private let count: Int
+    /// Owns the memory.
+    private let arena: Arena
 
-private func doubles(_ numbers: [Float]) -> [Double] { numbers.map(Double.init) }
+    init(_ arena: Arena, _ count: Int) {
+        guard let address = arena.allocate(bytes: count * MemoryLayout<Float>.stride) else {
+            preconditionFailure("a kernel's arrays do not fit into their address space")
+        }
+        pointer = address.bindMemory(to: Float.self, capacity: count)
+        (self.arena, self.count) = (arena, count)
+    }
+
+    var values: Floats { Floats(pointer) }
+    var array: [Float] { Array(UnsafeBufferPointer(start: pointer, count: count)) }
+}
+
+private func doubles(_ numbers: Numbers) -> [Double] { numbers.array.map(Double.init) }
+
+/// The largest error of some outputs.
+private func largestError(_ pairs: [(kernel: Numbers, reference: [Double])]) -> Double {
+    largestError(pairs.map { ($0.kernel.array, $0.reference) })
+}
 
 /// The largest difference between what a kernel wrote and what it should have, each output's as a part of its own
 /// largest number; of one that should be zero, but for rounding, as a part of the largest number of them all.
@@ -45,28 +91,35 @@ package func largestError(_ pairs: [(kernel: [Float], reference: [Double])]) -> 
 /// Softmax attention of one sequence and head, full or in a window.
 final class AttentionCase: KernelCase {
     private let shape: AttentionShape
-    private let q, k, v, dOut: [Float]
-    private var out, logSumExp, dq, dk, dv: [Float]
+    private let q, k, v, dOut: Numbers
+    private let out, logSumExp, dq, dk, dv: Numbers
 
     init(length: Int, width: Int = 64, window: Int? = nil) {
+        let memory = Memory()
         shape = AttentionShape(
             batch: 1, length: length, heads: 1, headWidth: width, rowStride: width, window: window)
         let count = length * width
-        (q, k, v, dOut) = (numbers(count, 1), numbers(count, 2), numbers(count, 3), numbers(count, 4))
-        (out, logSumExp) = (fresh(count), fresh(length))
-        (dq, dk, dv) = (fresh(count), fresh(count), fresh(count))
+        (q, k, v, dOut) = (
+            memory.numbers(count, 1), memory.numbers(count, 2), memory.numbers(count, 3),
+            memory.numbers(count, 4)
+        )
+        (out, logSumExp) = (memory.fresh(count), memory.fresh(length))
+        (dq, dk, dv) = (memory.fresh(count), memory.fresh(count), memory.fresh(count))
     }
 
     var work: KernelWork { shape.work }
 
     func forward(_ backend: CPUBackend) {
-        backend.attentionForward(shape, q: q, k: k, v: v, dropout: nil, out: &out, logSumExp: &logSumExp)
+        backend.attentionForward(
+            shape, q: q.values, k: k.values, v: v.values, dropout: nil, out: out.pointer,
+            logSumExp: logSumExp.pointer)
     }
 
     func backward(_ backend: CPUBackend) {
         backend.attentionBackward(
-            shape, q: q, k: k, v: v, dropout: nil, out: out, logSumExp: logSumExp, dOut: dOut, dq: &dq, dk: &dk,
-            dv: &dv)
+            shape, q: q.values, k: k.values, v: v.values, dropout: nil, out: out.values,
+            logSumExp: logSumExp.values, dOut: dOut.values, dq: dq.pointer, dk: dk.pointer,
+            dv: dv.pointer)
     }
 
     func errors() -> (forward: Double, backward: Double) {
@@ -84,16 +137,20 @@ final class AttentionCase: KernelCase {
 /// Taylor linear attention of one sequence and head.
 final class TaylorCase: KernelCase {
     private let shape: LinearAttentionShape
-    private let q, k, v, dy: [Float]
-    private var y, normaliser, dq, dk, dv: [Float]
+    private let q, k, v, dy: Numbers
+    private let y, normaliser, dq, dk, dv: Numbers
 
     init(length: Int, featureWidth: Int = 16, width: Int = 64) {
+        let memory = Memory()
         shape = LinearAttentionShape(
             batch: 1, length: length, heads: 1, featureWidth: featureWidth, valueWidth: width, map: .taylor2)
         let (features, values) = (length * featureWidth, length * width)
-        (q, k, v, dy) = (numbers(features, 1), numbers(features, 2), numbers(values, 3), numbers(values, 4))
-        (y, normaliser) = (fresh(values), fresh(length))
-        (dq, dk, dv) = (fresh(features), fresh(features), fresh(values))
+        (q, k, v, dy) = (
+            memory.numbers(features, 1), memory.numbers(features, 2), memory.numbers(values, 3),
+            memory.numbers(values, 4)
+        )
+        (y, normaliser) = (memory.fresh(values), memory.fresh(length))
+        (dq, dk, dv) = (memory.fresh(features), memory.fresh(features), memory.fresh(values))
     }
 
     var work: KernelWork { shape.work }
@@ -108,12 +165,14 @@ final class TaylorCase: KernelCase {
     }
 
     func forward(_ backend: CPUBackend) {
-        backend.linearAttentionForward(shape, q: q, k: k, v: v, y: &y, normaliser: &normaliser)
+        backend.linearAttentionForward(
+            shape, q: q.values, k: k.values, v: v.values, y: y.pointer, normaliser: normaliser.pointer)
     }
 
     func backward(_ backend: CPUBackend) {
         backend.linearAttentionBackward(
-            shape, q: q, k: k, v: v, y: y, normaliser: normaliser, dy: dy, dq: &dq, dk: &dk, dv: &dv)
+            shape, q: q.values, k: k.values, v: v.values, y: y.values, normaliser: normaliser.values,
+            dy: dy.values, dq: dq.pointer, dk: dk.pointer, dv: dv.pointer)
     }
 
     func errors() -> (forward: Double, backward: Double) {
@@ -130,38 +189,44 @@ final class TaylorCase: KernelCase {
 /// The selective scan with its gate.
 final class ScanCase: KernelCase {
     private let shape: ScanShape
-    private let x, delta, deltaBias, aLog, b, c, skip, z, dOut: [Float]
-    private var out, checkpoints, dx, dDelta, dDeltaBias, dALog, db, dc, dSkip, dz: [Float]
+    private let x, delta, deltaBias, aLog, b, c, skip, z, dOut: Numbers
+    private let out, checkpoints, dx, dDelta, dDeltaBias, dALog, db, dc, dSkip, dz: Numbers
 
     init(length: Int, channels: Int = 128, states: Int = 16) {
+        let memory = Memory()
         shape = ScanShape(
             batch: 1, length: length, channels: channels, states: states, stateStride: states,
             gateStride: channels)
         let (tokens, small) = (length * channels, length * states)
-        (x, z, dOut) = (numbers(tokens, 1), numbers(tokens, 2), numbers(tokens, 3))
+        (x, z, dOut) = (memory.numbers(tokens, 1), memory.numbers(tokens, 2), memory.numbers(tokens, 3))
         // Steps as Mamba starts with: between 0.001 and 0.1.
-        (delta, deltaBias) = (numbers(tokens, 4), numbers(channels, 5, in: -6.9 ... -2.2))
-        aLog = numbers(channels * states, 6, in: 0...2.8)
-        (b, c, skip) = (numbers(small, 7), numbers(small, 8), numbers(channels, 9))
-        (out, checkpoints) = (fresh(tokens), fresh(shape.checkpointCount))
-        (dx, dDelta, dz) = (fresh(tokens), fresh(tokens), fresh(tokens))
-        (db, dc) = (fresh(small), fresh(small))
-        (dDeltaBias, dSkip, dALog) = (fresh(channels), fresh(channels), fresh(channels * states))
+        (delta, deltaBias) = (memory.numbers(tokens, 4), memory.numbers(channels, 5, in: -6.9 ... -2.2))
+        aLog = memory.numbers(channels * states, 6, in: 0...2.8)
+        (b, c, skip) = (memory.numbers(small, 7), memory.numbers(small, 8), memory.numbers(channels, 9))
+        (out, checkpoints) = (memory.fresh(tokens), memory.fresh(shape.checkpointCount))
+        (dx, dDelta, dz) = (memory.fresh(tokens), memory.fresh(tokens), memory.fresh(tokens))
+        (db, dc) = (memory.fresh(small), memory.fresh(small))
+        (dDeltaBias, dSkip, dALog) = (
+            memory.fresh(channels), memory.fresh(channels), memory.fresh(channels * states)
+        )
     }
 
     var work: KernelWork { shape.work }
 
     func forward(_ backend: CPUBackend) {
         backend.scanForward(
-            shape, x: x, delta: delta, deltaBias: deltaBias, aLog: aLog, b: b, c: c, skip: skip, z: z,
-            out: &out, checkpoints: &checkpoints)
+            shape, x: x.values, delta: delta.values, deltaBias: deltaBias.values, aLog: aLog.values,
+            b: b.values, c: c.values, skip: skip.values, z: z.values,
+            out: out.pointer, checkpoints: checkpoints.pointer)
     }
 
     func backward(_ backend: CPUBackend) {
         backend.scanBackward(
-            shape, x: x, delta: delta, deltaBias: deltaBias, aLog: aLog, b: b, c: c, skip: skip, z: z,
-            checkpoints: checkpoints, dOut: dOut, dx: &dx, dDelta: &dDelta, dDeltaBias: &dDeltaBias,
-            dALog: &dALog, db: &db, dc: &dc, dSkip: &dSkip, dz: &dz)
+            shape, x: x.values, delta: delta.values, deltaBias: deltaBias.values, aLog: aLog.values,
+            b: b.values, c: c.values, skip: skip.values, z: z.values,
+            checkpoints: checkpoints.values, dOut: dOut.values, dx: dx.pointer, dDelta: dDelta.pointer,
+            dDeltaBias: dDeltaBias.pointer,
+            dALog: dALog.pointer, db: db.pointer, dc: dc.pointer, dSkip: dSkip.pointer, dz: dz.pointer)
     }
 
     func errors() -> (forward: Double, backward: Double) {
@@ -183,25 +248,33 @@ final class ScanCase: KernelCase {
 /// The gated convolution with a filter as long as the sequence.
 final class LongConvolutionCase: KernelCase {
     private let shape: LongConvolutionShape
-    private let u, filter, gate, dy: [Float]
-    private var y, du, dFilter, dGate: [Float]
+    private let u, filter, gate, dy: Numbers
+    private let y, du, dFilter, dGate: Numbers
 
     init(length: Int, channels: Int = 64) {
+        let memory = Memory()
         shape = LongConvolutionShape(batch: 1, length: length, channels: channels)
         let count = length * channels
-        (u, filter, gate, dy) = (numbers(count, 1), numbers(count, 2), numbers(count, 3), numbers(count, 4))
-        (y, du, dFilter, dGate) = (fresh(count), fresh(count), fresh(count), fresh(count))
+        (u, filter, gate, dy) = (
+            memory.numbers(count, 1), memory.numbers(count, 2), memory.numbers(count, 3),
+            memory.numbers(count, 4)
+        )
+        (y, du, dFilter, dGate) = (
+            memory.fresh(count), memory.fresh(count), memory.fresh(count), memory.fresh(count)
+        )
     }
 
     var work: KernelWork { shape.work }
 
     func forward(_ backend: CPUBackend) {
-        backend.longConvolutionForward(shape, u: u, filter: filter, gate: gate, y: &y)
+        backend.longConvolutionForward(
+            shape, u: u.values, filter: filter.values, gate: gate.values, y: y.pointer)
     }
 
     func backward(_ backend: CPUBackend) {
         backend.longConvolutionBackward(
-            shape, u: u, filter: filter, gate: gate, dy: dy, du: &du, dFilter: &dFilter, dGate: &dGate)
+            shape, u: u.values, filter: filter.values, gate: gate.values, dy: dy.values, du: du.pointer,
+            dFilter: dFilter.pointer, dGate: dGate.pointer)
     }
 
     func errors() -> (forward: Double, backward: Double) {
@@ -218,30 +291,33 @@ final class LongConvolutionCase: KernelCase {
 /// The gated convolution of three taps.
 final class ShortConvolutionCase: KernelCase {
     private let shape: ShortConvolutionShape
-    private let u, weight, bias, gate, dy: [Float]
-    private var y, du, dWeight, dBias, dGate: [Float]
+    private let u, weight, bias, gate, dy: Numbers
+    private let y, du, dWeight, dBias, dGate: Numbers
 
     init(length: Int, channels: Int = 64, taps: Int = 3) {
+        let memory = Memory()
         shape = ShortConvolutionShape(
             batch: 1, length: length, channels: channels, taps: taps, inputStride: channels,
             epilogue: .gatedWithSkip)
         let count = length * channels
-        (u, gate, dy) = (numbers(count, 1), numbers(count, 2), numbers(count, 3))
-        (weight, bias) = (numbers(channels * taps, 4), numbers(channels, 5))
-        (y, du, dGate) = (fresh(count), fresh(count), fresh(count))
-        (dWeight, dBias) = (fresh(channels * taps), fresh(channels))
+        (u, gate, dy) = (memory.numbers(count, 1), memory.numbers(count, 2), memory.numbers(count, 3))
+        (weight, bias) = (memory.numbers(channels * taps, 4), memory.numbers(channels, 5))
+        (y, du, dGate) = (memory.fresh(count), memory.fresh(count), memory.fresh(count))
+        (dWeight, dBias) = (memory.fresh(channels * taps), memory.fresh(channels))
     }
 
     var work: KernelWork { shape.work }
 
     func forward(_ backend: CPUBackend) {
-        backend.shortConvolutionForward(shape, u: u, weight: weight, bias: bias, gate: gate, y: &y)
+        backend.shortConvolutionForward(
+            shape, u: u.values, weight: weight.values, bias: bias.values, gate: gate.values, y: y.pointer)
     }
 
     func backward(_ backend: CPUBackend) {
         backend.shortConvolutionBackward(
-            shape, u: u, weight: weight, bias: bias, gate: gate, dy: dy, du: &du, dWeight: &dWeight,
-            dBias: &dBias, dGate: &dGate)
+            shape, u: u.values, weight: weight.values, bias: bias.values, gate: gate.values, dy: dy.values,
+            du: du.pointer, dWeight: dWeight.pointer,
+            dBias: dBias.pointer, dGate: dGate.pointer)
     }
 
     func errors() -> (forward: Double, backward: Double) {
