@@ -40,6 +40,10 @@ let package = Package(
         .target(
             name: "RecallKernels", dependencies: ["RecallRandom", "COpenBLAS", "CBuildTarget"],
             swiftSettings: kernelSettings),
+        .target(
+            name: "RecallCUDA",
+            dependencies: ["RecallKernels", "RecallRandom", .product(name: "Crypto", package: "swift-crypto")],
+            resources: [.embedInCode("Kernels")]),
         .target(name: "RecallTensor", dependencies: ["RecallKernels", "RecallRandom"]),
         .target(name: "RecallModels", dependencies: ["RecallTensor", "RecallKernels", "RecallRandom"]),
         .target(name: "RecallTraining", dependencies: ["RecallModels", "RecallData"]),

@@ -10,9 +10,9 @@ public struct Dropout: Sendable, Equatable {
     public let threshold: UInt32
     /// What kept elements are multiplied by: 1 / (1 - threshold / 65536).
     public let scale: Float
-    let key: SIMD2<UInt32>
-    let step: UInt32
-    let site: UInt32
+    package let key: SIMD2<UInt32>
+    package let step: UInt32
+    package let site: UInt32
 
     /// - Parameters:
     ///   - probability: in 0..<1.

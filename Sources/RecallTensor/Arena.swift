@@ -58,6 +58,7 @@ public final class Arena {
         let size = Self.rounded(bytes)
         guard let index = free.firstIndex(where: { $0.size >= size }) else { return nil }
         let offset = free[index].offset
+        if offset + size > peakBytes, !backend.commit(base, bytes: offset + size) { return nil }
         if free[index].size == size {
             free.remove(at: index)
         } else {

@@ -41,11 +41,16 @@ public protocol Backend: AnyObject, LinearAlgebraKernels, NormalisationKernels, 
     /// - Parameter isCancelled: asked between blocks, from any thread; must be quick, and yes must be its last word.
     func cancellable(by isCancelled: @escaping @Sendable () -> Bool, _ body: () -> Void)
 
-    /// Reserves `bytes` of address space in the device's memory, 64-byte aligned; physical memory is taken as it
-    /// is touched, where the device can do that.
+    /// Reserves `bytes` of address space in the device's memory, 64-byte aligned. Before any of it is used, `commit` must
+    /// have put memory under it.
     ///
     /// - Throws: `BackendError.outOfMemory`.
     func reserve(bytes: Int) throws -> UnsafeMutableRawPointer
+
+    /// Sees to it that memory lies under the first `bytes` of what `reserve` returned.
+    ///
+    /// - Returns: false where the device has no more.
+    func commit(_ address: UnsafeMutableRawPointer, bytes: Int) -> Bool
 
     /// Gives back what `reserve` returned.
     func release(_ address: UnsafeMutableRawPointer, bytes: Int)

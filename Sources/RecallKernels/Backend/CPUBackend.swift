@@ -29,6 +29,11 @@ public final class CPUBackend: Backend {
         return address
     }
 
+    public func commit(_ address: UnsafeMutableRawPointer, bytes: Int) -> Bool {
+        // Pages become resident as they are touched.
+        true
+    }
+
     public func release(_ address: UnsafeMutableRawPointer, bytes: Int) {
         Pages.unmap(address, bytes: bytes)
     }

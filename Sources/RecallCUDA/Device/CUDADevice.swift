@@ -1,0 +1,96 @@
+import RecallKernels
+
+/// A graphics card: its driver, its context, and what it is.
+final class CUDADevice: @unchecked Sendable {
+    let driver: Driver
+    let index: Int
+    /// As the driver has it: "NVIDIA H100 80GB HBM3".
+    let name: String
+    /// 80 for an A100, 90 for an H100.
+    let capability: Int
+    let multiprocessors: Int
+    /// What a block may have at most.
+    let sharedMemoryPerBlock: Int
+    /// The driver's newest CUDA version: 13000 for 13.0.
+    let driverVersion: Int
+    private let context: DriverObject?
+
+    /// The oldest capability with the tensor cores' tf32 products and asynchronous copies: Ampere.
+    static let leastCapability = 80
+
+    /// - Throws: `BackendError.unavailable` with what is missing.
+    init(index: Int) throws {
+        driver = try Driver()
+        let status = driver.initialise(0)
+        guard status == 0 else {
+            throw BackendError.unavailable("NVIDIA's driver does not start (\(driver.name(of: status)))")
+        }
+        let count = try Self.count(driver)
+        guard count > 0 else { throw BackendError.unavailable("NVIDIA's driver finds no device") }
+        guard index >= 0, index < count else {
+            throw BackendError.unavailable(
+                "there is no device cuda:\(index); there \(count == 1 ? "is cuda:0" : "are cuda:0 to cuda:\(count - 1)")"
+            )
+        }
+        self.index = index
+        var handle = Int32(0)
+        driver.check(driver.device(&handle, Int32(index)))
+        var text = [CChar](repeating: 0, count: 256)
+        driver.check(driver.deviceName(&text, 256, handle))
+        name = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        capability =
+            10 * driver.attribute(.majorCapability, of: handle) + driver.attribute(.minorCapability, of: handle)
+        guard capability >= Self.leastCapability else {
+            throw BackendError.unavailable(
+                "\(name) has compute capability \(capability / 10).\(capability % 10); 8.0 is the least that will do"
+            )
+        }
+        multiprocessors = driver.attribute(.multiprocessors, of: handle)
+        sharedMemoryPerBlock = driver.attribute(.sharedMemoryPerBlock, of: handle)
+        var version = Int32(0)
+        driver.check(driver.driverVersion(&version))
+        driverVersion = Int(version)
+        var context: DriverObject?
+        let retained = driver.retainPrimaryContext(&context, handle)
+        guard retained == 0 else {
+            throw BackendError.unavailable("\(name) cannot be used (\(driver.name(of: retained)))")
+        }
+        self.context = context
+    }
+
+    /// How many devices there are; 0 where there is no driver.
+    static var count: Int {
+        guard let driver = try? Driver(), driver.initialise(0) == 0 else { return 0 }
+        return (try? count(driver)) ?? 0
+    }
+
+    private static func count(_ driver: Driver) throws -> Int {
+        var count = Int32(0)
+        let status = driver.deviceCount(&count)
+        return status == 0 ? Int(count) : 0
+    }
+
+    /// Makes the device the calling thread's. Every thread that calls the driver must have done so.
+    func makeCurrent() {
+        driver.check(driver.setCurrentContext(context))
+    }
+
+    /// "cuda: NVIDIA H100 80GB HBM3, driver CUDA 13.0".
+    var description: String {
+        "\(name), driver CUDA \(driverVersion / 1000).\(driverVersion % 1000 / 10)"
+    }
+}
+
+extension Driver {
+    fileprivate func attribute(_ attribute: DeviceAttribute, of handle: Int32) -> Int {
+        var value = Int32(0)
+        check(deviceAttribute(&value, attribute.rawValue, handle))
+        return Int(value)
+    }
+
+    /// For calls that fail only through a bug of ours or a broken device, after which nothing can be trusted.
+    func check(_ status: DriverStatus, _ what: @autoclosure () -> String = "the driver") {
+        guard status != 0 else { return }
+        fatalError("CUDA: \(what()): \(name(of: status))")
+    }
+}

@@ -1,0 +1,103 @@
+import RecallKernels
+
+/// Ranges of a device's address space whose memory is taken as it is needed, so that what lies in them never moves.
+final class DeviceMemory {
+    private let device: CUDADevice
+    /// Memory comes in multiples of this.
+    private let granularity: Int
+    private var ranges: [DeviceAddress: Range] = [:]
+
+    private struct Range {
+        let bytes: Int
+        /// Bytes from the start on that memory lies under.
+        var mapped = 0
+        var pieces: [(handle: UInt64, offset: Int, bytes: Int)] = []
+    }
+
+    init(_ device: CUDADevice) {
+        self.device = device
+        var granularity = 0
+        let status = withUnsafeBytes(of: AllocationProperties(device: device.index)) {
+            device.driver.allocationGranularity(&granularity, $0.baseAddress!, 0)
+        }
+        device.driver.check(status, "the granularity of memory")
+        self.granularity = granularity
+    }
+
+    /// Address space of at least so many bytes, with no memory under it yet.
+    ///
+    /// - Throws: `BackendError.outOfMemory`.
+    func reserve(bytes: Int) throws -> DeviceAddress {
+        let bytes = rounded(bytes)
+        var address = DeviceAddress(0)
+        guard device.driver.reserveAddresses(&address, bytes, 0, 0, 0) == 0 else {
+            throw BackendError.outOfMemory(bytes: bytes)
+        }
+        ranges[address] = Range(bytes: bytes)
+        return address
+    }
+
+    /// Sees to it that memory lies under the first `bytes` of a range; false where the device has no more.
+    func commit(_ address: DeviceAddress, bytes: Int) -> Bool {
+        guard var range = ranges[address] else { preconditionFailure("not a reserved range") }
+        guard bytes > range.mapped else { return true }
+        guard bytes <= range.bytes else { return false }
+        // In pieces that grow with the range: few of them, and not much more than is used.
+        let wanted = max(bytes - range.mapped, min(range.mapped / 4, 256 << 20))
+        let piece = min(rounded(wanted), range.bytes - range.mapped)
+        let driver = device.driver
+        let properties = AllocationProperties(device: device.index)
+        var handle = UInt64(0)
+        guard withUnsafeBytes(of: properties, { driver.createMemory(&handle, piece, $0.baseAddress!, 0) }) == 0
+        else { return false }
+        let at = address + DeviceAddress(range.mapped)
+        driver.check(driver.mapMemory(at, piece, 0, handle, 0), "mapping memory")
+        let access = AccessDescription(device: device.index)
+        driver.check(
+            withUnsafeBytes(of: access) { driver.setAccess(at, piece, $0.baseAddress!, 1) }, "access to memory")
+        range.pieces.append((handle, range.mapped, piece))
+        range.mapped += piece
+        ranges[address] = range
+        return true
+    }
+
+    func release(_ address: DeviceAddress) {
+        guard let range = ranges.removeValue(forKey: address) else {
+            preconditionFailure("not a reserved range")
+        }
+        let driver = device.driver
+        for piece in range.pieces {
+            driver.check(driver.unmapMemory(address + DeviceAddress(piece.offset), piece.bytes))
+            driver.check(driver.releaseMemory(piece.handle))
+        }
+        driver.check(driver.freeAddresses(address, range.bytes))
+    }
+
+    /// Bytes of all memory taken.
+    var bytes: Int { ranges.values.reduce(0) { $0 + $1.mapped } }
+
+    private func rounded(_ bytes: Int) -> Int {
+        max(1, (bytes + granularity - 1) / granularity) * granularity
+    }
+}
+
+/// CUmemAllocationProp: pinned memory of one device.
+private struct AllocationProperties {
+    private let type: Int32 = 1
+    private let handleTypes: Int32 = 0
+    private let locationType: Int32 = 1
+    private let locationID: Int32
+    private let windowsMetadata: UInt64 = 0
+    private let flags: UInt64 = 0
+
+    init(device: Int) { locationID = Int32(device) }
+}
+
+/// CUmemAccessDesc: the device may read and write.
+private struct AccessDescription {
+    private let locationType: Int32 = 1
+    private let locationID: Int32
+    private let flags: Int32 = 3
+
+    init(device: Int) { locationID = Int32(device) }
+}

@@ -1,0 +1,114 @@
+import Crypto
+import Foundation
+import RecallKernels
+
+/// The sources of the kernels, which lie in the binary as text.
+public enum KernelSources {
+    /// Files that are compiled, one module each, by name without ".cu".
+    public static let modules: [String: [UInt8]] = [
+        "elementwise": PackageResources.elementwise_cu
+    ]
+    /// What they include.
+    static let headers: [(name: String, text: String)] = [
+        ("common.cuh", text(PackageResources.common_cuh))
+    ]
+
+    static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
+
+    /// Machine code of one module.
+    ///
+    /// - Parameter capability: 80, 90…
+    /// - Throws: `RuntimeCompiler.CompilationFailure`.
+    public static func compile(_ name: String, _ compiler: RuntimeCompiler, capability: Int) throws -> [UInt8] {
+        guard let source = modules[name] else { preconditionFailure("there is no module \(name)") }
+        return try compiler.compile(
+            text(source), name: "\(name).cu", headers: headers, options: options(capability: capability))
+    }
+
+    static func options(capability: Int) -> [String] {
+        ["--gpu-architecture=sm_\(capability)", "--std=c++17", "-default-device"]
+    }
+}
+
+/// The kernels' machine code for a device, compiled at first use and kept on disk for the next process.
+final class KernelLibrary {
+    private let device: CUDADevice
+    private let compiler: RuntimeCompiler
+    private let cache: URL?
+    private var modules: [String: DriverObject] = [:]
+    private var functions: [String: DriverObject] = [:]
+
+    /// - Throws: `BackendError.unavailable` where there is no NVRTC.
+    init(_ device: CUDADevice) throws {
+        self.device = device
+        compiler = try RuntimeCompiler()
+        cache = Self.cacheFolder
+    }
+
+    /// A kernel by its module's and its own name.
+    func function(_ module: String, _ name: String) -> DriverObject {
+        let key = "\(module)/\(name)"
+        if let function = functions[key] { return function }
+        let driver = device.driver
+        var function: DriverObject?
+        driver.check(driver.moduleFunction(&function, load(module), name), "the kernel \(key)")
+        guard let function else { preconditionFailure("no kernel \(key)") }
+        functions[key] = function
+        return function
+    }
+
+    /// Lets a kernel have so many bytes of dynamic shared memory, where they are more than any may.
+    func allow(_ function: DriverObject, sharedMemory bytes: Int) {
+        guard bytes > 48 << 10, allowed[function, default: 0] < bytes else { return }
+        allowed[function] = bytes
+        // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+        device.driver.check(device.driver.setFunctionAttribute(function, 8, Int32(bytes)), "shared memory")
+    }
+
+    private var allowed: [DriverObject: Int] = [:]
+
+    private func load(_ name: String) -> DriverObject {
+        if let module = modules[name] { return module }
+        let code = code(name)
+        var module: DriverObject?
+        device.driver.check(device.driver.loadModule(&module, code), "the kernels of \(name)")
+        guard let module else { preconditionFailure("no module \(name)") }
+        modules[name] = module
+        return module
+    }
+
+    private func code(_ name: String) -> [UInt8] {
+        let file = cache?.appendingPathComponent("\(name)-\(hash(name)).cubin")
+        if let file, let code = try? Data(contentsOf: file), !code.isEmpty { return Array(code) }
+        do {
+            let code = try KernelSources.compile(name, compiler, capability: device.capability)
+            if let file {
+                // A cache that cannot be written costs seconds at the next start, no more.
+                try? FileManager.default.createDirectory(
+                    at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+                try? Data(code).write(to: file, options: .atomic)
+            }
+            return code
+        } catch { fatalError("CUDA: \(error)") }
+    }
+
+    /// Of everything that the code is made from.
+    private func hash(_ name: String) -> String {
+        var hash = SHA256()
+        for text in [compiler.version] + KernelSources.options(capability: device.capability) {
+            hash.update(data: Data(text.utf8))
+            hash.update(data: [0])
+        }
+        for (name, text) in KernelSources.headers { hash.update(data: Data("\(name)\0\(text)\0".utf8)) }
+        hash.update(data: KernelSources.modules[name] ?? [])
+        return hash.finalize().prefix(12).map { String(format: "%02x", $0) }.joined()
+    }
+
+    private static var cacheFolder: URL? {
+        if let folder = ProcessEnvironment.value("XDG_CACHE_HOME"), !folder.isEmpty {
+            return URL(fileURLWithPath: folder).appendingPathComponent("recall-bench/kernels")
+        }
+        guard let home = ProcessEnvironment.value("HOME"), !home.isEmpty else { return nil }
+        return URL(fileURLWithPath: home).appendingPathComponent(".cache/recall-bench/kernels")
+    }
+}
