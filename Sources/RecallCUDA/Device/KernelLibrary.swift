@@ -6,7 +6,11 @@ import RecallKernels
 public enum KernelSources {
     /// Files that are compiled, one module each, by name without ".cu".
     public static let modules: [String: [UInt8]] = [
-        "elementwise": PackageResources.elementwise_cu
+        "elementwise": PackageResources.elementwise_cu,
+        "embedding_loss": PackageResources.embedding_loss_cu,
+        "linear": PackageResources.linear_cu,
+        "normalisation": PackageResources.normalisation_cu,
+        "optimiser": PackageResources.optimiser_cu,
     ]
     /// What they include.
     static let headers: [(name: String, text: String)] = [
