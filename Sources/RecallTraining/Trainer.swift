@@ -61,7 +61,9 @@ public final class Trainer {
     private var totalSeconds = 0.0
     private var lastRecord: EpochRecord?
     /// The fixed training data, made once.
-    private var fixedData: [SegmentData] = []
+    private var fixedData: [ExamplesOnDevice] = []
+    /// The validation split, made once where it is small.
+    private lazy var validation = KeptExamples(GeneratedExamples(generator, .validation, stop: stop))
 
     /// - Parameters:
     ///   - task: one that `validate()` accepts.
@@ -142,16 +144,32 @@ public final class Trainer {
         let batches = BatchPlan.batches(
             counts: data.map(\.count), batchSize: training.batchSize, order: training.order, seed: seed,
             epoch: epoch)
-        var lossSum = 0.0
-        var labels = 0
+        let order = try ArrayOnDevice(batches.flatMap(\.examples), backend: backend)
+        let sums = try ArrayOnDevice([Double](repeating: .nan, count: batches.count), backend: backend)
+        var (lossSum, labels, firstExample) = (0.0, 0, 0)
         var rate = training.learningRate
-        for planned in batches {
-            rate = training.learningRate(epoch: epoch, step: step, totalSteps: totalSteps)
-            let batch = HostBatch(data[planned.segment], examples: planned.examples)
-            let batchLoss = try trainStep(batch, learningRate: rate)
-            lossSum += batchLoss
-            labels += batch.labels.count
-            try observer.didStep(step, of: totalSteps, loss: batchLoss / Double(batch.labels.count))
+        // Steps whose losses nobody has looked at yet.
+        var unread = 0..<0
+        for (index, planned) in batches.enumerated() {
+            rate = training.learningRate(epoch: epoch, step: step + unread.count, totalSteps: totalSteps)
+            let batch = BatchOnDevice(
+                data[planned.segment], count: planned.examples.count, order: order, first: firstExample)
+            try queueStep(
+                batch, update: update(step: step + unread.count + 1, learningRate: rate), slot: index,
+                sums: sums)
+            firstExample += planned.examples.count
+            unread = unread.lowerBound..<index + 1
+            guard unread.count >= backend.stepsAhead || index + 1 == batches.count else { continue }
+            for (slot, loss) in zip(unread, sums.read(unread)) {
+                let planned = batches[slot]
+                guard loss.isFinite else { throw diagnose(HostBatch(planned, data[planned.segment])) }
+                let count = planned.examples.count * data[planned.segment].pairs
+                lossSum += loss
+                labels += count
+                step += 1
+                try observer.didStep(step, of: totalSteps, loss: loss / Double(count))
+            }
+            unread = index + 1..<index + 1
         }
         trainSeconds += seconds(since: began)
         let validation = try evaluate(.validation)
@@ -161,12 +179,14 @@ public final class Trainer {
             validationLoss: validation.loss, validationAccuracy: validation.accuracy, seconds: totalSeconds)
     }
 
-    private func trainingData(epoch: Int) throws(RunError) -> [SegmentData] {
+    private func trainingData(epoch: Int) throws -> [ExamplesOnDevice] {
         guard fixedData.isEmpty else { return fixedData }
-        var data: [SegmentData] = []
+        var data: [ExamplesOnDevice] = []
         for (index, segment) in task.train.enumerated() {
             let first = training.data == .fresh ? epoch * segment.examples : 0
-            data.append(try makeData(.train, index, first: first, count: segment.examples))
+            data.append(
+                try ExamplesOnDevice(
+                    makeData(.train, index, first: first, count: segment.examples), backend: backend))
         }
         if training.data == .fixed { fixedData = data }
         return data
@@ -178,7 +198,35 @@ public final class Trainer {
         try GeneratedExamples(generator, split, stop: stop).examples(index, first: first, count: count)
     }
 
-    /// Forward, backward and AdamW on one batch.
+    private func update(step: Int, learningRate: Double) -> AdamWStep {
+        AdamWStep(learningRate: Float(learningRate), weightDecay: Float(training.weightDecay), step: step)
+    }
+
+    /// Forward, backward and AdamW on one batch, whose loss is in its slot when the device has done it. A batch whose loss
+    /// is not finite changes nothing.
+    private func queueStep(
+        _ batch: BatchOnDevice, update: AdamWStep, slot: Int, sums: ArrayOnDevice<Double>
+    ) throws(RunError) {
+        if stop?.isRaised ?? false { throw .stopped }
+        let key = StepKey(owner: arena.number, kind: "train", batch.shape)
+        let scalars = batch.scalars(update, slot: slot, losses: sums, correct: sums)
+        do {
+            try backend.step(key, scalars) {
+                let tape = beginStep(isDiagnosing: false, profile: nil, step: update.step - 1)
+                let (input, labels) = tape.batch(batch.shape)
+                // No tensor of the head is kept: what backward does not need goes back before it.
+                let goesOn = tape.recordLoss(model.loss(input, labels: labels, tape).losses)
+                try tape.check()
+                guard goesOn else { return }
+                try tape.backward()
+                applyUpdate(update)
+            }
+        } catch let error as TapeError { throw RunError(error, step: update.step) } catch {
+            preconditionFailure("a step threw \(error)")
+        }
+    }
+
+    /// The same at once, for a batch that the host has.
     ///
     /// - Returns: the sum of the losses at its labelled positions.
     package func trainStep(
@@ -187,23 +235,29 @@ public final class Trainer {
         let loss = try gradients(batch, isDiagnosing: false, profile: profile)
         guard loss.isFinite else { throw diagnose(batch) }
         step += 1
-        let decaysAll = training.decay == .all
-        let decay = Float(training.weightDecay)
         let began = ContinuousClock.now
-        model.store.update(
-            AdamWStep(learningRate: Float(learningRate), weightDecay: decay, step: step),
-            weightDecay: { decaysAll || !$0.isExemptFromDecay ? decay : 0 })
+        applyUpdate(update(step: step, learningRate: learningRate))
         profile?.addUpdate(seconds: seconds(since: began), numbers: model.parameterCount)
         return loss
+    }
+
+    private func applyUpdate(_ update: AdamWStep) {
+        let decaysAll = training.decay == .all
+        model.store.update(
+            update, weightDecay: { decaysAll || !$0.isExemptFromDecay ? update.weightDecay : 0 })
+    }
+
+    private func beginStep(isDiagnosing: Bool, profile: StepProfile?, step: Int) -> Tape {
+        model.store.beginStep()
+        return Tape(
+            arena: arena, isTraining: true, seed: seed, step: step, stop: stop, isDiagnosing: isDiagnosing,
+            profile: profile)
     }
 
     private func gradients(
         _ batch: HostBatch, isDiagnosing: Bool, profile: StepProfile? = nil
     ) throws(RunError) -> Double {
-        model.store.beginStep()
-        let tape = Tape(
-            arena: arena, isTraining: true, seed: seed, step: step, stop: stop, isDiagnosing: isDiagnosing,
-            profile: profile)
+        let tape = beginStep(isDiagnosing: isDiagnosing, profile: profile, step: step)
         // No tensor of the head is kept: what backward does not need goes back before it.
         let loss = try tape.sum(
             model.loss(tape.input(batch), labels: tape.integers(batch.labels), tape).losses, step: step + 1)
@@ -226,7 +280,11 @@ public final class Trainer {
     // MARK: - Evaluation
 
     func evaluate(_ split: Split) throws -> Evaluation {
-        try Evaluator(model, arena: arena, batchSize: training.batchSize, stop: stop).evaluate(
+        let evaluator = Evaluator(model, arena: arena, batchSize: training.batchSize, stop: stop)
+        if split == .validation {
+            return try evaluator.evaluate(validation, name: split.rawValue, step: step)
+        }
+        return try evaluator.evaluate(
             GeneratedExamples(generator, split, stop: stop), name: split.rawValue, step: step)
     }
 

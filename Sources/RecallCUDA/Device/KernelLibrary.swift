@@ -6,6 +6,7 @@ import RecallKernels
 public enum KernelSources {
     /// Files that are compiled, one module each, by name without ".cu".
     public static let modules: [String: [UInt8]] = [
+        "batch": PackageResources.batch_cu,
         "elementwise": PackageResources.elementwise_cu,
         "embedding_loss": PackageResources.embedding_loss_cu,
         "linear": PackageResources.linear_cu,

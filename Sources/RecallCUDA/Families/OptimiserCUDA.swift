@@ -1,28 +1,4 @@
-import Foundation
 import RecallKernels
-
-/// What differs from step to step, in device memory while steps are replayed: struct StepCell in optimiser.cu.
-struct StepCell: KernelArgument {
-    var step: UInt32 = 0
-    /// 0 once a loss was not finite.
-    var isSound: UInt32 = 1
-    var learningRate = 0.0
-    var stepSize: Float = 0
-    var rootCorrection: Float = 0
-
-    init(_ step: AdamWStep) {
-        self.step = UInt32(truncatingIfNeeded: step.step)
-        learningRate = Double(step.learningRate)
-        stepSize = Float(-learningRate / (1 - pow(Double(step.beta1), Double(step.step))))
-        rootCorrection = Float(1 / (1 - pow(Double(step.beta2), Double(step.step))).squareRoot())
-    }
-
-    func write(to arguments: inout KernelArguments) {
-        func pair(_ low: UInt32, _ high: UInt32) -> UInt64 { UInt64(low) | UInt64(high) << 32 }
-        arguments.append(
-            pair(step, isSound), learningRate.bitPattern, pair(stepSize.bitPattern, rootCorrection.bitPattern))
-    }
-}
 
 /// Some numbers of one parameter, a block's work: struct Piece in optimiser.cu.
 private struct Piece {
@@ -34,8 +10,8 @@ private struct Piece {
 /// The pieces of a model's parameters in device memory, which stay the same from step to step.
 struct OptimiserTable {
     fileprivate let parameters: [AdamWParameter]
-    fileprivate let address: UnsafeMutableRawPointer
-    fileprivate let bytes: Int
+    let address: UnsafeMutableRawPointer
+    let bytes: Int
     fileprivate let pieces: Int
 }
 
@@ -59,7 +35,7 @@ extension CUDABackend: OptimiserKernels {
         let table = table(parameters)
         launch(
             "optimiser", "adamW", LaunchGrid(blocks: table.pieces, threads: 256),
-            UnsafeMutableRawPointer(table.address), stepCell.map { UnsafeRawPointer($0) }, StepCell(step),
+            table.address, cellAtHand, StepCell(step),
             step.beta2, Float(1 - Double(step.beta1)), Float(1 - Double(step.beta2)), step.epsilon)
     }
 

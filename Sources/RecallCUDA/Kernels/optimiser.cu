@@ -9,16 +9,6 @@ struct Piece {
     float weightDecay;
 };
 
-// struct StepCell of CUDABackend.swift: what differs from step to step.
-struct StepCell {
-    uint32 step;
-    // 0 once a loss was not finite: the parameters then stay as they are.
-    uint32 isSound;
-    double learningRate;
-    // -lr/(1 - β₁ᵗ) and 1/√(1 - β₂ᵗ).
-    float stepSize, rootCorrection;
-};
-
 // A block a piece. The scalars are in `cell`, or where that is null in `scalars`.
 extern "C" __global__ void adamW(
     const Piece* pieces, const StepCell* cell, StepCell scalars, float beta2, float newFirst, float newSecond,
