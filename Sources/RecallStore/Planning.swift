@@ -7,13 +7,13 @@ extension Store {
     /// Which of the runs that the suite had before, and that are not among those planned, stay in it. One that leaves keeps
     /// its results, and comes back with them when a suite asks for it again.
     public enum Membership: Sendable {
-        /// The runs planned are all that the suite lists, for some seeds: other seeds of the same points stay, whoever added
-        /// them; every other run leaves. Where the suite has changed (`SuiteRecord.contentHash`), seeds that nobody began
+        /// The runs planned are all that the suite lists, for some seeds: other seeds of the same points stay, the data's
+        /// among them, whoever added them; every other run leaves. Where the suite has changed (`SuiteRecord.contentHash`), seeds that nobody began
         /// leave too: it may list fewer of them now. Runs whose data another version generated always leave.
         case complete
-        /// The runs planned join those on the same task with the same training, whatever their learning rate; runs that were
-        /// trained otherwise do not compare with these, and leave, and so do a planned model's with other settings than
-        /// layers and width.
+        /// The runs planned join those on the same task with the same training, whatever their learning rate and seeds; runs
+        /// that were trained otherwise do not compare with these, and leave, and so do a planned model's with other settings
+        /// than layers and width.
         case extending
         /// All stay.
         case additional

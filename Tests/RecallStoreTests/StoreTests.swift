@@ -177,11 +177,41 @@ import Testing
         try plan(plannedRun(model: "a", dModel: 16), .extending)
         #expect(try members(store) == ["a/0", "b/1"])
         // Another task, and another number of epochs.
-        try plan(plannedRun(model: "c", dataSeed: 1), .extending)
+        try plan(plannedRun(model: "c", vocabSize: 256), .extending)
         #expect(try members(store) == ["c/0"])
-        try plan(plannedRun(model: "d", dataSeed: 1, epochs: 4), .additional)
-        try plan(plannedRun(model: "e", dataSeed: 1, epochs: 4), .extending)
+        try plan(plannedRun(model: "d", vocabSize: 256, epochs: 4), .additional)
+        try plan(plannedRun(model: "e", vocabSize: 256, epochs: 4), .extending)
         #expect(try members(store) == ["d/0", "e/0"])
+    }
+
+    /// A suite or a sweep that asks for fewer sets of data than before keeps what the others came to, as it keeps seeds of
+    /// initialisation; another number of epochs still does not compare, on whatever data.
+    @Test(arguments: [Store.Membership.complete, .extending], [false, true])
+    func otherDataSeedsStay(membership: Store.Membership, isSearched: Bool) throws {
+        let store = try open()
+        var suite = suiteRecord
+        if isSearched { suite.search = LearningRateSearch(from: 1e-3, to: 1e-2) }
+        func plan(_ runs: [PlannedRun]) throws {
+            try store.plan(runs, suite: suite, membership: membership) { _ in modelFacts }
+        }
+        func dataSeeds() throws -> [String] {
+            try store.runs(suite: "quick").map { "\($0.spec.task.dataSeed)/\($0.spec.seed)" }
+        }
+        let all = [
+            plannedRun(seed: 0), plannedRun(seed: 1), plannedRun(dataSeed: 1), plannedRun(dataSeed: 2),
+        ]
+        try plan(all)
+        for run in all[2...] {
+            _ = try store.claim(run.runID, on: execution)
+            try store.finish(run.runID, runResult())
+        }
+        try plan(Array(all[..<2]))
+        #expect(try dataSeeds() == ["0/0", "0/1", "1/0", "2/0"])
+        // Another set of data than any before.
+        try plan([plannedRun(dataSeed: 3)])
+        #expect(try dataSeeds().suffix(3) == ["1/0", "2/0", "3/0"])
+        try plan([plannedRun(dataSeed: 3, epochs: 4)])
+        #expect(try dataSeeds() == ["3/0"])
     }
 
     /// The same settings may stand for other data in another version of the program: such runs have other ids, and must
@@ -196,6 +226,11 @@ import Testing
         #expect(now.spec == former[0].spec && now.runID != former[0].runID)
         try store.plan([now], suite: suiteRecord, membership: membership) { _ in modelFacts }
         #expect(try store.runs(suite: "quick").map(\.runID) == [now.runID])
+        // So do those on a set of data that nobody has planned.
+        let others = [plannedRun(dataSeed: 1, taskHash: "former"), plannedRun(dataSeed: 2)]
+        try store.plan(others, suite: suiteRecord, membership: .additional) { _ in modelFacts }
+        try store.plan([now], suite: suiteRecord, membership: membership) { _ in modelFacts }
+        #expect(try store.runs(suite: "quick").map(\.runID) == [now.runID, others[1].runID])
     }
 
     /// A sweep whose base suite builds a model otherwise starts that model's rows again.
