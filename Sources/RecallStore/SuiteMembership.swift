@@ -130,18 +130,29 @@ extension Store {
             }
             members = Self.byPoint(staying + planned)
         case .additional:
-            members = former + planned
+            return try Self.append(runs, to: suite, db)
         }
         try db.execute(sql: "DELETE FROM suite_runs WHERE suite = ?", arguments: [suite])
+        try Self.insert(members.map(\.place), of: suite, from: 0, db)
+    }
+
+    /// Makes runs members of a suite, after all that are there.
+    static func append(_ runs: [PlannedRun], to suite: String, _ db: Database) throws {
+        let position = try Int.fetchOne(
+            db, sql: "SELECT MAX(position) + 1 FROM suite_runs WHERE suite = ?", arguments: [suite])
+        let places = runs.map { Place(runID: $0.runID, model: $0.model, task: $0.task) }
+        try insert(places, of: suite, from: position ?? 0, db)
+    }
+
+    private static func insert(_ places: [Place], of suite: String, from first: Int, _ db: Database) throws {
         // A run that is there already keeps its first place.
         let statement = try db.makeStatement(
             sql: """
                 INSERT INTO suite_runs (suite, run_id, model, task, position) VALUES (?, ?, ?, ?, ?)
                 ON CONFLICT DO NOTHING
                 """)
-        for (position, member) in members.enumerated() {
-            let place = member.place
-            try statement.execute(arguments: [suite, place.runID, place.model, place.task, position])
+        for (offset, place) in places.enumerated() {
+            try statement.execute(arguments: [suite, place.runID, place.model, place.task, first + offset])
         }
     }
 

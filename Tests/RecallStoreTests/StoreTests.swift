@@ -248,6 +248,50 @@ import Testing
         #expect(try members(store) == ["b/0", "a/0"])
     }
 
+    /// A run's end and what it makes necessary are one: nobody sees the suite with nothing left in between.
+    @Test func aSearchGoesOnInTheTransactionThatEndsARun() throws {
+        let store = try open()
+        let (first, second, other) = (
+            plannedRun(), plannedRun(learningRate: 0.003), plannedRun(suite: "other", epochs: 9)
+        )
+        try store.plan([first], suite: suiteRecord) { _ in modelFacts }
+        try store.plan([other], suite: SuiteRecord(name: "other", description: "")) { _ in modelFacts }
+        for run in [first, other] { _ = try store.claim(run.runID, on: execution) }
+        try store.fail(other.runID, error: "NaN")
+        let reader = try Store(path: store.path, mode: .readOnly)
+        struct Refused: Error {}
+        var told: [[String: LearningRateTrial]] = []
+        func step(isRefused: Bool) -> SearchStep {
+            SearchStep(suite: "quick") { trials in
+                told.append(trials)
+                // Another connection sees what was before.
+                #expect(try reader.counts(suite: "quick").running == 1)
+                if isRefused { throw Refused() }
+                return [(second, modelFacts), (first, modelFacts)]
+            }
+        }
+        #expect(throws: StoreError.self) {
+            try store.finish(first.runID, runResult(), then: step(isRefused: true))
+        }
+        #expect(try store.runs(suite: "quick").map(\.status) == [.running])
+        try store.finish(first.runID, runResult(), then: step(isRefused: false))
+        #expect(try reader.runs(suite: "quick").map(\.runID) == [first.runID, second.runID])
+        #expect(try reader.runs(suite: "quick").map(\.status) == [.finished, .pending])
+        #expect(try reader.runs(suite: "quick")[1].facts == modelFacts)
+        // The suite's own results, the new one among them.
+        #expect(told.map { Set($0.keys) } == [[first.runID], [first.runID]])
+        #expect(told[1][first.runID]?.accuracy == 0.8)
+        _ = try store.claim(second.runID, on: execution)
+        try store.fail(
+            second.runID, error: "NaN",
+            then: SearchStep(suite: "quick") { trials in
+                #expect(trials[second.runID] == .failed)
+                return [(plannedRun(learningRate: 0.1), modelFacts)]
+            })
+        #expect(try store.counts(suite: "quick").pending == 1)
+        #expect(try Set(store.trials().keys) == [first.runID, second.runID, other.runID])
+    }
+
     @Test func aRunMayBelongToSeveralSuites() throws {
         let store = try open()
         let here = plannedRun()
