@@ -36,6 +36,9 @@ private struct Member {
         let spec: String
     }
 
+    /// The data's and the other.
+    var seeds: [UInt64] { [spec.task.dataSeed, spec.seed] }
+
     /// The same for runs whose accuracies compare, as far as their settings tell.
     var conditions: Conditions {
         var (task, training) = (spec.task, spec.training)
@@ -104,11 +107,12 @@ extension Store {
         switch membership {
         case .complete where isSearched:
             // What a search has found so far may be less than what it found once: a run is being tried again, or another
-            // process is further. Whatever has begun on a point stays with it.
-            let groups = Set(planned.map(\.group))
+            // process is further. Whatever has begun on a point stays with it, and so does what other seeds wait for.
+            let (groups, seeds) = (Set(planned.map(\.group)), Set(planned.map(\.seeds)))
             let staying = former.filter { member in
-                !places.contains(member.place) && !member.isPending && member.isCurrent
-                    && groups.contains(member.group) && data.isUnder(member)
+                !places.contains(member.place) && member.isCurrent && groups.contains(member.group)
+                    && !(member.isPending && (isChanged || seeds.contains(member.seeds)))
+                    && data.isUnder(member)
             }
             members = Self.byPoint(planned + staying)
         case .complete:

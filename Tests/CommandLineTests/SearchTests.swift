@@ -131,6 +131,7 @@ let searchedSuite = tiny(
         #expect(try trained() == 0)
         let dry = try only("seed=1", "--dry-run")
         #expect(dry.status == 0 && dry.output.contains("0 runs to begin with") && dry.errors.contains("so far"))
+        #expect(!dry.output.contains("in all at most"))
 
         // The search itself, of both seeds of the data, and then the other seed alone.
         #expect(try only("seed=0").status == 0)

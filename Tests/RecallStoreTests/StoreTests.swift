@@ -167,6 +167,30 @@ import Testing
         #expect(try members(store) == ["based/0", "based/1", "based/2"])
     }
 
+    /// Processes that search with different first seeds leave each other what they wait for.
+    @Test func aSearchDropsWhatItsOwnSeedNoLongerNeeds() throws {
+        let store = try open()
+        var suite = suiteRecord
+        suite.search = LearningRateSearch(from: 1e-3, to: 1e-2)
+        func plan(_ rates: [Double], seed: UInt64) throws {
+            try store.plan(rates.map { plannedRun(learningRate: $0, seed: seed) }, suite: suite) { _ in
+                modelFacts
+            }
+        }
+        func rates() throws -> [String] {
+            try store.runs(suite: "quick").map { "\($0.spec.training.learningRate)/\($0.spec.seed)" }
+        }
+        try plan([0.001, 0.002, 0.01], seed: 0)
+        try plan([0.001, 0.01], seed: 7)
+        #expect(try rates() == ["0.001/0", "0.001/7", "0.002/0", "0.01/0", "0.01/7"])
+        // A run that is tried again has come to something else.
+        try plan([0.001, 0.01], seed: 0)
+        #expect(try rates() == ["0.001/0", "0.001/7", "0.01/0", "0.01/7"])
+        suite.contentHash = "changed"
+        try plan([0.001, 0.01], seed: 0)
+        #expect(try rates() == ["0.001/0", "0.01/0"])
+    }
+
     @Test func aSweepKeepsWhatComparesWithIt() throws {
         let store = try open()
         func plan(_ run: PlannedRun, _ membership: Store.Membership) throws {

@@ -95,7 +95,7 @@ final class RunPlanner: @unchecked Sendable {
     func additions(to store: Store) throws -> [SittingDetails.Run] {
         guard suite.search != nil else { return [] }
         return try lock.withLock {
-            let added = try further(try store.trials(suite: suite.name))
+            let added = try further(of: needed(try store.trials(suite: suite.name)))
             if !added.isEmpty {
                 try store.plan(
                     added.map(\.planned), suite: record, membership: .additional, facts: measurement.facts)
@@ -118,18 +118,27 @@ final class RunPlanner: @unchecked Sendable {
             var added: [SittingDetails.Run] = []
             try record(
                 SearchStep(suite: suite.name) { trials in
-                    added = try self.further(trials)
-                    return added.map { ($0.planned, $0.facts) }
+                    let needed = self.needed(trials)
+                    added = try self.further(of: needed)
+                    // Another process may have left out what is still to be trained here: one that tries a failed run
+                    // again, say, and so has to find the rates after it anew.
+                    let open = needed.filter { trials[$0.runID] == nil && self.known.contains($0.runID) }
+                    return try open.map { ($0, try self.measurement.facts($0)) }
+                        + added.map { ($0.planned, $0.facts) }
                 })
             known.formUnion(added.map(\.planned.runID))
             return added
         }
     }
 
-    /// What the options leave of the runs that are needed and were not handed out. Their models have been measured: every
-    /// point was among the runs to begin with.
-    private func further(_ trials: [String: LearningRateTrial]) throws -> [SittingDetails.Run] {
-        try options.remaining(of: expansion.runs { trials[$0] }, in: suite).filter { !known.contains($0.runID) }
+    /// What the options leave of the runs that are needed.
+    private func needed(_ trials: [String: LearningRateTrial]) -> [PlannedRun] {
+        options.remaining(of: expansion.runs { trials[$0] }, in: suite)
+    }
+
+    /// The runs that were not handed out. Their models have been measured: every point was among the runs to begin with.
+    private func further(of needed: [PlannedRun]) throws -> [SittingDetails.Run] {
+        try needed.filter { !known.contains($0.runID) }
             .map { SittingDetails.Run($0, try measurement.facts($0)) }
     }
 

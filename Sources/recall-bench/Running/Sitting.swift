@@ -196,7 +196,8 @@ struct Sitting {
         Output.write(
             "\(selected.count) runs to begin with, about \(duration), by timing a step of each kind; runs that stop early "
                 + "are not foreseen\n"
-                + "Learning rates are searched: what these come to decides about the next, \(most) runs in all at most.\n"
+                + "Learning rates are searched: what these come to decides about the next"
+                + (selected.isEmpty ? ".\n" : ", \(most) runs in all at most.\n")
         )
     }
 
