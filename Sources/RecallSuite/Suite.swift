@@ -35,8 +35,10 @@ public struct Suite: Sendable {
 
     /// Sixteen hexadecimal digits of SHA-256 over the runs that the suite lists from seed 0 on, with their models' names, and
     /// over its search: the same for the same list, whatever else the file says.
-    public func contentHash() -> String {
-        let list = expand().map { "\($0.model) \($0.runID)\n" }.joined()
+    ///
+    /// - Parameter runs: those that the suite lists from seed 0 on, for who has them; nil to list them.
+    public func contentHash(of runs: [PlannedRun]? = nil) -> String {
+        let list = (runs ?? expand()).map { "\($0.model) \($0.runID)\n" }.joined()
         guard let search else { return shortHash(list) }
         return shortHash("\(list)\(RunSpec.json(search)) \(seeds) \(dataSeeds)")
     }

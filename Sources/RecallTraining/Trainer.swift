@@ -6,6 +6,13 @@ import RecallTensor
 
 /// What a run tells while it trains. Called on the run's own thread.
 public protocol TrainingObserver {
+    /// Before anything is trained.
+    ///
+    /// - Parameters:
+    ///   - step: steps that a checkpoint has done already; 0 for a run that begins.
+    ///   - refusal: why the checkpoint that is there could not be used; nil where it could, or there is none.
+    func willTrain(fromStep step: Int, refusal: String?) throws
+
     /// After every optimiser step. Must be quick.
     ///
     /// - Parameters:
@@ -18,6 +25,10 @@ public protocol TrainingObserver {
     ///
     /// - Throws: whatever keeping the record can meet; the run ends with it.
     func didFinishEpoch(_ record: EpochRecord) throws
+}
+
+extension TrainingObserver {
+    public func willTrain(fromStep step: Int, refusal: String?) {}
 }
 
 /// Why a run ended without a result.
@@ -98,16 +109,16 @@ public final class Trainer {
     /// Trains from the beginning, or from the checkpoint's epoch on, and evaluates.
     ///
     /// - Parameters:
-    ///   - checkpoint: written after every epoch, and continued from where it exists and is this run's.
+    ///   - checkpoint: written after every epoch, and continued from where it exists and is this run's and whole; otherwise
+    ///     the run begins anew, and the observer is told why.
     ///   - runID: the identity that a checkpoint must carry.
     /// - Throws: `RunError`, or what the observer or the disk threw.
     public func run(
         checkpoint: CheckpointFile?, runID: String, specification: String, observer: some TrainingObserver
     ) throws -> RunResult {
-        if let checkpoint, checkpoint.exists {
-            try resume(from: checkpoint, runID: runID)
-            if let lastRecord { try observer.didFinishEpoch(lastRecord) }
-        }
+        let refusal = try resume(from: checkpoint, runID: runID)
+        try observer.willTrain(fromStep: step, refusal: refusal)
+        if let lastRecord { try observer.didFinishEpoch(lastRecord) }
         var epoch = lastRecord?.epoch ?? 0
         while epoch < training.epochs, !hasReachedTarget {
             let record = try trainEpoch(epoch, observer)
@@ -290,12 +301,18 @@ public final class Trainer {
 
     // MARK: - Continuing
 
-    private func resume(from checkpoint: CheckpointFile, runID: String) throws {
-        let metadata = try checkpoint.read(into: model.store, runID: runID)
+    /// - Returns: why the checkpoint cannot be used; nil where it can, or there is none.
+    private func resume(from checkpoint: CheckpointFile?, runID: String) throws -> String? {
+        guard let checkpoint, checkpoint.exists else { return nil }
+        let metadata: CheckpointMetadata
+        do {
+            metadata = try checkpoint.read(into: model.store, runID: runID)
+        } catch RunError.checkpoint(let reason) { return reason }
         step = metadata.record.step
         trainSeconds = metadata.trainSeconds
         totalSeconds = metadata.record.seconds
         lastRecord = metadata.record
+        return nil
     }
 
     func seconds(since start: ContinuousClock.Instant) -> Double {

@@ -29,7 +29,7 @@ struct TrainingOptions: ParsableArguments {
         help: ArgumentHelp(
             "Only the runs that meet the conditions: KEY=VALUE,… with keys model, task, d_model, learning_rate, seed.",
             discussion:
-                "A comma joins conditions, repeating a key gives alternatives, numbers compare as numbers.",
+                "A comma joins conditions, repeating a key gives alternatives, numbers compare as numbers. Of a search of learning rates only what it needs so far is trained.",
             valueName: "KEY=VALUE,…"))
     var only: [String] = []
 
@@ -72,11 +72,14 @@ struct TrainingOptions: ParsableArguments {
 
     /// The runs of a suite that `--only` and `--shard` leave.
     ///
-    /// - Throws: `OptionError` where they leave none.
+    /// - Throws: `OptionError` where they leave none, and no search can come to one.
     func selection(of runs: [PlannedRun], in suite: Suite) throws -> [PlannedRun] {
-        _ = try RunFilter(only).select(from: runs)
+        _ = try RunFilter(only).select(from: runs, reach: suite.reach(seed: seed))
         return remaining(of: runs, in: suite)
     }
+
+    /// The most learning rates of a point that `--only` leaves; nil where it leaves all.
+    var mostRates: Int? { (try? RunFilter(only))?.mostRates }
 
     /// The same of runs that join those, which may be none.
     func remaining(of runs: [PlannedRun], in suite: Suite) -> [PlannedRun] {
