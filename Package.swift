@@ -55,6 +55,7 @@ let package = Package(
             dependencies: ["RecallSuite", .product(name: "GRDB", package: "GRDB.swift")]),
         .target(name: "RecallReport", dependencies: ["RecallStore"]),
         .target(name: "RecallBenchmark", dependencies: ["RecallTraining"]),
+        .target(name: "RecallVerification", dependencies: ["RecallKernels", "RecallRandom"]),
         .executableTarget(
             name: "recall-bench",
             dependencies: [
@@ -84,6 +85,7 @@ let package = Package(
             name: "RecallStoreTests", dependencies: ["RecallStore", "TestSupport"], exclude: ["SchemaOne.sql"]),
         .testTarget(name: "RecallReportTests", dependencies: ["RecallReport", "TestSupport"]),
         .testTarget(name: "RecallBenchmarkTests", dependencies: ["RecallBenchmark"]),
+        .testTarget(name: "RecallVerificationTests", dependencies: ["RecallVerification"]),
         .testTarget(
             name: "CommandLineTests",
             dependencies: [
