@@ -39,10 +39,13 @@ extension KernelCase {
     ///
     /// An output passes where every number was written and both measures of its error, the relative one of norms and
     /// the largest as a part of the largest, are at most its bound. In Float32 that is the case's own, several times what
-    /// summing in another order makes of it. In a lower precision, for kernels whose matrix products may round their
-    /// factors, it is at least eight times the error of a naive kernel in that precision, taken to be the difference that
-    /// rounding all of the factors makes to the Float64 reference's output, or one unit roundoff where that is more
-    /// (terms may cancel exactly in the reference).
+    /// summing in another order makes of it.
+    ///
+    /// In a lower precision of unit roundoff u, for kernels whose matrix products may round their factors, it is the largest
+    /// of three: the case's own; eight times the error of a naive kernel in that precision, taken to be the difference
+    /// that rounding all of the factors makes to the Float64 reference's output; and 4 u, which is what cutting bits off
+    /// two factors, instead of rounding them, can make of one product. Where terms cancel in the reference, and rounding
+    /// makes no difference to it, that last is 8 u of the terms' size. Other kernels keep their own.
     ///
     /// - Throws: `BackendError.outOfMemory`.
     public func verify(on backend: any Backend, arithmetic: Arithmetic = .fp32) throws -> KernelVerdict {
@@ -69,7 +72,8 @@ extension KernelCase {
             var bound = view.bound ?? 0
             if let rounded = rounded?[operand] {
                 let naive = ErrorMeasure(rounded.values, expectation.values, floor: expectation.floor).worst
-                bound = max(bound, 8 * max(naive, arithmetic.unitRoundoff))
+                let least: Double = expectation.floor > 0 ? 8 : 4
+                bound = max(bound, 8 * naive, least * arithmetic.unitRoundoff)
             }
             return (
                 operand.index, view.verdict(memory.words(of: operand, in: first), expectation, bound: bound)
