@@ -10,21 +10,21 @@ extension ModelCase {
     /// losses step by step.
     ///
     /// Two runs on the device must give the same bits, losses and parameters. The CPU itself must give the bits of its other
-    /// run. Another device may be off by `bound(step:arithmetic:)`: differences in the last bits grow as the model trains.
+    /// run. Another device may be off by `bound(step:)`: differences in the last bits grow as the model trains.
     ///
     /// - Throws: `BackendError.outOfMemory`.
-    public func verify(on backend: any Backend, arithmetic: Arithmetic = .fp32) throws -> ModelVerdict {
+    public func verify(on backend: any Backend) throws -> ModelVerdict {
         let reference = try train(on: CPUBackend(threads: 1))
         let (first, second) = (try train(on: backend), try train(on: backend))
         let isCPU = backend is CPUBackend
-        var worst = (deviation: 0.0, bound: isCPU ? 0 : Self.bound(step: 1, arithmetic: arithmetic), step: 1)
+        var worst = (deviation: 0.0, bound: isCPU ? 0 : Self.bound(step: 1), step: 1)
         var problems = [first.failure, second.failure == first.failure ? nil : second.failure].compactMap { $0 }
         func part(_ deviation: Double, _ bound: Double) -> Double {
             deviation == 0 ? 0 : deviation.isNaN ? .infinity : deviation / bound
         }
         for (index, (loss, expected)) in zip(first.losses, reference.losses).enumerated() {
             let deviation = loss == expected ? 0 : abs(loss - expected) / abs(expected)
-            let bound = isCPU ? 0 : Self.bound(step: index + 1, arithmetic: arithmetic)
+            let bound = isCPU ? 0 : Self.bound(step: index + 1)
             if part(deviation, bound) > part(worst.deviation, worst.bound) {
                 worst = (deviation, bound, index + 1)
             }
@@ -44,10 +44,12 @@ extension ModelCase {
     }
 
     /// How far a step's loss may be from the CPU's, relatively: 1e-3 for the first five steps, then growing evenly in its
-    /// logarithm to 5e-2 at the last; eight times that where products are of bfloat16 factors.
-    static func bound(step: Int, arithmetic: Arithmetic) -> Double {
-        let grown = Double(max(0, step - 5)) / Double(steps - 5)
-        return 1e-3 * pow(50, grown) * (arithmetic == .bf16 ? 8 : 1)
+    /// logarithm to 1e-2 at the last.
+    ///
+    /// Devices that round all that projections and head read were seen to take a third of that with bfloat16 and a fifth
+    /// with TensorFloat-32 in linear attention of ReLU features, a seventh and a fortieth at most in other models.
+    static func bound(step: Int) -> Double {
+        1e-3 * pow(10, Double(max(0, step - 5)) / Double(steps - 5))
     }
 
     private func train(on backend: any Backend) throws -> TrainedModel {
@@ -58,7 +60,7 @@ extension ModelCase {
             task: MQARTask(vocabSize: Self.vocabulary, train: [segment], validation: [few], test: [few]),
             model: config,
             training: TrainingConfig(
-                epochs: 1, batchSize: Self.batch, learningRate: 1e-3, schedule: .constant),
+                epochs: 1, batchSize: Self.batch, learningRate: 3e-3, schedule: .constant),
             seed: 1, backend: backend)
         let losses = LossRecorder()
         var failure: String?

@@ -17,13 +17,13 @@ import Testing
         #expect(Set(ModelCase.all.map(\.description)).count == ModelCase.all.count)
     }
 
-    /// Devices that round what their projections and head read, by the precision that they are said to have.
-    @Test(arguments: ModelCase.all, [Arithmetic.tf32, .bf16]) func roundedProductsStayWithinTheBound(
-        modelCase: ModelCase, arithmetic: Arithmetic
+    /// Devices that round what their projections and head read, to TensorFloat-32 and to bfloat16.
+    @Test(arguments: ModelCase.all, [13, 16] as [UInt32]) func roundedProductsStayWithinTheBound(
+        modelCase: ModelCase, droppedBits: UInt32
     ) throws {
         final class Rounded: ForwardingBackend {
             let one: UInt32
-            init(_ arithmetic: Arithmetic) { one = 1 << (arithmetic == .tf32 ? 13 : 16) }
+            init(droppedBits: UInt32) { one = 1 << droppedBits }
             override func addNormForward(
                 _ shape: NormShape, residual: Floats, branch: Floats?, gain: Floats, bias: Floats?,
                 sum: MutableFloats?, y: MutableFloats, statistics: MutableFloats
@@ -36,10 +36,10 @@ import Testing
                 }
             }
         }
-        let verdict = try modelCase.verify(on: Rounded(arithmetic), arithmetic: arithmetic)
+        let verdict = try modelCase.verify(on: Rounded(droppedBits: droppedBits))
         #expect(verdict.problems == [])
-        #expect(verdict.deviation > 0)
-        print("calibration", modelCase, arithmetic, verdict.deviation, verdict.bound, verdict.step)
+        // With a margin for devices that round everything, and more than nothing: it did round.
+        #expect(verdict.deviation > 0 && verdict.deviation < verdict.bound / 2)
     }
 
     /// A loss that is 2e-4 of itself too large is within the bound of the first steps; ten times that is not.

@@ -134,7 +134,7 @@ private enum VerifyCase: CustomStringConvertible {
     func row(on backend: any Backend, _ arithmetic: Arithmetic) throws -> VerifyRow {
         switch self {
         case .kernel(let one): VerifyRow(try one.verify(on: backend, arithmetic: arithmetic))
-        case .model(let one): VerifyRow(try one.verify(on: backend, arithmetic: arithmetic))
+        case .model(let one): VerifyRow(try one.verify(on: backend))
         }
     }
 }
