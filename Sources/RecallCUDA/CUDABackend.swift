@@ -18,6 +18,8 @@ public final class CUDABackend {
     private var cancellation: (@Sendable () -> Bool)?
     /// Where the step's number lies in device memory while steps are replayed; nil while it is the host's to say.
     var stepCell: UnsafePointer<UInt32>?
+    /// How products are rounded.
+    public var arithmetic = Arithmetic.tf32
 
     /// What cuBLAS wants for Hopper's products: with its own memory their split, and so their bits, are always the same.
     private static let matrixWorkspaceBytes = 32 << 20
