@@ -12,10 +12,15 @@ public enum KernelSources {
         "linear": PackageResources.linear_cu,
         "normalisation": PackageResources.normalisation_cu,
         "optimiser": PackageResources.optimiser_cu,
+        "linear_attention": PackageResources.linear_attention_cu,
+        "softmax_attention": PackageResources.softmax_attention_cu,
     ]
     /// What they include.
     static let headers: [(name: String, text: String)] = [
-        ("common.cuh", text(PackageResources.common_cuh))
+        ("common.cuh", text(PackageResources.common_cuh)),
+        ("attention_tiles.cuh", text(PackageResources.attention_tiles_cuh)),
+        ("attention_passes.cuh", text(PackageResources.attention_passes_cuh)),
+        ("attention_backward.cuh", text(PackageResources.attention_backward_cuh)),
     ]
 
     static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
