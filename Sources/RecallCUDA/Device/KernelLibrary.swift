@@ -6,11 +6,17 @@ import RecallKernels
 public enum KernelSources {
     /// Files that are compiled, one module each, by name without ".cu".
     public static let modules: [String: [UInt8]] = [
-        "elementwise": PackageResources.elementwise_cu
+        "elementwise": PackageResources.elementwise_cu,
+        "long_convolution": PackageResources.long_convolution_cu,
+        "partial_sums": PackageResources.partial_sums_cu,
+        "scan_backward": PackageResources.scan_backward_cu,
+        "scan_forward": PackageResources.scan_forward_cu,
+        "short_convolution": PackageResources.short_convolution_cu,
     ]
     /// What they include.
     static let headers: [(name: String, text: String)] = [
-        ("common.cuh", text(PackageResources.common_cuh))
+        ("common.cuh", text(PackageResources.common_cuh)),
+        ("scan.cuh", text(PackageResources.scan_cuh)),
     ]
 
     static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
