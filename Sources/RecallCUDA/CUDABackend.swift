@@ -14,6 +14,8 @@ public final class CUDABackend {
     private var scratch: (address: DeviceAddress, bytes: Int)
     private let matrixWorkspace: DeviceAddress
     public private(set) var workspaceGrowths = 0
+    /// How products are rounded.
+    public var arithmetic = Arithmetic.tf32
     /// Asked before every kernel; once it says yes, those that are left are not queued.
     private var cancellation: (@Sendable () -> Bool)?
     /// The device's own idea of the step at hand.

@@ -14,6 +14,11 @@ public enum KernelSources {
         "optimiser": PackageResources.optimiser_cu,
         "linear_attention": PackageResources.linear_attention_cu,
         "softmax_attention": PackageResources.softmax_attention_cu,
+        "long_convolution": PackageResources.long_convolution_cu,
+        "partial_sums": PackageResources.partial_sums_cu,
+        "scan_backward": PackageResources.scan_backward_cu,
+        "scan_forward": PackageResources.scan_forward_cu,
+        "short_convolution": PackageResources.short_convolution_cu,
     ]
     /// What they include.
     static let headers: [(name: String, text: String)] = [
@@ -21,6 +26,7 @@ public enum KernelSources {
         ("attention_tiles.cuh", text(PackageResources.attention_tiles_cuh)),
         ("attention_passes.cuh", text(PackageResources.attention_passes_cuh)),
         ("attention_backward.cuh", text(PackageResources.attention_backward_cuh)),
+        ("scan.cuh", text(PackageResources.scan_cuh)),
     ]
 
     static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
