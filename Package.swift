@@ -64,7 +64,7 @@ let package = Package(
         .executableTarget(
             name: "recall-bench",
             dependencies: [
-                "RecallReport", "RecallBenchmark", "RecallModelVerification",
+                "RecallReport", "RecallBenchmark", "RecallCUDA", "RecallModelVerification",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],

@@ -14,8 +14,8 @@ public final class CUDABackend {
     private var scratch: (address: DeviceAddress, bytes: Int)
     private let matrixWorkspace: DeviceAddress
     public private(set) var workspaceGrowths = 0
-    /// How products are rounded.
-    public var arithmetic = Arithmetic.tf32
+    /// How products are rounded. Our own kernels multiply in tf32 where cuBLAS is told bf16.
+    public let arithmetic: Arithmetic
     /// Asked before every kernel; once it says yes, those that are left are not queued.
     private var cancellation: (@Sendable () -> Bool)?
     /// The device's own idea of the step at hand.
@@ -30,8 +30,8 @@ public final class CUDABackend {
     var constants: [(address: UnsafeMutableRawPointer, bytes: Int)] = []
     private let copyStream: DriverObject?
     var optimiserTable: OptimiserTable?
-    /// How products are rounded.
-    public var arithmetic = Arithmetic.tf32
+    /// How products are rounded. Our own kernels multiply in tf32 where cuBLAS is told bf16.
+    public let arithmetic: Arithmetic
 
     /// What cuBLAS wants for Hopper's products: with its own memory their split, and so their bits, are always the same.
     private static let matrixWorkspaceBytes = 32 << 20
@@ -39,7 +39,8 @@ public final class CUDABackend {
 
     /// - Parameter index: of the device, from 0.
     /// - Throws: `BackendError.unavailable` with what is missing, `outOfMemory`.
-    public init(index: Int = 0) throws {
+    public init(index: Int = 0, arithmetic: Arithmetic = .tf32) throws {
+        self.arithmetic = arithmetic
         device = try CUDADevice(index: index)
         device.makeCurrent()
         kernels = try KernelLibrary(device)
@@ -86,7 +87,12 @@ public final class CUDABackend {
         _ = driver.destroyStream(copyStream)
     }
 
-    public var deviceDescription: String { device.description }
+    /// "NVIDIA H100 80GB HBM3, driver CUDA 13.0, cuBLAS 13.1.0, NVRTC 13.0".
+    public var deviceDescription: String {
+        let blas = matrices.version
+        return
+            "\(device.description), cuBLAS \(blas / 10000).\(blas / 100 % 100).\(blas % 100), NVRTC \(kernels.compilerVersion)"
+    }
     public var workspaceBytes: Int { scratch.bytes + Self.matrixWorkspaceBytes }
 
     /// Device memory for a kernel's own use, valid until the next call; holds anything.

@@ -62,7 +62,7 @@ public final class Trainer {
     private let training: TrainingConfig
     private let seed: UInt64
     private let generator: MQARGenerator
-    private let backend: any Backend
+    let backend: any Backend
     let arena: Arena
     private let stop: StopRequest?
     public let model: LanguageModel
@@ -165,9 +165,7 @@ public final class Trainer {
             rate = training.learningRate(epoch: epoch, step: step + unread.count, totalSteps: totalSteps)
             let batch = BatchOnDevice(
                 data[planned.segment], count: planned.examples.count, order: order, first: firstExample)
-            try queueStep(
-                batch, update: update(step: step + unread.count + 1, learningRate: rate), slot: index,
-                sums: sums)
+            try queueStep(batch, learningRate: rate, after: unread.count, slot: index, losses: sums)
             firstExample += planned.examples.count
             unread = unread.lowerBound..<index + 1
             guard unread.count >= backend.stepsAhead || index + 1 == batches.count else { continue }
@@ -215,12 +213,16 @@ public final class Trainer {
 
     /// Forward, backward and AdamW on one batch, whose loss is in its slot when the device has done it. A batch whose loss
     /// is not finite changes nothing.
-    private func queueStep(
-        _ batch: BatchOnDevice, update: AdamWStep, slot: Int, sums: ArrayOnDevice<Double>
+    ///
+    /// - Parameter unread: steps before this one that `step` does not count yet.
+    func queueStep(
+        _ batch: BatchOnDevice, learningRate: Double, after unread: Int = 0, slot: Int,
+        losses: ArrayOnDevice<Double>
     ) throws(RunError) {
+        let update = update(step: step + unread + 1, learningRate: learningRate)
         if stop?.isRaised ?? false { throw .stopped }
         let key = StepKey(owner: arena.number, kind: "train", batch.shape)
-        let scalars = batch.scalars(update, slot: slot, losses: sums, correct: sums)
+        let scalars = batch.scalars(update, slot: slot, losses: losses, correct: losses)
         do {
             try backend.step(key, scalars) {
                 let tape = beginStep(isDiagnosing: false, profile: nil, step: update.step - 1)
@@ -278,7 +280,7 @@ public final class Trainer {
     }
 
     /// Does a step that gave NaN or infinity once more, looking at every tensor, to name the first that did.
-    private func diagnose(_ batch: HostBatch) -> RunError {
+    func diagnose(_ batch: HostBatch) -> RunError {
         if let parameter = model.store.firstNotFinite() {
             return .notFinite(step: step + 1, tensor: "parameter \(parameter), after the step before")
         }

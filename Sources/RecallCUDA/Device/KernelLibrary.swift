@@ -61,6 +61,9 @@ final class KernelLibrary {
         cache = Self.cacheFolder
     }
 
+    /// NVRTC's.
+    var compilerVersion: String { compiler.version }
+
     /// A kernel by its module's and its own name.
     func function(_ module: String, _ name: String) -> DriverObject {
         let key = "\(module)/\(name)"

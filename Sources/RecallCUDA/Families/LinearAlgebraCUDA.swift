@@ -89,11 +89,12 @@ extension CUDABackend: LinearAlgebraKernels {
 }
 
 extension Arithmetic {
-    /// cublasComputeType_t: sums in float32, factors as they are or rounded to tf32.
+    /// cublasComputeType_t: sums in float32, factors as they are or rounded.
     fileprivate var computeType: Int32 {
         switch self {
         case .fp32: 68
         case .tf32: 77
+        case .bf16: 75
         }
     }
 }

@@ -29,7 +29,8 @@ struct RunCommand: ParsableCommand {
 
     func run() throws {
         try Sitting(
-            try SuiteLibrary().load(suite), membership: .complete, database: store.path, options: training,
+            try training.adapted(try SuiteLibrary().load(suite)), membership: .complete, database: store.path,
+            options: training,
             command: "recall-bench run --suite \(suite)"
         ).perform()
     }

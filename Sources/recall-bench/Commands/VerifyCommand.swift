@@ -28,7 +28,7 @@ struct VerifyCommand: ParsableCommand {
               recall-bench verify --json
             """)
 
-    @Option(help: "What to verify: cpu.")
+    @Option(help: DeviceChoice.help)
     var device = "cpu"
 
     @Option(help: "Threads of the CPU's kernels. Results do not depend on it.")
@@ -40,8 +40,11 @@ struct VerifyCommand: ParsableCommand {
             valueName: "substring"))
     var only: [String] = []
 
-    @Option(help: "What matrix products may round their factors to: fp32, tf32 or bf16.")
-    var precision = "fp32"
+    @Option(
+        help:
+            "What matrix products may round their factors to: fp32, tf32 or bf16. Default: fp32 on a CPU, else tf32."
+    )
+    var precision: String?
 
     @Flag(help: "A JSON object a line instead of a table.")
     var json = false
@@ -54,8 +57,9 @@ struct VerifyCommand: ParsableCommand {
 
     func run() throws {
         let (arithmetic, cases) = (try arithmetic(), try cases())
-        let backend = try makeBackend(device: device, threads: threads)
-        let name = "\(device.prefix { $0 != ":" }): \(backend.deviceDescription)"
+        let device = try DeviceChoice(device)
+        let backend = try device.makeBackend(threads: threads, arithmetic)
+        let name = try device.name()
         let progress = VerifyProgress(of: cases.count)
         var rows: [VerifyRow] = []
         for one in cases {
@@ -64,7 +68,7 @@ struct VerifyCommand: ParsableCommand {
             rows.append(row)
             if json {
                 progress.clear()
-                let line = VerifyLine(row, device: name, precision: precision, threads: threads)
+                let line = VerifyLine(row, device: name, precision: arithmetic.rawValue, threads: threads)
                 Output.write(RunSpec.json(line) + "\n")
             }
         }
@@ -91,6 +95,7 @@ struct VerifyCommand: ParsableCommand {
     }
 
     private func arithmetic() throws -> Arithmetic {
+        guard let precision else { return try DeviceChoice(device).arithmetic }
         guard let arithmetic = Arithmetic(rawValue: precision) else {
             let names = Arithmetic.allCases.map(\.rawValue).joined(separator: ", ")
             throw ValidationError("--precision must be one of \(names), not '\(precision)'")

@@ -28,6 +28,7 @@ final class Runner: @unchecked Sendable {
     private let checkpoints: CheckpointFolder
     private let fresh: Bool
     private let keepsCheckpoints: Bool
+    private let device: DeviceChoice
     private let execution: Execution
     /// Knows what the end of a run makes necessary.
     private let planner: RunPlanner
@@ -56,14 +57,14 @@ final class Runner: @unchecked Sendable {
     init(
         _ runs: [PlannedRun], store: Store, display: ProgressDisplay, stop: StopRequest,
         options: TrainingOptions,
-        checkpoints: CheckpointFolder, planner: RunPlanner
+        checkpoints: CheckpointFolder, planner: RunPlanner, execution: Execution
     ) {
         self.planner = planner
         (queue, self.store, self.display, self.stop) = (runs, store, display, stop)
         (jobs, threads, fresh) = (options.jobCount, options.threads, options.fresh)
         keepsCheckpoints = options.keepCheckpoints
         self.checkpoints = checkpoints
-        execution = .current
+        (device, self.execution) = (options.deviceChoice, execution)
     }
 
     /// Trains until nothing is left, a stop is asked for, or the store fails.
@@ -209,7 +210,7 @@ final class Runner: @unchecked Sendable {
         do {
             let trainer = try Trainer(
                 task: spec.task, model: spec.model, training: spec.training, seed: spec.seed,
-                backend: CPUBackend(threads: threads), stop: stop)
+                backend: device.makeBackend(threads: threads, spec.training.precision), stop: stop)
             let isLost = epochsOnRecord > 0 && !fresh && !checkpoint.exists
             let observer = RunObserver(
                 run, totalSteps: trainer.totalSteps, store: store, display: display,

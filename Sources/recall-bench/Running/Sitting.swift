@@ -45,7 +45,7 @@ struct Sitting {
         try store.releaseStale()
         let notes = try RowOriginNotes(suite: suite.name, in: store).lines
         let memory = MemoryCheck(
-            jobs: options.jobCount, available: try EnvironmentVariables.availableMemory())
+            jobs: options.jobCount, available: try options.deviceChoice.availableMemory())
         var selected = try planner.plan(in: store, memory: memory)
         var open = try left(of: selected, store)
         // Another process may have ended what was missing, and so made something else necessary.
@@ -115,7 +115,7 @@ struct Sitting {
         notes.forEach(display.note)
         let runner = Runner(
             open, store: store, display: display, stop: interrupts.stop, options: options,
-            checkpoints: checkpoints, planner: planner)
+            checkpoints: checkpoints, planner: planner, execution: try options.deviceChoice.execution())
         let outcome = runner.run()
         if options.json, let tradeoff = try? Tradeoff(suite: suite.name, in: store) {
             display.control(tradeoff.verdict)
@@ -180,7 +180,7 @@ struct Sitting {
         Output.write(table.lines(width: Output.width).joined(separator: "\n") + "\n\n")
         if !options.quiet { Self.note("timing a step of each kind of run …") }
         var lastNote = ContinuousClock.now
-        let seconds = try TimeEstimate(selected).seconds(jobs: options.jobCount, threads: options.threads) {
+        let seconds = try TimeEstimate(selected, options).seconds {
             if options.quiet || ContinuousClock.now - lastNote < .seconds(2) { return }
             lastNote = .now
             Self.note("timed \($0) of \($1) kinds of run")

@@ -1,5 +1,6 @@
-/// The precision in which a device multiplies matrices. Sums are in Float32 in all three.
-public enum Arithmetic: String, CaseIterable, Sendable {
+/// The precision in which a device multiplies matrices: what their factors are rounded to. Sums are in Float32 in all
+/// three, and so is what is stored.
+public enum Arithmetic: String, Codable, CaseIterable, Sendable {
     case fp32
     /// Factors of 11 significant bits (NVIDIA's TensorFloat-32).
     case tf32
@@ -16,7 +17,7 @@ public enum Arithmetic: String, CaseIterable, Sendable {
     }
 
     /// The nearest factor, to even where two are as near. Of finite numbers.
-    func rounded(_ x: Float) -> Float {
+    package func rounded(_ x: Float) -> Float {
         let dropped: UInt32 =
             switch self {
             case .fp32: 0
