@@ -30,8 +30,6 @@ public final class CUDABackend {
     var constants: [(address: UnsafeMutableRawPointer, bytes: Int)] = []
     private let copyStream: DriverObject?
     var optimiserTable: OptimiserTable?
-    /// How products are rounded. Our own kernels multiply in tf32 where cuBLAS is told bf16.
-    public let arithmetic: Arithmetic
 
     /// What cuBLAS wants for Hopper's products: with its own memory their split, and so their bits, are always the same.
     private static let matrixWorkspaceBytes = 32 << 20
