@@ -71,8 +71,7 @@ __device__ __forceinline__ void attentionQueriesPass(const AttentionSizes& z, co
     storeInputGradient(policy, dq, a.q + offset, a.dq + offset, z.inputStride, z.length - query, z.f - column);
 }
 
-// From query to query of the gradients of scores that ONE keeps; key x of each eight lies at x / 2 + 4 (x % 2), in the order
-// in which the product with addProduct's rows takes them.
+// From query to query of the gradients of scores that ONE keeps, the keys in addEight's order.
 #define GRADIENT_STRIDE (KEPT + 4)
 
 // 32 queries' dq where all keys are in the tile, from their gradients of scores: warps 0 and 1 take 16 queries each of the
@@ -80,21 +79,17 @@ __device__ __forceinline__ void attentionQueriesPass(const AttentionSizes& z, co
 template <int F, bool EXACT, class Policy>
 __device__ __forceinline__ void writeQueryGradient(const AttentionSizes& z, const Policy& policy, const AttentionArrays& a,
                                                    long long input, int query0, const float* scores, const float* keyTile) {
-    int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, column = warp / 2 * (F / 2), query = query0 + warp % 2 * 16;
+    constexpr int TILES = F / 16;
+    int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, column = warp / 2 * (TILES * 8), query = query0 + warp % 2 * 16;
     const float* xRow = scores + (warp % 2 * 16 + (lane & 15)) * GRADIENT_STRIDE + (lane >> 4) * 4;
-    const uint32* at = (const uint32*)keyTile + 2 * (lane % 4) * strideOf<F> + column + lane / 4;
-    float dq[F / 16][4];
+    float dq[TILES][4];
     clear(dq);
     int keys = min(KEPT, query + 16);
 #pragma unroll 2
     for (int k = 0; k < keys; k += 8) {
         uint32 x[4];
         loadMatrices(x, xRow + k);
-#pragma unroll
-        for (int c = 0; c < F / 16; ++c) {
-            const uint32* y = at + k * strideOf<F> + 8 * c;
-            multiply<EXACT>(dq[c], x, {y[0], y[strideOf<F>]});
-        }
+        addEight<TILES, strideOf<F>, EXACT>(dq, x, keyTile + k * strideOf<F> + column);
     }
     long long offset = input + query * z.inputStride + column;
     storeInputGradient(policy, dq, a.q + offset, a.dq + offset, z.inputStride, z.length - query, z.f - column);
@@ -171,7 +166,7 @@ __device__ __forceinline__ void attentionKeysPass(const AttentionSizes& z, const
 #pragma unroll
                 for (int i = 0; i < 4; ++i) {
                     int row = 8 * n + accumulatorColumn(i), x = accumulatorRow(i);
-                    int at = warpRow + x / 8 * 8 + (x % 8 / 2) + 4 * (x % 2);
+                    int at = warpRow + x / 8 * 8 + addEightColumn(x % 8);
                     ((uint32*)scores)[row * GRADIENT_STRIDE + at] = operand<EXACT>(dp[n][i]);
                 }
             }

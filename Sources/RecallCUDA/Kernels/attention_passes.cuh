@@ -19,6 +19,11 @@ struct AttentionSizes {
     __device__ __forceinline__ bool visible(int query, int key) const {
         return key <= query && key > query - window;
     }
+
+    // Whether each of `queries` tokens sees each of `keys`.
+    __device__ __forceinline__ bool allVisible(int query, int queries, int key, int keys) const {
+        return key + keys - 1 <= query && key > query + queries - 1 - window && query + queries <= length;
+    }
 };
 
 // Where one head of one sequence starts in each array.
@@ -118,7 +123,12 @@ __device__ __forceinline__ void attentionForwardPass(const AttentionSizes& z, co
                 clear(s);
                 multiplyRows<F, EXACT>(s, queryTile + warpRow * strideOf<F>, keyTile + part * strideOf<F>);
             }
-            policy.weigh(s, sums, o, z, query, key, bits + warpRow * 8 + part / 8);
+            const unsigned char* kept = bits + warpRow * 8 + part / 8;
+            if (z.allVisible(query, 16, key, 32)) {
+                policy.template weigh<true>(s, sums, o, z, query, key, kept);
+            } else {
+                policy.template weigh<false>(s, sums, o, z, query, key, kept);
+            }
             addProduct<E / 8, strideOf<E>, EXACT>(o, s, valueTile + part * strideOf<E>);
         }
     }
@@ -151,9 +161,10 @@ __device__ __forceinline__ void storeInputGradient(const Policy& policy, const f
 }
 
 // What 16 rows of one side and 32 of the other make of a score: s to weights and dp to gradients of scores, in place.
-// rowsAreKeys: whether the 16 are keys, the 32 queries, or the other way round; the first of each is given.
-template <bool ROWS_ARE_KEYS, class Policy>
-__device__ __forceinline__ void weighGradients(const Policy& policy, float (&s)[4][4], float (&dp)[4][4],
+// ROWS_ARE_KEYS: whether the 16 are keys, the 32 queries, or the other way round; the first of each is given. ALL: whether
+// every query sees every key.
+template <bool ROWS_ARE_KEYS, bool ALL, class Policy>
+__device__ __forceinline__ void weighVisible(const Policy& policy, float (&s)[4][4], float (&dp)[4][4],
                                                const AttentionSizes& z, int row0, int column0, const float2* statistics,
                                                const unsigned char* bits, int keyInTile) {
 #pragma unroll
@@ -163,13 +174,25 @@ __device__ __forceinline__ void weighGradients(const Policy& policy, float (&s)[
             int row = accumulatorRow(i), column = 8 * n + accumulatorColumn(i);
             int query = ROWS_ARE_KEYS ? column : row, key = ROWS_ARE_KEYS ? row : column;
             int queryToken = query + (ROWS_ARE_KEYS ? column0 : row0), keyToken = key + (ROWS_ARE_KEYS ? row0 : column0);
-            bool visible = z.visible(queryToken, keyToken) && queryToken < z.length;
+            bool visible = ALL || (z.visible(queryToken, keyToken) && queryToken < z.length);
             float kept = 1.0f;
             if (policy.dropping()) kept = isKept(bits, query, keyInTile + key) ? policy.dropout.scale : 0.0f;
             float2 both = policy.gradient(s[n][i], dp[n][i], statistics[query], kept);
             s[n][i] = visible ? both.x : 0.0f;
             dp[n][i] = visible ? both.y : 0.0f;
         }
+    }
+}
+
+template <bool ROWS_ARE_KEYS, class Policy>
+__device__ __forceinline__ void weighGradients(const Policy& policy, float (&s)[4][4], float (&dp)[4][4],
+                                               const AttentionSizes& z, int row0, int column0, const float2* statistics,
+                                               const unsigned char* bits, int keyInTile) {
+    bool all = ROWS_ARE_KEYS ? z.allVisible(column0, 32, row0, 16) : z.allVisible(row0, 16, column0, 32);
+    if (all) {
+        weighVisible<ROWS_ARE_KEYS, true>(policy, s, dp, z, row0, column0, statistics, bits, keyInTile);
+    } else {
+        weighVisible<ROWS_ARE_KEYS, false>(policy, s, dp, z, row0, column0, statistics, bits, keyInTile);
     }
 }
 

@@ -37,14 +37,14 @@ struct Linear {
         return kind == TAYLOR2 ? 1.0f + s * (1.0f + 0.5f * s) : s;
     }
 
-    template <int TILES>
+    template <bool ALL, int TILES>
     __device__ __forceinline__ void weigh(float (&s)[4][4], Sums& sums, float (&)[TILES][4], const AttentionSizes& z,
                                           int query0, int key0, const unsigned char*) const {
 #pragma unroll
         for (int n = 0; n < 4; ++n) {
 #pragma unroll
             for (int i = 0; i < 4; ++i) {
-                bool visible = z.visible(query0 + accumulatorRow(i), key0 + 8 * n + accumulatorColumn(i));
+                bool visible = ALL || z.visible(query0 + accumulatorRow(i), key0 + 8 * n + accumulatorColumn(i));
                 s[n][i] = visible ? weight(s[n][i] * scale) : 0.0f;
                 sums.sum[i >> 1] += s[n][i];
             }
@@ -157,19 +157,15 @@ __device__ __forceinline__ void writeState(int length, int heads, int f, int e, 
         for (int t = tokens; t < tokens + 16; ++t) {
             float feature = keys[t * (f + 1) + factors.x] * keys[t * (f + 1) + factors.y];
             sum += feature;
-            // In the order in which addProduct's rows are taken.
-            int at = t / 8 * 8 + t % 8 / 2 + t % 2 * 4;
+            int at = t / 8 * 8 + addEightColumn(t % 8);
             ((uint32*)features)[row * FEATURE_STRIDE + at] = operand<EXACT>(feature);
         }
         __syncthreads();
-        const uint32* y = (const uint32*)values + 2 * (lane % 4) * strideOf<STATE_COLUMNS> + lane / 4;
 #pragma unroll
-        for (int n = 0; n < 32; n += 8, y += 8 * strideOf<STATE_COLUMNS>) {
+        for (int n = 0; n < 32; n += 8) {
             uint32 x[4];
             loadMatrices(x, features + (warp * 16 + (lane & 15)) * FEATURE_STRIDE + (lane >> 4) * 4 + n);
-#pragma unroll
-            for (int c = 0; c < STATE_COLUMNS / 8; ++c)
-                multiply<EXACT>(s[c], x, {y[8 * c], y[8 * c + strideOf<STATE_COLUMNS>]});
+            addEight<STATE_COLUMNS / 8, strideOf<STATE_COLUMNS>, EXACT>(s, x, values + n * strideOf<STATE_COLUMNS>);
         }
     }
     float* target = state + (blockIdx.x * (long long)rows + first) * (e + 1);

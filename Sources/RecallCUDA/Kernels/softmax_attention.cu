@@ -18,7 +18,7 @@ struct Softmax {
         float maximum[2] = {-INFINITY, -INFINITY}, sum[2] = {0.0f, 0.0f};
     };
 
-    template <int TILES>
+    template <bool ALL, int TILES>
     __device__ __forceinline__ void weigh(float (&s)[4][4], Sums& sums, float (&o)[TILES][4], const AttentionSizes& z,
                                           int query0, int key0, const unsigned char* bits) const {
         float largest[2] = {-INFINITY, -INFINITY};
@@ -26,7 +26,7 @@ struct Softmax {
         for (int n = 0; n < 4; ++n) {
 #pragma unroll
             for (int i = 0; i < 4; ++i) {
-                bool visible = z.visible(query0 + accumulatorRow(i), key0 + 8 * n + accumulatorColumn(i));
+                bool visible = ALL || z.visible(query0 + accumulatorRow(i), key0 + 8 * n + accumulatorColumn(i));
                 s[n][i] = visible ? s[n][i] * (scale * LOG2E) : -INFINITY;
                 largest[i >> 1] = fmaxf(largest[i >> 1], s[n][i]);
             }
@@ -35,16 +35,18 @@ struct Softmax {
         for (int half = 0; half < 2; ++half) {
             float maximum = fmaxf(sums.maximum[half], largestOfQuad(largest[half]));
             // A query may see none of these keys, nor any before.
-            float base = maximum == -INFINITY ? 0.0f : maximum, factor = exp2f(sums.maximum[half] - base);
-            sums.maximum[half] = maximum;
-            sums.sum[half] *= factor;
+            float base = maximum == -INFINITY ? 0.0f : maximum, factor = power2(sums.maximum[half] - base);
+            if (__any_sync(FULL, maximum > sums.maximum[half])) {
+                sums.sum[half] *= factor;
 #pragma unroll
-            for (int c = 0; c < TILES; ++c) o[c][2 * half] *= factor, o[c][2 * half + 1] *= factor;
+                for (int c = 0; c < TILES; ++c) o[c][2 * half] *= factor, o[c][2 * half + 1] *= factor;
+            }
+            sums.maximum[half] = maximum;
 #pragma unroll
             for (int n = 0; n < 4; ++n) {
 #pragma unroll
                 for (int i = 2 * half; i < 2 * half + 2; ++i) {
-                    float p = exp2f(s[n][i] - base);
+                    float p = power2(s[n][i] - base);
                     sums.sum[half] += p;
                     bool kept = !dropping() || isKept(bits, accumulatorRow(i), 8 * n + accumulatorColumn(i));
                     s[n][i] = kept ? p : 0.0f;
@@ -65,7 +67,7 @@ struct Softmax {
 
     // dv takes p·m, ds = p (m dp - δ).
     __device__ __forceinline__ float2 gradient(float s, float dp, float2 statistic, float kept) const {
-        float p = exp2f(s * (scale * LOG2E) - statistic.x);
+        float p = power2(s * (scale * LOG2E) - statistic.x);
         return make_float2(p * kept, p * (dp * kept - statistic.y));
     }
 };
