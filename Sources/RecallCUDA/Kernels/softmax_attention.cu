@@ -20,7 +20,7 @@ struct Softmax {
 
     template <bool ALL, int TILES>
     __device__ __forceinline__ void weigh(float (&s)[4][4], Sums& sums, float (&o)[TILES][4], const AttentionSizes& z,
-                                          int query0, int key0, const unsigned char* bits) const {
+                                          int query0, int key0, const Kept& isKept) const {
         float largest[2] = {-INFINITY, -INFINITY};
 #pragma unroll
         for (int n = 0; n < 4; ++n) {
@@ -48,7 +48,7 @@ struct Softmax {
                 for (int i = 2 * half; i < 2 * half + 2; ++i) {
                     float p = power2(s[n][i] - base);
                     sums.sum[half] += p;
-                    bool kept = !dropping() || isKept(bits, accumulatorRow(i), 8 * n + accumulatorColumn(i));
+                    bool kept = !dropping() || isKept(accumulatorRow(i), 8 * n + accumulatorColumn(i));
                     s[n][i] = kept ? p : 0.0f;
                 }
             }
@@ -77,12 +77,12 @@ struct Softmax {
 #define ATTENTION_SIZES                                                                               \
     { length, heads, width, width, window, rowStride, rowStride, (long long)heads * width }
 
-#define FORWARD(NAME, D, WIDE, EXACT, BLOCKS)                                                         \
+#define FORWARD(NAME, M, D, WIDE, EXACT, BLOCKS)                                                         \
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                     \
         NAME(ATTENTION_PARAMETERS, const float* q, const float* k, const float* v, float* out,        \
              float* logSumExp) {                                                                      \
-        attentionForwardPass<D, D, WIDE, EXACT>(AttentionSizes ATTENTION_SIZES, Softmax{scale, dropout}, q, k, v, \
-                                                out, logSumExp);                                      \
+        attentionForwardPass<M, D, D, WIDE, EXACT>(AttentionSizes ATTENTION_SIZES, Softmax{scale, dropout}, q, k, \
+                                                   v, out, logSumExp);                                \
     }
 
 #define BACKWARD(NAME, BLOCKS, ...)                                                                   \
@@ -93,23 +93,30 @@ struct Softmax {
                     AttentionArrays{q, k, v, out, logSumExp, dOut, dq, dk, dv, deltas});              \
     }
 
+// For one tile of 64 tokens at most, and for longer sequences.
 #define PASSES(D, SUFFIX, EXACT, FORWARD_BLOCKS, BACKWARD_BLOCKS)                                     \
-    FORWARD(attentionForward##SUFFIX, D, false, EXACT, FORWARD_BLOCKS)                                \
-    BACKWARD(attentionQueries##SUFFIX, BACKWARD_BLOCKS, attentionQueriesPass<D, D, false, EXACT>)     \
-    BACKWARD(attentionKeys##SUFFIX, BACKWARD_BLOCKS, attentionKeysPass<D, D, false, false, EXACT>)    \
-    BACKWARD(attentionOne##SUFFIX, BACKWARD_BLOCKS, attentionKeysPass<D, D, false, true, EXACT>)
-
+    FORWARD(attentionForward##SUFFIX, 1, D, false, EXACT, FORWARD_BLOCKS)                             \
+    BACKWARD(attentionOne##SUFFIX, BACKWARD_BLOCKS, attentionKeysPass<1, D, D, false, true, EXACT>)
+#define LONG_PASSES(M, D, SUFFIX, EXACT, BLOCKS)                                                      \
+    FORWARD(attentionForwardLong##SUFFIX, M, D, false, EXACT, BLOCKS)                                 \
+    BACKWARD(attentionQueries##SUFFIX, BLOCKS, attentionQueriesPass<M, D, D, false, EXACT>)           \
+    BACKWARD(attentionKeys##SUFFIX, BLOCKS, attentionKeysPass<M, D, D, false, false, EXACT>)
 #define WIDE_PASSES(SUFFIX, EXACT)                                                                    \
-    FORWARD(attentionForwardWide##SUFFIX, 128, true, EXACT, 2)                                        \
-    BACKWARD(attentionQueriesWide##SUFFIX, 2, attentionQueriesPass<128, 128, true, EXACT>)            \
-    BACKWARD(attentionKeysWide##SUFFIX, 2, attentionKeysPass<128, 128, true, false, EXACT>)
+    FORWARD(attentionForwardWide##SUFFIX, 1, 128, true, EXACT, 2)                                     \
+    BACKWARD(attentionQueriesWide##SUFFIX, 2, attentionQueriesPass<1, 128, 128, true, EXACT>)         \
+    BACKWARD(attentionKeysWide##SUFFIX, 2, attentionKeysPass<1, 128, 128, true, false, EXACT>)
 
 PASSES(16, 16, false, 4, 3)
 PASSES(32, 32, false, 4, 3)
 PASSES(64, 64, false, 4, 3)
 PASSES(128, 128, false, 2, 2)
-WIDE_PASSES(, false)
 PASSES(64, 64Exact, true, 2, 2)
+LONG_PASSES(2, 16, 16, false, 3)
+LONG_PASSES(2, 32, 32, false, 2)
+LONG_PASSES(2, 64, 64, false, 2)
+LONG_PASSES(1, 128, 128, false, 2)
+LONG_PASSES(1, 64, 64Exact, true, 2)
+WIDE_PASSES(, false)
 WIDE_PASSES(Exact, true)
 
 #define STEP_WARPS 8
