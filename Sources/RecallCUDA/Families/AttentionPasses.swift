@@ -2,60 +2,77 @@ import RecallKernels
 
 /// Which instance of the passes of attention_passes.cuh a call takes, and their grids.
 struct AttentionPasses {
-    /// Tokens that a block keeps.
-    static let tokens = 64
-    /// Threads of a block.
-    static let threads = 128
-
-    /// The padded widths f and e of a tile in shared memory.
-    let widths: (input: Int, value: Int)
-    /// Whether wider matrices are passed in pieces of those widths.
-    let isWide: Bool
-    /// What the kernels' names end with.
-    let suffix: String
-
-    /// The narrowest of instances of (f, e) that hold the widths whole, or else the wide one.
-    ///
-    /// - Parameters:
-    ///   - instances: in float32 and in tf32, narrowest first, with what their names end with.
-    init(f: Int, e: Int, _ arithmetic: Arithmetic, exact: [Instance], rounded: [Instance]) {
-        let isExact = arithmetic == .fp32
-        let instance = (isExact ? exact : rounded).first { f <= $0.f && e <= $0.e }
-        widths = instance.map { ($0.f, $0.e) } ?? (128, 128)
-        isWide = instance == nil
-        suffix = (instance?.name ?? "Wide") + (isExact ? "Exact" : "")
-    }
-
+    /// An instance: the padded widths f and e that it holds whole in shared memory, and M of its passes over long
+    /// sequences.
     struct Instance {
         let f: Int
         let e: Int
         let name: String
+        let longRows: Int
     }
 
-    /// Blocks of 64 tokens of each head, one for each piece of an output `width` wide.
-    private func grid(heads: Int, length: Int, width: Int, sharedFloats: Int) -> LaunchGrid {
-        LaunchGrid(
-            blocks: heads * ((length + Self.tokens - 1) / Self.tokens), 1, isWide ? (width + 127) / 128 : 1,
-            threads: Self.threads, sharedBytes: sharedFloats * MemoryLayout<Float>.stride)
-    }
+    /// Tokens that a block keeps for each M.
+    private static let tokens = 64
+    /// Columns that a wide instance passes at a time.
+    private static let wideColumns = 128
 
-    /// From row to row of a tile, both widths together: strideOf in attention_tiles.cuh.
-    private var strides: (input: Int, value: Int) { (widths.input + 4, widths.value + 4) }
+    private let instance: Instance
+    /// Whether the matrices are wider than any instance and passed in pieces.
+    private let isWide: Bool
+    private let heads: Int
+    private let length: Int
+    /// What the kernels' names end with.
+    let suffix: String
 
-    func forward(heads: Int, length: Int, valueWidth: Int) -> LaunchGrid {
-        let passing = isWide ? 32 * strides.input : Self.tokens * (strides.input + strides.value)
-        return grid(
-            heads: heads, length: length, width: valueWidth,
-            sharedFloats: Self.tokens * strides.input + passing + 128)
+    /// The narrowest instance that holds the widths whole, or else the wide one.
+    ///
+    /// - Parameters:
+    ///   - heads: of all sequences.
+    ///   - exact, rounded: the instances with products in float32 and in tf32, narrowest first.
+    init(
+        heads: Int, length: Int, f: Int, e: Int, _ arithmetic: Arithmetic, exact: [Instance],
+        rounded: [Instance]
+    ) {
+        (self.heads, self.length) = (heads, length)
+        let isExact = arithmetic == .fp32
+        let narrow = (isExact ? exact : rounded).first { f <= $0.f && e <= $0.e }
+        instance =
+            narrow ?? Instance(f: Self.wideColumns, e: Self.wideColumns, name: "Wide", longRows: 1)
+        isWide = narrow == nil
+        suffix = instance.name + (isExact ? "Exact" : "")
     }
 
     /// Whether one tile holds all keys, so that one pass is all of backward.
-    func isOneTile(length: Int) -> Bool { length <= Self.tokens && !isWide }
+    var isOneTile: Bool { length <= Self.tokens && !isWide }
+
+    /// What the forward kernel's name has before the suffix.
+    var forwardName: String { isOneTile || isWide ? "Forward" : "ForwardLong" }
+
+    /// M, which forwardFloats and the backward passes have too.
+    private var rows: Int { isOneTile ? 1 : instance.longRows }
+
+    /// From row to row of a tile: strideOf in attention_tiles.cuh.
+    private var strides: (input: Int, value: Int) { (instance.f + 4, instance.e + 4) }
+
+    /// Blocks of 64 · M tokens of each head, one for each piece of an output `width` wide.
+    private func grid(width: Int, sharedFloats: Int) -> LaunchGrid {
+        let tokens = Self.tokens * rows
+        return LaunchGrid(
+            blocks: heads * ((length + tokens - 1) / tokens), 1,
+            isWide ? (width + Self.wideColumns - 1) / Self.wideColumns : 1,
+            threads: 128, sharedBytes: sharedFloats * MemoryLayout<Float>.stride)
+    }
+
+    func forward(valueWidth: Int) -> LaunchGrid {
+        let passing = isWide ? 32 * strides.input : 64 * (strides.input + strides.value)
+        return grid(
+            width: valueWidth, sharedFloats: Self.tokens * rows * strides.input + passing + 128 * rows)
+    }
 
     /// - Parameter width: of the widest output.
-    func backward(heads: Int, length: Int, width: Int) -> LaunchGrid {
-        let tiles = (Self.tokens + 32) * (strides.input + strides.value)
-        let scores = isOneTile(length: length) ? 32 * (Self.tokens + 4) : 0
-        return grid(heads: heads, length: length, width: width, sharedFloats: tiles + 320 + scores)
+    func backward(width: Int) -> LaunchGrid {
+        let tiles = (Self.tokens * rows + 32) * (strides.input + strides.value)
+        let scores = isOneTile ? 32 * (Self.tokens + 4) : 0
+        return grid(width: width, sharedFloats: tiles + 256 * rows + scores)
     }
 }

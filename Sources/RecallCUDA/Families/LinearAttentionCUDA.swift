@@ -6,9 +6,9 @@ extension CUDABackend: LinearAttentionKernels {
     private func passes(_ shape: LinearAttentionShape) -> AttentionPasses {
         let widths = [(16, 64), (16, 128), (32, 64), (32, 128), (64, 64), (128, 128)]
         return AttentionPasses(
-            f: shape.featureWidth, e: shape.valueWidth, arithmetic,
-            exact: [.init(f: 64, e: 64, name: "64x64")],
-            rounded: widths.map { .init(f: $0, e: $1, name: "\($0)x\($1)") })
+            heads: shape.batch * shape.heads, length: shape.length, f: shape.featureWidth, e: shape.valueWidth,
+            arithmetic, exact: [.init(f: 64, e: 64, name: "64x64", longRows: 1)],
+            rounded: widths.map { .init(f: $0, e: $1, name: "\($0)x\($1)", longRows: $1 <= 64 ? 2 : 1) })
     }
 
     /// The number of a feature map in linear_attention.cu.
@@ -34,10 +34,9 @@ extension CUDABackend: LinearAttentionKernels {
         normaliser: MutableFloats
     ) {
         let passes = passes(shape)
-        let grid = passes.forward(
-            heads: shape.batch * shape.heads, length: shape.length, valueWidth: shape.valueWidth)
         launch(
-            Self.module, "linearForward\(passes.suffix)", grid, arguments(shape) + [q, k, v, y, normaliser])
+            Self.module, "linear\(passes.forwardName)\(passes.suffix)",
+            passes.forward(valueWidth: shape.valueWidth), arguments(shape) + [q, k, v, y, normaliser])
     }
 
     public func linearAttentionBackward(
@@ -46,16 +45,14 @@ extension CUDABackend: LinearAttentionKernels {
         dq: MutableFloats, dk: MutableFloats, dv: MutableFloats
     ) {
         let passes = passes(shape)
-        let heads = shape.batch * shape.heads
-        let isOne = passes.isOneTile(length: shape.length)
-        let deltas = isOne ? nil : workspace(floats: heads * shape.length)
+        let isOne = passes.isOneTile
+        let deltas = isOne ? nil : workspace(floats: shape.batch * shape.heads * shape.length)
         let widest = max(shape.featureWidth, shape.valueWidth)
         for (name, width) in isOne
             ? [("linearOne", widest)] : [("linearQueries", shape.featureWidth), ("linearKeys", widest)]
         {
             launch(
-                Self.module, name + passes.suffix,
-                passes.backward(heads: heads, length: shape.length, width: width),
+                Self.module, name + passes.suffix, passes.backward(width: width),
                 arguments(shape) + [q, k, v, y, normaliser, dy, dq, dk, dv, deltas])
         }
     }
@@ -81,7 +78,8 @@ extension CUDABackend: LinearAttentionKernels {
         _ shape: LinearAttentionShape, q: Floats, k: Floats, v: Floats, state: MutableFloats, y: MutableFloats
     ) {
         let (f, e) = (shape.featureWidth, shape.valueWidth)
-        let sharedFloats = 2 * (f + 1) + 9 * (e + 1)
+        // Features of 1024 rows, the token, and eight warps' sums: linearStep in linear_attention.cu.
+        let sharedFloats = 2 * 1024 + 2 * (f + 1) + 9 * (e + 1)
         launch(
             Self.module, "linearStep",
             LaunchGrid(

@@ -6,9 +6,11 @@ extension CUDABackend: SoftmaxAttentionKernels {
 
     private func passes(_ shape: AttentionShape) -> AttentionPasses {
         AttentionPasses(
-            f: shape.headWidth, e: shape.headWidth, arithmetic,
-            exact: [.init(f: 64, e: 64, name: "64")],
-            rounded: [16, 32, 64, 128].map { .init(f: $0, e: $0, name: "\($0)") })
+            heads: shape.batch * shape.heads, length: shape.length, f: shape.headWidth, e: shape.headWidth,
+            arithmetic, exact: [.init(f: 64, e: 64, name: "64", longRows: 1)],
+            rounded: [16, 32, 64, 128].map {
+                .init(f: $0, e: $0, name: "\($0)", longRows: $0 <= 64 ? 2 : 1)
+            })
     }
 
     private func arguments(_ shape: AttentionShape, _ dropout: Dropout?) -> [any KernelArgument] {
@@ -23,10 +25,9 @@ extension CUDABackend: SoftmaxAttentionKernels {
         logSumExp: MutableFloats
     ) {
         let passes = passes(shape)
-        let grid = passes.forward(
-            heads: shape.batch * shape.heads, length: shape.length, valueWidth: shape.headWidth)
         launch(
-            Self.module, "attentionForward\(passes.suffix)", grid,
+            Self.module, "attention\(passes.forwardName)\(passes.suffix)",
+            passes.forward(valueWidth: shape.headWidth),
             arguments(shape, dropout) + [q, k, v, out, logSumExp])
     }
 
@@ -35,13 +36,11 @@ extension CUDABackend: SoftmaxAttentionKernels {
         logSumExp: Floats, dOut: Floats, dq: MutableFloats, dk: MutableFloats, dv: MutableFloats
     ) {
         let passes = passes(shape)
-        let heads = shape.batch * shape.heads
-        let grid = passes.backward(heads: heads, length: shape.length, width: shape.headWidth)
-        let isOne = passes.isOneTile(length: shape.length)
-        let deltas = isOne ? nil : workspace(floats: heads * shape.length)
+        let isOne = passes.isOneTile
+        let deltas = isOne ? nil : workspace(floats: shape.batch * shape.heads * shape.length)
         for name in isOne ? ["attentionOne"] : ["attentionQueries", "attentionKeys"] {
             launch(
-                Self.module, name + passes.suffix, grid,
+                Self.module, name + passes.suffix, passes.backward(width: shape.headWidth),
                 arguments(shape, dropout) + [q, k, v, out, logSumExp, dOut, dq, dk, dv, deltas])
         }
     }

@@ -1,18 +1,30 @@
-// Tiles of causal attention, softmax or linear: a block of four warps keeps 64 tokens, 16 a warp, and passes others by.
+// Tiles of causal attention, softmax or linear: a block of four warps keeps 64 tokens, 16 a warp, or twice as many (M = 2),
+// and passes others by, of which each number that is read from shared memory then serves M products.
 #pragma once
 #include "common.cuh"
 
 #define THREADS 128
 #define KEPT 64
+#define WARP_ROWS 16
+
+// A block's dynamic shared memory, on 16 bytes.
+__device__ __forceinline__ float* sharedFloats() {
+    extern __shared__ float4 sharedMemory[];
+    return (float*)sharedMemory;
+}
 
 // From row to row of a tile in shared memory. Eight rows of four numbers (multiplyRows) fall into different banks, and so
-// do four pairs of rows of eight numbers (addProduct), where widths are multiples of 8.
+// do four pairs of rows (addEight), where widths are multiples of 8.
 template <int WIDTH>
 constexpr int strideOf = WIDTH + 4;
 
-// A float's bits as a tile holds it: rounded once for all products, or as it is where they are exact.
+// A float's bits as a tile holds it: rounded to tf32 once for all products, or as it is where they are exact. Tensor cores
+// drop the bits after tf32's, so that half of its last place is all there is to add, but to what is not finite.
 template <bool EXACT>
-__device__ __forceinline__ uint32 operand(float x) { return EXACT ? __float_as_uint(x) : tf32(x); }
+__device__ __forceinline__ uint32 operand(float x) {
+    uint32 bits = __float_as_uint(x);
+    return EXACT || !(fabsf(x) < INFINITY) ? bits : bits + 0x1000u;
+}
 
 // d += a·b of a warp (multiplyTile). EXACT splits each number into two of tf32, which loses the last bits of float32 only.
 template <bool EXACT>
@@ -68,32 +80,50 @@ __device__ __forceinline__ float4 readQuad(const Rows& rows, int row, int column
     return quad;
 }
 
+// 2ˣ to the last bits of float32, 0 for what is below its normal numbers.
+__device__ __forceinline__ float power2(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
 struct Unchanged {
     __device__ __forceinline__ float operator()(float x) const { return x; }
 };
 
-// (ROWS, WIDTH) of device memory to a tile, through a feature map, 0 beyond the matrix.
+template <bool EXACT, class Map>
+__device__ __forceinline__ uint4 operands(const float4& x, const Map& map) {
+    return make_uint4(operand<EXACT>(map(x.x)), operand<EXACT>(map(x.y)), operand<EXACT>(map(x.z)),
+                      operand<EXACT>(map(x.w)));
+}
+
+// (ROWS, WIDTH) of device memory to a tile, through a feature map, 0 beyond the matrix. A thread stays in its columns.
 template <int ROWS, int WIDTH, bool EXACT, class Map>
 __device__ __forceinline__ void loadTile(float* tile, const Rows& rows, const Map& map) {
-    constexpr int ACROSS = WIDTH / 4, TURNS = ROWS * ACROSS / THREADS, BATCH = TURNS < 8 ? TURNS : 8;
+    constexpr int ACROSS = WIDTH / 4, STEP = THREADS / ACROSS, TURNS = ROWS / STEP, BATCH = TURNS < 8 ? TURNS : 8;
+    int row = threadIdx.x / ACROSS, column = threadIdx.x % ACROSS * 4;
+    uint4* target = (uint4*)(tile + row * strideOf<WIDTH> + column);
+    const float* source = rows.start + row * rows.stride + column;
+    if (rows.aligned && rows.count >= ROWS) {
+        bool inside = column < rows.width;
 #pragma unroll 1
-    for (int turn = 0; turn < TURNS; turn += BATCH) {
-        float4 quads[BATCH];
+        for (int turn = 0; turn < TURNS; turn += BATCH, target += BATCH * STEP * strideOf<WIDTH> / 4) {
+            float4 quads[BATCH];
 #pragma unroll
-        for (int i = 0; i < BATCH; ++i) {
-            int n = threadIdx.x + (turn + i) * THREADS;
-            quads[i] = readQuad(rows, n / ACROSS, n % ACROSS * 4);
+            for (int i = 0; i < BATCH; ++i, source += STEP * rows.stride)
+                if (inside) quads[i] = *(const float4*)source;
+#pragma unroll
+            for (int i = 0; i < BATCH; ++i)
+                target[i * STEP * strideOf<WIDTH> / 4] =
+                    inside ? operands<EXACT>(quads[i], map) : make_uint4(0, 0, 0, 0);
         }
-#pragma unroll
-        for (int i = 0; i < BATCH; ++i) {
-            int n = threadIdx.x + (turn + i) * THREADS, row = n / ACROSS, column = n % ACROSS * 4;
+    } else {
+#pragma unroll 1
+        for (int turn = 0; turn < TURNS; ++turn, row += STEP, target += STEP * strideOf<WIDTH> / 4) {
+            uint4 bits = operands<EXACT>(readQuad(rows, row, column), map);
             int valid = row < rows.count ? rows.width - column : 0;
-            uint4 bits;
-            bits.x = valid > 0 ? operand<EXACT>(map(quads[i].x)) : 0;
-            bits.y = valid > 1 ? operand<EXACT>(map(quads[i].y)) : 0;
-            bits.z = valid > 2 ? operand<EXACT>(map(quads[i].z)) : 0;
-            bits.w = valid > 3 ? operand<EXACT>(map(quads[i].w)) : 0;
-            *(uint4*)(tile + row * strideOf<WIDTH> + column) = bits;
+            *target = make_uint4(valid > 0 ? bits.x : 0, valid > 1 ? bits.y : 0, valid > 2 ? bits.z : 0,
+                                 valid > 3 ? bits.w : 0);
         }
     }
 }
@@ -130,42 +160,64 @@ __device__ __forceinline__ void loadMatrices(uint32 (&d)[4], const float* row) {
                  : "r"((uint32)__cvta_generic_to_shared(row)));
 }
 
-// s (16, 32) += a (16, WIDTH) · b (32, WIDTH)ᵀ, both tiles. s[n] is the accumulator of columns 8n to 8n + 7.
-template <int WIDTH, bool EXACT>
-__device__ __forceinline__ void multiplyRows(float (&s)[4][4], const float* a, const float* b) {
+// s (16M, 32) += a (16M, WIDTH) · b (32, WIDTH)ᵀ, both tiles. s[m][n] is the accumulator of rows 16m to 16m + 15 and columns
+// 8n to 8n + 7.
+template <int M, int WIDTH, bool EXACT>
+__device__ __forceinline__ void multiplyRows(float (&s)[M][4][4], const float* a, const float* b) {
     constexpr int STRIDE = strideOf<WIDTH>;
     int lane = threadIdx.x % WARP;
     const float* aRow = a + (lane & 15) * STRIDE + (lane >> 4) * 4;
     const float* bRow = b + ((lane & 7) + (lane >> 4) * 8) * STRIDE + ((lane >> 3) & 1) * 4;
 #pragma unroll
     for (int k = 0; k < WIDTH; k += 8) {
-        uint32 x[4];
-        loadMatrices(x, aRow + k);
+        uint32 x[M][4];
+#pragma unroll
+        for (int m = 0; m < M; ++m) loadMatrices(x[m], aRow + m * WARP_ROWS * STRIDE + k);
 #pragma unroll
         for (int pair = 0; pair < 2; ++pair) {
             uint32 y[4];
             loadMatrices(y, bRow + pair * 16 * STRIDE + k);
-            multiply<EXACT>(s[2 * pair], x, {y[0], y[1]});
-            multiply<EXACT>(s[2 * pair + 1], x, {y[2], y[3]});
+#pragma unroll
+            for (int m = 0; m < M; ++m) {
+                multiply<EXACT>(s[m][2 * pair], x[m], {y[0], y[1]});
+                multiply<EXACT>(s[m][2 * pair + 1], x[m], {y[2], y[3]});
+            }
         }
     }
 }
 
-// out (16, 8·TILES) += w (16, 32) · b (32, …), w as multiplyRows left it. The sum over eight rows of b may run in any order:
-// in that of w's registers, no number has to change lanes.
-template <int TILES, int STRIDE, bool EXACT>
-__device__ __forceinline__ void addProduct(float (&out)[TILES][4], const float (&w)[4][4], const float* b) {
+// out (16M, 8·TILES) += x (16M, 8) · eight rows of b, of which x's columns 0 to 3 belong to the even ones, 4 to 7 to the odd
+// ones.
+template <int M, int TILES, int STRIDE, bool EXACT>
+__device__ __forceinline__ void addEight(float (&out)[M][TILES][4], const uint32 (&x)[M][4], const float* b) {
     int lane = threadIdx.x % WARP;
     const uint32* at = (const uint32*)b + 2 * (lane % 4) * STRIDE + lane / 4;
 #pragma unroll
-    for (int n = 0; n < 4; ++n) {
-        uint32 x[4] = {operand<EXACT>(w[n][0]), operand<EXACT>(w[n][2]), operand<EXACT>(w[n][1]),
-                       operand<EXACT>(w[n][3])};
+    for (int c = 0; c < TILES; ++c) {
+        uint32 y[2] = {at[8 * c], at[STRIDE + 8 * c]};
 #pragma unroll
-        for (int c = 0; c < TILES; ++c) {
-            const uint32* y = at + 8 * n * STRIDE + 8 * c;
-            multiply<EXACT>(out[c], x, {y[0], y[STRIDE]});
+        for (int m = 0; m < M; ++m) multiply<EXACT>(out[m][c], x[m], y);
+    }
+}
+
+// Where row `x` of each eight lies among the columns of addEight's left factor.
+__device__ __forceinline__ int addEightColumn(int x) { return x / 2 + x % 2 * 4; }
+
+// out (16M, 8·TILES) += w (16M, 32) · b (32, …), w as multiplyRows left it: in addEight's order of rows, no number of w has
+// to change lanes.
+template <int M, int TILES, int STRIDE, bool EXACT>
+__device__ __forceinline__ void addProduct(float (&out)[M][TILES][4], const float (&w)[M][4][4], const float* b) {
+#pragma unroll
+    for (int n = 0; n < 4; ++n) {
+        uint32 x[M][4];
+#pragma unroll
+        for (int m = 0; m < M; ++m) {
+            x[m][0] = operand<EXACT>(w[m][n][0]);
+            x[m][1] = operand<EXACT>(w[m][n][2]);
+            x[m][2] = operand<EXACT>(w[m][n][1]);
+            x[m][3] = operand<EXACT>(w[m][n][3]);
         }
+        addEight<M, TILES, STRIDE, EXACT>(out, x, b + 8 * n * STRIDE);
     }
 }
 
@@ -199,12 +251,14 @@ __device__ __forceinline__ void storeRows(const float (&d)[TILES][4], float* tar
     }
 }
 
-template <int TILES>
-__device__ __forceinline__ void clear(float (&d)[TILES][4]) {
+template <int M, int TILES>
+__device__ __forceinline__ void clear(float (&d)[M][TILES][4]) {
 #pragma unroll
-    for (int c = 0; c < TILES; ++c)
+    for (int m = 0; m < M; ++m)
 #pragma unroll
-        for (int i = 0; i < 4; ++i) d[c][i] = 0.0f;
+        for (int c = 0; c < TILES; ++c)
+#pragma unroll
+            for (int i = 0; i < 4; ++i) d[m][c][i] = 0.0f;
 }
 
 // Over the four lanes that hold a row of an accumulator.

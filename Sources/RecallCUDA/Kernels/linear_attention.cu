@@ -37,14 +37,14 @@ struct Linear {
         return kind == TAYLOR2 ? 1.0f + s * (1.0f + 0.5f * s) : s;
     }
 
-    template <int TILES>
+    template <bool ALL, int TILES>
     __device__ __forceinline__ void weigh(float (&s)[4][4], Sums& sums, float (&)[TILES][4], const AttentionSizes& z,
-                                          int query0, int key0, const unsigned char*) const {
+                                          int query0, int key0, const Kept&) const {
 #pragma unroll
         for (int n = 0; n < 4; ++n) {
 #pragma unroll
             for (int i = 0; i < 4; ++i) {
-                bool visible = z.visible(query0 + accumulatorRow(i), key0 + 8 * n + accumulatorColumn(i));
+                bool visible = ALL || z.visible(query0 + accumulatorRow(i), key0 + 8 * n + accumulatorColumn(i));
                 s[n][i] = visible ? weight(s[n][i] * scale) : 0.0f;
                 sums.sum[i >> 1] += s[n][i];
             }
@@ -72,11 +72,11 @@ struct Linear {
 #define LINEAR_SIZES                                                                                  \
     { length, heads, f, e, length, (long long)heads * f, (long long)heads * e, (long long)heads * e }
 
-#define FORWARD(NAME, F, E, WIDE, EXACT, BLOCKS)                                                      \
+#define FORWARD(NAME, M, F, E, WIDE, EXACT, BLOCKS)                                                      \
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                     \
         NAME(LINEAR_PARAMETERS, const float* q, const float* k, const float* v, float* y, float* normaliser) { \
-        attentionForwardPass<F, E, WIDE, EXACT>(AttentionSizes LINEAR_SIZES, Linear{scale, epsilon, map}, q, k, v, y, \
-                                                normaliser);                                          \
+        attentionForwardPass<M, F, E, WIDE, EXACT>(AttentionSizes LINEAR_SIZES, Linear{scale, epsilon, map}, q, k, v, \
+                                                   y, normaliser);                                    \
     }
 
 #define BACKWARD(NAME, BLOCKS, ...)                                                                   \
@@ -87,25 +87,34 @@ struct Linear {
                     AttentionArrays{q, k, v, y, normaliser, dy, dq, dk, dv, deltas});                 \
     }
 
+// For one tile of 64 tokens at most, and for longer sequences.
 #define PASSES(F, E, SUFFIX, EXACT, FORWARD_BLOCKS, BACKWARD_BLOCKS)                                  \
-    FORWARD(linearForward##SUFFIX, F, E, false, EXACT, FORWARD_BLOCKS)                                \
-    BACKWARD(linearQueries##SUFFIX, BACKWARD_BLOCKS, attentionQueriesPass<F, E, false, EXACT>)        \
-    BACKWARD(linearKeys##SUFFIX, BACKWARD_BLOCKS, attentionKeysPass<F, E, false, false, EXACT>)       \
-    BACKWARD(linearOne##SUFFIX, BACKWARD_BLOCKS, attentionKeysPass<F, E, false, true, EXACT>)
-
+    FORWARD(linearForward##SUFFIX, 1, F, E, false, EXACT, FORWARD_BLOCKS)                             \
+    BACKWARD(linearOne##SUFFIX, BACKWARD_BLOCKS, attentionKeysPass<1, F, E, false, true, EXACT>)
+#define LONG_PASSES(M, F, E, SUFFIX, EXACT, BLOCKS)                                                   \
+    FORWARD(linearForwardLong##SUFFIX, M, F, E, false, EXACT, BLOCKS)                                 \
+    BACKWARD(linearQueries##SUFFIX, BLOCKS, attentionQueriesPass<M, F, E, false, EXACT>)              \
+    BACKWARD(linearKeys##SUFFIX, BLOCKS, attentionKeysPass<M, F, E, false, false, EXACT>)
 #define WIDE_PASSES(SUFFIX, EXACT)                                                                    \
-    FORWARD(linearForwardWide##SUFFIX, 128, 128, true, EXACT, 2)                                      \
-    BACKWARD(linearQueriesWide##SUFFIX, 2, attentionQueriesPass<128, 128, true, EXACT>)               \
-    BACKWARD(linearKeysWide##SUFFIX, 2, attentionKeysPass<128, 128, true, false, EXACT>)
+    FORWARD(linearForwardWide##SUFFIX, 1, 128, 128, true, EXACT, 2)                                   \
+    BACKWARD(linearQueriesWide##SUFFIX, 2, attentionQueriesPass<1, 128, 128, true, EXACT>)            \
+    BACKWARD(linearKeysWide##SUFFIX, 2, attentionKeysPass<1, 128, 128, true, false, EXACT>)
 
 PASSES(16, 64, 16x64, false, 4, 3)
-PASSES(16, 128, 16x128, false, 3, 3)
+PASSES(16, 128, 16x128, false, 3, 2)
 PASSES(32, 64, 32x64, false, 4, 3)
-PASSES(32, 128, 32x128, false, 3, 3)
+PASSES(32, 128, 32x128, false, 3, 2)
 PASSES(64, 64, 64x64, false, 4, 3)
 PASSES(128, 128, 128x128, false, 2, 2)
-WIDE_PASSES(, false)
 PASSES(64, 64, 64x64Exact, true, 2, 2)
+LONG_PASSES(2, 16, 64, 16x64, false, 2)
+LONG_PASSES(1, 16, 128, 16x128, false, 2)
+LONG_PASSES(2, 32, 64, 32x64, false, 2)
+LONG_PASSES(1, 32, 128, 32x128, false, 2)
+LONG_PASSES(2, 64, 64, 64x64, false, 2)
+LONG_PASSES(1, 128, 128, 128x128, false, 2)
+LONG_PASSES(1, 64, 64, 64x64Exact, true, 2)
+WIDE_PASSES(, false)
 WIDE_PASSES(Exact, true)
 
 // The two factors of state row m, as columns of (k ‖ 1): 1, k_i, then k_i k_j for i ≤ j; without Taylor φ(k)_m alone.
@@ -135,8 +144,7 @@ __device__ __forceinline__ void loadKeys(float* keys, const Rows& rows, int map)
 template <bool EXACT>
 __device__ __forceinline__ void writeState(int length, int heads, int f, int e, int map, int rows, const float* k,
                                            const float* v, float* state) {
-    extern __shared__ float4 sharedMemory[];
-    float* features = (float*)sharedMemory;
+    float* features = sharedFloats();
     float* values = features + KEPT * FEATURE_STRIDE;
     float* keys = values + 32 * strideOf<STATE_COLUMNS>;
     __shared__ float sums[THREADS];
@@ -147,7 +155,7 @@ __device__ __forceinline__ void writeState(int length, int heads, int f, int e, 
     Rows allValues = rowsOf(v + head.value, z.valueStride, length, e).from(0, column);
     int row = threadIdx.x % KEPT, tokens = threadIdx.x / KEPT * 16;
     int2 factors = factorsOf(min(first + row, rows - 1), f, map);
-    float sum = 0.0f, s[STATE_COLUMNS / 8][4];
+    float sum = 0.0f, s[1][STATE_COLUMNS / 8][4];
     clear(s);
     for (int token = 0; token < length; token += 32) {
         __syncthreads();
@@ -157,23 +165,19 @@ __device__ __forceinline__ void writeState(int length, int heads, int f, int e, 
         for (int t = tokens; t < tokens + 16; ++t) {
             float feature = keys[t * (f + 1) + factors.x] * keys[t * (f + 1) + factors.y];
             sum += feature;
-            // In the order in which addProduct's rows are taken.
-            int at = t / 8 * 8 + t % 8 / 2 + t % 2 * 4;
+            int at = t / 8 * 8 + addEightColumn(t % 8);
             ((uint32*)features)[row * FEATURE_STRIDE + at] = operand<EXACT>(feature);
         }
         __syncthreads();
-        const uint32* y = (const uint32*)values + 2 * (lane % 4) * strideOf<STATE_COLUMNS> + lane / 4;
 #pragma unroll
-        for (int n = 0; n < 32; n += 8, y += 8 * strideOf<STATE_COLUMNS>) {
-            uint32 x[4];
-            loadMatrices(x, features + (warp * 16 + (lane & 15)) * FEATURE_STRIDE + (lane >> 4) * 4 + n);
-#pragma unroll
-            for (int c = 0; c < STATE_COLUMNS / 8; ++c)
-                multiply<EXACT>(s[c], x, {y[8 * c], y[8 * c + strideOf<STATE_COLUMNS>]});
+        for (int n = 0; n < 32; n += 8) {
+            uint32 x[1][4];
+            loadMatrices(x[0], features + (warp * 16 + (lane & 15)) * FEATURE_STRIDE + (lane >> 4) * 4 + n);
+            addEight<1, STATE_COLUMNS / 8, strideOf<STATE_COLUMNS>, EXACT>(s, x, values + n * strideOf<STATE_COLUMNS>);
         }
     }
     float* target = state + (blockIdx.x * (long long)rows + first) * (e + 1);
-    storeRows(s, target + warp * 16 * (e + 1) + column, e + 1, rows - first - warp * 16, e - column,
+    storeRows(s[0], target + warp * 16 * (e + 1) + column, e + 1, rows - first - warp * 16, e - column,
               [](float x, int, int) { return x; });
     sums[threadIdx.x] = sum;
     __syncthreads();
@@ -192,15 +196,31 @@ extern "C" __global__ void __launch_bounds__(THREADS) linearStateExact(STATE_PAR
 }
 
 #define STEP_WARPS 8
+#define STEP_ROWS 1024
+
+// φ̂(k)_m and ψ(q)_m of state rows first to first + count - 1, of (k ‖ 1) and (q ‖ 1).
+__device__ __forceinline__ void makeFeatures(float* keyFeatures, float* queryFeatures, const float* key,
+                                             const float* query, int first, int count, int f, int map) {
+    float linear = map == TAYLOR2 ? rsqrtf((float)f) : 1.0f, square = 1.0f / f;
+    for (int n = threadIdx.x; n < count; n += blockDim.x) {
+        int m = first + n;
+        int2 at = factorsOf(m, f, map);
+        bool isPair = map == TAYLOR2 && m > f;
+        float coefficient = isPair ? (at.x == at.y ? 0.5f * square : square) : (at.x == f ? 1.0f : linear);
+        keyFeatures[n] = key[at.x] * key[at.y];
+        queryFeatures[n] = coefficient * query[at.x] * query[at.y];
+    }
+}
 
 // One token a head, a block each: state += φ̂(k) [v ‖ 1]ᵀ and y = ψ(q)ᵀ state over its last column. Each warp takes every
 // eighth row of the state.
 extern "C" __global__ void __launch_bounds__(STEP_WARPS * WARP)
     linearStep(int f, int e, int map, int rows, float epsilon, const float* q, const float* k, const float* v, float* state,
                float* y) {
-    extern __shared__ float4 sharedMemory[];
-    // (q ‖ 1), (k ‖ 1), (v ‖ 1), and the warps' sums (STEP_WARPS, e + 1).
-    float* query = (float*)sharedMemory;
+    // Features of so many rows; (q ‖ 1), (k ‖ 1), (v ‖ 1); the warps' sums (STEP_WARPS, e + 1).
+    float* keyFeatures = sharedFloats();
+    float* queryFeatures = keyFeatures + STEP_ROWS;
+    float* query = queryFeatures + STEP_ROWS;
     float* key = query + f + 1;
     float* value = key + f + 1;
     float* sums = value + e + 1;
@@ -211,23 +231,22 @@ extern "C" __global__ void __launch_bounds__(STEP_WARPS * WARP)
         key[c] = c < f ? mapFeature(map, k[head * f + c]) : 1.0f;
     }
     for (int c = threadIdx.x; c <= e; c += blockDim.x) value[c] = c < e ? v[head * e + c] : 1.0f;
-    __syncthreads();
-    // Taylor's coefficients of q_i, q_i q_j and q_i² (MODELS.md C.5).
-    float linear = map == TAYLOR2 ? rsqrtf((float)f) : 1.0f, square = 1.0f / f;
-    for (int column = lane; column < columns; column += WARP) {
-        float sum = 0.0f;
-        int2 at = factorsOf(min(warp, rows - 1), f, map);
-#pragma unroll 4
-        for (int m = warp; m < rows; m += STEP_WARPS) {
-            bool pair = map == TAYLOR2 && m > f;
-            float coefficient = pair ? (at.x == at.y ? 0.5f * square : square) : (at.x == f ? 1.0f : linear);
-            float* cell = state + (head * rows + m) * columns + column;
-            float updated = *cell + key[at.x] * key[at.y] * value[column];
-            *cell = updated;
-            sum += coefficient * query[at.x] * query[at.y] * updated;
-            at = factorsOf(min(m + STEP_WARPS, rows - 1), f, map);
+    for (int first = 0; first < rows; first += STEP_ROWS) {
+        int count = min(STEP_ROWS, rows - first);
+        __syncthreads();
+        makeFeatures(keyFeatures, queryFeatures, key, query, first, count, f, map);
+        __syncthreads();
+        for (int column = lane; column < columns; column += WARP) {
+            float sum = first == 0 ? 0.0f : sums[warp * columns + column], x = value[column];
+            float* cells = state + (head * rows + first) * columns + column;
+#pragma unroll 8
+            for (int m = warp; m < count; m += STEP_WARPS) {
+                float updated = cells[(long long)m * columns] + keyFeatures[m] * x;
+                cells[(long long)m * columns] = updated;
+                sum += queryFeatures[m] * updated;
+            }
+            sums[warp * columns + column] = sum;
         }
-        sums[warp * columns + column] = sum;
     }
     __syncthreads();
     float normaliser = epsilon;

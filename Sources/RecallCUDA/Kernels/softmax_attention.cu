@@ -18,15 +18,15 @@ struct Softmax {
         float maximum[2] = {-INFINITY, -INFINITY}, sum[2] = {0.0f, 0.0f};
     };
 
-    template <int TILES>
+    template <bool ALL, int TILES>
     __device__ __forceinline__ void weigh(float (&s)[4][4], Sums& sums, float (&o)[TILES][4], const AttentionSizes& z,
-                                          int query0, int key0, const unsigned char* bits) const {
+                                          int query0, int key0, const Kept& isKept) const {
         float largest[2] = {-INFINITY, -INFINITY};
 #pragma unroll
         for (int n = 0; n < 4; ++n) {
 #pragma unroll
             for (int i = 0; i < 4; ++i) {
-                bool visible = z.visible(query0 + accumulatorRow(i), key0 + 8 * n + accumulatorColumn(i));
+                bool visible = ALL || z.visible(query0 + accumulatorRow(i), key0 + 8 * n + accumulatorColumn(i));
                 s[n][i] = visible ? s[n][i] * (scale * LOG2E) : -INFINITY;
                 largest[i >> 1] = fmaxf(largest[i >> 1], s[n][i]);
             }
@@ -35,18 +35,20 @@ struct Softmax {
         for (int half = 0; half < 2; ++half) {
             float maximum = fmaxf(sums.maximum[half], largestOfQuad(largest[half]));
             // A query may see none of these keys, nor any before.
-            float base = maximum == -INFINITY ? 0.0f : maximum, factor = exp2f(sums.maximum[half] - base);
-            sums.maximum[half] = maximum;
-            sums.sum[half] *= factor;
+            float base = maximum == -INFINITY ? 0.0f : maximum, factor = power2(sums.maximum[half] - base);
+            if (__any_sync(FULL, maximum > sums.maximum[half])) {
+                sums.sum[half] *= factor;
 #pragma unroll
-            for (int c = 0; c < TILES; ++c) o[c][2 * half] *= factor, o[c][2 * half + 1] *= factor;
+                for (int c = 0; c < TILES; ++c) o[c][2 * half] *= factor, o[c][2 * half + 1] *= factor;
+            }
+            sums.maximum[half] = maximum;
 #pragma unroll
             for (int n = 0; n < 4; ++n) {
 #pragma unroll
                 for (int i = 2 * half; i < 2 * half + 2; ++i) {
-                    float p = exp2f(s[n][i] - base);
+                    float p = power2(s[n][i] - base);
                     sums.sum[half] += p;
-                    bool kept = !dropping() || isKept(bits, accumulatorRow(i), 8 * n + accumulatorColumn(i));
+                    bool kept = !dropping() || isKept(accumulatorRow(i), 8 * n + accumulatorColumn(i));
                     s[n][i] = kept ? p : 0.0f;
                 }
             }
@@ -65,7 +67,7 @@ struct Softmax {
 
     // dv takes p·m, ds = p (m dp - δ).
     __device__ __forceinline__ float2 gradient(float s, float dp, float2 statistic, float kept) const {
-        float p = exp2f(s * (scale * LOG2E) - statistic.x);
+        float p = power2(s * (scale * LOG2E) - statistic.x);
         return make_float2(p * kept, p * (dp * kept - statistic.y));
     }
 };
@@ -75,12 +77,12 @@ struct Softmax {
 #define ATTENTION_SIZES                                                                               \
     { length, heads, width, width, window, rowStride, rowStride, (long long)heads * width }
 
-#define FORWARD(NAME, D, WIDE, EXACT, BLOCKS)                                                         \
+#define FORWARD(NAME, M, D, WIDE, EXACT, BLOCKS)                                                         \
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                     \
         NAME(ATTENTION_PARAMETERS, const float* q, const float* k, const float* v, float* out,        \
              float* logSumExp) {                                                                      \
-        attentionForwardPass<D, D, WIDE, EXACT>(AttentionSizes ATTENTION_SIZES, Softmax{scale, dropout}, q, k, v, \
-                                                out, logSumExp);                                      \
+        attentionForwardPass<M, D, D, WIDE, EXACT>(AttentionSizes ATTENTION_SIZES, Softmax{scale, dropout}, q, k, \
+                                                   v, out, logSumExp);                                \
     }
 
 #define BACKWARD(NAME, BLOCKS, ...)                                                                   \
@@ -91,23 +93,30 @@ struct Softmax {
                     AttentionArrays{q, k, v, out, logSumExp, dOut, dq, dk, dv, deltas});              \
     }
 
+// For one tile of 64 tokens at most, and for longer sequences.
 #define PASSES(D, SUFFIX, EXACT, FORWARD_BLOCKS, BACKWARD_BLOCKS)                                     \
-    FORWARD(attentionForward##SUFFIX, D, false, EXACT, FORWARD_BLOCKS)                                \
-    BACKWARD(attentionQueries##SUFFIX, BACKWARD_BLOCKS, attentionQueriesPass<D, D, false, EXACT>)     \
-    BACKWARD(attentionKeys##SUFFIX, BACKWARD_BLOCKS, attentionKeysPass<D, D, false, false, EXACT>)    \
-    BACKWARD(attentionOne##SUFFIX, BACKWARD_BLOCKS, attentionKeysPass<D, D, false, true, EXACT>)
-
+    FORWARD(attentionForward##SUFFIX, 1, D, false, EXACT, FORWARD_BLOCKS)                             \
+    BACKWARD(attentionOne##SUFFIX, BACKWARD_BLOCKS, attentionKeysPass<1, D, D, false, true, EXACT>)
+#define LONG_PASSES(M, D, SUFFIX, EXACT, BLOCKS)                                                      \
+    FORWARD(attentionForwardLong##SUFFIX, M, D, false, EXACT, BLOCKS)                                 \
+    BACKWARD(attentionQueries##SUFFIX, BLOCKS, attentionQueriesPass<M, D, D, false, EXACT>)           \
+    BACKWARD(attentionKeys##SUFFIX, BLOCKS, attentionKeysPass<M, D, D, false, false, EXACT>)
 #define WIDE_PASSES(SUFFIX, EXACT)                                                                    \
-    FORWARD(attentionForwardWide##SUFFIX, 128, true, EXACT, 2)                                        \
-    BACKWARD(attentionQueriesWide##SUFFIX, 2, attentionQueriesPass<128, 128, true, EXACT>)            \
-    BACKWARD(attentionKeysWide##SUFFIX, 2, attentionKeysPass<128, 128, true, false, EXACT>)
+    FORWARD(attentionForwardWide##SUFFIX, 1, 128, true, EXACT, 2)                                     \
+    BACKWARD(attentionQueriesWide##SUFFIX, 2, attentionQueriesPass<1, 128, 128, true, EXACT>)         \
+    BACKWARD(attentionKeysWide##SUFFIX, 2, attentionKeysPass<1, 128, 128, true, false, EXACT>)
 
 PASSES(16, 16, false, 4, 3)
 PASSES(32, 32, false, 4, 3)
 PASSES(64, 64, false, 4, 3)
 PASSES(128, 128, false, 2, 2)
-WIDE_PASSES(, false)
 PASSES(64, 64Exact, true, 2, 2)
+LONG_PASSES(2, 16, 16, false, 3)
+LONG_PASSES(2, 32, 32, false, 2)
+LONG_PASSES(2, 64, 64, false, 2)
+LONG_PASSES(1, 128, 128, false, 2)
+LONG_PASSES(1, 64, 64Exact, true, 2)
+WIDE_PASSES(, false)
 WIDE_PASSES(Exact, true)
 
 #define STEP_WARPS 8
