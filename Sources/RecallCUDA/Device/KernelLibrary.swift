@@ -7,6 +7,7 @@ public enum KernelSources {
     /// Files that are compiled, one module each, by name without ".cu".
     public static let modules: [String: [UInt8]] = [
         "elementwise": PackageResources.elementwise_cu,
+        "long_backward": PackageResources.long_backward_cu,
         "long_convolution": PackageResources.long_convolution_cu,
         "partial_sums": PackageResources.partial_sums_cu,
         "scan_backward": PackageResources.scan_backward_cu,
@@ -16,6 +17,7 @@ public enum KernelSources {
     /// What they include.
     static let headers: [(name: String, text: String)] = [
         ("common.cuh", text(PackageResources.common_cuh)),
+        ("long_convolution.cuh", text(PackageResources.long_convolution_cuh)),
         ("scan.cuh", text(PackageResources.scan_cuh)),
     ]
 
