@@ -14,6 +14,7 @@ public enum KernelSources {
         "optimiser": PackageResources.optimiser_cu,
         "linear_attention": PackageResources.linear_attention_cu,
         "softmax_attention": PackageResources.softmax_attention_cu,
+        "long_backward": PackageResources.long_backward_cu,
         "long_convolution": PackageResources.long_convolution_cu,
         "partial_sums": PackageResources.partial_sums_cu,
         "scan_backward": PackageResources.scan_backward_cu,
@@ -26,6 +27,7 @@ public enum KernelSources {
         ("attention_tiles.cuh", text(PackageResources.attention_tiles_cuh)),
         ("attention_passes.cuh", text(PackageResources.attention_passes_cuh)),
         ("attention_backward.cuh", text(PackageResources.attention_backward_cuh)),
+        ("long_convolution.cuh", text(PackageResources.long_convolution_cuh)),
         ("scan.cuh", text(PackageResources.scan_cuh)),
     ]
 

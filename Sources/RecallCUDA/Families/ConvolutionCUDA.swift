@@ -13,12 +13,33 @@ extension CUDABackend: ConvolutionKernels {
         _ shape: LongConvolutionShape, u: Floats, filter: Floats, gate: Floats, dy: Floats, du: MutableFloats,
         dFilter: MutableFloats, dGate: MutableFloats
     ) {
-        convolve("longGateGradient", shape, filter, u, dy, dGate)
-        convolve("longInputGradient", shape, filter, gate, dy, du)
-        let tiles = shape.tiles(of: 64)
+        let count = shape.length * shape.channels
+        if let tokens = [64, 128, 256].first(where: { shape.length <= $0 }) {
+            // As many blocks as are at work at once; each leaves one row of partial sums.
+            let blocks = tokens == 256 || (tokens == 128 && arithmetic == .fp32) ? 132 : 264
+            let slices = min(max(1, blocks / shape.groups), shape.rows)
+            let partials = workspace(floats: slices * count)
+            let grid = LaunchGrid(
+                blocks: shape.groups, slices, threads: 256,
+                sharedBytes: 2 * LongConvolutionTile.bytes(tokens)
+                    + LongConvolutionTile.filterBytes(64 + tokens))
+            launch(
+                "long_backward", "longBackward\(tokens)\(exactness)", grid,
+                shape.arguments + [u, filter, gate, dy, du, dGate, partials])
+            addPartials(parts: slices, partials, (count, dFilter))
+        } else {
+            convolve("longGateGradient", shape, filter, u, dy, dGate)
+            convolve("longInputGradient", shape, filter, gate, dy, du)
+            filterGradient(shape, u: u, gate: gate, dy: dy, dFilter: dFilter)
+        }
+    }
+
+    private func filterGradient(
+        _ shape: LongConvolutionShape, u: Floats, gate: Floats, dy: Floats, dFilter: MutableFloats
+    ) {
+        let (tiles, count) = (shape.tiles(of: 64), shape.length * shape.channels)
         // Enough blocks to fill the device, each with a slice of the groups of sequences.
         let slices = min(max(1, (511 + shape.groups * tiles) / (shape.groups * tiles)), shape.rows)
-        let count = shape.length * shape.channels
         let partials = workspace(floats: 2 * slices * count)
         let grid = LaunchGrid(
             blocks: shape.groups, tiles, slices, threads: 256, sharedBytes: 2 * LongConvolutionTile.bytes(64))
@@ -33,7 +54,7 @@ extension CUDABackend: ConvolutionKernels {
         let tile = shape.length <= 64 ? 64 : 128
         let grid = LaunchGrid(
             blocks: shape.groups, shape.tiles(of: tile), shape.rows, threads: 256,
-            sharedBytes: 2 * LongConvolutionTile.bytes(tile) + LongConvolutionTile.filterBytes(tile))
+            sharedBytes: 2 * LongConvolutionTile.bytes(tile) + LongConvolutionTile.filterBytes(2 * tile))
         launch(
             Self.module, "\(name)\(tile)\(exactness)", grid, shape.arguments + [filter, first, second, out])
     }
@@ -61,8 +82,9 @@ extension LongConvolutionShape {
     fileprivate func tiles(of tokens: Int) -> Int { (length + tokens - 1) / tokens }
 }
 
-/// Shared memory of 8 channels and 8 sequences: struct Layout in long_convolution.cu.
+/// Shared memory of 8 channels: see long_convolution.cuh.
 private enum LongConvolutionTile {
+    /// Of 8 sequences.
     static func bytes(_ tokens: Int) -> Int { 4 * 8 * (8 * (tokens + 8) + 4) }
-    static func filterBytes(_ tokens: Int) -> Int { 4 * 8 * (2 * tokens + 4) }
+    static func filterBytes(_ lags: Int) -> Int { 4 * 8 * (lags + 4) }
 }

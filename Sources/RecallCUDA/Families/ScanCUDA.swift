@@ -35,7 +35,8 @@ extension CUDABackend: ScanKernels {
         dSkip: MutableFloats, dz: MutableFloats
     ) {
         let plan = ScanPlan(shape)
-        let grid = plan.backwardGrid
+        // What a block may have on sm_90 and before it, less some spare.
+        let grid = plan.backwardGrid(sharedBytes: (device.capability >= 90 ? 224 : 160) << 10)
         let groups = grid.blocks.x
         let (tokens, stateCount) = (shape.batch * shape.length, shape.channels * shape.states)
         let stateFloats = groups > 1 ? groups * tokens * 2 * shape.states : 0
@@ -106,10 +107,10 @@ private struct ScanPlan {
     }
 
     /// A block takes as many channels as its threads' registers and shared memory allow: fewer groups of channels to add.
-    var backwardGrid: LaunchGrid {
+    func backwardGrid(sharedBytes: Int) -> LaunchGrid {
         // Workspace in scan_backward.cu, and the sums over the warp's channels.
         let warpBytes = 4 * (4 * area + stateArea + 4 * 4 * columns * 32 + stateArea)
-        let most = min(lanes == 1 ? 8 : 16, (224 << 10) / warpBytes)
+        let most = min(lanes == 1 ? 8 : 16, sharedBytes / warpBytes)
         let groups = (warps + most - 1) / most
         let warps = (self.warps + groups - 1) / groups
         return LaunchGrid(
