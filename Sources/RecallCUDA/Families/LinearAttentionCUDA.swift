@@ -35,7 +35,7 @@ extension CUDABackend: LinearAttentionKernels {
     ) {
         let passes = passes(shape)
         launch(
-            Self.module, "linear\(passes.forwardName)\(passes.suffix)",
+            "\(Self.module)@\(passes.suffix)", "linear\(passes.forwardName)\(passes.suffix)",
             passes.forward(valueWidth: shape.valueWidth), arguments(shape) + [q, k, v, y, normaliser])
     }
 
@@ -52,7 +52,7 @@ extension CUDABackend: LinearAttentionKernels {
             ? [("linearOne", widest)] : [("linearQueries", shape.featureWidth), ("linearKeys", widest)]
         {
             launch(
-                Self.module, name + passes.suffix, passes.backward(width: width),
+                "\(Self.module)@\(passes.suffix)", name + passes.suffix, passes.backward(width: width),
                 arguments(shape) + [q, k, v, y, normaliser, dy, dq, dk, dv, deltas])
         }
     }
@@ -67,7 +67,7 @@ extension CUDABackend: LinearAttentionKernels {
         // Tiles of 64 features of 32 tokens, of the tokens' values and of their keys: writeState in linear_attention.cu.
         let sharedFloats = 64 * 36 + 32 * 68 + 32 * (f + 1)
         launch(
-            Self.module, arithmetic == .fp32 ? "linearStateExact" : "linearState",
+            "\(Self.module)@Step", arithmetic == .fp32 ? "linearStateExact" : "linearState",
             LaunchGrid(
                 blocks: shape.batch * shape.heads, (rows + 63) / 64, (e + 63) / 64, threads: 128,
                 sharedBytes: sharedFloats * MemoryLayout<Float>.stride),
@@ -81,7 +81,7 @@ extension CUDABackend: LinearAttentionKernels {
         // Features of 1024 rows, the token, and eight warps' sums: linearStep in linear_attention.cu.
         let sharedFloats = 2 * 1024 + 2 * (f + 1) + 9 * (e + 1)
         launch(
-            Self.module, "linearStep",
+            "\(Self.module)@Step", "linearStep",
             LaunchGrid(
                 blocks: shape.batch * shape.heads, threads: 256,
                 sharedBytes: sharedFloats * MemoryLayout<Float>.stride),

@@ -100,23 +100,43 @@ struct Linear {
     BACKWARD(linearQueriesWide##SUFFIX, 2, attentionQueriesPass<1, 128, 128, true, EXACT>)            \
     BACKWARD(linearKeysWide##SUFFIX, 2, attentionKeysPass<1, 128, 128, true, false, EXACT>)
 
+// Each takes the compiler seconds, and a model needs one: KernelLibrary.swift asks for it by its suffix.
+#if defined(ALL) || defined(GROUP_16x64)
 PASSES(16, 64, 16x64, false, 4, 3)
-PASSES(16, 128, 16x128, false, 3, 2)
-PASSES(32, 64, 32x64, false, 4, 3)
-PASSES(32, 128, 32x128, false, 3, 2)
-PASSES(64, 64, 64x64, false, 4, 3)
-PASSES(128, 128, 128x128, false, 2, 2)
-PASSES(64, 64, 64x64Exact, true, 2, 2)
 LONG_PASSES(2, 16, 64, 16x64, false, 2)
+#endif
+#if defined(ALL) || defined(GROUP_16x128)
+PASSES(16, 128, 16x128, false, 3, 2)
 LONG_PASSES(1, 16, 128, 16x128, false, 2)
+#endif
+#if defined(ALL) || defined(GROUP_32x64)
+PASSES(32, 64, 32x64, false, 4, 3)
 LONG_PASSES(2, 32, 64, 32x64, false, 2)
+#endif
+#if defined(ALL) || defined(GROUP_32x128)
+PASSES(32, 128, 32x128, false, 3, 2)
 LONG_PASSES(1, 32, 128, 32x128, false, 2)
+#endif
+#if defined(ALL) || defined(GROUP_64x64)
+PASSES(64, 64, 64x64, false, 4, 3)
 LONG_PASSES(2, 64, 64, 64x64, false, 2)
+#endif
+#if defined(ALL) || defined(GROUP_128x128)
+PASSES(128, 128, 128x128, false, 2, 2)
 LONG_PASSES(1, 128, 128, 128x128, false, 2)
+#endif
+#if defined(ALL) || defined(GROUP_64x64Exact)
+PASSES(64, 64, 64x64Exact, true, 2, 2)
 LONG_PASSES(1, 64, 64, 64x64Exact, true, 2)
+#endif
+#if defined(ALL) || defined(GROUP_Wide)
 WIDE_PASSES(, false)
+#endif
+#if defined(ALL) || defined(GROUP_WideExact)
 WIDE_PASSES(Exact, true)
+#endif
 
+#if defined(ALL) || defined(GROUP_Step)
 // The two factors of state row m, as columns of (k ‖ 1): 1, k_i, then k_i k_j for i ≤ j; without Taylor φ(k)_m alone.
 __device__ __forceinline__ int2 factorsOf(int m, int f, int map) {
     if (map != TAYLOR2) return make_int2(m, f);
@@ -259,3 +279,4 @@ extern "C" __global__ void __launch_bounds__(STEP_WARPS * WARP)
         y[head * e + c] = sum / normaliser;
     }
 }
+#endif

@@ -106,19 +106,35 @@ struct Softmax {
     BACKWARD(attentionQueriesWide##SUFFIX, 2, attentionQueriesPass<1, 128, 128, true, EXACT>)         \
     BACKWARD(attentionKeysWide##SUFFIX, 2, attentionKeysPass<1, 128, 128, true, false, EXACT>)
 
+// Each takes the compiler seconds, and a model needs one: KernelLibrary.swift asks for it by its suffix.
+#if defined(ALL) || defined(GROUP_16)
 PASSES(16, 16, false, 4, 3)
-PASSES(32, 32, false, 4, 3)
-PASSES(64, 64, false, 4, 3)
-PASSES(128, 128, false, 2, 2)
-PASSES(64, 64Exact, true, 2, 2)
 LONG_PASSES(2, 16, 16, false, 3)
+#endif
+#if defined(ALL) || defined(GROUP_32)
+PASSES(32, 32, false, 4, 3)
 LONG_PASSES(2, 32, 32, false, 2)
+#endif
+#if defined(ALL) || defined(GROUP_64)
+PASSES(64, 64, false, 4, 3)
 LONG_PASSES(2, 64, 64, false, 2)
+#endif
+#if defined(ALL) || defined(GROUP_128)
+PASSES(128, 128, false, 2, 2)
 LONG_PASSES(1, 128, 128, false, 2)
+#endif
+#if defined(ALL) || defined(GROUP_64Exact)
+PASSES(64, 64Exact, true, 2, 2)
 LONG_PASSES(1, 64, 64Exact, true, 2)
+#endif
+#if defined(ALL) || defined(GROUP_Wide)
 WIDE_PASSES(, false)
+#endif
+#if defined(ALL) || defined(GROUP_WideExact)
 WIDE_PASSES(Exact, true)
+#endif
 
+#if defined(ALL) || defined(GROUP_Step)
 #define STEP_WARPS 8
 
 // The weighted sum of values of one query of a step, 32 columns at a time, each warp over every eighth key.
@@ -197,3 +213,4 @@ extern "C" __global__ void rotary(int batch, int length, int heads, int width, l
         }
     }
 }
+#endif
