@@ -77,6 +77,8 @@ let package = Package(
         .testTarget(name: "RecallDataTests", dependencies: ["RecallData", "TestSupport"]),
         .testTarget(
             name: "RecallKernelsTests", dependencies: ["RecallKernels", "RecallVerification", "TestSupport"]),
+        .testTarget(
+            name: "RecallCUDATests", dependencies: ["RecallCUDA", "RecallKernels", "RecallRandom"]),
         .testTarget(name: "RecallTensorTests", dependencies: ["RecallTensor", "TestSupport"]),
         .testTarget(name: "RecallModelsTests", dependencies: ["RecallModels", "TestSupport"]),
         .testTarget(name: "RecallTrainingTests", dependencies: ["RecallTraining", "TestSupport"]),

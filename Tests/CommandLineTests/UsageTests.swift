@@ -90,7 +90,7 @@ import Testing
 
     @Test func aDeviceThatIsNotThereIsUnavailable() throws {
         let workspace = try Workspace.withTinySuite()
-        let outcome = try workspace.run("run", "--suite", "tiny.yaml", "--device", "cuda:0")
+        let outcome = try workspace.run("run", "--suite", "tiny.yaml", "--device", "cuda:99")
         #expect(outcome.status == 69)
         #expect(outcome.errorLines.count == 1)
         #expect(workspace.content == ["tiny.yaml"])

@@ -86,8 +86,8 @@ import Testing
     }
 
     @Test(arguments: [
-        (["--device", "cuda"], 69, "--device cuda: "),
-        (["--device", "tpu"], 64, "--device must be cpu, not 'tpu'"),
+        (["--device", "cuda:99"], 69, "--device cuda:99: "),
+        (["--device", "tpu"], 64, "--device must be cpu, cuda or cuda:I, not 'tpu'"),
         (["--only", "frobnicate"], 64, "no case has 'frobnicate' in it; there are linearForward, "),
         (["--precision", "fp8"], 64, "--precision must be one of fp32, tf32, bf16, not 'fp8'"),
         (["--threads", "0"], 64, "--threads must be at least 1, not 0"),

@@ -3,8 +3,8 @@ import RecallRandom
 
 /// A kernel's parameters, each at the start of a 64-bit word of its own.
 struct KernelArguments {
-    fileprivate var words: [UInt64] = []
-    fileprivate var starts: [Int] = []
+    fileprivate(set) var words: [UInt64] = []
+    fileprivate(set) var starts: [Int] = []
 
     /// A parameter of one word or, for a struct, of several.
     mutating func append(_ parameter: UInt64...) { append(parameter) }

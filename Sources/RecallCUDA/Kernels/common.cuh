@@ -21,6 +21,7 @@ struct StepCell {
     const int *tokens, *positions, *labels, *order;
     double *loss, *correct;
 };
+static_assert(sizeof(StepCell) == 72, "laid out as in Swift");
 
 // A dropout mask that is never stored: RecallRandom/Dropout.swift. A threshold of 0 keeps everything, unscaled.
 struct Mask {
@@ -30,6 +31,7 @@ struct Mask {
     // Where the step is, if not here: in a step that is replayed from a graph.
     const uint32* stepCell;
 };
+static_assert(sizeof(Mask) == 32, "laid out as in Launch.swift");
 
 // Philox4x32-10 (Salmon et al. 2011): RecallRandom/Philox.swift.
 __device__ __forceinline__ uint4 philox(uint4 c, uint32 k0, uint32 k1) {

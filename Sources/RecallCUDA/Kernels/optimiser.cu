@@ -8,6 +8,7 @@ struct Piece {
     int count;
     float weightDecay;
 };
+static_assert(sizeof(Piece) == 40, "laid out as in Swift");
 
 // A block a piece. The scalars are in `cell`, or where that is null in `scalars`.
 extern "C" __global__ void adamW(

@@ -35,6 +35,8 @@ struct Sitting {
     /// - Throws: `Failure` for what the exit status tells, `StoreError`, `OptionError`.
     func perform() throws {
         let first = try planner.firstRuns()
+        // A device that is not there is told of before anything is written.
+        let execution = try options.deviceChoice.execution()
         if options.dryRun {
             try list(first)
             return
@@ -62,7 +64,7 @@ struct Sitting {
             open = try left(of: selected, store)
         }
         let outcome = try train(
-            open, of: selected.count, store,
+            open, of: selected.count, store, execution,
             notes: (options.fresh ? [] : notes) + (selected.isEmpty ? [nothingSelected] : []))
         // What searches added stands at the end; now it takes its place. A store that failed stays as it is.
         if outcome.error == nil, planner.suite.search != nil {
@@ -94,7 +96,7 @@ struct Sitting {
 
     /// - Parameter notes: said before anything is trained.
     private func train(
-        _ open: [PlannedRun], of total: Int, _ store: Store, notes: [String]
+        _ open: [PlannedRun], of total: Int, _ store: Store, _ execution: Execution, notes: [String]
     ) throws -> RunnerOutcome {
         // Programs are told of a sitting without runs as of any other.
         guard !open.isEmpty || options.json else {
@@ -115,7 +117,7 @@ struct Sitting {
         notes.forEach(display.note)
         let runner = Runner(
             open, store: store, display: display, stop: interrupts.stop, options: options,
-            checkpoints: checkpoints, planner: planner, execution: try options.deviceChoice.execution())
+            checkpoints: checkpoints, planner: planner, execution: execution)
         let outcome = runner.run()
         if options.json, let tradeoff = try? Tradeoff(suite: suite.name, in: store) {
             display.control(tradeoff.verdict)

@@ -1,0 +1,67 @@
+import RecallKernels
+import RecallRandom
+import Testing
+
+@testable import RecallCUDA
+
+/// What needs no device: parameters as kernels take them, and what is compiled.
+@Suite struct LaunchTests {
+    private func words(_ arguments: any KernelArgument...) -> [UInt64] {
+        var result = KernelArguments()
+        for argument in arguments { argument.write(to: &result) }
+        return result.words
+    }
+
+    @Test func parametersStartAtTheirOwnWords() {
+        let nothing: UnsafePointer<Float>? = nil
+        #expect(words(-1, Float(1), true, nothing) == [.max, 0x3F80_0000, 1, 0])
+        var arguments = KernelArguments()
+        KernelMask(dropout: nil, cell: nil).write(to: &arguments)
+        7.write(to: &arguments)
+        #expect(arguments.starts == [0, 4])
+    }
+
+    /// struct Mask in common.cuh: threshold, scale, key, step, site, cell.
+    @Test func masksAreLaidOutAsTheKernelsReadThem() {
+        let dropout = Dropout(probability: 0.5, seed: 0x1122_3344_5566_7788, step: 9, site: 4)
+        #expect(
+            words(KernelMask(dropout: dropout, cell: nil))
+                == [0x4000_0000_0000_8000, 0x1122_3344_5566_7788, 0x0000_0004_0000_0009, 0])
+        #expect(words(KernelMask(dropout: nil, cell: nil)) == [0, 0, 0, 0])
+    }
+
+    /// struct StepCell in common.cuh.
+    @Test func cellsAreLaidOutAsTheKernelsReadThem() {
+        #expect(MemoryLayout<StepCell>.size == 72)
+        let cell = words(StepCell(AdamWStep(learningRate: 0.5, beta1: 0, beta2: 0, weightDecay: 0, step: 3)))
+        // Two steps were before; sound; and with β of 0 no correction.
+        #expect(cell.count == 9 && cell[0] == 0x1_0000_0002)
+        #expect(cell[1] == 0.5.bitPattern)
+        #expect(cell[2] == UInt64(Float(1).bitPattern) << 32 | UInt64(Float(-0.5).bitPattern))
+        #expect(cell[3...] == [0, 0, 0, 0, 0, 0])
+    }
+
+    /// DROPOUT_PURPOSE in common.cuh.
+    @Test func theKernelsKnowDropoutsPurpose() throws {
+        let header = try #require(KernelSources.headers.first { $0.name == "common.cuh" }).text
+        #expect(header.contains("#define DROPOUT_PURPOSE \(RandomPurpose.dropout.rawValue)u\n"))
+    }
+
+    @Test func gridsCoverWhatTheyAreFor() {
+        #expect(LaunchGrid.covering(0).blocks.x == 0)
+        #expect(LaunchGrid.covering(257).blocks.x == 2)
+        #expect(LaunchGrid.covering(1 << 30).blocks.x == 4096)
+    }
+
+    @Test func optionsNameTheGroup() {
+        #expect(KernelSources.options("linear", capability: 90).contains("-DALL"))
+        let options = KernelSources.options("softmax_attention@64", capability: 80)
+        #expect(options.contains("-DGROUP_64") && options.contains("--gpu-architecture=sm_80"))
+    }
+
+    /// Where there is no device, asking for one says what is missing.
+    @Test(.enabled(if: CUDADevices.count == 0)) func aMissingDeviceIsAnError() {
+        #expect(throws: BackendError.self) { try CUDABackend() }
+        #expect(throws: BackendError.self) { try CUDADevices.freeMemory(of: 0) }
+    }
+}
