@@ -68,17 +68,28 @@ struct Element {
     }
 };
 
-// A tile of x, or of x ⊙ factor where that is not null; zero where there is nothing.
+// A tile of x, or of x ⊙ factor where that is not null; zero where there is nothing. A thread loads a batch of numbers before
+// it stores any: a store, which may be to where the next would be loaded from for all that the compiler knows, would hold
+// that up.
 template <int TILE>
 __device__ __forceinline__ void stageTile(
-    const LongSizes& sizes, int firstChannel, int firstRow, int tile, const float* __restrict__ x,
-    const float* __restrict__ factor, float* shared) {
-#pragma unroll 8
-    for (int i = 0; i < CHANNELS * ROWS * TILE / THREADS; ++i) {
-        Element<TILE> e(sizes, firstChannel, firstRow, tile, i * THREADS + threadIdx.x);
-        float value = e.exists ? x[e.at] : 0.0f;
-        if (factor) value *= e.exists ? factor[e.at] : 0.0f;
-        shared[e.shared()] = value;
+    const LongSizes& sizes, int firstChannel, int firstRow, int tile, const float* x, const float* factor,
+    float* shared) {
+    constexpr int BATCH = 8;
+#pragma unroll 1
+    for (int start = 0; start < CHANNELS * ROWS * TILE / THREADS; start += BATCH) {
+        float values[BATCH], factors[BATCH];
+#pragma unroll
+        for (int i = 0; i < BATCH; ++i) {
+            Element<TILE> e(sizes, firstChannel, firstRow, tile, (start + i) * THREADS + threadIdx.x);
+            values[i] = e.exists ? x[e.at] : 0.0f;
+            if (factor) factors[i] = e.exists ? factor[e.at] : 0.0f;
+        }
+#pragma unroll
+        for (int i = 0; i < BATCH; ++i) {
+            Element<TILE> e(sizes, firstChannel, firstRow, tile, (start + i) * THREADS + threadIdx.x);
+            shared[e.shared()] = factor ? values[i] * factors[i] : values[i];
+        }
     }
 }
 
