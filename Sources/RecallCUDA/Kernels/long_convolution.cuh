@@ -39,13 +39,20 @@ struct Operand {
     }
 };
 
+// d += a·b. The tensor cores cut off what they add, so that errors of long sums all go one way: EXACT adds each product to the
+// sum by additions that round to nearest, its own small parts first.
 template <bool EXACT>
 __device__ __forceinline__ void multiply(float (&d)[4], const Operand<EXACT, 4>& a, const Operand<EXACT, 2>& b) {
     if constexpr (EXACT) {
-        multiplyTile(d, a.big, b.small);
-        multiplyTile(d, a.small, b.big);
+        float product[4] = {};
+        multiplyTile(product, a.big, b.small);
+        multiplyTile(product, a.small, b.big);
+        multiplyTile(product, a.big, b.big);
+#pragma unroll
+        for (int i = 0; i < 4; ++i) d[i] += product[i];
+    } else {
+        multiplyTile(d, a.big, b.big);
     }
-    multiplyTile(d, a.big, b.big);
 }
 
 // Which of a tile's numbers a thread moves: channels fastest, as in memory.
