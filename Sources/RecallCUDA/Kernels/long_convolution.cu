@@ -135,7 +135,6 @@ __device__ __forceinline__ void filterGradient(
 LONG_CONVOLUTION(64, Fast, false)
 LONG_CONVOLUTION(64, Exact, true)
 LONG_CONVOLUTION(128, Fast, false)
-LONG_CONVOLUTION(128, Exact, true)
 LONG_FILTER(Fast, false)
 LONG_FILTER(Exact, true)
 
