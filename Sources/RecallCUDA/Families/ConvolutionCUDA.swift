@@ -51,7 +51,8 @@ extension CUDABackend: ConvolutionKernels {
         _ name: String, _ shape: LongConvolutionShape, _ filter: Floats, _ first: Floats, _ second: Floats,
         _ out: MutableFloats
     ) {
-        let tile = shape.length <= 64 ? 64 : 128
+        // An exact product's operands, of two numbers each, fill the registers with 64 tokens.
+        let tile = shape.length <= 64 || arithmetic == .fp32 ? 64 : 128
         let grid = LaunchGrid(
             blocks: shape.groups, shape.tiles(of: tile), shape.rows, threads: 256,
             sharedBytes: 2 * LongConvolutionTile.bytes(tile) + LongConvolutionTile.filterBytes(2 * tile))

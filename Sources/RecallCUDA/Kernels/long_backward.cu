@@ -57,13 +57,22 @@ template <int TOKENS>
 __device__ __forceinline__ void writeGradients(
     const LongSizes& sizes, int firstChannel, int firstRow, const float* us, const float* dcs,
     const float* __restrict__ dy, float* __restrict__ du, float* __restrict__ dGate) {
-#pragma unroll 8
-    for (int i = 0; i < CHANNELS * ROWS * TOKENS / THREADS; ++i) {
-        Element<TOKENS> e(sizes, firstChannel, firstRow, 0, i * THREADS + threadIdx.x);
-        if (!e.exists) continue;
-        float d = dy[e.at];
-        du[e.at] = dcs[e.shared()] + d;
-        dGate[e.at] = us[e.shared()] * d;
+    constexpr int BATCH = 8;
+#pragma unroll 1
+    for (int start = 0; start < CHANNELS * ROWS * TOKENS / THREADS; start += BATCH) {
+        float d[BATCH];
+#pragma unroll
+        for (int i = 0; i < BATCH; ++i) {
+            Element<TOKENS> e(sizes, firstChannel, firstRow, 0, (start + i) * THREADS + threadIdx.x);
+            d[i] = e.exists ? dy[e.at] : 0.0f;
+        }
+#pragma unroll
+        for (int i = 0; i < BATCH; ++i) {
+            Element<TOKENS> e(sizes, firstChannel, firstRow, 0, (start + i) * THREADS + threadIdx.x);
+            if (!e.exists) continue;
+            du[e.at] = dcs[e.shared()] + d[i];
+            dGate[e.at] = us[e.shared()] * d[i];
+        }
     }
 }
 

@@ -48,14 +48,24 @@ __device__ __forceinline__ void convolve(
     }
     storeProduct<TILE>(c, product + warp * Layout<TILE>::PLANE);
     __syncthreads();
-#pragma unroll 8
-    for (int i = 0; i < CHANNELS * ROWS * TILE / THREADS; ++i) {
-        Element<TILE> e(sizes, firstChannel, firstRow, tile, i * THREADS + threadIdx.x);
-        if (!e.exists) continue;
-        float own = input[e.shared()], sum = product[e.shared()] + own;
-        if (EPILOGUE == OUTPUT) out[e.at] = fmaf(sum, other[e.at], own);
-        if (EPILOGUE == GATE_GRADIENT) out[e.at] = sum * other[e.at];
-        if (EPILOGUE == INPUT_GRADIENT) out[e.at] = sum + other[e.at];
+    constexpr int BATCH = 8;
+#pragma unroll 1
+    for (int start = 0; start < CHANNELS * ROWS * TILE / THREADS; start += BATCH) {
+        float others[BATCH];
+#pragma unroll
+        for (int i = 0; i < BATCH; ++i) {
+            Element<TILE> e(sizes, firstChannel, firstRow, tile, (start + i) * THREADS + threadIdx.x);
+            others[i] = e.exists ? other[e.at] : 0.0f;
+        }
+#pragma unroll
+        for (int i = 0; i < BATCH; ++i) {
+            Element<TILE> e(sizes, firstChannel, firstRow, tile, (start + i) * THREADS + threadIdx.x);
+            if (!e.exists) continue;
+            float own = input[e.shared()], sum = product[e.shared()] + own;
+            if (EPILOGUE == OUTPUT) out[e.at] = fmaf(sum, others[i], own);
+            if (EPILOGUE == GATE_GRADIENT) out[e.at] = sum * others[i];
+            if (EPILOGUE == INPUT_GRADIENT) out[e.at] = sum + others[i];
+        }
     }
 }
 
@@ -125,7 +135,6 @@ __device__ __forceinline__ void filterGradient(
 LONG_CONVOLUTION(64, Fast, false)
 LONG_CONVOLUTION(64, Exact, true)
 LONG_CONVOLUTION(128, Fast, false)
-LONG_CONVOLUTION(128, Exact, true)
 LONG_FILTER(Fast, false)
 LONG_FILTER(Exact, true)
 

@@ -39,13 +39,20 @@ struct Operand {
     }
 };
 
+// d += a·b. The tensor cores cut off what they add, so that errors of long sums all go one way: EXACT adds each product to the
+// sum by additions that round to nearest, its own small parts first.
 template <bool EXACT>
 __device__ __forceinline__ void multiply(float (&d)[4], const Operand<EXACT, 4>& a, const Operand<EXACT, 2>& b) {
     if constexpr (EXACT) {
-        multiplyTile(d, a.big, b.small);
-        multiplyTile(d, a.small, b.big);
+        float product[4] = {};
+        multiplyTile(product, a.big, b.small);
+        multiplyTile(product, a.small, b.big);
+        multiplyTile(product, a.big, b.big);
+#pragma unroll
+        for (int i = 0; i < 4; ++i) d[i] += product[i];
+    } else {
+        multiplyTile(d, a.big, b.big);
     }
-    multiplyTile(d, a.big, b.big);
 }
 
 // Which of a tile's numbers a thread moves: channels fastest, as in memory.
@@ -68,17 +75,28 @@ struct Element {
     }
 };
 
-// A tile of x, or of x ⊙ factor where that is not null; zero where there is nothing.
+// A tile of x, or of x ⊙ factor where that is not null; zero where there is nothing. A thread loads a batch of numbers before
+// it stores any: a store, which may be to where the next would be loaded from for all that the compiler knows, would hold
+// that up.
 template <int TILE>
 __device__ __forceinline__ void stageTile(
-    const LongSizes& sizes, int firstChannel, int firstRow, int tile, const float* __restrict__ x,
-    const float* __restrict__ factor, float* shared) {
-#pragma unroll 8
-    for (int i = 0; i < CHANNELS * ROWS * TILE / THREADS; ++i) {
-        Element<TILE> e(sizes, firstChannel, firstRow, tile, i * THREADS + threadIdx.x);
-        float value = e.exists ? x[e.at] : 0.0f;
-        if (factor) value *= e.exists ? factor[e.at] : 0.0f;
-        shared[e.shared()] = value;
+    const LongSizes& sizes, int firstChannel, int firstRow, int tile, const float* x, const float* factor,
+    float* shared) {
+    constexpr int BATCH = 8;
+#pragma unroll 1
+    for (int start = 0; start < CHANNELS * ROWS * TILE / THREADS; start += BATCH) {
+        float values[BATCH], factors[BATCH];
+#pragma unroll
+        for (int i = 0; i < BATCH; ++i) {
+            Element<TILE> e(sizes, firstChannel, firstRow, tile, (start + i) * THREADS + threadIdx.x);
+            values[i] = e.exists ? x[e.at] : 0.0f;
+            if (factor) factors[i] = e.exists ? factor[e.at] : 0.0f;
+        }
+#pragma unroll
+        for (int i = 0; i < BATCH; ++i) {
+            Element<TILE> e(sizes, firstChannel, firstRow, tile, (start + i) * THREADS + threadIdx.x);
+            shared[e.shared()] = factor ? values[i] * factors[i] : values[i];
+        }
     }
 }
 

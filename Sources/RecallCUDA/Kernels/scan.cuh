@@ -143,32 +143,59 @@ struct Element {
     }
 };
 
-// Δ and Δx of a chunk; past the last token Δ = 0, and the state stays.
+// Numbers of a chunk that a lane has at a time on their way from memory. All are loaded before any is put away: a store, which
+// may be to where the next would be loaded from for all that the compiler knows, would hold that up.
 template <int S, int CC>
-__device__ __forceinline__ void stageInputs(
-    const Lane<S, CC>& l, const ScanSizes& sizes, const ScanInputs& in, long long row, int first, float* deltas,
-    float* inputs) {
-#pragma unroll 16
-    for (int i = 0; i < Lane<S, CC>::AREA / WARP; ++i) {
-        Element<S, CC> e(l, sizes, row, first, i);
-        float delta = e.exists ? softplus(in.delta[e.at(sizes)] + in.deltaBias[e.channel]) : 0.0f;
-        deltas[e.index] = delta;
-        inputs[e.index] = e.exists ? delta * in.x[e.at(sizes)] : 0.0f;
+struct Batch {
+    static constexpr int ELEMENTS = Lane<S, CC>::AREA / WARP;
+    static constexpr int SIZE = ELEMENTS < 8 ? ELEMENTS : 8;
+};
+
+// x and delta + deltaBias of a batch of a chunk's elements.
+template <int S, int CC>
+struct InputBatch {
+    float x[Batch<S, CC>::SIZE], raw[Batch<S, CC>::SIZE];
+
+    __device__ __forceinline__ void fetch(
+        const Lane<S, CC>& l, const ScanSizes& sizes, const ScanInputs& in, long long row, int first, int start) {
+#pragma unroll
+        for (int i = 0; i < Batch<S, CC>::SIZE; ++i) {
+            Element<S, CC> e(l, sizes, row, first, start + i);
+            x[i] = e.exists ? in.x[e.at(sizes)] : 0.0f;
+            raw[i] = e.exists ? in.delta[e.at(sizes)] + in.deltaBias[e.channel] : -INFINITY;
+        }
     }
-}
+
+    // Δ and Δx; past the last token Δ = 0, and the state stays.
+    __device__ __forceinline__ void put(const Lane<S, CC>& l, int start, float* deltas, float* inputs) const {
+#pragma unroll
+        for (int i = 0; i < Batch<S, CC>::SIZE; ++i) {
+            float delta = softplus(raw[i]);
+            deltas[(start + i) * WARP + l.lane] = delta;
+            inputs[(start + i) * WARP + l.lane] = delta * x[i];
+        }
+    }
+};
 
 // B and C of a chunk, (token, B ‖ C).
 template <int S, int CC>
 __device__ __forceinline__ void stageStates(
     const Lane<S, CC>& l, const ScanSizes& sizes, const ScanInputs& in, long long row, int first, float* states) {
-    constexpr int STATES = Lane<S, CC>::STATES;
-#pragma unroll 16
-    for (int i = 0; i < Lane<S, CC>::STATE_AREA / WARP; ++i) {
-        int index = i * WARP + l.lane, t = index / (2 * STATES), k = index % (2 * STATES);
-        int n = sizes.firstState + k % STATES;
-        bool exists = first + t < sizes.length && n < sizes.states;
-        long long at = (row * sizes.length + first + t) * sizes.stateStride + n;
-        states[index] = exists ? (k < STATES ? in.b : in.c)[at] : 0.0f;
+    constexpr int STATES = Lane<S, CC>::STATES, COUNT = Lane<S, CC>::STATE_AREA / WARP;
+    constexpr int SIZE = COUNT < 16 ? COUNT : 16;
+#pragma unroll
+    for (int start = 0; start < COUNT; start += SIZE) {
+        float values[SIZE];
+#pragma unroll
+        for (int i = 0; i < SIZE; ++i) {
+            int index = (start + i) * WARP + l.lane, t = index / (2 * STATES), k = index % (2 * STATES);
+            int n = sizes.firstState + k % STATES;
+            bool exists = first + t < sizes.length && n < sizes.states;
+            long long at = (row * sizes.length + first + t) * sizes.stateStride + n;
+            values[i] = exists ? (k < STATES ? in.b : in.c)[at] : 0.0f;
+        }
+#pragma unroll
+        for (int i = 0; i < SIZE; ++i) states[(start + i) * WARP + l.lane] = values[i];
     }
 }
 

@@ -45,16 +45,27 @@ struct Workspace {
     }
 };
 
-// The gradient of the ungated output, g = dOut silu(z), of a chunk.
-template <int S, int CC>
-__device__ __forceinline__ void stageGradients(
+// Δ, Δx and the gradient of the ungated output, g = dOut silu(z), of a chunk.
+template <int S, int CC, int PIECE>
+__device__ __forceinline__ void stageTokens(
     const Lane<S, CC>& l, const ScanSizes& sizes, const ScanInputs& in, const float* dOut, long long row, int first,
-    float* gradients) {
-#pragma unroll 16
-    for (int i = 0; i < Lane<S, CC>::AREA / WARP; ++i) {
-        Element<S, CC> e(l, sizes, row, first, i);
-        float z = e.exists ? in.z[e.atGate(sizes)] : 0.0f;
-        gradients[e.index] = e.exists ? dOut[e.at(sizes)] * z * fastSigmoid(z) : 0.0f;
+    const Workspace<S, CC, PIECE>& w) {
+    constexpr int SIZE = Batch<S, CC>::SIZE;
+#pragma unroll 1
+    for (int start = 0; start < Batch<S, CC>::ELEMENTS; start += SIZE) {
+        InputBatch<S, CC> inputs;
+        float z[SIZE], d[SIZE];
+        inputs.fetch(l, sizes, in, row, first, start);
+#pragma unroll
+        for (int i = 0; i < SIZE; ++i) {
+            Element<S, CC> e(l, sizes, row, first, start + i);
+            z[i] = e.exists ? in.z[e.atGate(sizes)] : 0.0f;
+            d[i] = e.exists ? dOut[e.at(sizes)] : 0.0f;
+        }
+        inputs.put(l, start, w.deltas, w.inputs);
+#pragma unroll
+        for (int i = 0; i < SIZE; ++i)
+            w.gradients[(start + i) * WARP + l.lane] = d[i] * z[i] * fastSigmoid(z[i]);
     }
 }
 
@@ -154,22 +165,23 @@ template <int S, int CC, int PIECE, int COUNT>
 __device__ __forceinline__ void writeGradients(
     const Lane<S, CC>& l, const ScanSizes& sizes, const ScanInputs& in, const Workspace<S, CC, PIECE>& w,
     const float* dOut, long long row, int first, long long plane, ScanGradients& out, ChannelSums<COUNT>& sums) {
-    constexpr int ELEMENTS = Lane<S, CC>::AREA / WARP, BATCH = ELEMENTS < 4 ? ELEMENTS : 4;
+    constexpr int SIZE = Batch<S, CC>::SIZE;
 #pragma unroll
-    for (int start = 0; start < ELEMENTS; start += BATCH) {
-        float x[BATCH], z[BATCH], d[BATCH], raw[BATCH];
+    for (int start = 0; start < Batch<S, CC>::ELEMENTS; start += SIZE) {
+        InputBatch<S, CC> inputs;
+        float z[SIZE], d[SIZE];
+        inputs.fetch(l, sizes, in, row, first, start);
 #pragma unroll
-        for (int i = 0; i < BATCH; ++i) {
+        for (int i = 0; i < SIZE; ++i) {
             Element<S, CC> e(l, sizes, row, first, start + i);
-            x[i] = e.exists ? in.x[e.at(sizes)] : 0.0f;
             z[i] = e.exists ? in.z[e.atGate(sizes)] : 0.0f;
             d[i] = e.exists ? dOut[e.at(sizes)] : 0.0f;
-            raw[i] = e.exists ? in.delta[e.at(sizes)] + in.deltaBias[e.channel] : 0.0f;
         }
 #pragma unroll
-        for (int i = 0; i < BATCH; ++i) {
+        for (int i = 0; i < SIZE; ++i) {
             Element<S, CC> e(l, sizes, row, first, start + i);
             if (!e.exists) continue;
+            float x = inputs.x[i];
             float y = w.gradients[e.index], lambdaB = w.inputs[e.index], decay = w.decays[e.index];
             float* handed = out.sums + e.at(sizes);
             if (!sizes.isFirstPass) y += handed[0], lambdaB += handed[plane], decay += handed[2 * plane];
@@ -178,12 +190,12 @@ __device__ __forceinline__ void writeGradients(
                 continue;
             }
             float skip = in.skip[e.channel], s = fastSigmoid(z[i]), g = d[i] * z[i] * s;
-            out.dz[e.atGate(sizes)] = d[i] * fmaf(skip, x[i], y) * s * (1.0f + z[i] * (1.0f - s));
+            out.dz[e.atGate(sizes)] = d[i] * fmaf(skip, x, y) * s * (1.0f + z[i] * (1.0f - s));
             out.dx[e.at(sizes)] = fmaf(skip, g, w.deltas[e.index] * lambdaB);
-            float dRaw = fmaf(x[i], lambdaB, LN2 * decay) * fastSigmoid(raw[i]);
+            float dRaw = fmaf(x, lambdaB, LN2 * decay) * fastSigmoid(inputs.raw[i]);
             out.dDelta[e.at(sizes)] = dRaw;
             sums.deltaBias[(start + i) % COUNT] += dRaw;
-            sums.skip[(start + i) % COUNT] += g * x[i];
+            sums.skip[(start + i) % COUNT] += g * x;
         }
     }
 }
@@ -261,12 +273,11 @@ __device__ __forceinline__ void backward(
     for (int chunk = chunks - 1; chunk >= 0; --chunk) {
         int first = chunk * CHUNK;
         __syncwarp();
-        stageInputs(l, sizes, in, row, first, w.deltas, w.inputs);
-        stageStates(l, sizes, in, row, first, w.states);
-        stageGradients(l, sizes, in, dOut, row, first, w.gradients);
         float h[CC][4];
         // The first chunk's is zero.
         loadState(l, sizes, chunk ? checkpoints + (row * chunks + chunk) * stateCount : 0, h);
+        stageTokens(l, sizes, in, dOut, row, first, w);
+        stageStates(l, sizes, in, row, first, w.states);
         w.store(l, 0, h);
         __syncwarp();
         backwardChunk(l, w, rates, carry, dA, stateSums + warp * L::STATE_AREA);

@@ -6,18 +6,28 @@ template <int S, int CC>
 __device__ __forceinline__ void writeOutputs(
     const Lane<S, CC>& l, const ScanSizes& sizes, const ScanInputs& in, long long row, int first, const float* y,
     float* sums, float* out) {
-#pragma unroll 8
-    for (int i = 0; i < Lane<S, CC>::AREA / WARP; ++i) {
-        Element<S, CC> e(l, sizes, row, first, i);
-        if (!e.exists) continue;
-        float sum = y[e.index];
-        if (!sizes.isFirstPass) sum += sums[e.at(sizes)];
-        if (!sizes.isLastPass) {
-            sums[e.at(sizes)] = sum;
-            continue;
+    constexpr int SIZE = Batch<S, CC>::SIZE;
+#pragma unroll 1
+    for (int start = 0; start < Batch<S, CC>::ELEMENTS; start += SIZE) {
+        float x[SIZE], z[SIZE], before[SIZE];
+#pragma unroll
+        for (int i = 0; i < SIZE; ++i) {
+            Element<S, CC> e(l, sizes, row, first, start + i);
+            x[i] = e.exists ? in.x[e.at(sizes)] : 0.0f;
+            z[i] = e.exists ? in.z[e.atGate(sizes)] : 0.0f;
+            before[i] = e.exists && !sizes.isFirstPass ? sums[e.at(sizes)] : 0.0f;
         }
-        float z = in.z[e.atGate(sizes)];
-        out[e.at(sizes)] = fmaf(in.skip[e.channel], in.x[e.at(sizes)], sum) * z * fastSigmoid(z);
+#pragma unroll
+        for (int i = 0; i < SIZE; ++i) {
+            Element<S, CC> e(l, sizes, row, first, start + i);
+            if (!e.exists) continue;
+            float sum = y[e.index] + before[i];
+            if (sizes.isLastPass) {
+                out[e.at(sizes)] = fmaf(in.skip[e.channel], x[i], sum) * z[i] * fastSigmoid(z[i]);
+            } else {
+                sums[e.at(sizes)] = sum;
+            }
+        }
     }
 }
 
@@ -37,12 +47,21 @@ __device__ __forceinline__ void forward(
     float rates[CC][4], h[CC][4], a[CC][4];
     loadRates(l, sizes, in.aLog, rates);
     loadState(l, sizes, state ? state + row * stateCount : 0, h);
+    // The first batch of the next chunk is on its way while this one is worked on.
+    InputBatch<S, CC> next;
+    next.fetch(l, sizes, in, row, 0, 0);
     for (int chunk = 0; chunk < chunks; ++chunk) {
         int first = chunk * CHUNK;
         __syncwarp();
-        stageInputs(l, sizes, in, row, first, deltas, inputs);
+        next.put(l, 0, deltas, inputs);
+#pragma unroll 1
+        for (int start = Batch<S, CC>::SIZE; start < Batch<S, CC>::ELEMENTS; start += Batch<S, CC>::SIZE) {
+            next.fetch(l, sizes, in, row, first, start);
+            next.put(l, start, deltas, inputs);
+        }
         stageStates(l, sizes, in, row, first, states);
         if (checkpoints) storeState(l, sizes, h, checkpoints + (row * chunks + chunk) * stateCount);
+        if (chunk + 1 < chunks) next.fetch(l, sizes, in, row, first + CHUNK, 0);
         __syncwarp();
 #pragma unroll 4
         for (int t = 0; t < CHUNK; ++t) {
@@ -65,15 +84,15 @@ __device__ __forceinline__ void forward(
 }
 
 // S·4 states that a warp holds at a time, CC channels a lane.
-#define SCAN_FORWARD(S, CC)                                                                                         \
-    extern "C" __global__ void scanForward##S##x##CC(                                                               \
+#define SCAN_FORWARD(S, CC, BLOCKS)                                                                                         \
+    extern "C" __global__ void __launch_bounds__(128, BLOCKS) scanForward##S##x##CC(                                \
         SIZES, INPUTS, float* out, float* sums, float* checkpoints, float* state) {                                 \
         forward<S, CC>(GIVEN, out, sums, checkpoints, state);                                                       \
     }
 
-SCAN_FORWARD(1, 2)
-SCAN_FORWARD(2, 2)
-SCAN_FORWARD(4, 2)
-SCAN_FORWARD(4, 4)
-SCAN_FORWARD(8, 2)
-SCAN_FORWARD(16, 2)
+SCAN_FORWARD(1, 2, 4)
+SCAN_FORWARD(2, 2, 4)
+SCAN_FORWARD(4, 2, 4)
+SCAN_FORWARD(4, 4, 4)
+SCAN_FORWARD(8, 2, 4)
+SCAN_FORWARD(16, 2, 4)
