@@ -81,8 +81,6 @@ public struct Evaluator {
 
     /// Bounds the memory of a batch, and how long it may go on after a request to stop.
     private static let mostTokens = 1 << 15
-    /// Bounds the examples that are in memory at once.
-    private static let mostTokensAtOnce = 1 << 20
     /// Bounds the logits that are there at once: 64 MiB.
     public static let mostLogits = 1 << 24
 
@@ -110,7 +108,8 @@ public struct Evaluator {
             var (segmentLoss, segmentCorrect) = (0.0, 0.0)
             // Long sequences would make a batch as large as training's take many times its memory.
             let batchSize = max(1, min(batchSize, Self.mostTokens / segment.sequenceLength))
-            let atOnce = max(1, Self.mostTokensAtOnce / segment.sequenceLength / batchSize) * batchSize
+            // As many batches as the device takes before anybody looks at what they came to.
+            let atOnce = batchSize * arena.backend.stepsAhead
             for first in stride(from: 0, to: segment.examples, by: atOnce) {
                 let count = min(atOnce, segment.examples - first)
                 let data = try source.examples(index, first: first, count: count)

@@ -17,7 +17,8 @@ extension BenchCommand {
                 Forward, backward and AdamW on one batch: the models of the PyTorch baseline, or any registered mixer after a \
                 short gated convolution. The floor is what one core needs for the step's matrix products at the BLAS's \
                 own speed on those shapes, for its scans and transforms at the core's SIMD speed, and for its element-wise \
-                passes at copying speed, all measured in the same process. Every measurement becomes a row of the table \
+                passes at copying speed, all measured in the same process; on a graphics card, for the products at the rate \
+                of a large one by cuBLAS and for the passes at copying speed, and steps are timed twenty together. Every measurement becomes a row of the table \
                 benchmarks.
 
                 The peak is the memory of one run's step, measured: what the process holds in RAM once every run has done its \
@@ -91,7 +92,7 @@ extension BenchCommand {
             ])
             let (device, arithmetic) = (try DeviceChoice(device), try arithmetic())
             let jobs = self.jobs ?? (device.isCPU ? ProcessInfo.processInfo.activeProcessorCount : 1)
-            let rates = device.isCPU ? FloorRates() : nil
+            let floor = try device.floor(arithmetic)
             let (threads, name) = (threads, try device.name())
             for (number, one) in cases.enumerated() {
                 Output.note(
@@ -101,8 +102,10 @@ extension BenchCommand {
                     try device.makeBackend(threads: threads, arithmetic)
                 }
                 var record = one.record(
-                    times, floor: rates.map { $0.seconds(times.plan.work) / Double(threads) }, threads: threads)
+                    times, floor: floor(times.plan.work) / Double(device.isCPU ? threads : 1), threads: threads)
                 (record.device, record.precision) = (name, arithmetic.rawValue)
+                // What the process holds on the host says nothing of a card's memory.
+                if !device.isCPU { record.peakBytes = nil }
                 try options.measurements.keep(record, one.description, jobs: jobs, in: opened)
                 table.add(one.row(record, threads: threads, jobs: jobs))
             }
@@ -157,25 +160,29 @@ struct TrainCase {
             vocabSize: shape.vocabulary, knobs: model.layers.last?.knobs ?? [:])
     }
 
-    /// - Parameter floor: in seconds; nil where none is known.
-    func record(_ times: StepTimes, floor: Double?, threads: Int) -> BenchmarkRecord {
+    /// - Parameter floor: in seconds.
+    func record(_ times: StepTimes, floor: Double, threads: Int) -> BenchmarkRecord {
         let examples = times.examplesPerSecond(batch: shape.batch)
         let work = times.plan.work
         return BenchmarkRecord(
             kind: "train", name: name, device: CPUInformation.device, precision: "fp32",
             threads: threads, shape: RunSpec.json(description), medianMilliseconds: times.median * 1e3,
-            minimumMilliseconds: times.minimum * 1e3, floorMilliseconds: floor.map { $0 * 1e3 },
+            minimumMilliseconds: times.minimum * 1e3, floorMilliseconds: floor * 1e3,
             gflop: (work.productOperations + work.vectorOperations) / 1e9, gbyte: work.bytes / 1e9,
             examplesPerSecond: examples, tokensPerSecond: examples * Double(shape.length),
             commit: ProgramVersion.commit, measuredAt: Date(), peakBytes: times.residentBytes)
     }
 
+    private static func milliseconds(_ number: Double) -> String {
+        String(format: number < 10 ? "%.3f" : "%.1f", number)
+    }
+
     func row(_ record: BenchmarkRecord, threads: Int, jobs: Int) -> [String] {
+        let floor = record.floorMilliseconds ?? .nan
         return [
             name, "\(model.dModel)", "\(shape.length)", "\(shape.pairs)", "\(threads)", "\(jobs)",
-            String(format: record.medianMilliseconds < 10 ? "%.3f" : "%.1f", record.medianMilliseconds),
-            record.floorMilliseconds.map { String(format: "%.1f", $0) } ?? "",
-            record.floorMilliseconds.map { String(format: "%.2f", record.medianMilliseconds / $0) } ?? "",
+            Self.milliseconds(record.medianMilliseconds), Self.milliseconds(floor),
+            String(format: "%.2f", record.medianMilliseconds / floor),
             Format.count(Int((record.examplesPerSecond ?? 0).rounded())),
             record.peakBytes.map { Format.bytes($0) } ?? "",
         ]

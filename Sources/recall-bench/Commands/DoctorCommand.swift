@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import RecallCUDA
 import RecallKernels
 import RecallReport
 import RecallStore
@@ -29,8 +30,7 @@ struct DoctorCommand: ParsableCommand {
                 [
                     Self.entry("SQLite", (sqlite ?? "does not work") + "; keeps every result"),
                     Self.entry("gnuplot", Self.gnuplot()),
-                    Self.entry("CUDA", "not in this build; runs train on the CPU"),
-                ], indent: 0))
+                ] + Self.cuda(), indent: 0))
         guard missing.isEmpty else {
             throw Failure(
                 .unavailable,
@@ -119,6 +119,19 @@ struct DoctorCommand: ParsableCommand {
     private static func gigaflops(_ flops: Double) -> String { String(format: "%.1f GFLOP/s", flops / 1e9) }
 
     // MARK: Programs
+
+    /// Graphics cards with the libraries that they need, or what is missing.
+    private static func cuda() -> [(name: String, text: String)] {
+        do {
+            let first = try CUDADevices.description(of: 0)
+            let others = try (1..<max(1, CUDADevices.count)).map { try CUDADevices.description(of: $0) }
+            return ([first] + others).enumerated().map { index, text in
+                entry(index == 0 ? "CUDA" : "", "cuda:\(index) \(text); --device cuda trains there")
+            }
+        } catch BackendError.unavailable(let why) {
+            return [entry("CUDA", "\(why); only for --device cuda")]
+        } catch { return [entry("CUDA", "\(error)")] }
+    }
 
     private static func gnuplot() -> String {
         let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")

@@ -1,4 +1,5 @@
 import ArgumentParser
+import RecallBenchmark
 import RecallCUDA
 import RecallKernels
 import RecallStore
@@ -71,6 +72,20 @@ enum DeviceChoice: Equatable, Sendable, CustomStringConvertible {
         switch self {
         case .cpu: return try EnvironmentVariables.availableMemory()
         case .cuda(let index): return try failing { try CUDADevices.freeMemory(of: index) }
+        }
+    }
+
+    /// Seconds that a step's work takes at the least, at rates measured now.
+    ///
+    /// - Throws: as `makeBackend`.
+    func floor(_ arithmetic: Arithmetic) throws -> (Work) -> Double {
+        switch self {
+        case .cpu:
+            let rates = FloorRates()
+            return rates.seconds
+        case .cuda(let index):
+            let rates = try failing { try CUDARates.measured(index: index, arithmetic) }
+            return { $0.productOperations / rates.productOperations + $0.bytes / rates.bytes }
         }
     }
 
