@@ -2,13 +2,13 @@ import RecallKernels
 
 /// Which instance of the passes of attention_passes.cuh a call takes, and their grids.
 struct AttentionPasses {
-    /// An instance: the padded widths f and e that it holds whole in shared memory, and M of its passes over long
+    /// An instance: the padded widths f and e that it holds whole in shared memory, and whether it has passes for long
     /// sequences.
     struct Instance {
         let f: Int
         let e: Int
         let name: String
-        let longRows: Int
+        let hasLong: Bool
     }
 
     /// Tokens that a block keeps for each M.
@@ -21,8 +21,7 @@ struct AttentionPasses {
     private let isWide: Bool
     private let heads: Int
     private let length: Int
-    /// What the kernels' names end with.
-    let suffix: String
+    private let isExact: Bool
 
     /// The narrowest instance that holds the widths whole, or else the wide one.
     ///
@@ -34,22 +33,24 @@ struct AttentionPasses {
         rounded: [Instance]
     ) {
         (self.heads, self.length) = (heads, length)
-        let isExact = arithmetic == .fp32
+        isExact = arithmetic == .fp32
         let narrow = (isExact ? exact : rounded).first { f <= $0.f && e <= $0.e }
         instance =
-            narrow ?? Instance(f: Self.wideColumns, e: Self.wideColumns, name: "Wide", longRows: 1)
+            narrow ?? Instance(f: Self.wideColumns, e: Self.wideColumns, name: "Wide", hasLong: false)
         isWide = narrow == nil
-        suffix = instance.name + (isExact ? "Exact" : "")
     }
+
+    /// What the kernels' names end with.
+    var suffix: String { (isLong ? "Long" : "") + instance.name + (isExact ? "Exact" : "") }
 
     /// Whether one tile holds all keys, so that one pass is all of backward.
     var isOneTile: Bool { length <= Self.tokens && !isWide }
 
-    /// What the forward kernel's name has before the suffix.
-    var forwardName: String { isOneTile || isWide ? "Forward" : "ForwardLong" }
+    /// Whether the passes for long sequences are taken, in which a block keeps twice the tokens.
+    private var isLong: Bool { instance.hasLong && length >= 512 }
 
-    /// M, which forwardFloats and the backward passes have too.
-    private var rows: Int { isOneTile ? 1 : instance.longRows }
+    /// M of attention_passes.cuh.
+    private var rows: Int { isLong ? 2 : 1 }
 
     /// From row to row of a tile: strideOf in attention_tiles.cuh.
     private var strides: (input: Int, value: Int) { (instance.f + 4, instance.e + 4) }

@@ -29,6 +29,8 @@ __device__ __forceinline__ void attentionQueriesPass(const AttentionSizes& z, co
 
     auto map = [&](float x) { return policy.map(x); };
     if constexpr (!WIDE) {
+        if (blockIdx.x < BLOCKS_AHEAD) prefetchBlock<QUERIES>(z, blockIdx.x, a.q, a.k, a.v, a.out, a.dOut);
+        prefetchBlock<QUERIES>(z, blockIdx.x + BLOCKS_AHEAD, a.q, a.k, a.v, a.out, a.dOut);
         loadTile<QUERIES, F, EXACT>(queryTile, queries, map);
         loadTile<QUERIES, E, EXACT>(gradientTile, gradients, Unchanged());
     }
@@ -55,8 +57,7 @@ __device__ __forceinline__ void attentionQueriesPass(const AttentionSizes& z, co
             __syncthreads();
             loadTile<32, F, EXACT>(keyTile, keys.from(key, column), map);
         } else {
-            loadTile<32, F, EXACT>(keyTile, keys.from(key), map);
-            loadTile<32, E, EXACT>(valueTile, values.from(key), Unchanged());
+            loadTiles<32, F, E, EXACT>(keyTile, valueTile, keys.from(key), values.from(key), map);
         }
         __syncthreads();
         if (key >= query + WARP_ROWS * M || key + 31 <= query - z.window) continue;
@@ -124,6 +125,9 @@ __device__ __forceinline__ void attentionKeysPass(const AttentionSizes& z, const
 
     auto map = [&](float x) { return policy.map(x); };
     if constexpr (!WIDE) {
+        const float* out = ONE ? a.out : nullptr;
+        if (ONE || blockIdx.x < BLOCKS_AHEAD) prefetchBlock<KEYS>(z, blockIdx.x, a.q, a.k, a.v, out, a.dOut);
+        prefetchBlock<KEYS>(z, blockIdx.x + (ONE ? 2 : 1) * BLOCKS_AHEAD, a.q, a.k, a.v, out, a.dOut);
         loadTile<KEYS, F, EXACT>(keyTile, keys, map);
         loadTile<KEYS, E, EXACT>(valueTile, values, Unchanged());
     }
@@ -149,8 +153,8 @@ __device__ __forceinline__ void attentionKeysPass(const AttentionSizes& z, const
             multiplyWide<KEPT, 32, E, EXACT>(dp, valueTile, gradientTile, values, gradients.from(query), Unchanged());
             __syncthreads();
         }
-        loadTile<32, F, EXACT>(queryTile, queries.from(query, WIDE ? column : 0), map);
-        loadTile<32, E, EXACT>(gradientTile, gradients.from(query, WIDE ? column : 0), Unchanged());
+        loadTiles<32, F, E, EXACT>(queryTile, gradientTile, queries.from(query, WIDE ? column : 0),
+                                   gradients.from(query, WIDE ? column : 0), map);
         __syncthreads();
         if constexpr (ONE) {
             makeStatistics<32>(policy, statistics, a.statistics + token, deltas, z.length - query);

@@ -78,6 +78,24 @@ __device__ __forceinline__ void multiplyWide(float (&s)[1][4][4], float* aTile, 
     }
 }
 
+// Blocks start in order, about so many before the one that takes this one's place.
+#define BLOCKS_AHEAD 132
+
+// Brings near what a block will start with, ROWS tokens of each array, and so all that its head's other blocks pass by.
+// `out` and `dOut` may be null.
+template <int ROWS>
+__device__ __forceinline__ void prefetchBlock(const AttentionSizes& z, unsigned block, const float* q, const float* k,
+                                              const float* v, const float* out, const float* dOut) {
+    if (block >= gridDim.x) return;
+    int tiles = (z.length + ROWS - 1) / ROWS, first = block % tiles * ROWS;
+    Head head(z, block / tiles);
+    prefetch<ROWS>(rowsOf(q + head.input, z.inputStride, z.length, z.f).from(first));
+    prefetch<ROWS>(rowsOf(k + head.input, z.inputStride, z.length, z.f).from(first));
+    prefetch<ROWS>(rowsOf(v + head.value, z.valueStride, z.length, z.e).from(first));
+    if (out) prefetch<ROWS>(rowsOf(out + head.out, z.outStride, z.length, z.e).from(first));
+    if (dOut) prefetch<ROWS>(rowsOf(dOut + head.out, z.outStride, z.length, z.e).from(first));
+}
+
 template <int M, int F, int E, bool WIDE>
 constexpr int forwardFloats = M * KEPT * strideOf<F> + (WIDE ? 32 * strideOf<F> : 64 * (strideOf<F> + strideOf<E>));
 
@@ -104,7 +122,11 @@ __device__ __forceinline__ void attentionForwardPass(const AttentionSizes& z, co
     typename Policy::Sums sums[M];
     float o[M][E / 8][4];
     clear(o);
-    if constexpr (!WIDE) loadTile<QUERIES, F, EXACT>(queryTile, queries, map);
+    if constexpr (!WIDE) {
+        if (blockIdx.x < BLOCKS_AHEAD) prefetchBlock<QUERIES>(z, blockIdx.x, q, k, v, nullptr, nullptr);
+        prefetchBlock<QUERIES>(z, blockIdx.x + BLOCKS_AHEAD, q, k, v, nullptr, nullptr);
+        loadTile<QUERIES, F, EXACT>(queryTile, queries, map);
+    }
     int query = first + warpRow;
 #pragma unroll 1
     for (int key0 = max(0, first - z.window + 1) / PASSING * PASSING; key0 < min(z.length, first + QUERIES);
@@ -117,9 +139,9 @@ __device__ __forceinline__ void attentionForwardPass(const AttentionSizes& z, co
             multiplyWide<KEPT, PASSING, F, EXACT>(s, queryTile, keyTile, queries, keys.from(key0), map);
             __syncthreads();
         } else {
-            loadTile<PASSING, F, EXACT>(keyTile, keys.from(key0), map);
+            loadTiles<PASSING, F, E, EXACT>(keyTile, valueTile, keys.from(key0), values.from(key0), map);
         }
-        loadTile<PASSING, E, EXACT>(valueTile, values.from(key0), Unchanged());
+        if constexpr (WIDE) loadTile<PASSING, E, EXACT>(valueTile, values.from(key0), Unchanged());
         __syncthreads();
 #pragma unroll 1
         for (int part = 0; part < PASSING; part += 32) {

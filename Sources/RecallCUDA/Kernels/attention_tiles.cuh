@@ -128,6 +128,17 @@ __device__ __forceinline__ void loadTile(float* tile, const Rows& rows, const Ma
     }
 }
 
+// Asks for (ROWS, …) of device memory to be brought near, without waiting for it.
+template <int ROWS>
+__device__ __forceinline__ void prefetch(const Rows& rows) {
+    int across = (rows.width + 31) / 32;
+    for (int n = threadIdx.x; n < ROWS * across; n += THREADS) {
+        int row = n / across, column = n % across * 32;
+        if (row < rows.count)
+            asm volatile("prefetch.global.L2 [%0];" ::"l"(rows.start + row * rows.stride + column));
+    }
+}
+
 // Σ_c a_rc b_rc of each of ROWS rows to sums[r], of columns below `width`, eight lanes a row.
 template <int ROWS, int WIDTH>
 __device__ __forceinline__ void rowProducts(const Rows& a, const Rows& b, int width, float* sums) {
@@ -151,6 +162,35 @@ __device__ __forceinline__ void rowProducts(const Rows& a, const Rows& b, int wi
         for (int offset = 4; offset > 0; offset >>= 1) products[r] += __shfl_xor_sync(FULL, products[r], offset);
         if (lane == 0) sums[row + 16 * r] = products[r];
     }
+}
+
+// Two tiles of as many rows; where registers allow, all of both is on its way before any arrives.
+template <int ROWS, int F, int E, bool EXACT, class Map>
+__device__ __forceinline__ void loadTiles(float* a, float* b, const Rows& aRows, const Rows& bRows, const Map& map) {
+    constexpr int A_ACROSS = F / 4, A_STEP = THREADS / A_ACROSS, A_TURNS = ROWS / A_STEP;
+    constexpr int B_ACROSS = E / 4, B_STEP = THREADS / B_ACROSS, B_TURNS = ROWS / B_STEP;
+    int aRow = threadIdx.x / A_ACROSS, aColumn = threadIdx.x % A_ACROSS * 4;
+    int bRow = threadIdx.x / B_ACROSS, bColumn = threadIdx.x % B_ACROSS * 4;
+    bool whole = aRows.aligned && bRows.aligned && aRows.count >= ROWS && bRows.count >= ROWS && aRows.width == F &&
+                 bRows.width == E;
+    if (A_TURNS + B_TURNS > 10 || !whole) {
+        loadTile<ROWS, F, EXACT>(a, aRows, map);
+        loadTile<ROWS, E, EXACT>(b, bRows, Unchanged());
+        return;
+    }
+    float4 x[A_TURNS], y[B_TURNS];
+    const float* aSource = aRows.start + aRow * aRows.stride + aColumn;
+    const float* bSource = bRows.start + bRow * bRows.stride + bColumn;
+#pragma unroll
+    for (int i = 0; i < A_TURNS; ++i, aSource += A_STEP * aRows.stride) x[i] = *(const float4*)aSource;
+#pragma unroll
+    for (int i = 0; i < B_TURNS; ++i, bSource += B_STEP * bRows.stride) y[i] = *(const float4*)bSource;
+#pragma unroll
+    for (int i = 0; i < A_TURNS; ++i)
+        *(uint4*)(a + (aRow + i * A_STEP) * strideOf<F> + aColumn) = operands<EXACT>(x[i], map);
+#pragma unroll
+    for (int i = 0; i < B_TURNS; ++i)
+        *(uint4*)(b + (bRow + i * B_STEP) * strideOf<E> + bColumn) = operands<EXACT>(y[i], Unchanged());
 }
 
 // Four 8×4 matrices of shared memory, lane l giving row l % 8 of matrix l / 8; lane 4g + t gets (g, t) of each.

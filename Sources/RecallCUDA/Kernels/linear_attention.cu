@@ -87,14 +87,16 @@ struct Linear {
                     AttentionArrays{q, k, v, y, normaliser, dy, dq, dk, dv, deltas});                 \
     }
 
-// For one tile of 64 tokens at most, and for longer sequences.
 #define PASSES(F, E, SUFFIX, EXACT, FORWARD_BLOCKS, BACKWARD_BLOCKS)                                  \
     FORWARD(linearForward##SUFFIX, 1, F, E, false, EXACT, FORWARD_BLOCKS)                             \
+    BACKWARD(linearQueries##SUFFIX, BACKWARD_BLOCKS, attentionQueriesPass<1, F, E, false, EXACT>)     \
+    BACKWARD(linearKeys##SUFFIX, BACKWARD_BLOCKS, attentionKeysPass<1, F, E, false, false, EXACT>)    \
     BACKWARD(linearOne##SUFFIX, BACKWARD_BLOCKS, attentionKeysPass<1, F, E, false, true, EXACT>)
-#define LONG_PASSES(M, F, E, SUFFIX, EXACT, BLOCKS)                                                   \
-    FORWARD(linearForwardLong##SUFFIX, M, F, E, false, EXACT, BLOCKS)                                 \
-    BACKWARD(linearQueries##SUFFIX, BLOCKS, attentionQueriesPass<M, F, E, false, EXACT>)              \
-    BACKWARD(linearKeys##SUFFIX, BLOCKS, attentionKeysPass<M, F, E, false, false, EXACT>)
+// For long sequences.
+#define LONG_PASSES(F, E, SUFFIX, EXACT, BLOCKS)                                                      \
+    FORWARD(linearForwardLong##SUFFIX, 2, F, E, false, EXACT, BLOCKS)                                 \
+    BACKWARD(linearQueriesLong##SUFFIX, BLOCKS, attentionQueriesPass<2, F, E, false, EXACT>)          \
+    BACKWARD(linearKeysLong##SUFFIX, BLOCKS, attentionKeysPass<2, F, E, false, false, EXACT>)
 #define WIDE_PASSES(SUFFIX, EXACT)                                                                    \
     FORWARD(linearForwardWide##SUFFIX, 1, 128, 128, true, EXACT, 2)                                   \
     BACKWARD(linearQueriesWide##SUFFIX, 2, attentionQueriesPass<1, 128, 128, true, EXACT>)            \
@@ -107,13 +109,8 @@ PASSES(32, 128, 32x128, false, 3, 2)
 PASSES(64, 64, 64x64, false, 4, 3)
 PASSES(128, 128, 128x128, false, 2, 2)
 PASSES(64, 64, 64x64Exact, true, 2, 2)
-LONG_PASSES(2, 16, 64, 16x64, false, 2)
-LONG_PASSES(1, 16, 128, 16x128, false, 2)
-LONG_PASSES(2, 32, 64, 32x64, false, 2)
-LONG_PASSES(1, 32, 128, 32x128, false, 2)
-LONG_PASSES(2, 64, 64, 64x64, false, 2)
-LONG_PASSES(1, 128, 128, 128x128, false, 2)
-LONG_PASSES(1, 64, 64, 64x64Exact, true, 2)
+LONG_PASSES(16, 64, 16x64, false, 2)
+LONG_PASSES(64, 64, 64x64, false, 2)
 WIDE_PASSES(, false)
 WIDE_PASSES(Exact, true)
 

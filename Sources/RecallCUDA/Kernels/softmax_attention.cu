@@ -93,14 +93,16 @@ struct Softmax {
                     AttentionArrays{q, k, v, out, logSumExp, dOut, dq, dk, dv, deltas});              \
     }
 
-// For one tile of 64 tokens at most, and for longer sequences.
 #define PASSES(D, SUFFIX, EXACT, FORWARD_BLOCKS, BACKWARD_BLOCKS)                                     \
     FORWARD(attentionForward##SUFFIX, 1, D, false, EXACT, FORWARD_BLOCKS)                             \
+    BACKWARD(attentionQueries##SUFFIX, BACKWARD_BLOCKS, attentionQueriesPass<1, D, D, false, EXACT>)  \
+    BACKWARD(attentionKeys##SUFFIX, BACKWARD_BLOCKS, attentionKeysPass<1, D, D, false, false, EXACT>) \
     BACKWARD(attentionOne##SUFFIX, BACKWARD_BLOCKS, attentionKeysPass<1, D, D, false, true, EXACT>)
-#define LONG_PASSES(M, D, SUFFIX, EXACT, BLOCKS)                                                      \
-    FORWARD(attentionForwardLong##SUFFIX, M, D, false, EXACT, BLOCKS)                                 \
-    BACKWARD(attentionQueries##SUFFIX, BLOCKS, attentionQueriesPass<M, D, D, false, EXACT>)           \
-    BACKWARD(attentionKeys##SUFFIX, BLOCKS, attentionKeysPass<M, D, D, false, false, EXACT>)
+// For long sequences.
+#define LONG_PASSES(D, SUFFIX, EXACT, BLOCKS)                                                         \
+    FORWARD(attentionForwardLong##SUFFIX, 2, D, false, EXACT, BLOCKS)                                 \
+    BACKWARD(attentionQueriesLong##SUFFIX, BLOCKS, attentionQueriesPass<2, D, D, false, EXACT>)       \
+    BACKWARD(attentionKeysLong##SUFFIX, BLOCKS, attentionKeysPass<2, D, D, false, false, EXACT>)
 #define WIDE_PASSES(SUFFIX, EXACT)                                                                    \
     FORWARD(attentionForwardWide##SUFFIX, 1, 128, true, EXACT, 2)                                     \
     BACKWARD(attentionQueriesWide##SUFFIX, 2, attentionQueriesPass<1, 128, 128, true, EXACT>)         \
@@ -111,11 +113,8 @@ PASSES(32, 32, false, 4, 3)
 PASSES(64, 64, false, 4, 3)
 PASSES(128, 128, false, 2, 2)
 PASSES(64, 64Exact, true, 2, 2)
-LONG_PASSES(2, 16, 16, false, 3)
-LONG_PASSES(2, 32, 32, false, 2)
-LONG_PASSES(2, 64, 64, false, 2)
-LONG_PASSES(1, 128, 128, false, 2)
-LONG_PASSES(1, 64, 64Exact, true, 2)
+LONG_PASSES(32, 32, false, 2)
+LONG_PASSES(64, 64, false, 2)
 WIDE_PASSES(, false)
 WIDE_PASSES(Exact, true)
 
