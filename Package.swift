@@ -59,10 +59,12 @@ let package = Package(
             dependencies: ["RecallSuite", .product(name: "GRDB", package: "GRDB.swift")]),
         .target(name: "RecallReport", dependencies: ["RecallStore"]),
         .target(name: "RecallBenchmark", dependencies: ["RecallTraining"]),
+        .target(name: "RecallVerification", dependencies: ["RecallKernels", "RecallRandom"]),
+        .target(name: "RecallModelVerification", dependencies: ["RecallTraining", "RecallVerification"]),
         .executableTarget(
             name: "recall-bench",
             dependencies: [
-                "RecallReport", "RecallBenchmark",
+                "RecallReport", "RecallBenchmark", "RecallCUDA", "RecallModelVerification",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -73,7 +75,8 @@ let package = Package(
             name: "FuzzSupport", dependencies: ["RecallRandom", "RecallSuite"], path: "Tests/FuzzSupport"),
         .testTarget(name: "RecallRandomTests", dependencies: ["RecallRandom", "TestSupport"]),
         .testTarget(name: "RecallDataTests", dependencies: ["RecallData", "TestSupport"]),
-        .testTarget(name: "RecallKernelsTests", dependencies: ["RecallKernels", "TestSupport"]),
+        .testTarget(
+            name: "RecallKernelsTests", dependencies: ["RecallKernels", "RecallVerification", "TestSupport"]),
         .testTarget(name: "RecallTensorTests", dependencies: ["RecallTensor", "TestSupport"]),
         .testTarget(name: "RecallModelsTests", dependencies: ["RecallModels", "TestSupport"]),
         .testTarget(name: "RecallTrainingTests", dependencies: ["RecallTraining", "TestSupport"]),
@@ -88,6 +91,7 @@ let package = Package(
             name: "RecallStoreTests", dependencies: ["RecallStore", "TestSupport"], exclude: ["SchemaOne.sql"]),
         .testTarget(name: "RecallReportTests", dependencies: ["RecallReport", "TestSupport"]),
         .testTarget(name: "RecallBenchmarkTests", dependencies: ["RecallBenchmark"]),
+        .testTarget(name: "RecallVerificationTests", dependencies: ["RecallModelVerification"]),
         .testTarget(
             name: "CommandLineTests",
             dependencies: [

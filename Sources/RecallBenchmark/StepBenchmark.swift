@@ -59,10 +59,11 @@ public enum StepBenchmark {
     /// - Parameters:
     ///   - model: resolved.
     ///   - steps: timed, after two that are not. At least 1.
-    ///   - threads: of each run.
+    ///   - makeBackend: makes one for each run.
     /// - Throws: what a step can meet.
     public static func run(
-        _ model: ModelConfig, _ shape: StepShape, steps: Int, threads: Int, jobs: Int
+        _ model: ModelConfig, _ shape: StepShape, steps: Int, jobs: Int,
+        makeBackend: @escaping @Sendable () throws -> any Backend
     ) throws -> StepTimes {
         precondition(steps >= 1 && jobs >= 1)
         let outcomes = Mutex<[Result<[Double], any Error>]>([])
@@ -74,7 +75,7 @@ public enum StepBenchmark {
             done.enter()
             let thread = Thread {
                 let prepared = Result {
-                    let trainer = try trainer(model, shape, threads: threads)
+                    let trainer = try trainer(model, shape, makeBackend())
                     _ = try trainer.timeSteps(segment: 0, examples: shape.batch, steps: 2)
                     return trainer
                 }
@@ -114,7 +115,7 @@ public enum StepBenchmark {
         _ model: ModelConfig, _ shape: StepShape, steps: Int, threads: Int
     ) throws -> [OperationTimes] {
         precondition(steps >= 1)
-        let trainer = try trainer(model, shape, threads: threads)
+        let trainer = try trainer(model, shape, CPUBackend(threads: threads))
         _ = try trainer.timeSteps(segment: 0, examples: shape.batch, steps: 2)
         let profiles = try (0..<steps).map { _ in
             try trainer.profile(segment: 0, examples: shape.batch).operations
@@ -127,10 +128,12 @@ public enum StepBenchmark {
         }
     }
 
-    private static func trainer(_ model: ModelConfig, _ shape: StepShape, threads: Int) throws -> Trainer {
+    private static func trainer(
+        _ model: ModelConfig, _ shape: StepShape, _ backend: any Backend
+    ) throws -> Trainer {
         try Trainer(
             task: shape.task, model: model,
             training: TrainingConfig(epochs: 1, batchSize: shape.batch, learningRate: 1e-3), seed: 0,
-            backend: CPUBackend(threads: threads))
+            backend: backend)
     }
 }

@@ -14,12 +14,22 @@ public final class CUDABackend {
     private var scratch: (address: DeviceAddress, bytes: Int)
     private let matrixWorkspace: DeviceAddress
     public private(set) var workspaceGrowths = 0
+    /// How products are rounded. Our own kernels multiply in tf32 where cuBLAS is told bf16.
+    public let arithmetic: Arithmetic
     /// Asked before every kernel; once it says yes, those that are left are not queued.
     private var cancellation: (@Sendable () -> Bool)?
-    /// Where the step's number lies in device memory while steps are replayed; nil while it is the host's to say.
-    var stepCell: UnsafePointer<UInt32>?
-    /// How products are rounded.
-    public var arithmetic = Arithmetic.tf32
+    /// The device's own idea of the step at hand.
+    let stepCell: UnsafeMutableRawPointer
+    /// The same within a step; nil outside of any, where the host says what a kernel needs to know.
+    var cellAtHand: UnsafeMutableRawPointer?
+    /// What has been done and recorded of each key.
+    var steps: [StepKey: RecordedStep] = [:]
+    /// Whether kernels are recorded rather than queued.
+    var isRecording = false
+    /// Device memory that recorded copies from the host copy from.
+    var constants: [(address: UnsafeMutableRawPointer, bytes: Int)] = []
+    private let copyStream: DriverObject?
+    var optimiserTable: OptimiserTable?
 
     /// What cuBLAS wants for Hopper's products: with its own memory their split, and so their bits, are always the same.
     private static let matrixWorkspaceBytes = 32 << 20
@@ -27,7 +37,8 @@ public final class CUDABackend {
 
     /// - Parameter index: of the device, from 0.
     /// - Throws: `BackendError.unavailable` with what is missing, `outOfMemory`.
-    public init(index: Int = 0) throws {
+    public init(index: Int = 0, arithmetic: Arithmetic = .tf32) throws {
+        self.arithmetic = arithmetic
         device = try CUDADevice(index: index)
         device.makeCurrent()
         kernels = try KernelLibrary(device)
@@ -38,29 +49,48 @@ public final class CUDABackend {
         // CU_STREAM_NON_BLOCKING: other runs' streams do not wait for this one.
         driver.check(driver.createStream(&stream, 1), "a stream")
         self.stream = stream
+        var copyStream: DriverObject?
+        driver.check(driver.createStream(&copyStream, 1), "a stream")
+        self.copyStream = copyStream
         scratch = (try memory.reserve(bytes: Self.scratchRange), 0)
         matrixWorkspace = try memory.reserve(bytes: Self.matrixWorkspaceBytes)
         guard memory.commit(matrixWorkspace, bytes: Self.matrixWorkspaceBytes) else {
             throw BackendError.outOfMemory(bytes: Self.matrixWorkspaceBytes)
         }
+        let cell = try memory.reserve(bytes: MemoryLayout<StepCell>.stride)
+        guard memory.commit(cell, bytes: MemoryLayout<StepCell>.stride) else {
+            throw BackendError.outOfMemory(bytes: MemoryLayout<StepCell>.stride)
+        }
+        stepCell = UnsafeMutableRawPointer(bitPattern: UInt(cell)).unsafelyUnwrapped
         var handle: MatrixLibrary.Handle?
         guard matrices.create(&handle) == 0, matrices.setStream(handle, stream) == 0,
             matrices.setWorkspace(handle, matrixWorkspace, Self.matrixWorkspaceBytes) == 0
         else { throw BackendError.unavailable("cuBLAS does not start on \(device.name)") }
         matrixHandle = handle
+        var none = StepCell()
+        copyFromHost(&none, stepCell, bytes: MemoryLayout<StepCell>.stride)
     }
 
     deinit {
         device.makeCurrent()
         let driver = device.driver
         _ = driver.synchroniseStream(stream)
+        forgetSteps()
+        if let optimiserTable { release(optimiserTable.address, bytes: optimiserTable.bytes) }
+        release(stepCell, bytes: MemoryLayout<StepCell>.stride)
         _ = matrices.destroy(matrixHandle)
         memory.release(scratch.address)
         memory.release(matrixWorkspace)
         _ = driver.destroyStream(stream)
+        _ = driver.destroyStream(copyStream)
     }
 
-    public var deviceDescription: String { device.description }
+    /// "NVIDIA H100 80GB HBM3, driver CUDA 13.0, cuBLAS 13.1.0, NVRTC 13.0".
+    public var deviceDescription: String {
+        let blas = matrices.version
+        return
+            "\(device.description), cuBLAS \(blas / 10000).\(blas / 100 % 100).\(blas % 100), NVRTC \(kernels.compilerVersion)"
+    }
     public var workspaceBytes: Int { scratch.bytes + Self.matrixWorkspaceBytes }
 
     /// Device memory for a kernel's own use, valid until the next call; holds anything.
@@ -111,9 +141,49 @@ public final class CUDABackend {
     }
 
     public func copyFromHost(_ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int) {
-        let address = DeviceAddress(UInt(bitPattern: destination))
-        device.driver.check(device.driver.copyToDevice(address, source, bytes, stream), "a copy to the device")
-        // The host's memory is the caller's again.
-        synchronise()
+        guard isRecording else { return copy(source, destination, bytes: bytes, on: stream) }
+        // The host's memory may be gone when the step is replayed: what it holds is kept on the device.
+        guard let constant = try? reserve(bytes: bytes), commit(constant, bytes: bytes) else {
+            fatalError("CUDA: no device memory for \(bytes) bytes of a step's constants")
+        }
+        constants.append((constant, bytes))
+        copy(source, constant, bytes: bytes, on: copyStream)
+        copyOnDevice(constant, destination, bytes: bytes)
+    }
+
+    /// Waits for the copy, after which the host's memory is the caller's again.
+    private func copy(
+        _ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int, on stream: DriverObject?
+    ) {
+        let (driver, address) = (device.driver, DeviceAddress(UInt(bitPattern: destination)))
+        driver.check(driver.copyToDevice(address, source, bytes, stream), "a copy to the device")
+        driver.check(driver.synchroniseStream(stream), "a copy to the device")
+    }
+
+    public func copyOnDevice(_ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int) {
+        let (from, to) = (DeviceAddress(UInt(bitPattern: source)), DeviceAddress(UInt(bitPattern: destination)))
+        device.driver.check(device.driver.copyOnDevice(to, from, bytes, stream), "a copy on the device")
+    }
+
+    public func withHostNumbers(
+        _ numbers: UnsafeMutableBufferPointer<Float>, isWritten: Bool,
+        _ body: (_ address: MutableFloats) -> Void
+    ) {
+        let bytes = numbers.count * MemoryLayout<Float>.stride
+        guard let copy = try? reserve(bytes: max(bytes, 1)), commit(copy, bytes: max(bytes, 1)) else {
+            fatalError("CUDA: no device memory for a state of \(bytes) bytes")
+        }
+        defer { release(copy, bytes: max(bytes, 1)) }
+        if let source = numbers.baseAddress { copyFromHost(source, copy, bytes: bytes) }
+        body(copy.assumingMemoryBound(to: Float.self))
+        if isWritten, let target = numbers.baseAddress { copyToHost(copy, target, bytes: bytes) }
+    }
+
+    public func withNumbersOnHost(_ source: Floats, count: Int, _ body: (_ numbers: Floats) -> Void) {
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: max(1, count)) { host in
+            guard let address = host.baseAddress else { return }
+            copyToHost(source, address, bytes: count * MemoryLayout<Float>.stride)
+            body(Floats(address))
+        }
     }
 }

@@ -23,6 +23,7 @@ public enum CSVTable: String, CaseIterable, Sendable {
                 "test_accuracy_low", "test_accuracy_high", "outcome", "on_frontier", "frontier",
                 "test_accuracy_sd_seeds", "test_accuracy_sd_data", "learning_rates_tried",
                 "learning_rates_full_grid", "train_loss_lowest", "chance_loss", "chance_loss_in_sequence",
+                "failed_seeds",
             ]
         case .learningRates:
             [
@@ -79,7 +80,7 @@ extension TradeoffRow {
             .text(standing.rawValue), .number(accuracyOfInitialisations?.standardDeviation),
             .number(accuracyOfData?.standardDeviation), .integer(points.count),
             .integer(fullGrid(of: search)), .number(lowestTrainLoss), .number(spec.task.chanceLoss),
-            .number(spec.task.chanceLossInSequence),
+            .number(spec.task.chanceLossInSequence), .integer(failedSeeds),
         ]
     }
 

@@ -15,10 +15,14 @@ public struct LearningRateTable: Sendable {
     /// A row a point of the tradeoff, a column a learning rate, the best in brackets, and the width of the window.
     private func listed(width: Int) -> String {
         let rows = tradeoff.rows
+        let (table, knobs) = ConfigDifferences(rows).fitting(width) { self.listed(rows, $0) }
+        return table.render(width: width) + (knobs.legend.map { "\n\($0)\n" } ?? "")
+    }
+
+    private func listed(_ rows: [TradeoffRow], _ knobs: ConfigDifferences) -> TextTable {
         let rates = Set(rows.flatMap { $0.points.map(\.learningRate) }).sorted()
-        let knobs = ConfigDifferences(rows)
         var table = TextTable(
-            [.init("model", shrinks: true), .init("knobs", shrinks: true), .init("d_model", .right)]
+            [.init("model", shrinks: true), .init("knobs", wraps: true), .init("d_model", .right)]
                 + rates.map { .init(Format.learningRate($0) + " ", .right) } + [.init("decades", .right)])
         for row in rows {
             let cells = rates.map { rate in
@@ -29,22 +33,28 @@ public struct LearningRateTable: Sendable {
             let window = row.learningRateWindowDecades.map { Format.decimals($0, 2) } ?? ""
             table.add([row.model, knobs.text(of: row), "\(row.spec.model.dModel)"] + cells + [window])
         }
-        return table.render(width: width)
+        return table
     }
 
     /// A row a point of the tradeoff: its best rate, the window around it, the rates tried of those that the full grid
     /// has, and the curve. Then what the searches saved.
     private func searched(_ search: LearningRateSearch, width: Int) -> String {
-        let knobs = ConfigDifferences(tradeoff.rows)
+        let (table, knobs) = ConfigDifferences(tradeoff.rows).fitting(width) { self.searched(search, $0) }
+        let tried = tradeoff.rows.reduce(0) { $0 + $1.points.count }
+        let full = tradeoff.rows.reduce(0) { $0 + ($1.fullGrid(of: search) ?? 0) }
+        return table.render(width: width) + "\n" + (knobs.legend.map { $0 + "\n" } ?? "")
+            + "learning rates: \(tried) tried where full grids, \(Format.decimals(search.resolution, 2)) decades "
+            + "apart, would have \(full): \(max(0, full - tried)) saved; decades: within 0.05 of the best\n"
+    }
+
+    private func searched(_ search: LearningRateSearch, _ knobs: ConfigDifferences) -> TextTable {
         var table = TextTable([
-            .init("model", shrinks: true), .init("knobs", shrinks: true), .init("d_model", .right),
+            .init("model", shrinks: true), .init("knobs", wraps: true), .init("d_model", .right),
             .init("best lr", .right), .init("validation", .right), .init("decades", .right),
             .init("tried", .right), .init("from", .right), .init("accuracy by rate"), .init("to"),
         ])
-        var (tried, full) = (0, 0)
         for row in tradeoff.rows {
             let grid = row.fullGrid(of: search) ?? 0
-            (tried, full) = (tried + row.points.count, full + grid)
             let best = row.points.first { $0.learningRate == row.learningRate }
             table.add([
                 row.model, knobs.text(of: row), "\(row.spec.model.dModel)",
@@ -56,9 +66,7 @@ public struct LearningRateTable: Sendable {
                 row.points.last.map { Format.learningRate($0.learningRate) } ?? "",
             ])
         }
-        return table.render(width: width)
-            + "\nlearning rates: \(tried) tried where full grids, \(Format.decimals(search.resolution, 2)) decades "
-            + "apart, would have \(full): \(max(0, full - tried)) saved; decades: within 0.05 of the best\n"
+        return table
     }
 
     /// "▁▁▃█▇▁": a bar a rate, from accuracy 0 to 1.

@@ -11,22 +11,26 @@ public struct SeedTable: Sendable {
     public func render(width: Int = 100) -> String {
         let rows = tradeoff.rows.filter { $0.seeds > 1 }
         if rows.isEmpty { return "" }
-        let knobs = ConfigDifferences(tradeoff.rows)
+        let (table, knobs) = ConfigDifferences(tradeoff.rows).fitting(width) { self.table(rows, $0) }
+        return table.render(width: width) + (knobs.legend.map { "\n\($0)\n" } ?? "")
+    }
+
+    private func table(_ rows: [TradeoffRow], _ knobs: ConfigDifferences) -> TextTable {
         var table = TextTable([
-            .init("model", shrinks: true), .init("knobs", shrinks: true), .init("d_model", .right),
+            .init("model", shrinks: true), .init("knobs", wraps: true), .init("d_model", .right),
             .init("seeds", .right), .init("mean", .right), .init("95 %", .right), .init("median", .right),
             .init("min–max", .right), .init("sd init", .right), .init("sd data", .right),
         ])
         for row in rows {
             let accuracy = row.testAccuracy
             table.add([
-                row.model, knobs.text(of: row), "\(row.spec.model.dModel)", "\(row.seeds)",
+                row.model, knobs.text(of: row), "\(row.spec.model.dModel)", row.seedCount,
                 Format.accuracy(accuracy.mean), accuracy.interval.map(Format.range) ?? "",
                 Format.accuracy(accuracy.median), Format.range(accuracy.minimum...accuracy.maximum),
                 row.accuracyOfInitialisations?.standardDeviation.map { Format.decimals($0, 3) } ?? "",
                 row.accuracyOfData?.standardDeviation.map { Format.decimals($0, 3) } ?? "",
             ])
         }
-        return table.render(width: width)
+        return table
     }
 }

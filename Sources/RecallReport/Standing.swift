@@ -1,11 +1,11 @@
 /// How a row stands to the frontier of state and accuracy, as far as its seeds tell.
 ///
 /// An accuracy is the 95 % interval over its seeds, or the one number that there is. Rows whose intervals overlap are not
-/// ranked as different.
+/// ranked as different. What a seed that failed would have come to is not known: a row with one is never surely better.
 public enum Standing: String, CaseIterable, Sendable {
     /// Every row with at most as much state is less accurate.
     case on
-    /// A row with as little state may be as accurate: their intervals overlap.
+    /// A row with as little state may be as accurate, because their intervals overlap; or seeds have failed.
     case possible
     /// A row with as little state is as accurate.
     case off
@@ -21,11 +21,14 @@ extension Standing {
             rival.facts.stateBytes < row.facts.stateBytes ? accuracy >= own : accuracy > own
         }
         let others = rivals.filter { $0 != row }
-        if others.contains(where: { isBeaten(by: $0, $0.accuracyRange.lowerBound, against: own.upperBound) }) {
-            self = .off
-        } else if others.contains(where: {
-            isBeaten(by: $0, $0.accuracyRange.upperBound, against: own.lowerBound)
+        if others.contains(where: {
+            $0.failedSeeds == 0 && isBeaten(by: $0, $0.accuracyRange.lowerBound, against: own.upperBound)
         }) {
+            self = .off
+        } else if row.failedSeeds > 0
+            || others.contains(where: { isBeaten(by: $0, $0.accuracyRange.upperBound, against: own.lowerBound) }
+            )
+        {
             self = .possible
         } else {
             self = .on

@@ -136,7 +136,7 @@ private struct StepCosts {
         mean = all.isEmpty ? nil : all.reduce(0, +) / Double(all.count)
     }
 
-    /// Runs that differ in learning rate and seed only take the same time; failing that, any run of the suite tells.
+    /// Runs that differ in learning rate and seeds only take the same time; failing that, any run of the suite tells.
     func secondsLeft(of run: StoredRun) -> Double? {
         (known[run.costKey] ?? mean).map { Double(max(0, run.spec.totalSteps - (run.steps ?? 0))) * $0 }
     }
@@ -155,8 +155,7 @@ extension StoredRun {
     /// The same for runs that take the same time.
     fileprivate var costKey: RunSpec {
         var key = spec
-        key.seed = 0
-        key.training.learningRate = 0
+        (key.seed, key.task.dataSeed, key.training.learningRate) = (0, 0, 0)
         return key
     }
 }

@@ -7,9 +7,13 @@ public struct TextTable: Sendable {
         public var alignment: Alignment
         /// Whether the column may be shortened so that the table fits.
         public var shrinks: Bool
+        /// Whether its cells may be broken at spaces into several lines for that; nothing of them is lost.
+        public var wraps: Bool
 
-        public init(_ title: String, _ alignment: Alignment = .left, shrinks: Bool = false) {
-            (self.title, self.alignment, self.shrinks) = (title, alignment, shrinks)
+        public init(
+            _ title: String, _ alignment: Alignment = .left, shrinks: Bool = false, wraps: Bool = false
+        ) {
+            (self.title, self.alignment, self.shrinks, self.wraps) = (title, alignment, shrinks, wraps)
         }
     }
 
@@ -29,8 +33,8 @@ public struct TextTable: Sendable {
 
     /// The lines of the table: titles, a rule, the rows. Columns without any text are left out.
     ///
-    /// - Parameter width: the most columns of a terminal to fill; columns that may shrink are shortened for it, down to
-    ///   eight, and what still does not fit sticks out.
+    /// - Parameter width: the most columns of a terminal to fill; for it columns that may are shortened, down to eight, or
+    ///   broken, down to their longest word, and what still does not fit sticks out.
     public func lines(width: Int = 100) -> [String] {
         let shown = columns.indices.filter { index in rows.isEmpty || rows.contains { !$0[index].isEmpty } }
         var widths = shown.map { index in
@@ -38,8 +42,9 @@ public struct TextTable: Sendable {
         }
         var excess = widths.reduce(0, +) + 2 * max(0, shown.count - 1) - width
         // The last columns give way first.
-        for place in shown.indices.reversed() where columns[shown[place]].shrinks && excess > 0 {
-            let cut = min(excess, max(0, widths[place] - 8))
+        for place in shown.indices.reversed() where excess > 0 {
+            guard let least = leastWidth(shown[place]) else { continue }
+            let cut = min(excess, max(0, widths[place] - least))
             widths[place] -= cut
             excess -= cut
         }
@@ -52,7 +57,27 @@ public struct TextTable: Sendable {
             return trimmedRight(padded.joined(separator: "  "))
         }
         let rule = widths.map { String(repeating: "─", count: $0) }.joined(separator: "  ")
-        return [line(columns.map(\.title)), rule] + rows.map(line)
+        let body = rows.flatMap { row in
+            let broken = shown.indices.map { place in
+                columns[shown[place]].wraps
+                    ? brokenAtSpaces(row[shown[place]], to: widths[place]) : [row[shown[place]]]
+            }
+            return (0..<(broken.map(\.count).max() ?? 0)).map { index in
+                var cells = row
+                for (place, parts) in zip(shown, broken) {
+                    cells[place] = parts.indices.contains(index) ? parts[index] : ""
+                }
+                return line(cells)
+            }
+        }
+        return [line(columns.map(\.title)), rule] + body
+    }
+
+    /// The fewest columns of a terminal for a column of the table; nil where it may not give way.
+    private func leastWidth(_ index: Int) -> Int? {
+        guard columns[index].wraps else { return columns[index].shrinks ? 8 : nil }
+        return rows.flatMap { $0[index].split(separator: " ") }.map { displayWidth(String($0)) }
+            .reduce(displayWidth(columns[index].title), max)
     }
 
     /// The table as text that ends in a newline.
@@ -85,6 +110,20 @@ private func displayWidth(_ character: Character) -> Int {
         return 2
     default: return 1
     }
+}
+
+/// The text in lines of a width, broken at spaces; a word that is wider has a line of its own.
+private func brokenAtSpaces(_ text: String, to width: Int) -> [String] {
+    guard displayWidth(text) > width else { return [text] }
+    var lines: [String] = []
+    for word in text.split(separator: " ").map(String.init) {
+        if let last = lines.last, displayWidth(last) + 1 + displayWidth(word) <= width {
+            lines[lines.count - 1] = last + " " + word
+        } else {
+            lines.append(word)
+        }
+    }
+    return lines
 }
 
 /// The text, or as much of its beginning as fits with an ellipsis.

@@ -97,9 +97,10 @@ public struct Tradeoff: Sendable {
             facts: first.facts,
             learningRate: best.learningRate,
             learningRateAtEdge: points.count > 1 && [points.first, points.last].contains(best),
-            learningRateWindowDecades: points.count > 1 ? window(around: best, in: points) : nil,
-            points: points,
-            testAccuracy: statistics,
+            learningRateWindowDecades: points.count > 1 && best.hasLeftChance
+                ? window(around: best, in: points) : nil,
+            points: points, testAccuracy: statistics,
+            failedSeeds: byRate[best.learningRate]?.count { $0.status == .failed } ?? 0,
             accuracyOfInitialisations: spread(chosen, over: \.spec.seed, at: \.spec.task.dataSeed),
             accuracyOfData: spread(chosen, over: \.spec.task.dataSeed, at: \.spec.seed),
             lowestTrainLoss: Outcome.lowestTrainLoss(of: chosen),

@@ -31,12 +31,15 @@ public struct TradeoffRow: Equatable, Sendable {
     /// Whether it is the smallest or the largest of several tried.
     public var learningRateAtEdge: Bool
     /// Decades from the smallest to the largest of the learning rates tried around the best, without a gap, whose
-    /// validation accuracy is within 0.05 of the best's; nil where only one was tried.
+    /// validation accuracy is within 0.05 of the best's; nil where only one was tried, or where the best has not left chance:
+    /// then they are all as good, and it is no window.
     public var learningRateWindowDecades: Double?
     /// The learning rates tried, ascending.
     public var points: [LearningRatePoint]
-    /// Over all seeds, at the best learning rate.
+    /// Over all seeds that finished, at the best learning rate.
     public var testAccuracy: Statistics
+    /// Runs at the best learning rate that failed: in no mean and no interval.
+    public var failedSeeds: Int
     /// Over the seeds of initialisation on one set of data, and over the seeds of the data under one initialisation; nil
     /// where there is one.
     public var accuracyOfInitialisations: Statistics?
@@ -46,8 +49,11 @@ public struct TradeoffRow: Equatable, Sendable {
     public var outcome: Outcome
     public var standing: Standing
 
-    /// Runs at the best learning rate.
+    /// Runs at the best learning rate that finished.
     public var seeds: Int { testAccuracy.count }
+
+    /// "3"; "3 of 4" where one failed.
+    var seedCount: String { failedSeeds == 0 ? "\(seeds)" : "\(seeds) of \(seeds + failedSeeds)" }
 
     /// Whether the accuracy is that of a guess among the values of the sequence itself, or at most a fifth above: answers
     /// are told from other tokens, and not from one another. Nothing can be told where that guess is mostly right.

@@ -7,13 +7,13 @@ extension Store {
     /// Which of the runs that the suite had before, and that are not among those planned, stay in it. One that leaves keeps
     /// its results, and comes back with them when a suite asks for it again.
     public enum Membership: Sendable {
-        /// The runs planned are all that the suite lists, for some seeds: other seeds of the same points stay, whoever added
-        /// them; every other run leaves. Where the suite has changed (`SuiteRecord.contentHash`), seeds that nobody began
+        /// The runs planned are all that the suite lists, for some seeds: other seeds of the same points stay, the data's
+        /// among them, whoever added them; every other run leaves. Where the suite has changed (`SuiteRecord.contentHash`), seeds that nobody began
         /// leave too: it may list fewer of them now. Runs whose data another version generated always leave.
         case complete
-        /// The runs planned join those on the same task with the same training, whatever their learning rate; runs that were
-        /// trained otherwise do not compare with these, and leave, and so do a planned model's with other settings than
-        /// layers and width.
+        /// The runs planned join those on the same task with the same training, whatever their learning rate and seeds; runs
+        /// that were trained otherwise do not compare with these, and leave, and so do a planned model's with other settings
+        /// than layers and width.
         case extending
         /// All stay.
         case additional
@@ -26,12 +26,13 @@ extension Store {
     ///   - fresh: forget what is known of these runs, but of those that a live process is training.
     ///   - membership: what stays in the suite besides them. Give `complete` the list as it is before `--only` and
     ///     `--shard`, so that a changed suite does not mix with what it was.
+    ///   - step: adds what other processes' results have made necessary meanwhile.
     ///   - facts: asked once a run that is not in the store, or is there without its state by layer and kind as an older
     ///     version left it, outside any transaction.
     /// - Throws: `StoreError`, or what `facts` throws; then nothing is changed.
     public func plan(
         _ runs: [PlannedRun], suite: SuiteRecord, fresh: Bool = false, membership: Membership = .complete,
-        facts: (PlannedRun) throws -> ModelFacts
+        then step: SearchStep? = nil, facts: (PlannedRun) throws -> ModelFacts
     ) throws {
         precondition(runs.allSatisfy { $0.suite == suite.name }, "a run of another suite was planned")
         let itemised = try read { try String.fetchSet($0, sql: "SELECT run_id FROM state_items") }
@@ -60,7 +61,6 @@ extension Store {
                 ])
             for (run, facts) in missing {
                 try Self.insert(run, facts: facts, time: time, db)
-                try Self.insert(facts.stateItems, of: run.runID, db)
             }
             if fresh {
                 for runID in Set(runs.map(\.runID)) { try self.forget(runID, db) }
@@ -69,10 +69,11 @@ extension Store {
             try self.place(
                 runs, in: suite.name, membership: membership, isChanged: isChanged,
                 isSearched: suite.search != nil, db)
+            try self.take(step, db)
         }
     }
 
-    private static func insert(_ run: PlannedRun, facts: ModelFacts, time: String, _ db: Database) throws {
+    static func insert(_ run: PlannedRun, facts: ModelFacts, time: String, _ db: Database) throws {
         let spec = run.spec
         try db.execute(
             sql: "INSERT INTO tasks (hash, spec) VALUES (?, ?) ON CONFLICT DO NOTHING",
@@ -91,6 +92,7 @@ extension Store {
                 wide(spec.seed), spec.training.precision.rawValue, facts.parameters, facts.stateBytes,
                 facts.stateBytesZoology, time,
             ])
+        try insert(facts.stateItems, of: run.runID, db)
     }
 
     /// Adds a run's state by layer and kind, unless the run was stored with another count: then the bytes of an older

@@ -65,29 +65,32 @@ extension Store {
         }
     }
 
-    /// What the runs that have ended came to, by their ids, whatever suites they belong to.
-    public func trials() throws(StoreError) -> [String: LearningRateTrial] {
-        try read { db in
-            let rows = try Row.fetchCursor(
-                db,
-                sql: """
-                    SELECT run_id, status, vocab_size, validation_accuracy, validation_loss,
-                        (SELECT MIN(train_loss) FROM history h WHERE h.run_id = r.run_id) AS lowest_train_loss
-                    FROM runs r WHERE status IN ('finished', 'failed')
-                    """)
-            var trials: [String: LearningRateTrial] = [:]
-            while let row = try rows.next() {
-                let isFinished = row["status"] == RunStatus.finished.rawValue
-                trials[row["run_id"]] =
-                    isFinished
-                    ? LearningRateTrial(
-                        accuracy: row["validation_accuracy"] ?? 0, loss: row["validation_loss"] ?? .infinity,
-                        hasLeftChance: MQARTask.hasLeftChance(
-                            row["lowest_train_loss"] ?? .infinity, vocabSize: row["vocab_size"]))
-                    : .failed
-            }
-            return trials
+    /// What the runs that have ended came to, by their ids: those of a suite, or all of the database.
+    public func trials(suite: String? = nil) throws(StoreError) -> [String: LearningRateTrial] {
+        try read { try Self.trials(suite: suite, $0) }
+    }
+
+    static func trials(suite: String?, _ db: Database) throws -> [String: LearningRateTrial] {
+        let members = "(SELECT DISTINCT run_id FROM suite_runs WHERE suite = ?) JOIN runs r USING (run_id)"
+        let rows = try Row.fetchCursor(
+            db,
+            sql: """
+                SELECT r.run_id, status, vocab_size, validation_accuracy, validation_loss,
+                    (SELECT MIN(train_loss) FROM history h WHERE h.run_id = r.run_id) AS lowest_train_loss
+                FROM \(suite == nil ? "runs r" : members) WHERE status IN ('finished', 'failed')
+                """, arguments: suite.map { [$0] } ?? [])
+        var trials: [String: LearningRateTrial] = [:]
+        while let row = try rows.next() {
+            let isFinished = row["status"] == RunStatus.finished.rawValue
+            trials[row["run_id"]] =
+                isFinished
+                ? LearningRateTrial(
+                    accuracy: row["validation_accuracy"] ?? 0, loss: row["validation_loss"] ?? .infinity,
+                    hasLeftChance: MQARTask.hasLeftChance(
+                        row["lowest_train_loss"] ?? .infinity, vocabSize: row["vocab_size"]))
+                : .failed
         }
+        return trials
     }
 
     /// What the models of a suite's runs carry by layer and kind, by run; of every run where no suite is named.

@@ -1,5 +1,25 @@
 import GRDB
+import RecallSuite
 import RecallTraining
+
+/// How a suite that searches learning rates goes on when a run of it has ended. It is asked in the transaction that records
+/// the end: nobody sees the suite with nothing left while its search is not over.
+public struct SearchStep {
+    /// The suite's name.
+    let suite: String
+    let next: ([String: LearningRateTrial]) throws -> [(run: PlannedRun, facts: ModelFacts)]
+
+    /// - Parameters:
+    ///   - suite: one that has been planned.
+    ///   - next: the runs that join the suite, from what its runs have come to by their ids. Must be quick: the database is
+    ///     locked meanwhile.
+    public init(
+        suite: String,
+        next: @escaping ([String: LearningRateTrial]) throws -> [(run: PlannedRun, facts: ModelFacts)]
+    ) {
+        (self.suite, self.next) = (suite, next)
+    }
+}
 
 extension Store {
     /// Records an epoch of a run that this process holds, and beats its heart.
@@ -33,8 +53,10 @@ extension Store {
         }
     }
 
-    /// Records a run's end, its slices with it, and lets it go.
-    public func finish(_ runID: String, _ result: RunResult) throws(StoreError) {
+    /// Records a run's end, its slices with it and the runs that it has made necessary, and lets it go.
+    public func finish(
+        _ runID: String, _ result: RunResult, then step: SearchStep? = nil
+    ) throws(StoreError) {
         try write { db in
             try self.requireLease(runID, db)
             try db.execute(sql: "DELETE FROM slices WHERE run_id = ?", arguments: [runID])
@@ -67,18 +89,29 @@ extension Store {
                     Timestamp.text(self.now()), runID,
                 ])
             try Self.release(runID, as: .finished, db)
+            try self.take(step, db)
         }
     }
 
-    /// Records that a run failed, and why, and lets it go.
-    public func fail(_ runID: String, error: String) throws(StoreError) {
+    /// Records that a run failed, and why, with the runs that this has made necessary, and lets it go.
+    public func fail(_ runID: String, error: String, then step: SearchStep? = nil) throws(StoreError) {
         try write { db in
             try self.requireLease(runID, db)
             try db.execute(
                 sql: "UPDATE runs SET error = ?, finished_at = ? WHERE run_id = ?",
                 arguments: [error, Timestamp.text(self.now()), runID])
             try Self.release(runID, as: .failed, db)
+            try self.take(step, db)
         }
+    }
+
+    /// Adds what a search has come to need to its suite.
+    func take(_ step: SearchStep?, _ db: Database) throws {
+        guard let step else { return }
+        let added = try step.next(try Self.trials(suite: step.suite, db))
+        let time = Timestamp.text(now())
+        for (run, facts) in added { try Self.insert(run, facts: facts, time: time, db) }
+        try Self.append(added.map(\.run), to: step.suite, db)
     }
 
     /// Lets a run go that will be continued later.

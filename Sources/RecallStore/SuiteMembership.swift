@@ -19,10 +19,10 @@ private struct Member {
     let taskHash: String
     var isPending = true
 
-    /// The same for runs that differ in their seed alone.
+    /// The same for runs that differ in their seeds alone, the data's among them.
     var point: Point {
         var spec = spec
-        spec.seed = 0
+        (spec.seed, spec.task.dataSeed) = (0, 0)
         return Point(model: place.model, task: place.task, spec: spec.canonicalJSON())
     }
 
@@ -36,16 +36,18 @@ private struct Member {
         let spec: String
     }
 
-    /// The same for runs whose accuracies compare.
+    /// The data's and the other.
+    var seeds: [UInt64] { [spec.task.dataSeed, spec.seed] }
+
+    /// The same for runs whose accuracies compare, as far as their settings tell.
     var conditions: Conditions {
-        var training = spec.training
-        training.learningRate = 0
-        return Conditions(task: spec.task, taskHash: taskHash, training: training)
+        var (task, training) = (spec.task, spec.training)
+        (task.dataSeed, training.learningRate) = (0, 0)
+        return Conditions(task: task, training: training)
     }
 
     struct Conditions: Hashable {
         let task: MQARTask
-        let taskHash: String
         let training: TrainingConfig
     }
 
@@ -61,16 +63,32 @@ private struct Member {
         let config: ModelConfig
     }
 
-    /// Whether the run is what this program makes of its specification. Another version may give the same settings other
-    /// data, or another meaning; then the run has another id.
+    /// Whether the run means what this program would take it to mean: another results version gives it another id.
     var isCurrent: Bool { spec.runID(taskHash: taskHash) == place.runID }
+}
+
+/// Tells whether runs were trained on the data that this program makes of their tasks: another version may give the same
+/// settings other data.
+private struct CurrentData {
+    private var hashes: [MQARTask: String]
+
+    init(_ planned: [Member]) {
+        hashes = Dictionary(planned.map { ($0.spec.task, $0.taskHash) }, uniquingKeysWith: { $1 })
+    }
+
+    /// - Parameter member: one whose task is that of a planned run, but for the data's seed.
+    mutating func isUnder(_ member: Member) -> Bool {
+        let hash = hashes[member.spec.task] ?? member.spec.task.contentHash()
+        hashes[member.spec.task] = hash
+        return hash == member.taskHash
+    }
 }
 
 extension Store {
     /// Makes `runs`, and what stays of those that were there, the runs of a suite.
     ///
-    /// Under `complete` they stand in the order of the points planned, the seeds of each ascending, whoever added which
-    /// when; otherwise what was there keeps its order, and what is new comes after.
+    /// Under `complete` they stand in the order of the points planned, the seeds of the data and then the others of each
+    /// ascending, whoever added which when; otherwise what was there keeps its order, and what is new comes after.
     ///
     /// - Parameter isChanged: whether the suite lists other runs than when it was last planned.
     func place(
@@ -82,50 +100,63 @@ extension Store {
                 place: Place(runID: $0.runID, model: $0.model, task: $0.task), spec: $0.spec,
                 taskHash: $0.taskHash)
         }
-        let taskHashes = Dictionary(planned.map { ($0.spec.task, $0.taskHash) }, uniquingKeysWith: { $1 })
+        var data = CurrentData(planned)
         let places = Set(planned.map(\.place))
         let former = try members(of: suite, db)
         let members: [Member]
         switch membership {
         case .complete where isSearched:
             // What a search has found so far may be less than what it found once: a run is being tried again, or another
-            // process is further. Whatever has begun on a point stays with it.
-            let groups = Set(planned.map(\.group))
+            // process is further. Whatever has begun on a point stays with it, and so does what other seeds wait for.
+            let (groups, seeds) = (Set(planned.map(\.group)), Set(planned.map(\.seeds)))
             let staying = former.filter { member in
-                !places.contains(member.place) && !member.isPending && member.isCurrent
-                    && groups.contains(member.group)
-                    && taskHashes[member.spec.task].map { $0 == member.taskHash } ?? true
+                !places.contains(member.place) && member.isCurrent && groups.contains(member.group)
+                    && !(member.isPending && (isChanged || seeds.contains(member.seeds)))
+                    && data.isUnder(member)
             }
             members = Self.byPoint(planned + staying)
         case .complete:
             let order = Self.firstPlaces(planned.map(\.point))
             let staying = former.filter {
                 !places.contains($0.place) && !(isChanged && $0.isPending) && $0.isCurrent
-                    && $0.taskHash == taskHashes[$0.spec.task]
+                    && order[$0.point] != nil && data.isUnder($0)
             }
-            members = (planned + staying).compactMap { member in order[member.point].map { ($0, member) } }
-                .sorted { ($0.0, $0.1.spec.seed) < ($1.0, $1.1.spec.seed) }.map(\.1)
+            members = (planned + staying).map { (order[$0.point] ?? 0, $0) }.sorted { one, other in
+                (one.0, one.1.spec.task.dataSeed, one.1.spec.seed)
+                    < (other.0, other.1.spec.task.dataSeed, other.1.spec.seed)
+            }.map(\.1)
         case .extending:
             let conditions = Set(planned.map(\.conditions))
             let (models, recipes) = (Set(planned.map(\.place.model)), Set(planned.map(\.recipe)))
             let staying = former.filter {
                 conditions.contains($0.conditions) && $0.isCurrent
-                    && (recipes.contains($0.recipe) || !models.contains($0.place.model))
+                    && (recipes.contains($0.recipe) || !models.contains($0.place.model)) && data.isUnder($0)
             }
             members = Self.byPoint(staying + planned)
         case .additional:
-            members = former + planned
+            return try Self.append(runs, to: suite, db)
         }
         try db.execute(sql: "DELETE FROM suite_runs WHERE suite = ?", arguments: [suite])
+        try Self.insert(members.map(\.place), of: suite, from: 0, db)
+    }
+
+    /// Makes runs members of a suite, after all that are there.
+    static func append(_ runs: [PlannedRun], to suite: String, _ db: Database) throws {
+        let position = try Int.fetchOne(
+            db, sql: "SELECT MAX(position) + 1 FROM suite_runs WHERE suite = ?", arguments: [suite])
+        let places = runs.map { Place(runID: $0.runID, model: $0.model, task: $0.task) }
+        try insert(places, of: suite, from: position ?? 0, db)
+    }
+
+    private static func insert(_ places: [Place], of suite: String, from first: Int, _ db: Database) throws {
         // A run that is there already keeps its first place.
         let statement = try db.makeStatement(
             sql: """
                 INSERT INTO suite_runs (suite, run_id, model, task, position) VALUES (?, ?, ?, ?, ?)
                 ON CONFLICT DO NOTHING
                 """)
-        for (position, member) in members.enumerated() {
-            let place = member.place
-            try statement.execute(arguments: [suite, place.runID, place.model, place.task, position])
+        for (offset, place) in places.enumerated() {
+            try statement.execute(arguments: [suite, place.runID, place.model, place.task, first + offset])
         }
     }
 

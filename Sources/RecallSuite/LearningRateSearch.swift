@@ -69,11 +69,6 @@ public struct LearningRateSearch: Hashable, Codable, Sendable {
         public var rates: [Double]
         /// The best on validation; nil while one of `rates` has no result.
         public var best: Double?
-        /// Rates of the full grid at the resolution, over the range that the search has covered.
-        public var fullGrid: Int
-
-        /// Runs that the full grid would have taken beyond these.
-        public var saved: Int { max(0, fullGrid - rates.count) }
     }
 
     /// Where the search stands, replayed from its start.
@@ -85,15 +80,20 @@ public struct LearningRateSearch: Hashable, Codable, Sendable {
             let trials = rates.map(trial)
             let known = trials.compactMap(\.self)
             guard known.count == rates.count else {
-                return Progress(rates: rates, best: nil, fullGrid: fullGrid(covering: rates))
+                return Progress(rates: rates, best: nil)
             }
             let best = Self.best(known)
             let more = next(after: rates, known, best: best).filter { !rates.contains($0) }
             if more.isEmpty {
-                return Progress(rates: rates, best: rates[best], fullGrid: fullGrid(covering: rates))
+                return Progress(rates: rates, best: rates[best])
             }
             rates = (rates + more).sorted()
         }
+    }
+
+    /// The lowest and the highest rate that a search can come to.
+    public var reach: ClosedRange<Double> {
+        min(from, Self.rounded(from / pow(10, extend)))...max(to, Self.rounded(to * pow(10, extend)))
     }
 
     /// The most rates that a search can come to.

@@ -87,9 +87,17 @@ public struct RunFilter: Sendable {
         OptionError(option: "--only", message: message)
     }
 
-    public func matches(_ run: PlannedRun) -> Bool {
-        conditions.allSatisfy { key, values in values.contains { Self.meets(run, key, $0.value) } }
+    public func matches(_ run: PlannedRun) -> Bool { matches(run, but: []) }
+
+    /// Whether a run meets the conditions of all keys but some.
+    private func matches(_ run: PlannedRun, but ignored: Set<Key>) -> Bool {
+        conditions.allSatisfy { key, values in
+            ignored.contains(key) || values.contains { Self.meets(run, key, $0.value) }
+        }
     }
+
+    /// The most learning rates of a point that match; nil where any does.
+    public var mostRates: Int? { conditions[.learningRate].map { Set($0.map(\.value)).count } }
 
     private static func meets(_ run: PlannedRun, _ key: Key, _ value: Value) -> Bool {
         switch (key, value) {
@@ -104,25 +112,56 @@ public struct RunFilter: Sendable {
         }
     }
 
-    /// The runs that match, in their order.
+    /// The runs that match, in their order; with a search there may be none so far.
     ///
-    /// - Throws: `OptionError` for a value that no run has, with the nearest that one has, and where nothing matches all
-    ///   conditions together.
-    public func select(from runs: [PlannedRun]) throws(OptionError) -> [PlannedRun] {
+    /// - Parameter reach: what a search may come to beside the runs; nil where these are all.
+    /// - Throws: `OptionError` for a value that no run has or can have, with the nearest that one has, and where nothing
+    ///   can match all conditions together.
+    public func select(
+        from runs: [PlannedRun], reach: SearchReach? = nil
+    ) throws(OptionError) -> [PlannedRun] {
         for key in Key.allCases {
             for (value, given) in conditions[key] ?? []
-            where !runs.contains(where: { Self.meets($0, key, value) }) {
-                throw Self.error(Self.noneHas(given, key, runs))
+            where !runs.contains(where: { Self.meets($0, key, value) })
+                && reach.map({ !Self.isReached(value, of: key, $0) }) ?? true
+            {
+                throw Self.error(Self.noneHas(given, key, runs, reach))
             }
         }
         let selected = runs.filter(matches)
-        if selected.isEmpty, !runs.isEmpty {
+        // The search decides which rates a point has, and which has the other seeds.
+        let open: Set<Key> = reach == nil ? [] : [.learningRate, .seed]
+        if !runs.isEmpty, !runs.contains(where: { matches($0, but: open) }) {
             throw Self.error("each condition has runs, but no run meets all of them")
         }
         return selected
     }
 
-    private static func noneHas(_ given: String, _ key: Key, _ runs: [PlannedRun]) -> String {
+    private static func isReached(_ value: Value, of key: Key, _ reach: SearchReach) -> Bool {
+        switch (key, value) {
+        case (.seed, .integer(let seed)): reach.has(seed: seed)
+        case (.learningRate, .number(let rate)): reach.rates.contains(rate)
+        default: false
+        }
+    }
+
+    private static func noneHas(
+        _ given: String, _ key: Key, _ runs: [PlannedRun], _ reach: SearchReach?
+    ) -> String {
+        if let reach {
+            let (last, rates) = (reach.firstSeed &+ UInt64(reach.seeds - 1), reach.rates)
+            switch key {
+            case .seed:
+                return "no run has seed \(quoted(given)); there are \(reach.firstSeed)"
+                    + (reach.seeds > 1 ? " to \(last)" : "")
+            case .learningRate:
+                return
+                    "no run can have learning_rate \(quoted(given)); they are searched from \(rates.lowerBound) to "
+                    + "\(rates.upperBound)"
+            default: break
+            }
+        }
+
         var present: [String] = []
         var seen: Set<String> = []
         for run in runs {

@@ -15,6 +15,8 @@ public struct Suite: Sendable {
     public var models: [SuiteModel]
     /// The grid of `training`, in document order, the first key outermost. With a search their learning rate means nothing.
     public var trainings: [TrainingConfig]
+    /// Whether the suite says what products are rounded to, or leaves it to the device.
+    public var namesPrecision: Bool
     /// How the learning rate of every point is found; nil where the suite lists the rates to try.
     public var search: LearningRateSearch?
     /// How many seeds of initialisation, dropout and order every point has.
@@ -26,17 +28,19 @@ public struct Suite: Sendable {
     public init(
         name: String, description: String? = nil, tasks: [SuiteTask], models: [SuiteModel],
         trainings: [TrainingConfig], search: LearningRateSearch? = nil, seeds: Int = 1, dataSeeds: Int = 1,
-        control: SuiteControl? = nil
+        control: SuiteControl? = nil, namesPrecision: Bool = false
     ) {
         (self.name, self.description, self.tasks, self.models) = (name, description, tasks, models)
         (self.trainings, self.search, self.control) = (trainings, search, control)
-        (self.seeds, self.dataSeeds) = (seeds, dataSeeds)
+        (self.seeds, self.dataSeeds, self.namesPrecision) = (seeds, dataSeeds, namesPrecision)
     }
 
     /// Sixteen hexadecimal digits of SHA-256 over the runs that the suite lists from seed 0 on, with their models' names, and
     /// over its search: the same for the same list, whatever else the file says.
-    public func contentHash() -> String {
-        let list = expand().map { "\($0.model) \($0.runID)\n" }.joined()
+    ///
+    /// - Parameter runs: those that the suite lists from seed 0 on, for who has them; nil to list them.
+    public func contentHash(of runs: [PlannedRun]? = nil) -> String {
+        let list = (runs ?? expand()).map { "\($0.model) \($0.runID)\n" }.joined()
         guard let search else { return shortHash(list) }
         return shortHash("\(list)\(RunSpec.json(search)) \(seeds) \(dataSeeds)")
     }

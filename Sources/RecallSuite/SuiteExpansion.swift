@@ -11,17 +11,6 @@ struct SuitePoint {
     let training: TrainingConfig
 }
 
-/// Where the searches of a suite stand, all points together.
-public struct SearchCount: Hashable, Sendable {
-    /// Points whose best rate is known, and all.
-    public var settled = 0
-    public var points = 0
-    /// Rates that the searches have tried or are trying.
-    public var rates = 0
-    /// Runs that full grids at the resolution would have taken beyond these, over the settled points.
-    public var saved = 0
-}
-
 extension Suite {
     /// The runs as `SuiteExpansion` lists them before one of them has ended.
     ///
@@ -30,6 +19,22 @@ extension Suite {
         var expansion = SuiteExpansion(self, seed: seed)
         return expansion.runs { _ in nil }
     }
+
+    /// What a search can come to beyond the runs that it begins with; nil where the suite lists its learning rates.
+    ///
+    /// - Parameter seed: the first, as `expand` takes it.
+    public func reach(seed: UInt64 = 0) -> SearchReach? {
+        search.map { SearchReach(firstSeed: seed, seeds: seeds, rates: $0.reach) }
+    }
+}
+
+/// Seeds and learning rates of the runs that a suite with a search may come to need.
+public struct SearchReach: Hashable, Sendable {
+    public let firstSeed: UInt64
+    public let seeds: Int
+    public let rates: ClosedRange<Double>
+
+    public func has(seed: UInt64) -> Bool { seed &- firstSeed < UInt64(seeds) }
 }
 
 /// The runs of a suite. Where it searches learning rates, they become more as results come in.
@@ -39,8 +44,13 @@ public struct SuiteExpansion {
     public let seed: UInt64
     /// A task's hash may be costly: one for each.
     private var hashes: [MQARTask: String] = [:]
-    /// Where the searches stood when `runs` was last asked; nothing where the suite has none.
-    public private(set) var count = SearchCount()
+    /// So is a run's id: a search asks for each again and again.
+    private var planned: [Key: PlannedRun] = [:]
+
+    private struct Key: Hashable {
+        let model: String
+        let spec: RunSpec
+    }
 
     public init(_ suite: Suite, seed: UInt64 = 0) {
         (self.suite, self.seed) = (suite, seed)
@@ -56,7 +66,6 @@ public struct SuiteExpansion {
     ///
     /// - Parameter trial: what a run came to; nil for one that has not ended. Only a search asks.
     public mutating func runs(_ trial: (_ runID: String) -> LearningRateTrial?) -> [PlannedRun] {
-        count = SearchCount()
         var runs: [PlannedRun] = []
         for model in suite.models {
             var seen: Set<RunSpec> = []
@@ -81,12 +90,6 @@ public struct SuiteExpansion {
         }
         let first = Seeds(initialisation: seed, data: 0)
         let progress = search.progress { trial(run(point, rate: $0, first).runID) }
-        count.points += 1
-        count.rates += progress.rates.count
-        if progress.best != nil {
-            count.settled += 1
-            count.saved += progress.saved
-        }
         return progress.rates.flatMap { rate in
             (rate == progress.best ? seedsOfAPoint : [first]).map { run(point, rate: rate, $0) }
         }
@@ -109,11 +112,15 @@ public struct SuiteExpansion {
         task.dataSeed &+= seeds.data
         training.batchSize = point.task.batchSize ?? training.batchSize
         training.learningRate = rate
-        let hash = hashes[task] ?? task.contentHash()
-        hashes[task] = hash
         let spec = RunSpec(
             task: task, model: point.configuration, training: training, seed: seeds.initialisation)
-        return PlannedRun(
+        let key = Key(model: point.model, spec: spec)
+        if let run = planned[key] { return run }
+        let hash = hashes[task] ?? task.contentHash()
+        hashes[task] = hash
+        let run = PlannedRun(
             suite: suite.name, task: Suite.taskName, model: point.model, spec: spec, taskHash: hash)
+        planned[key] = run
+        return run
     }
 }

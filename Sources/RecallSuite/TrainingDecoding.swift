@@ -1,3 +1,4 @@
+import RecallKernels
 import RecallTraining
 
 /// The keys of `training`.
@@ -49,7 +50,7 @@ enum TrainingDecoding {
                 }
             case "precision":
                 try grid.add(cursor, \.precision) { cursor throws(SuiteError) in
-                    try cursor.choice(PrecisionKind.self)
+                    try cursor.choice(Arithmetic.self)
                 }
             default:
                 precondition(

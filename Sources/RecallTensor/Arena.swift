@@ -1,4 +1,5 @@
 import RecallKernels
+import Synchronization
 
 /// Where the tensors of a step live: one reserved range of a device's address space, handed out first-fit.
 ///
@@ -12,6 +13,8 @@ public final class Arena {
     }
 
     package let backend: any Backend
+    /// No other arena of the process has it.
+    package let number: Int
     private let base: UnsafeMutableRawPointer
     private let capacity: Int
     /// Free blocks by offset, neighbours merged.
@@ -35,6 +38,7 @@ public final class Arena {
     /// - Throws: `BackendError.outOfMemory`.
     public init(backend: any Backend, capacity: Int = 1 << 37) throws {
         self.backend = backend
+        number = Self.count.wrappingAdd(1, ordering: .relaxed).newValue
         var granted = capacity
         while true {
             do {
@@ -48,6 +52,8 @@ public final class Arena {
         self.capacity = granted
         free = [Block(offset: 0, size: granted)]
     }
+
+    private static let count = Atomic(0)
 
     deinit {
         backend.release(base, bytes: capacity)

@@ -10,13 +10,12 @@ extension ParameterStore {
     ///
     /// - Parameter weightDecay: for each parameter, in order.
     public func update(_ step: AdamWStep, weightDecay: (Parameter) -> Float) {
-        for parameter in parameters where parameter.hasGradient {
-            var step = step
-            step.weightDecay = weightDecay(parameter)
-            backend.adamW(
-                parameter.count, step, gradient: parameter.gradient, parameter: parameter.value,
-                firstMoment: parameter.firstMoment, secondMoment: parameter.secondMoment)
-        }
+        backend.adamW(
+            parameters.filter(\.hasGradient).map {
+                AdamWParameter(
+                    count: $0.count, weightDecay: weightDecay($0), gradient: $0.gradient, parameter: $0.value,
+                    firstMoment: $0.firstMoment, secondMoment: $0.secondMoment)
+            }, step)
     }
 
     /// The name of the first parameter whose value is not finite.

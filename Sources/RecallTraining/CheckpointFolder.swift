@@ -37,11 +37,13 @@ public struct CheckpointFolder: Sendable {
     ///
     /// - Parameters:
     ///   - runs: those to be trained, each with the number of its parameters.
+    ///   - further: the numbers of parameters of runs that may have to be trained after these.
     ///   - keeping: whether finished runs keep theirs.
     ///   - reserved: bytes of the same file system that are wanted for something else.
     ///   - freeBytes: of the file system of a folder.
     public func shortage(
-        for runs: [(runID: String, parameters: Int)], jobs: Int, keeping: Bool = false, reserved: Int64 = 0,
+        for runs: [(runID: String, parameters: Int)], further: [Int] = [], jobs: Int, keeping: Bool = false,
+        reserved: Int64 = 0,
         freeBytes: (String) -> Int64? = DiskSpace.freeBytes
     ) -> Shortage? {
         var needed = reserved
@@ -53,6 +55,11 @@ public struct CheckpointFolder: Sendable {
             let first = bytes - min(bytes, file(of: run.runID).bytes ?? 0)
             if keeping { needed += first }
             passing.append(keeping ? bytes : first + bytes)
+        }
+        for parameters in further {
+            let bytes = CheckpointFile.estimatedBytes(parameters: parameters)
+            if keeping { needed += bytes }
+            passing.append(keeping ? bytes : 2 * bytes)
         }
         for bytes in passing.sorted(by: >).prefix(jobs) { needed += bytes }
         guard let free = freeBytes(path), free < needed else { return nil }

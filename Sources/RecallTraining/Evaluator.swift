@@ -33,6 +33,29 @@ public struct GeneratedExamples: ExampleSource {
     }
 }
 
+/// Examples that are kept once they were asked for, if they are few.
+final class KeptExamples: ExampleSource {
+    private let source: any ExampleSource
+    private var kept: [Int: SegmentData] = [:]
+    /// Bytes of tokens to keep of all segments together.
+    private static let mostBytes = 64 << 20
+
+    init(_ source: some ExampleSource) { self.source = source }
+
+    var segments: [Segment] { source.segments }
+
+    func examples(_ segment: Int, first: Int, count: Int) throws -> SegmentData {
+        let bytes = segments.reduce(0) { $0 + $1.examples * $1.sequenceLength * MemoryLayout<Int32>.stride }
+        guard first == 0, count == segments[segment].examples, bytes <= Self.mostBytes else {
+            return try source.examples(segment, first: first, count: count)
+        }
+        if let data = kept[segment] { return data }
+        let data = try source.examples(segment, first: first, count: count)
+        kept[segment] = data
+        return data
+    }
+}
+
 /// Loss and accuracy: means within an example, then over examples.
 public struct Evaluation: Equatable, Sendable {
     /// One segment's.
@@ -58,6 +81,8 @@ public struct Evaluator {
 
     /// Bounds the memory of a batch, and how long it may go on after a request to stop.
     private static let mostTokens = 1 << 15
+    /// Bounds the examples that are in memory at once.
+    private static let mostTokensAtOnce = 1 << 20
     /// Bounds the logits that are there at once: 64 MiB.
     public static let mostLogits = 1 << 24
 
@@ -73,7 +98,7 @@ public struct Evaluator {
     /// - Parameters:
     ///   - name: what an error calls the examples: "test".
     ///   - step: the optimiser steps that the model has behind it, for an error.
-    ///   - didEvaluate: told of each batch, in order.
+    ///   - didEvaluate: told of examples that are done, in order.
     /// - Throws: `RunError`, and what the source or `didEvaluate` threw.
     public func evaluate(
         _ source: some ExampleSource, name: String, step: Int,
@@ -85,14 +110,13 @@ public struct Evaluator {
             var (segmentLoss, segmentCorrect) = (0.0, 0.0)
             // Long sequences would make a batch as large as training's take many times its memory.
             let batchSize = max(1, min(batchSize, Self.mostTokens / segment.sequenceLength))
-            for first in stride(from: 0, to: segment.examples, by: batchSize) {
-                let count = min(batchSize, segment.examples - first)
+            let atOnce = max(1, Self.mostTokensAtOnce / segment.sequenceLength / batchSize) * batchSize
+            for first in stride(from: 0, to: segment.examples, by: atOnce) {
+                let count = min(atOnce, segment.examples - first)
                 let data = try source.examples(index, first: first, count: count)
-                let batch = HostBatch(data, examples: Array(0..<Int32(count)))
-                let sums = try evaluate(batch, step: step)
-                guard sums.loss.isFinite else { throw diagnose(batch, name, step: step) }
-                segmentLoss += sums.loss
-                segmentCorrect += sums.correct
+                let sums = try evaluate(data, batchSize: batchSize, name, step: step)
+                segmentLoss = sums.reduce(segmentLoss) { $0 + $1.loss }
+                segmentCorrect = sums.reduce(segmentCorrect) { $0 + $1.correct }
                 try didEvaluate(data)
             }
             // Every example of a segment has as many labels as any other.
@@ -133,13 +157,60 @@ public struct Evaluator {
         }
     }
 
-    /// The sums of losses and of right answers over a batch's labelled positions.
+    /// The sums of losses and of right answers over each batch's labelled positions.
     private func evaluate(
-        _ batch: HostBatch, step: Int, isDiagnosing: Bool = false
-    ) throws(RunError) -> (loss: Double, correct: Double) {
-        let tape = Tape(arena: arena, isTraining: false, stop: stop, isDiagnosing: isDiagnosing)
+        _ data: SegmentData, batchSize: Int, _ name: String, step: Int
+    ) throws -> [(loss: Double, correct: Double)] {
+        let backend = arena.backend
+        let examples = try ExamplesOnDevice(data, backend: backend)
+        let order = try ArrayOnDevice(Array(0..<Int32(data.count)), backend: backend)
+        let firsts = Array(stride(from: 0, to: data.count, by: batchSize))
+        let none = [Double](repeating: .nan, count: firsts.count)
+        let losses = try ArrayOnDevice(none, backend: backend)
+        let correct = try ArrayOnDevice(none, backend: backend)
+        for (slot, first) in firsts.enumerated() {
+            let batch = BatchOnDevice(
+                examples, count: min(batchSize, data.count - first), order: order, first: first)
+            try queue(batch, slot: slot, losses: losses, correct: correct, step: step)
+        }
+        let slots = firsts.indices
+        return try zip(losses.read(slots), correct.read(slots)).enumerated().map { slot, sums in
+            guard sums.0.isFinite else {
+                let end = min(firsts[slot] + batchSize, data.count)
+                throw diagnose(
+                    HostBatch(data, examples: Array(Int32(firsts[slot])..<Int32(end))), name, step: step)
+            }
+            return (sums.0, sums.1)
+        }
+    }
+
+    private func queue(
+        _ batch: BatchOnDevice, slot: Int, losses: ArrayOnDevice<Double>, correct: ArrayOnDevice<Double>,
+        step: Int
+    ) throws(RunError) {
+        if stop?.isRaised ?? false { throw .stopped }
+        let key = StepKey(owner: arena.number, kind: "evaluate", batch.shape)
+        let nothing = AdamWStep(learningRate: 0, weightDecay: 0, step: 1)
+        let scalars = batch.scalars(nothing, slot: slot, losses: losses, correct: correct)
+        do {
+            try arena.backend.step(key, scalars) {
+                let tape = Tape(arena: arena, isTraining: false, stop: stop)
+                let (input, labels) = tape.batch(batch.shape)
+                let head = model.loss(input, labels: labels, tape)
+                _ = tape.recordLoss(head.losses)
+                tape.recordCorrect(head.correct)
+                try tape.check()
+            }
+        } catch let error as TapeError { throw RunError(error, step: step) } catch {
+            preconditionFailure("an evaluation threw \(error)")
+        }
+    }
+
+    /// A batch's loss, for `diagnose`.
+    private func loss(of batch: HostBatch, step: Int) throws(RunError) -> Double {
+        let tape = Tape(arena: arena, isTraining: false, stop: stop, isDiagnosing: true)
         let head = model.loss(tape.input(batch), labels: tape.integers(batch.labels), tape)
-        return (try tape.sum(head.losses, step: step), try tape.sum(head.correct, step: step))
+        return try tape.sum(head.losses, step: step)
     }
 
     /// Evaluates a batch that gave NaN or infinity once more, to name the first tensor that did.
@@ -148,7 +219,7 @@ public struct Evaluator {
             return .notFinite(step: step, tensor: "parameter \(parameter)")
         }
         do {
-            _ = try evaluate(batch, step: step, isDiagnosing: true)
+            _ = try loss(of: batch, step: step)
             return .notFinite(step: step, tensor: "\(name) loss")
         } catch RunError.notFinite(let step, let tensor) {
             return .notFinite(step: step, tensor: "\(tensor), in \(name)")

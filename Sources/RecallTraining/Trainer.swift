@@ -6,6 +6,13 @@ import RecallTensor
 
 /// What a run tells while it trains. Called on the run's own thread.
 public protocol TrainingObserver {
+    /// Before anything is trained.
+    ///
+    /// - Parameters:
+    ///   - step: steps that a checkpoint has done already; 0 for a run that begins.
+    ///   - refusal: why the checkpoint that is there could not be used; nil where it could, or there is none.
+    func willTrain(fromStep step: Int, refusal: String?) throws
+
     /// After every optimiser step. Must be quick.
     ///
     /// - Parameters:
@@ -18,6 +25,10 @@ public protocol TrainingObserver {
     ///
     /// - Throws: whatever keeping the record can meet; the run ends with it.
     func didFinishEpoch(_ record: EpochRecord) throws
+}
+
+extension TrainingObserver {
+    public func willTrain(fromStep step: Int, refusal: String?) {}
 }
 
 /// Why a run ended without a result.
@@ -51,7 +62,7 @@ public final class Trainer {
     private let training: TrainingConfig
     private let seed: UInt64
     private let generator: MQARGenerator
-    private let backend: any Backend
+    let backend: any Backend
     let arena: Arena
     private let stop: StopRequest?
     public let model: LanguageModel
@@ -61,7 +72,9 @@ public final class Trainer {
     private var totalSeconds = 0.0
     private var lastRecord: EpochRecord?
     /// The fixed training data, made once.
-    private var fixedData: [SegmentData] = []
+    private var fixedData: [ExamplesOnDevice] = []
+    /// The validation split, made once where it is small.
+    private lazy var validation = KeptExamples(GeneratedExamples(generator, .validation, stop: stop))
 
     /// - Parameters:
     ///   - task: one that `validate()` accepts.
@@ -96,16 +109,16 @@ public final class Trainer {
     /// Trains from the beginning, or from the checkpoint's epoch on, and evaluates.
     ///
     /// - Parameters:
-    ///   - checkpoint: written after every epoch, and continued from where it exists and is this run's.
+    ///   - checkpoint: written after every epoch, and continued from where it exists and is this run's and whole; otherwise
+    ///     the run begins anew, and the observer is told why.
     ///   - runID: the identity that a checkpoint must carry.
     /// - Throws: `RunError`, or what the observer or the disk threw.
     public func run(
         checkpoint: CheckpointFile?, runID: String, specification: String, observer: some TrainingObserver
     ) throws -> RunResult {
-        if let checkpoint, checkpoint.exists {
-            try resume(from: checkpoint, runID: runID)
-            if let lastRecord { try observer.didFinishEpoch(lastRecord) }
-        }
+        let refusal = try resume(from: checkpoint, runID: runID)
+        try observer.willTrain(fromStep: step, refusal: refusal)
+        if let lastRecord { try observer.didFinishEpoch(lastRecord) }
         var epoch = lastRecord?.epoch ?? 0
         while epoch < training.epochs, !hasReachedTarget {
             let record = try trainEpoch(epoch, observer)
@@ -142,16 +155,30 @@ public final class Trainer {
         let batches = BatchPlan.batches(
             counts: data.map(\.count), batchSize: training.batchSize, order: training.order, seed: seed,
             epoch: epoch)
-        var lossSum = 0.0
-        var labels = 0
+        let order = try ArrayOnDevice(batches.flatMap(\.examples), backend: backend)
+        let sums = try ArrayOnDevice([Double](repeating: .nan, count: batches.count), backend: backend)
+        var (lossSum, labels, firstExample) = (0.0, 0, 0)
         var rate = training.learningRate
-        for planned in batches {
-            rate = training.learningRate(epoch: epoch, step: step, totalSteps: totalSteps)
-            let batch = HostBatch(data[planned.segment], examples: planned.examples)
-            let batchLoss = try trainStep(batch, learningRate: rate)
-            lossSum += batchLoss
-            labels += batch.labels.count
-            try observer.didStep(step, of: totalSteps, loss: batchLoss / Double(batch.labels.count))
+        // Steps whose losses nobody has looked at yet.
+        var unread = 0..<0
+        for (index, planned) in batches.enumerated() {
+            rate = training.learningRate(epoch: epoch, step: step + unread.count, totalSteps: totalSteps)
+            let batch = BatchOnDevice(
+                data[planned.segment], count: planned.examples.count, order: order, first: firstExample)
+            try queueStep(batch, learningRate: rate, after: unread.count, slot: index, losses: sums)
+            firstExample += planned.examples.count
+            unread = unread.lowerBound..<index + 1
+            guard unread.count >= backend.stepsAhead || index + 1 == batches.count else { continue }
+            for (slot, loss) in zip(unread, sums.read(unread)) {
+                let planned = batches[slot]
+                guard loss.isFinite else { throw diagnose(HostBatch(planned, data[planned.segment])) }
+                let count = planned.examples.count * data[planned.segment].pairs
+                lossSum += loss
+                labels += count
+                step += 1
+                try observer.didStep(step, of: totalSteps, loss: loss / Double(count))
+            }
+            unread = index + 1..<index + 1
         }
         trainSeconds += seconds(since: began)
         let validation = try evaluate(.validation)
@@ -161,12 +188,14 @@ public final class Trainer {
             validationLoss: validation.loss, validationAccuracy: validation.accuracy, seconds: totalSeconds)
     }
 
-    private func trainingData(epoch: Int) throws(RunError) -> [SegmentData] {
+    private func trainingData(epoch: Int) throws -> [ExamplesOnDevice] {
         guard fixedData.isEmpty else { return fixedData }
-        var data: [SegmentData] = []
+        var data: [ExamplesOnDevice] = []
         for (index, segment) in task.train.enumerated() {
             let first = training.data == .fresh ? epoch * segment.examples : 0
-            data.append(try makeData(.train, index, first: first, count: segment.examples))
+            data.append(
+                try ExamplesOnDevice(
+                    makeData(.train, index, first: first, count: segment.examples), backend: backend))
         }
         if training.data == .fixed { fixedData = data }
         return data
@@ -178,7 +207,39 @@ public final class Trainer {
         try GeneratedExamples(generator, split, stop: stop).examples(index, first: first, count: count)
     }
 
-    /// Forward, backward and AdamW on one batch.
+    private func update(step: Int, learningRate: Double) -> AdamWStep {
+        AdamWStep(learningRate: Float(learningRate), weightDecay: Float(training.weightDecay), step: step)
+    }
+
+    /// Forward, backward and AdamW on one batch, whose loss is in its slot when the device has done it. A batch whose loss
+    /// is not finite changes nothing.
+    ///
+    /// - Parameter unread: steps before this one that `step` does not count yet.
+    func queueStep(
+        _ batch: BatchOnDevice, learningRate: Double, after unread: Int = 0, slot: Int,
+        losses: ArrayOnDevice<Double>
+    ) throws(RunError) {
+        let update = update(step: step + unread + 1, learningRate: learningRate)
+        if stop?.isRaised ?? false { throw .stopped }
+        let key = StepKey(owner: arena.number, kind: "train", batch.shape)
+        let scalars = batch.scalars(update, slot: slot, losses: losses, correct: losses)
+        do {
+            try backend.step(key, scalars) {
+                let tape = beginStep(isDiagnosing: false, profile: nil, step: update.step - 1)
+                let (input, labels) = tape.batch(batch.shape)
+                // No tensor of the head is kept: what backward does not need goes back before it.
+                let goesOn = tape.recordLoss(model.loss(input, labels: labels, tape).losses)
+                try tape.check()
+                guard goesOn else { return }
+                try tape.backward()
+                applyUpdate(update)
+            }
+        } catch let error as TapeError { throw RunError(error, step: update.step) } catch {
+            preconditionFailure("a step threw \(error)")
+        }
+    }
+
+    /// The same at once, for a batch that the host has.
     ///
     /// - Returns: the sum of the losses at its labelled positions.
     package func trainStep(
@@ -187,23 +248,29 @@ public final class Trainer {
         let loss = try gradients(batch, isDiagnosing: false, profile: profile)
         guard loss.isFinite else { throw diagnose(batch) }
         step += 1
-        let decaysAll = training.decay == .all
-        let decay = Float(training.weightDecay)
         let began = ContinuousClock.now
-        model.store.update(
-            AdamWStep(learningRate: Float(learningRate), weightDecay: decay, step: step),
-            weightDecay: { decaysAll || !$0.isExemptFromDecay ? decay : 0 })
+        applyUpdate(update(step: step, learningRate: learningRate))
         profile?.addUpdate(seconds: seconds(since: began), numbers: model.parameterCount)
         return loss
+    }
+
+    private func applyUpdate(_ update: AdamWStep) {
+        let decaysAll = training.decay == .all
+        model.store.update(
+            update, weightDecay: { decaysAll || !$0.isExemptFromDecay ? update.weightDecay : 0 })
+    }
+
+    private func beginStep(isDiagnosing: Bool, profile: StepProfile?, step: Int) -> Tape {
+        model.store.beginStep()
+        return Tape(
+            arena: arena, isTraining: true, seed: seed, step: step, stop: stop, isDiagnosing: isDiagnosing,
+            profile: profile)
     }
 
     private func gradients(
         _ batch: HostBatch, isDiagnosing: Bool, profile: StepProfile? = nil
     ) throws(RunError) -> Double {
-        model.store.beginStep()
-        let tape = Tape(
-            arena: arena, isTraining: true, seed: seed, step: step, stop: stop, isDiagnosing: isDiagnosing,
-            profile: profile)
+        let tape = beginStep(isDiagnosing: isDiagnosing, profile: profile, step: step)
         // No tensor of the head is kept: what backward does not need goes back before it.
         let loss = try tape.sum(
             model.loss(tape.input(batch), labels: tape.integers(batch.labels), tape).losses, step: step + 1)
@@ -213,7 +280,7 @@ public final class Trainer {
     }
 
     /// Does a step that gave NaN or infinity once more, looking at every tensor, to name the first that did.
-    private func diagnose(_ batch: HostBatch) -> RunError {
+    func diagnose(_ batch: HostBatch) -> RunError {
         if let parameter = model.store.firstNotFinite() {
             return .notFinite(step: step + 1, tensor: "parameter \(parameter), after the step before")
         }
@@ -226,18 +293,28 @@ public final class Trainer {
     // MARK: - Evaluation
 
     func evaluate(_ split: Split) throws -> Evaluation {
-        try Evaluator(model, arena: arena, batchSize: training.batchSize, stop: stop).evaluate(
+        let evaluator = Evaluator(model, arena: arena, batchSize: training.batchSize, stop: stop)
+        if split == .validation {
+            return try evaluator.evaluate(validation, name: split.rawValue, step: step)
+        }
+        return try evaluator.evaluate(
             GeneratedExamples(generator, split, stop: stop), name: split.rawValue, step: step)
     }
 
     // MARK: - Continuing
 
-    private func resume(from checkpoint: CheckpointFile, runID: String) throws {
-        let metadata = try checkpoint.read(into: model.store, runID: runID)
+    /// - Returns: why the checkpoint cannot be used; nil where it can, or there is none.
+    private func resume(from checkpoint: CheckpointFile?, runID: String) throws -> String? {
+        guard let checkpoint, checkpoint.exists else { return nil }
+        let metadata: CheckpointMetadata
+        do {
+            metadata = try checkpoint.read(into: model.store, runID: runID)
+        } catch RunError.checkpoint(let reason) { return reason }
         step = metadata.record.step
         trainSeconds = metadata.trainSeconds
         totalSeconds = metadata.record.seconds
         lastRecord = metadata.record
+        return nil
     }
 
     func seconds(since start: ContinuousClock.Instant) -> Double {

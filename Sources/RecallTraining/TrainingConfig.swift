@@ -1,3 +1,5 @@
+import RecallKernels
+
 /// How the learning rate moves over a run (MODELS.md B.3).
 public enum ScheduleKind: String, Codable, CaseIterable, Sendable {
     /// lr/2·(1 + cos(π·epoch/epochs)), constant inside an epoch: the published harness's.
@@ -31,11 +33,6 @@ public enum DataKind: String, Codable, CaseIterable, Sendable {
     case fresh
 }
 
-/// The precision of storage and products.
-public enum PrecisionKind: String, Codable, CaseIterable, Sendable {
-    case fp32
-}
-
 /// How one run trains: a suite's `training` with every grid resolved to one value.
 public struct TrainingConfig: Hashable, Codable, Sendable {
     public var epochs: Int
@@ -49,13 +46,14 @@ public struct TrainingConfig: Hashable, Codable, Sendable {
     public var data: DataKind
     /// Stops after an epoch whose validation accuracy is above this; nil trains all epochs.
     public var stopAtAccuracy: Double?
-    public var precision: PrecisionKind
+    /// Of matrix products; a CPU has fp32 alone.
+    public var precision: Arithmetic
 
     public init(
         epochs: Int, batchSize: Int, learningRate: Double, weightDecay: Double = 0.1,
         decay: DecayKind = .exempt,
         schedule: ScheduleKind = .cosineEpoch, order: OrderKind = .shuffled, data: DataKind = .fresh,
-        stopAtAccuracy: Double? = nil, precision: PrecisionKind = .fp32
+        stopAtAccuracy: Double? = nil, precision: Arithmetic = .fp32
     ) {
         (self.epochs, self.batchSize, self.learningRate) = (epochs, batchSize, learningRate)
         (self.weightDecay, self.decay, self.schedule) = (weightDecay, decay, schedule)

@@ -19,15 +19,15 @@ struct RecallBench: ParsableCommand {
               recall-bench eval --checkpoint FILE         accuracy of one model
 
             EXIT STATUS
-              0 done; 1 some runs failed; 64 wrong usage; 65 a suite or input file is wrong; 66 a file is missing; \
+              0 done; 1 some runs or verifications failed; 64 wrong usage; 65 a suite or input file is wrong; 66 a file is missing; \
             69 a needed device or library is not there; 70 an internal error; 74 input or output error; \
             130 interrupted, and can be continued
             """,
         version: ProgramVersion.text,
         subcommands: [
             RunCommand.self, SweepCommand.self, ExportCommand.self, StatusCommand.self, SuitesCommand.self,
-            ModelsCommand.self, TasksCommand.self, DataCommand.self, EvalCommand.self, BenchCommand.self,
-            DoctorCommand.self,
+            ModelsCommand.self, TasksCommand.self, DataCommand.self, EvalCommand.self, VerifyCommand.self,
+            BenchCommand.self, DoctorCommand.self,
         ])
 
     /// Parses, runs, and ends with the exit status that belongs to what happened.

@@ -51,8 +51,10 @@ private final class SmallDisk: Sendable {
     /// A million parameters: 12 MiB a checkpoint.
     private static let large = tiny("  vocab_size: 64", "  vocab_size: 65536")
 
-    private func refusal(_ workspace: Workspace, _ arguments: String...) throws -> String {
-        let outcome = try workspace.run("run", "--suite", "tiny.yaml", more: arguments)
+    private func refusal(
+        _ workspace: Workspace, _ arguments: String..., more: [String] = []
+    ) throws -> String {
+        let outcome = try workspace.run("run", "--suite", "tiny.yaml", more: arguments + more)
         #expect(outcome.status == 74)
         #expect(outcome.output == "")
         #expect(outcome.errorLines.count == 1, "\(outcome.errors)")
@@ -80,6 +82,25 @@ private final class SmallDisk: Sendable {
         try Data(count: 29 << 20).write(to: URL(fileURLWithPath: workspace.path("small/filler")))
         _ = try refusal(workspace, "--checkpoints", "small/c", "--fresh", "--jobs", "2")
         #expect(try workspace.results() == results)
+        withExtendedLifetime(disk) {}
+    }
+
+    /// A search that keeps its checkpoints has room for the most that it may come to, not for its first step alone.
+    @Test func checkpointsOfASearchThatDoNotFit() throws {
+        let workspace = try Workspace.withTinySuite(searchedSuite)
+        let disk = try SmallDisk.mount(workspace, "small", mebibytes: 16)
+        let arguments = ["--checkpoints", "small/c", "--jobs", "1"]
+        // Six runs to begin with have room, 1 MiB each.
+        let error = try refusal(workspace, more: arguments + ["--keep-checkpoints"])
+        #expect(
+            error.contains("needed for the checkpoints of the ")
+                && error.contains(" runs that the search may come to at most; free some, or name another"),
+            "\(error)")
+        let few = try workspace.run(
+            "run", "--suite", "tiny.yaml", "--keep-checkpoints", "--quiet", "--only", "learning_rate=0.03",
+            more: arguments)
+        #expect(few.status == 0, "\(few.errors)")
+        #expect(try workspace.run("run", "--suite", "tiny.yaml", "--quiet", more: arguments).status == 0)
         withExtendedLifetime(disk) {}
     }
 

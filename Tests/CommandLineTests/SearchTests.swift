@@ -64,10 +64,127 @@ let searchedSuite = tiny(
         #expect(zip(started, restarted).allSatisfy { $0 < $1 })
     }
 
+    /// Long enough for a signal to arrive before it is over.
+    private static let longSearch = searchedSuite.replacingOccurrences(of: "epochs: 2", with: "epochs: 20")
+    private static let uninterrupted = Result {
+        let workspace = try Workspace.withTinySuite(longSearch)
+        #expect(try workspace.run("run", "--suite", "tiny.yaml", "--quiet").status == 0)
+        return try workspace.results()
+    }
+
+    /// Stopped or killed between two steps of a search or in the middle of one, it comes to what it would have come to.
+    @Test(arguments: [SIGINT, SIGKILL], ["runs_added", "epoch_finished"])
+    func anInterruptedSearchGoesOn(_ signal: Int32, at event: String) throws {
+        let workspace = try Workspace.withTinySuite(Self.longSearch)
+        let isSent = Once()
+        let stopped = try workspace.run("run", "--suite", "tiny.yaml", "--json", "--jobs", "2") { line, pid in
+            if line.contains("\"\(event)\""), isSent.first() { kill(pid, signal) }
+        }
+        #expect(stopped.isSignalled == (signal == SIGKILL), "\(stopped.errors)")
+        #expect(stopped.status == (signal == SIGKILL ? SIGKILL : 130))
+        let before = try workspace.table("runs")
+        let finished = Set(
+            zip(before.column("run_id"), before.column("status")).filter { $0.1 == "finished" }.map(\.0))
+        #expect(finished.count < before.rows.count)
+        #expect(event == "epoch_finished" || !finished.isEmpty)
+        let outcome = try workspace.run("run", "--suite", "tiny.yaml", "--json", "--jobs", "2")
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        let started = try outcome.errorLines.map(object).filter { $0["event"] as? String == "run_started" }
+            .compactMap { $0["run_id"] as? String }
+        #expect(finished.isDisjoint(with: started))
+        #expect(try workspace.results() == Self.uninterrupted.get())
+    }
+
+    /// Two processes share a search: each run is trained once, and both know when it is over.
+    @Test func twoProcessesShareASearch() throws {
+        let (workspace, outcomes) = (try Workspace.withTinySuite(Self.longSearch), Locked<[Outcome]>([]))
+        let done = DispatchGroup()
+        for jobs in ["1", "2"] {
+            done.enter()
+            Thread.detachNewThread {
+                if let outcome = try? workspace.run("run", "--suite", "tiny.yaml", "--json", "--jobs", jobs) {
+                    outcomes.change { $0.append(outcome) }
+                }
+                done.leave()
+            }
+        }
+        #expect(done.wait(timeout: .now() + 120) == .success)
+        #expect(outcomes.value.map(\.status) == [0, 0], "\(outcomes.value.map(\.errors))")
+        let finished = try outcomes.value.flatMap { try $0.errorLines.map(object) }
+            .filter { $0["event"] as? String == "run_finished" }.compactMap { $0["run_id"] as? String }
+        #expect(try finished.sorted() == workspace.table("runs").column("run_id").sorted())
+        #expect(try workspace.results() == Self.uninterrupted.get())
+    }
+
+    /// `--only` may name what a search has yet to come to; of what it needs so far the rest is left alone.
+    @Test func onlyTakesWhatASearchCanReach() throws {
+        let workspace = try Workspace.withTinySuite(searchedSuite)
+        func only(_ condition: String, _ more: String...) throws -> Outcome {
+            try workspace.run("run", "--suite", "tiny.yaml", "--only", condition, more: more)
+        }
+        func trained() throws -> Int { try workspace.table("runs").column("status").count { $0 == "finished" } }
+        let early = try only("seed=1")
+        #expect(early.status == 0, "\(early.errors)")
+        #expect(
+            early.errors.contains(
+                "nothing to train: --only and --shard leave none of the runs that tiny needs so far"))
+        #expect(try trained() == 0)
+        let dry = try only("seed=1", "--dry-run")
+        #expect(dry.status == 0 && dry.output.contains("0 runs to begin with") && dry.errors.contains("so far"))
+        #expect(!dry.output.contains("in all at most"))
+
+        // The search itself, of both seeds of the data, and then the other seed alone.
+        #expect(try only("seed=0").status == 0)
+        let searched = try workspace.table("runs", "--suite", "tiny")
+        #expect(
+            zip(searched.column("seed"), searched.column("status")).allSatisfy {
+                ($0 == "0") == ($1 == "finished")
+            })
+        #expect(searched.column("seed").count { $0 == "1" } == 2)
+        let before = try trained()
+        #expect(try only("seed=1").status == 0)
+        #expect(try trained() == before + 2)
+
+        // A rate that was found is trained anew, and nothing else.
+        let rates = searched.column("learning_rate")
+        let refined = try #require(rates.first { !["0.001", "0.00548", "0.03"].contains($0) })
+        let again = try only("learning_rate=\(refined)", "--fresh", "--json")
+        #expect(again.status == 0, "\(again.errors)")
+        let started = try again.errorLines.map(object).filter { $0["event"] as? String == "run_started" }
+        #expect(Set(started.compactMap { $0["learning_rate"] as? Double }) == [try #require(Double(refined))])
+        #expect(try trained() == before + 2)
+
+        for (condition, message) in [
+            ("seed=2", "no run has seed '2'; there are 0 to 1"),
+            ("learning_rate=5", "no run can have learning_rate '5'; they are searched from 0.0001 to 0.3"),
+        ] {
+            let outcome = try only(condition)
+            #expect(outcome.status == 64 && outcome.errors == "recall-bench: --only: \(message)\n")
+        }
+    }
+
+    /// A sweep that asks for fewer sets of data keeps what the others came to, with a search and with a list.
+    @Test(arguments: [[], ["--learning-rates", "0.01"]]) func aSweepKeepsItsDataSeeds(rates: [String]) throws {
+        let workspace = try Workspace.withTinySuite()
+        let arguments =
+            ["sweep", "state-size", "--task", "tiny.yaml", "--models", "based", "--sizes", "4KiB", "--quiet"]
+            + rates
+        #expect(try workspace.run(more: arguments + ["--data-seeds", "2"]).status == 0)
+        let tradeoff = try workspace.table("tradeoff")
+        #expect(tradeoff.column("seeds") == ["2", "2"])
+        #expect(try workspace.run(more: arguments).status == 0)
+        #expect(try workspace.table("tradeoff").rows == tradeoff.rows)
+    }
+
     @Test func aDryRunListsTheFirstRates() throws {
         let workspace = try Workspace.withTinySuite(searchedSuite)
         let outcome = try workspace.run("run", "--suite", "tiny.yaml", "--dry-run")
-        #expect(outcome.status == 0 && outcome.output.contains("6 runs"), "\(outcome.output)")
-        #expect(outcome.output.contains("Learning rates are searched"))
+        #expect(
+            outcome.status == 0 && outcome.output.contains("\n6 runs to begin with, about "),
+            "\(outcome.output)")
+        #expect(!outcome.output.contains("6 runs, at most"))
+        // More than one refinement of both points, and their two other seeds.
+        let most = try #require(outcome.output.firstMatch(of: /([0-9]+) runs in all at most/)?.1)
+        #expect(try #require(Int(most)) % 2 == 0 && Int(most) ?? 0 > 2 * (3 + 2))
     }
 }

@@ -64,6 +64,23 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         }
     }
 
+    /// Between two steps of a search nothing is left to train for nobody who looks.
+    @Test func itFollowsASearchToItsEnd() throws {
+        let workspace = try Workspace.withTinySuite(searchedSuite)
+        try whileTraining(workspace) {
+            let outcome = try workspace.run("status", "--watch", "--json", "--interval", "0.1")
+            #expect(outcome.status == 0 && outcome.errors == "", "\(outcome.errors)")
+            let lines = try outcome.outputLines.map { try JSONValue($0) }
+            #expect(
+                lines.map { $0["is_over"] == .boolean(true) } == lines.indices.map { $0 == lines.count - 1 })
+            let last = try #require(lines.last)
+            // All that the search came to, the other seeds too.
+            let runs = try workspace.table("runs", "--suite", "tiny")
+            #expect(last["runs"] == .integer(Int64(runs.rows.count)) && last["finished"] == last["runs"])
+            #expect(Set(runs.column("seed")) == ["0", "1"])
+        }
+    }
+
     @Test func intoAPipeItWritesWhatChanges() throws {
         let workspace = try Workspace.withTinySuite(longSuite)
         try whileTraining(workspace) {

@@ -43,6 +43,26 @@ import Testing
         #expect(standings(runs) == ["one": .on, "several": .off])
     }
 
+    /// What a failed seed would have come to is not known, so the others' accuracy puts a row ahead of nobody for sure.
+    @Test func aRowWithAFailedSeedIsAtMostPossible() throws {
+        let failed = syntheticRun(model: "shaky", seed: 9, stateBytes: 100, status: .failed)
+        let runs = row("shaky", state: 100, [0.9, 0.91]) + row("large", state: 200, [0.7, 0.71])
+        #expect(standings(runs) == ["shaky": .on, "large": .off])
+        #expect(standings(runs + [failed]) == ["shaky": .possible, "large": .possible])
+        // What is beaten anyway stays so.
+        let better = row("small", state: 50, [0.95, 0.96])
+        #expect(standings(runs + better + [failed]) == ["small": .on, "shaky": .off, "large": .off])
+        let tradeoff = Tradeoff(suite: uncontrolledSuite, runs: runs + [failed])
+        #expect(tradeoff.rows.map(\.failedSeeds) == [1, 0] && tradeoff.rows.map(\.seeds) == [2, 2])
+        let table = TradeoffTable(tradeoff).render(width: 80)
+        #expect(table.contains(" 2 of 3  ") && table.contains("n of m: the other seeds failed"))
+        #expect(SeedTable(tradeoff).render().contains(" 2 of 3  "))
+        // A rate that was not chosen tells nothing of the row.
+        let elsewhere = syntheticRun(
+            model: "shaky", learningRate: 0.1, seed: 9, stateBytes: 100, status: .failed)
+        #expect(standings(runs + [elsewhere]) == ["shaky": .on, "large": .off])
+    }
+
     @Test func seedsOfInitialisationAndOfDataAreToldApart() throws {
         let runs = [
             syntheticRun(seed: 0, dataSeed: 5, test: 0.5), syntheticRun(seed: 1, dataSeed: 5, test: 0.7),

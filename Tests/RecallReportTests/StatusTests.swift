@@ -198,4 +198,27 @@ private func snapshot(_ suites: [StatusSnapshot.Suite], secondsLeft: Double? = n
         #expect(unknown.secondsLeft == nil && unknown.suites[0].secondsLeft == nil)
         #expect(StatusSnapshot([(name: "s", runs: [done, broken])]).isOver)
     }
+
+    /// A run on other data takes the time of its own kind, not that of all.
+    @Test func theTimeLeftIsThatOfTheSameModelOnAnyData() {
+        func run(_ id: String, dModel: Int, dataSeed: UInt64, secondsPerStep: Double?) -> StoredRun {
+            var run = syntheticRun(
+                dModel: dModel, dataSeed: dataSeed, status: secondsPerStep == nil ? .pending : .finished)
+            run.runID = id
+            let steps = run.spec.totalSteps
+            if let secondsPerStep { (run.steps, run.seconds) = (steps, secondsPerStep * Double(steps)) }
+            return run
+        }
+        let waiting = run("waiting", dModel: 64, dataSeed: 1, secondsPerStep: nil)
+        let snapshot = StatusSnapshot([
+            (
+                name: "s",
+                runs: [
+                    run("narrow", dModel: 64, dataSeed: 0, secondsPerStep: 0.125),
+                    run("wide", dModel: 128, dataSeed: 0, secondsPerStep: 1), waiting,
+                ]
+            )
+        ])
+        #expect(snapshot.secondsLeft == 0.125 * Double(waiting.spec.totalSteps))
+    }
 }

@@ -2,6 +2,7 @@ import Foundation
 import RecallReport
 import RecallStore
 import RecallSuite
+import RecallTraining
 import Synchronization
 import Testing
 
@@ -19,6 +20,25 @@ import Testing
         let lines = table.lines(width: 40)
         #expect(lines.allSatisfy { displayWidth($0) <= 40 })
         #expect(lines[2] == "based  feature_dim=8 feature_…     0.997")
+    }
+
+    @Test func theColumnThatWrapsLosesNothing() {
+        var table = TextTable([.init("model"), .init("knobs", wraps: true), .init("accuracy", .right)])
+        table.add(["based", "feature_dim=8 heads=2 window=16", "0.997"])
+        table.add(["mamba", "", "0.5"])
+        #expect(
+            table.render(width: 38) == """
+                model  knobs                  accuracy
+                ─────  ─────────────────────  ────────
+                based  feature_dim=8 heads=2     0.997
+                       window=16
+                mamba                              0.5
+
+                """)
+        // Down to the longest word, and not further.
+        #expect(
+            table.lines(width: 1).count == 6 && table.lines(width: 1)[2].hasPrefix("based  feature_dim=8  "))
+        #expect(table.lines(width: 100).count == 4)
     }
 
     @Test func widths() {
@@ -98,6 +118,34 @@ import Testing
         #expect(lines[5] == "every row: d_model 64, 3 seeds")
     }
 
+    /// Settings of many letters, as in a comparison of data regimes, are said in words where there is no room for more.
+    @Test func longKnobsGetShortOrWrap() throws {
+        let runs = [OrderKind.published, .shuffled].flatMap { order in
+            [DataKind.fixed, .fresh].flatMap { data in
+                (0..<3).map { seed in
+                    var run = syntheticRun(
+                        model: "linear-attention", seed: UInt64(seed), test: 0.75 + Double(seed) / 100)
+                    (run.spec.training.order, run.spec.training.data) = (order, data)
+                    return run
+                }
+            }
+        }
+        let tradeoff = Tradeoff(suite: uncontrolledSuite, runs: runs)
+        func text(_ width: Int) -> String { TradeoffTable(tradeoff).render(width: width) }
+        #expect(text(120).contains("  data=fixed order=published  "))
+        let short = text(96)
+        #expect(short.contains("  fixed published  ") && !short.contains("…") && !short.contains("data="))
+        #expect(short.contains("\nknobs: data fixed or fresh, order published or shuffled\n"))
+        let narrow = text(88)
+        #expect(!narrow.contains("…") && narrow.contains("  fixed      "))
+        for (width, text) in [(96, short), (88, narrow)] {
+            let table = text.split(separator: "\n").dropFirst().prefix { !$0.hasPrefix("every row") }
+            #expect(table.allSatisfy { displayWidth(String($0)) <= width }, "\(text)")
+        }
+        #expect(SeedTable(tradeoff).render(width: 90).contains("knobs: data fixed or fresh"))
+        #expect(!LearningRateTable(tradeoff).render(width: 60).contains("…"))
+    }
+
     @Test func learningRatesSideBySide() {
         let runs = [
             syntheticRun(model: "mamba", learningRate: 0.001, validation: 0.5),
@@ -141,7 +189,7 @@ import Testing
             + "learning_rate_at_edge,learning_rate_window_decades,seeds,test_accuracy_mean,test_accuracy_median,"
             + "test_accuracy_min,test_accuracy_max,test_accuracy_low,test_accuracy_high,outcome,on_frontier,"
             + "frontier,test_accuracy_sd_seeds,test_accuracy_sd_data,learning_rates_tried,learning_rates_full_grid,"
-            + "train_loss_lowest,chance_loss,chance_loss_in_sequence\n"
+            + "train_loss_lowest,chance_loss,chance_loss_in_sequence,failed_seeds\n"
         #expect(try csv() == header)
 
         let model = syntheticRun()
@@ -154,7 +202,7 @@ import Testing
         #expect(
             try csv() == header
                 + "suite,\"ba,sed\",\(config),64,2048,,67840,0.01,false,,1,0.995,0.995,0.995,0.995,,,solved,true,"
-                + "on,,,1,,0.5,\(log(256.0)),\(log(8.0))\n"
+                + "on,,,1,,0.5,\(log(256.0)),\(log(8.0)),0\n"
         )
         #expect(try csv(["another"]) == header)
         #expect(try Tradeoff(suite: "another", in: store)?.rows == nil)

@@ -1,6 +1,7 @@
 import Foundation
 import RecallReport
 import RecallStore
+import RecallSuite
 import Testing
 
 @Suite struct TradeoffTests {
@@ -99,6 +100,21 @@ import Testing
         // Good again beyond a gap does not count; exactly 0.05 below does.
         #expect(abs(try width([0.89, 0.1, 0.9, 0.85, 0.849]) - 1) < 1e-12)
         #expect(try width([0.1, 0.9, 0.1]) == 0)
+    }
+
+    /// Rates that are all at chance are all within 0.05 of the best of them.
+    @Test func whatNeverLearnedHasNoWindow() throws {
+        let chance = log(256.0)
+        let runs = [1e-3, 1e-2, 1e-1].map {
+            syntheticRun(learningRate: $0, trainLoss: chance, validation: 0.004, test: 0.004)
+        }
+        let row = try onlyRow(runs)
+        #expect(row.outcome == .notLearned && row.learningRateWindowDecades == nil)
+        let searched = SuiteRecord(
+            name: "suite", description: "", search: LearningRateSearch(from: 1e-3, to: 1e-1))
+        // Another seed's luck does not make the first one's curve a window.
+        let lucky = syntheticRun(learningRate: 1e-3, seed: 1, validation: 0.9, test: 0.9)
+        #expect(try onlyRow(runs + [lucky], searched).learningRateWindowDecades == nil)
     }
 
     @Test func outcomes() throws {

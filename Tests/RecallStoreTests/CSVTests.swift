@@ -74,11 +74,11 @@ import Testing
         let tail =
             ",64,1,512,1000,2048,,0.01,18446744073709551615,finished,,3,30,0.5,0.6,0.8,0.7,0.75,12.5,100000.0,cpu test,"
             + "fp32,1.0,abc123,2023-11-14T22:13:20.000Z,2023-11-14T22:13:20.000Z\n"
-        let row = "\(run.runID),quick,mqar,hash-0,0,\"ba,sed \"\"🧠\"\"\nx\",\(config)\(tail)"
+        let row = "\(run.runID),quick,mqar,\(run.taskHash),0,\"ba,sed \"\"🧠\"\"\nx\",\(config)\(tail)"
         #expect(try text(CSVExport(store, suites: ["quick"]), .runs).hasSuffix("finished_at\n" + row))
         #expect(
             try text(CSVExport(store), .runs).hasSuffix(
-                "finished_at\n\(run.runID),other,mqar,hash-0,0,based,\(config)\(tail)\(row)"))
+                "finished_at\n\(run.runID),other,mqar,\(run.taskHash),0,based,\(config)\(tail)\(row)"))
         #expect(
             try text(CSVExport(store), .history).hasSuffix("\n\(run.runID),1,10,0.01,inf,1.25,0.5,1.0\n"))
         #expect(

@@ -34,12 +34,12 @@ final class TestClock: Sendable {
 func plannedRun(
     suite: String = "quick", model: String = "based", mixer: String = "linear-attention",
     knobs: [String: KnobValue] = ["feature_dim": .integer(8)], dModel: Int = 64, learningRate: Double = 0.01,
-    seed: UInt64 = 0, dataSeed: UInt64 = 0, epochs: Int = 3, stateMixer: StateMixerKind = .none,
-    taskHash: String? = nil
+    seed: UInt64 = 0, dataSeed: UInt64 = 0, vocabSize: Int = 512, epochs: Int = 3,
+    stateMixer: StateMixerKind = .none, taskHash: String? = nil
 ) -> PlannedRun {
     let segment = Segment(sequenceLength: 64, kvPairs: 8, examples: 100)
     let task = MQARTask(
-        vocabSize: 512, train: [segment], validation: [segment], test: [segment], dataSeed: dataSeed)
+        vocabSize: vocabSize, train: [segment], validation: [segment], test: [segment], dataSeed: dataSeed)
     return PlannedRun(
         suite: suite, task: "mqar", model: model,
         spec: RunSpec(
@@ -47,7 +47,7 @@ func plannedRun(
             model: ModelConfig(
                 dModel: dModel, layers: [LayerConfig(mixer: mixer, knobs: knobs)], stateMixer: stateMixer),
             training: TrainingConfig(epochs: epochs, batchSize: 10, learningRate: learningRate), seed: seed),
-        taskHash: taskHash ?? "hash-\(dataSeed)")
+        taskHash: taskHash ?? task.contentHash())
 }
 
 let suiteRecord = SuiteRecord(

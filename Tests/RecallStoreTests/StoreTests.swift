@@ -167,6 +167,30 @@ import Testing
         #expect(try members(store) == ["based/0", "based/1", "based/2"])
     }
 
+    /// Processes that search with different first seeds leave each other what they wait for.
+    @Test func aSearchDropsWhatItsOwnSeedNoLongerNeeds() throws {
+        let store = try open()
+        var suite = suiteRecord
+        suite.search = LearningRateSearch(from: 1e-3, to: 1e-2)
+        func plan(_ rates: [Double], seed: UInt64) throws {
+            try store.plan(rates.map { plannedRun(learningRate: $0, seed: seed) }, suite: suite) { _ in
+                modelFacts
+            }
+        }
+        func rates() throws -> [String] {
+            try store.runs(suite: "quick").map { "\($0.spec.training.learningRate)/\($0.spec.seed)" }
+        }
+        try plan([0.001, 0.002, 0.01], seed: 0)
+        try plan([0.001, 0.01], seed: 7)
+        #expect(try rates() == ["0.001/0", "0.001/7", "0.002/0", "0.01/0", "0.01/7"])
+        // A run that is tried again has come to something else.
+        try plan([0.001, 0.01], seed: 0)
+        #expect(try rates() == ["0.001/0", "0.001/7", "0.01/0", "0.01/7"])
+        suite.contentHash = "changed"
+        try plan([0.001, 0.01], seed: 0)
+        #expect(try rates() == ["0.001/0", "0.01/0"])
+    }
+
     @Test func aSweepKeepsWhatComparesWithIt() throws {
         let store = try open()
         func plan(_ run: PlannedRun, _ membership: Store.Membership) throws {
@@ -177,11 +201,41 @@ import Testing
         try plan(plannedRun(model: "a", dModel: 16), .extending)
         #expect(try members(store) == ["a/0", "b/1"])
         // Another task, and another number of epochs.
-        try plan(plannedRun(model: "c", dataSeed: 1), .extending)
+        try plan(plannedRun(model: "c", vocabSize: 256), .extending)
         #expect(try members(store) == ["c/0"])
-        try plan(plannedRun(model: "d", dataSeed: 1, epochs: 4), .additional)
-        try plan(plannedRun(model: "e", dataSeed: 1, epochs: 4), .extending)
+        try plan(plannedRun(model: "d", vocabSize: 256, epochs: 4), .additional)
+        try plan(plannedRun(model: "e", vocabSize: 256, epochs: 4), .extending)
         #expect(try members(store) == ["d/0", "e/0"])
+    }
+
+    /// A suite or a sweep that asks for fewer sets of data than before keeps what the others came to, as it keeps seeds of
+    /// initialisation; another number of epochs still does not compare, on whatever data.
+    @Test(arguments: [Store.Membership.complete, .extending], [false, true])
+    func otherDataSeedsStay(membership: Store.Membership, isSearched: Bool) throws {
+        let store = try open()
+        var suite = suiteRecord
+        if isSearched { suite.search = LearningRateSearch(from: 1e-3, to: 1e-2) }
+        func plan(_ runs: [PlannedRun]) throws {
+            try store.plan(runs, suite: suite, membership: membership) { _ in modelFacts }
+        }
+        func dataSeeds() throws -> [String] {
+            try store.runs(suite: "quick").map { "\($0.spec.task.dataSeed)/\($0.spec.seed)" }
+        }
+        let all = [
+            plannedRun(seed: 0), plannedRun(seed: 1), plannedRun(dataSeed: 1), plannedRun(dataSeed: 2),
+        ]
+        try plan(all)
+        for run in all[2...] {
+            _ = try store.claim(run.runID, on: execution)
+            try store.finish(run.runID, runResult())
+        }
+        try plan(Array(all[..<2]))
+        #expect(try dataSeeds() == ["0/0", "0/1", "1/0", "2/0"])
+        // Another set of data than any before.
+        try plan([plannedRun(dataSeed: 3)])
+        #expect(try dataSeeds().suffix(3) == ["1/0", "2/0", "3/0"])
+        try plan([plannedRun(dataSeed: 3, epochs: 4)])
+        #expect(try dataSeeds() == ["3/0"])
     }
 
     /// The same settings may stand for other data in another version of the program: such runs have other ids, and must
@@ -196,6 +250,11 @@ import Testing
         #expect(now.spec == former[0].spec && now.runID != former[0].runID)
         try store.plan([now], suite: suiteRecord, membership: membership) { _ in modelFacts }
         #expect(try store.runs(suite: "quick").map(\.runID) == [now.runID])
+        // So do those on a set of data that nobody has planned.
+        let others = [plannedRun(dataSeed: 1, taskHash: "former"), plannedRun(dataSeed: 2)]
+        try store.plan(others, suite: suiteRecord, membership: .additional) { _ in modelFacts }
+        try store.plan([now], suite: suiteRecord, membership: membership) { _ in modelFacts }
+        #expect(try store.runs(suite: "quick").map(\.runID) == [now.runID, others[1].runID])
     }
 
     /// A sweep whose base suite builds a model otherwise starts that model's rows again.
@@ -211,6 +270,50 @@ import Testing
         #expect(try members(store) == ["a/0", "a/0", "b/0"])
         try plan("a", dModel: 64, .mlp)
         #expect(try members(store) == ["b/0", "a/0"])
+    }
+
+    /// A run's end and what it makes necessary are one: nobody sees the suite with nothing left in between.
+    @Test func aSearchGoesOnInTheTransactionThatEndsARun() throws {
+        let store = try open()
+        let (first, second, other) = (
+            plannedRun(), plannedRun(learningRate: 0.003), plannedRun(suite: "other", epochs: 9)
+        )
+        try store.plan([first], suite: suiteRecord) { _ in modelFacts }
+        try store.plan([other], suite: SuiteRecord(name: "other", description: "")) { _ in modelFacts }
+        for run in [first, other] { _ = try store.claim(run.runID, on: execution) }
+        try store.fail(other.runID, error: "NaN")
+        let reader = try Store(path: store.path, mode: .readOnly)
+        struct Refused: Error {}
+        var told: [[String: LearningRateTrial]] = []
+        func step(isRefused: Bool) -> SearchStep {
+            SearchStep(suite: "quick") { trials in
+                told.append(trials)
+                // Another connection sees what was before.
+                #expect(try reader.counts(suite: "quick").running == 1)
+                if isRefused { throw Refused() }
+                return [(second, modelFacts), (first, modelFacts)]
+            }
+        }
+        #expect(throws: StoreError.self) {
+            try store.finish(first.runID, runResult(), then: step(isRefused: true))
+        }
+        #expect(try store.runs(suite: "quick").map(\.status) == [.running])
+        try store.finish(first.runID, runResult(), then: step(isRefused: false))
+        #expect(try reader.runs(suite: "quick").map(\.runID) == [first.runID, second.runID])
+        #expect(try reader.runs(suite: "quick").map(\.status) == [.finished, .pending])
+        #expect(try reader.runs(suite: "quick")[1].facts == modelFacts)
+        // The suite's own results, the new one among them.
+        #expect(told.map { Set($0.keys) } == [[first.runID], [first.runID]])
+        #expect(told[1][first.runID]?.accuracy == 0.8)
+        _ = try store.claim(second.runID, on: execution)
+        try store.fail(
+            second.runID, error: "NaN",
+            then: SearchStep(suite: "quick") { trials in
+                #expect(trials[second.runID] == .failed)
+                return [(plannedRun(learningRate: 0.1), modelFacts)]
+            })
+        #expect(try store.counts(suite: "quick").pending == 1)
+        #expect(try Set(store.trials().keys) == [first.runID, second.runID, other.runID])
     }
 
     @Test func aRunMayBelongToSeveralSuites() throws {

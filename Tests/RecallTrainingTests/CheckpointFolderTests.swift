@@ -39,6 +39,20 @@ struct CheckpointFolderTests {
             .needed
         #expect(kept == one / 2 + two + one / 2)
 
+        // A search may come to more: kept all of them, otherwise as many as are trained at once.
+        func searched(jobs: Int, keeping: Bool) throws -> Int64 {
+            try #require(
+                checkpoints.shortage(
+                    for: [(runID: "run-0", parameters: million)], further: [million, 2 * million], jobs: jobs,
+                    keeping: keeping
+                ) { _ in 0 }
+            ).needed
+        }
+        #expect(try searched(jobs: 1, keeping: true) == kept)
+        #expect(
+            try searched(jobs: 1, keeping: false) == two && searched(jobs: 3, keeping: false) == one + two + one
+        )
+
         #expect(shortage([million], jobs: 1, free: one) == nil)
         #expect(shortage([million], jobs: 1, free: one - 1)?.free == one - 1)
         // Nothing to train, and a system that does not tell.

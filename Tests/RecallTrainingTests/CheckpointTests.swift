@@ -111,7 +111,7 @@ struct CheckpointTests {
 
     private func refusal(_ file: CheckpointFile, _ trainer: Trainer, id: String = "run") -> String? {
         do {
-            _ = try run(trainer, file, Recorder(), id: id)
+            _ = try file.read(into: trainer.model.store, runID: id)
             return nil
         } catch RunError.checkpoint(let text) { return text } catch { return "another error: \(error)" }
     }
@@ -125,6 +125,25 @@ struct CheckpointTests {
         let wider = try #require(refusal(file, try trainer(dModel: 24)))
         #expect(wider.contains("embedding.weight") && wider.contains("24") && wider.contains(file.path))
         #expect(try #require(refusal(file, try trainer("mamba"))).contains(file.path))
+    }
+
+    /// A checkpoint that cannot be used is told of, and then the run is the one without it.
+    @Test func aRunWithAnUnusableCheckpointBeginsAnew() throws {
+        let folder = try TemporaryFolder()
+        let file = CheckpointFile(path: folder.path("run.safetensors"))
+        let whole = Recorder()
+        let expected = try run(trainer(), file, whole)
+        #expect(whole.start?.step == 0 && whole.start?.refusal == nil)
+        let url = URL(fileURLWithPath: file.path)
+        try Data(contentsOf: url).dropLast(1).write(to: url)
+        let anew = Recorder()
+        #expect(try run(trainer(), file, anew).timeless == expected.timeless)
+        #expect(anew.start?.step == 0 && anew.start?.refusal?.contains("cannot be used") == true)
+        #expect(anew.timeless == whole.timeless && anew.losses == whole.losses)
+        // The file is whole again.
+        let evaluated = Recorder()
+        #expect(try run(trainer(), file, evaluated).timeless == expected.timeless)
+        #expect(evaluated.start?.step == 24 && evaluated.start?.refusal == nil && evaluated.losses.isEmpty)
     }
 
     /// Whatever is wrong with it, a checkpoint that is refused has changed nothing.

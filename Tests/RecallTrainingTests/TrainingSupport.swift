@@ -28,6 +28,8 @@ func presetModel(_ name: String, dModel: Int = 16, embedDropout: Double = 0.1) t
 final class Recorder: TrainingObserver {
     private(set) var records: [EpochRecord] = []
     private(set) var losses: [Double] = []
+    /// Where the run began, and why not where its checkpoint ends.
+    private(set) var start: (step: Int, refusal: String?)?
     private let stop: StopRequest?
     private let stopAfterEpoch: Int?
     private let stopAfterStep: Int?
@@ -35,6 +37,8 @@ final class Recorder: TrainingObserver {
     init(stop: StopRequest? = nil, stopAfterEpoch: Int? = nil, stopAfterStep: Int? = nil) {
         (self.stop, self.stopAfterEpoch, self.stopAfterStep) = (stop, stopAfterEpoch, stopAfterStep)
     }
+
+    func willTrain(fromStep step: Int, refusal: String?) { start = (step, refusal) }
 
     func didStep(_ step: Int, of totalSteps: Int, loss: Double) {
         losses.append(loss)

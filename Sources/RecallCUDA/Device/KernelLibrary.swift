@@ -6,9 +6,20 @@ import RecallKernels
 public enum KernelSources {
     /// Files that are compiled, one module each, by name without ".cu".
     public static let modules: [String: [UInt8]] = [
+        "batch": PackageResources.batch_cu,
         "elementwise": PackageResources.elementwise_cu,
+        "embedding_loss": PackageResources.embedding_loss_cu,
+        "linear": PackageResources.linear_cu,
+        "normalisation": PackageResources.normalisation_cu,
+        "optimiser": PackageResources.optimiser_cu,
         "linear_attention": PackageResources.linear_attention_cu,
         "softmax_attention": PackageResources.softmax_attention_cu,
+        "long_backward": PackageResources.long_backward_cu,
+        "long_convolution": PackageResources.long_convolution_cu,
+        "partial_sums": PackageResources.partial_sums_cu,
+        "scan_backward": PackageResources.scan_backward_cu,
+        "scan_forward": PackageResources.scan_forward_cu,
+        "short_convolution": PackageResources.short_convolution_cu,
     ]
     /// What they include.
     static let headers: [(name: String, text: String)] = [
@@ -16,6 +27,8 @@ public enum KernelSources {
         ("attention_tiles.cuh", text(PackageResources.attention_tiles_cuh)),
         ("attention_passes.cuh", text(PackageResources.attention_passes_cuh)),
         ("attention_backward.cuh", text(PackageResources.attention_backward_cuh)),
+        ("long_convolution.cuh", text(PackageResources.long_convolution_cuh)),
+        ("scan.cuh", text(PackageResources.scan_cuh)),
     ]
 
     static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
@@ -49,6 +62,9 @@ final class KernelLibrary {
         compiler = try RuntimeCompiler()
         cache = Self.cacheFolder
     }
+
+    /// NVRTC's.
+    var compilerVersion: String { compiler.version }
 
     /// A kernel by its module's and its own name.
     func function(_ module: String, _ name: String) -> DriverObject {

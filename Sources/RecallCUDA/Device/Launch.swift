@@ -7,7 +7,9 @@ struct KernelArguments {
     fileprivate var starts: [Int] = []
 
     /// A parameter of one word or, for a struct, of several.
-    mutating func append(_ parameter: UInt64...) {
+    mutating func append(_ parameter: UInt64...) { append(parameter) }
+
+    mutating func append(_ parameter: [UInt64]) {
         starts.append(words.count)
         words += parameter
     }
@@ -45,15 +47,15 @@ extension Optional: KernelArgument where Wrapped: KernelWord {
 /// A dropout mask as kernels take it: struct Mask in common.cuh, a threshold of 0 for none.
 struct KernelMask: KernelArgument {
     let dropout: Dropout?
-    /// Where in device memory the step is, if not in `dropout`.
-    let stepCell: UnsafePointer<UInt32>?
+    /// What holds the step in device memory, if `dropout` does not.
+    let cell: UnsafeMutableRawPointer?
 
     func write(to arguments: inout KernelArguments) {
         guard let dropout else { return arguments.append(0, 0, 0, 0) }
         func pair(_ low: UInt32, _ high: UInt32) -> UInt64 { UInt64(low) | UInt64(high) << 32 }
         arguments.append(
             pair(dropout.threshold, dropout.scale.bitPattern), pair(dropout.key.x, dropout.key.y),
-            pair(dropout.step, dropout.site), UInt64(UInt(bitPattern: stepCell)))
+            pair(dropout.step, dropout.site), UInt64(UInt(bitPattern: cell)))
     }
 }
 
@@ -106,5 +108,5 @@ extension CUDABackend {
     }
 
     /// A mask for a kernel. While steps are replayed, the step is the one in device memory.
-    func mask(_ dropout: Dropout?) -> KernelMask { KernelMask(dropout: dropout, stepCell: stepCell) }
+    func mask(_ dropout: Dropout?) -> KernelMask { KernelMask(dropout: dropout, cell: cellAtHand) }
 }

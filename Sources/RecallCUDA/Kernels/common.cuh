@@ -8,6 +8,20 @@
 typedef unsigned int uint32;
 typedef unsigned long long uint64;
 
+// What differs from step to step, in device memory while steps are replayed: struct StepCell in StepCell.swift.
+struct StepCell {
+    // The optimiser steps done before, which key dropout.
+    uint32 step;
+    // 0 once a loss was not finite: the parameters then stay as they are.
+    uint32 isSound;
+    double learningRate;
+    // -lr/(1 - β₁ᵗ) and 1/√(1 - β₂ᵗ).
+    float stepSize, rootCorrection;
+    // The examples to choose from and which are chosen: BatchKernels.swift.
+    const int *tokens, *positions, *labels, *order;
+    double *loss, *correct;
+};
+
 // A dropout mask that is never stored: RecallRandom/Dropout.swift. A threshold of 0 keeps everything, unscaled.
 struct Mask {
     uint32 threshold;

@@ -22,7 +22,7 @@ struct DynamicLibrary: @unchecked Sendable {
                 return
             }
         }
-        throw BackendError.unavailable("there is no \(names.last ?? "") (\(purpose))")
+        throw BackendError.unavailable("there is no \(names.first ?? "") (\(purpose))")
     }
 
     /// A function of the library.

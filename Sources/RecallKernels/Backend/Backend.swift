@@ -10,6 +10,9 @@ public typealias MutableFloats = UnsafeMutablePointer<Float>
 /// Token ids or row indices in a backend's memory.
 public typealias Integers = UnsafePointer<Int32>
 
+/// Whole numbers in a backend's memory that a kernel writes.
+public typealias MutableIntegers = UnsafeMutablePointer<Int32>
+
 /// Everything a device must be able to do: one protocol a kernel family, and its memory.
 ///
 /// The contract of every kernel in every family:
@@ -23,7 +26,7 @@ public typealias Integers = UnsafePointer<Int32>
 /// - Shapes are checked above the kernels (they are built without checks).
 public protocol Backend: AnyObject, LinearAlgebraKernels, NormalisationKernels, SoftmaxAttentionKernels,
     LinearAttentionKernels, ScanKernels, ConvolutionKernels, EmbeddingLossKernels, ElementwiseKernels,
-    OptimiserKernels
+    OptimiserKernels, BatchKernels
 {
     /// The device in words, as stored with every result: processor, BLAS, its version and kernel.
     var deviceDescription: String { get }
@@ -40,6 +43,17 @@ public protocol Backend: AnyObject, LinearAlgebraKernels, NormalisationKernels, 
     ///
     /// - Parameter isCancelled: asked between blocks, from any thread; must be quick, and yes must be its last word.
     func cancellable(by isCancelled: @escaping @Sendable () -> Bool, _ body: () -> Void)
+
+    /// How many steps may be under way before the host looks at what they came to: 1 where each is over when `step`
+    /// returns.
+    var stepsAhead: Int { get }
+
+    /// Does a step, or does again what the last of the same key did. A device that works behind the host's back records the
+    /// kernels that `body` queues and from then on queues that recording: so `body` may depend on nothing but the key and,
+    /// through the kernels that say so, on the scalars, and reads nothing back.
+    ///
+    /// - Parameter key: names everything that `body` depends on: model, arena, shape.
+    func step(_ key: StepKey, _ scalars: StepScalars, _ body: () throws -> Void) rethrows
 
     /// Reserves `bytes` of address space in the device's memory, 64-byte aligned. Before any of it is used, `commit` must
     /// have put memory under it.
@@ -58,8 +72,42 @@ public protocol Backend: AnyObject, LinearAlgebraKernels, NormalisationKernels, 
     /// Copies from the device to the host, after everything queued before.
     func copyToHost(_ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int)
 
-    /// Copies from the host to the device.
+    /// Copies from the host to the device. What is copied within a `step` is copied again in every one of its key, as it
+    /// was in the first.
     func copyFromHost(_ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int)
+
+    /// Copies within the device's memory; the two ranges are apart.
+    func copyOnDevice(_ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int)
+
+    /// Gives kernels numbers that the host keeps: a state of decoding.
+    ///
+    /// - Parameters:
+    ///   - isWritten: whether the kernels write them.
+    ///   - body: is called with their address for kernels.
+    func withHostNumbers(
+        _ numbers: UnsafeMutableBufferPointer<Float>, isWritten: Bool,
+        _ body: (_ address: MutableFloats) -> Void)
+
+    /// Lets the host read numbers in the device's memory, after everything queued before.
+    ///
+    /// - Parameter body: is called with their address for the host.
+    func withNumbersOnHost(_ source: Floats, count: Int, _ body: (_ numbers: Floats) -> Void)
+}
+
+/// What a step depends on.
+public struct StepKey: Hashable, Sendable {
+    private let owner: Int
+    private let kind: String
+    private let numbers: [Int]
+
+    /// - Parameters:
+    ///   - owner: of the memory that the step works in, by a number that nobody else has.
+    ///   - kind: "train", "evaluate".
+    ///   - shape: of its batch.
+    public init(owner: Int, kind: String, _ shape: BatchShape) {
+        (self.owner, self.kind) = (owner, kind)
+        numbers = [shape.batch, shape.length, shape.pairs]
+    }
 }
 
 /// What a device can refuse.

@@ -5,6 +5,8 @@ import COpenBLAS
 /// One backend belongs to one run: it owns that run's threads' workspaces. Not for use from two threads at once.
 public final class CPUBackend: Backend {
     let workers: Workers
+    /// The scalars of the step at hand.
+    private(set) var currentStep: StepScalars?
 
     /// - Parameter threads: how many threads one run may use. Results do not depend on it.
     public init(threads: Int = 1) {
@@ -22,6 +24,14 @@ public final class CPUBackend: Backend {
         workers.cancellation = isCancelled
         defer { workers.cancellation = outer }
         body()
+    }
+
+    public var stepsAhead: Int { 1 }
+
+    public func step(_ key: StepKey, _ scalars: StepScalars, _ body: () throws -> Void) rethrows {
+        currentStep = scalars
+        defer { currentStep = nil }
+        try body()
     }
 
     public func reserve(bytes: Int) throws -> UnsafeMutableRawPointer {
@@ -44,5 +54,24 @@ public final class CPUBackend: Backend {
 
     public func copyFromHost(_ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int) {
         destination.copyMemory(from: source, byteCount: bytes)
+    }
+
+    public func copyOnDevice(_ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int) {
+        destination.copyMemory(from: source, byteCount: bytes)
+    }
+
+    public func withHostNumbers(
+        _ numbers: UnsafeMutableBufferPointer<Float>, isWritten: Bool,
+        _ body: (_ address: MutableFloats) -> Void
+    ) {
+        if let address = numbers.baseAddress { return body(address) }
+        // No numbers still need an address, which no kernel reads.
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: 1) { spare in
+            if let address = spare.baseAddress { body(address) }
+        }
+    }
+
+    public func withNumbersOnHost(_ source: Floats, count: Int, _ body: (_ numbers: Floats) -> Void) {
+        body(source)
     }
 }

@@ -18,10 +18,10 @@ public struct LinearShape: Equatable, Sendable {
 
 /// One of the linear layers that read the same x, as forward sees it.
 public struct LinearLayerForward {
-    let shape: LinearShape
-    let weight: Floats
-    let bias: Floats?
-    let y: MutableFloats
+    public let shape: LinearShape
+    public let weight: Floats
+    public let bias: Floats?
+    public let y: MutableFloats
 
     /// - Parameters:
     ///   - weight: (outputs, inputs), as PyTorch's Linear keeps it. bias: (outputs) or nil.
@@ -33,11 +33,11 @@ public struct LinearLayerForward {
 
 /// The same, as backward sees it.
 public struct LinearLayerBackward {
-    let shape: LinearShape
-    let weight: Floats
-    let dy: Floats
-    let dWeight: MutableFloats?
-    let dBias: MutableFloats?
+    public let shape: LinearShape
+    public let weight: Floats
+    public let dy: Floats
+    public let dWeight: MutableFloats?
+    public let dBias: MutableFloats?
 
     /// - Parameters:
     ///   - dy: (rows, outputs).

@@ -18,6 +18,26 @@ public struct AdamWStep: Equatable, Sendable {
     }
 }
 
+/// One parameter of many that a step updates.
+public struct AdamWParameter: Equatable {
+    public let count: Int
+    /// Its own, in place of the step's.
+    public let weightDecay: Float
+    public let gradient: Floats
+    public let parameter: MutableFloats
+    public let firstMoment: MutableFloats
+    public let secondMoment: MutableFloats
+
+    public init(
+        count: Int, weightDecay: Float, gradient: Floats, parameter: MutableFloats, firstMoment: MutableFloats,
+        secondMoment: MutableFloats
+    ) {
+        (self.count, self.weightDecay) = (count, weightDecay)
+        (self.gradient, self.parameter) = (gradient, parameter)
+        (self.firstMoment, self.secondMoment) = (firstMoment, secondMoment)
+    }
+}
+
 /// The optimiser as one pass over each parameter.
 public protocol OptimiserKernels {
     /// p ← p(1 - lr·wd) - lr·m̂/(√v̂ + ε), with m and v updated first.
@@ -27,4 +47,19 @@ public protocol OptimiserKernels {
     func adamW(
         _ count: Int, _ step: AdamWStep, gradient: Floats, parameter: MutableFloats, firstMoment: MutableFloats,
         secondMoment: MutableFloats)
+
+    /// One step over all parameters of a model.
+    func adamW(_ parameters: [AdamWParameter], _ step: AdamWStep)
+}
+
+extension OptimiserKernels {
+    public func adamW(_ parameters: [AdamWParameter], _ step: AdamWStep) {
+        for parameter in parameters {
+            var step = step
+            step.weightDecay = parameter.weightDecay
+            adamW(
+                parameter.count, step, gradient: parameter.gradient, parameter: parameter.parameter,
+                firstMoment: parameter.firstMoment, secondMoment: parameter.secondMoment)
+        }
+    }
 }

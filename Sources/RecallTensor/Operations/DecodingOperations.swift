@@ -1,7 +1,7 @@
 import RecallKernels
 
 /// Decoding for each mixer's core: one token, or a prompt where the core's state is not a copy of its inputs. Nothing is
-/// differentiated. States are host arrays, as is a CPU's memory.
+/// differentiated. States are host arrays, which the backend makes known to its kernels.
 extension Tape {
     /// - Parameters:
     ///   - qkv: (batch, 1, 3·D); with `ropeBase` its q and k are rotated in place for `position`.
@@ -147,14 +147,23 @@ extension Tape {
     public func withHostRows(
         _ tensor: Tensor, columns: Range<Int>, _ body: (_ rows: UnsafePointer<Float>, _ stride: Int) -> Void
     ) {
-        launch { body(tensor.values + columns.lowerBound, tensor.rowStride) }
+        launch {
+            let count = max(0, tensor.rows - 1) * tensor.rowStride + columns.count
+            backend.withNumbersOnHost(tensor.values + columns.lowerBound, count: count) {
+                body($0, tensor.rowStride)
+            }
+        }
     }
 
     /// Copies all rows of a tensor into another of the same width, from `row` on.
     public func copyRows(_ source: Tensor, into target: Tensor, from row: Int) {
         precondition(source.width == target.width && source.isContiguous && target.isContiguous)
         precondition(row >= 0 && row + source.rows <= target.rows)
-        launch { (target.pointer + row * target.width).update(from: source.values, count: source.count) }
+        launch {
+            backend.copyOnDevice(
+                source.values, target.pointer + row * target.width,
+                bytes: source.count * MemoryLayout<Float>.stride)
+        }
     }
 
     /// An operation that has no backward: counted and inspected like any other.
@@ -168,20 +177,14 @@ extension Tape {
 
     private func withAddress(of numbers: [Float], _ body: (Floats) -> Void) {
         numbers.withUnsafeBufferPointer { buffer in
-            // An empty cache still needs an address, which no kernel reads.
-            withUnsafeTemporaryAllocation(of: Float.self, capacity: 1) { spare in
-                guard let address = buffer.baseAddress ?? spare.baseAddress.map({ Floats($0) }) else { return }
-                body(address)
+            // Only read: nothing is written through it.
+            backend.withHostNumbers(UnsafeMutableBufferPointer(mutating: buffer), isWritten: false) {
+                body(Floats($0))
             }
         }
     }
 
     private func withMutableAddress(of numbers: inout [Float], _ body: (MutableFloats) -> Void) {
-        numbers.withUnsafeMutableBufferPointer { buffer in
-            withUnsafeTemporaryAllocation(of: Float.self, capacity: 1) { spare in
-                guard let address = buffer.baseAddress ?? spare.baseAddress else { return }
-                body(address)
-            }
-        }
+        numbers.withUnsafeMutableBufferPointer { backend.withHostNumbers($0, isWritten: true, body) }
     }
 }

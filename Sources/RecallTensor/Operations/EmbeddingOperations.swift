@@ -5,7 +5,8 @@ import RecallRandom
 public struct IntegerTensor {
     public let count: Int
     let storage: Storage
-    var values: Integers { Integers(storage.address.assumingMemoryBound(to: Int32.self)) }
+    var pointer: MutableIntegers { storage.address.assumingMemoryBound(to: Int32.self) }
+    var values: Integers { Integers(pointer) }
 }
 
 /// What a head and its loss come to for the labelled rows of a batch.
@@ -28,6 +29,36 @@ extension Tape {
             }
         }
         return result
+    }
+
+    /// The examples of the step at hand.
+    public func batch(
+        _ shape: BatchShape
+    ) -> (tokens: IntegerTensor, labelledRows: IntegerTensor, labels: IntegerTensor) {
+        func integers(_ count: Int) -> IntegerTensor {
+            IntegerTensor(count: count, storage: tensor([max(count, 1)]).storage)
+        }
+        let tokens = integers(shape.batch * shape.length)
+        let rows = integers(shape.batch * shape.pairs)
+        let labels = integers(shape.batch * shape.pairs)
+        launch {
+            backend.gatherBatch(shape, tokens: tokens.pointer, rows: rows.pointer, labels: labels.pointer)
+        }
+        return (tokens, rows, labels)
+    }
+
+    /// Writes the sum of a tensor's numbers as the right answers of the step at hand.
+    public func recordCorrect(_ correct: Tensor) {
+        launch { backend.recordCorrect(correct.count, correct: correct.values) }
+    }
+
+    /// Writes the sum of a tensor's numbers as the loss of the step at hand.
+    ///
+    /// - Returns: false where it is known not to be finite.
+    public func recordLoss(_ losses: Tensor) -> Bool {
+        var goesOn = true
+        launch { goesOn = backend.recordLoss(losses.count, losses: losses.values) }
+        return goesOn
     }
 
     /// dropout(table[token] + positions): (batch, length, width).

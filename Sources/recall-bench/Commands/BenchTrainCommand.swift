@@ -52,6 +52,12 @@ extension BenchCommand {
         @Option(help: "Runs side by side. Default: the cores.")
         var jobs: Int?
 
+        @Option(help: DeviceChoice.help)
+        var device = "cpu"
+
+        @Option(help: "What matrix products round their factors to. Default: fp32 on a CPU, else tf32.")
+        var precision: String?
+
         @Flag(
             help: "Where a step's time goes: each operation beside its floor, of one run alone; keeps nothing.")
         var operations = false
@@ -67,6 +73,10 @@ extension BenchCommand {
             ])
             _ = try SequenceShape.list(shapes)
             _ = try widthList()
+            guard try DeviceChoice(device).isCPU || !operations else {
+                throw ValidationError("--operations times the CPU's kernels")
+            }
+            _ = try arithmetic()
         }
 
         func run() throws {
@@ -79,20 +89,32 @@ extension BenchCommand {
                 .init("floor", .right), .init("step/floor", .right), .init("examples/s", .right),
                 .init("peak", .right),
             ])
-            let jobs = self.jobs ?? ProcessInfo.processInfo.activeProcessorCount
-            let rates = FloorRates()
+            let (device, arithmetic) = (try DeviceChoice(device), try arithmetic())
+            let jobs = self.jobs ?? (device.isCPU ? ProcessInfo.processInfo.activeProcessorCount : 1)
+            let rates = device.isCPU ? FloorRates() : nil
+            let (threads, name) = (threads, try device.name())
             for (number, one) in cases.enumerated() {
                 Output.note(
                     "\(number + 1) of \(cases.count): \(one.name) d=\(one.model.dModel) "
                         + "\(one.shape.length):\(one.shape.pairs)")
-                let times = try StepBenchmark.run(
-                    one.model, one.shape, steps: steps, threads: threads, jobs: jobs)
-                let record = one.record(
-                    times, floor: rates.seconds(times.plan.work) / Double(threads), threads: threads)
+                let times = try StepBenchmark.run(one.model, one.shape, steps: steps, jobs: jobs) {
+                    try device.makeBackend(threads: threads, arithmetic)
+                }
+                var record = one.record(
+                    times, floor: rates.map { $0.seconds(times.plan.work) / Double(threads) }, threads: threads)
+                (record.device, record.precision) = (name, arithmetic.rawValue)
                 try options.measurements.keep(record, one.description, jobs: jobs, in: opened)
                 table.add(one.row(record, threads: threads, jobs: jobs))
             }
             if !json { Output.write(table.render(width: Output.width)) }
+        }
+
+        private func arithmetic() throws -> Arithmetic {
+            guard let precision else { return try DeviceChoice(device).arithmetic }
+            guard let arithmetic = Arithmetic(rawValue: precision) else {
+                throw ValidationError("--precision must be fp32, tf32 or bf16, not '\(precision)'")
+            }
+            return arithmetic
         }
 
         private func widthList() throws -> [Int] {
@@ -135,24 +157,25 @@ struct TrainCase {
             vocabSize: shape.vocabulary, knobs: model.layers.last?.knobs ?? [:])
     }
 
-    func record(_ times: StepTimes, floor: Double, threads: Int) -> BenchmarkRecord {
+    /// - Parameter floor: in seconds; nil where none is known.
+    func record(_ times: StepTimes, floor: Double?, threads: Int) -> BenchmarkRecord {
         let examples = times.examplesPerSecond(batch: shape.batch)
         let work = times.plan.work
         return BenchmarkRecord(
             kind: "train", name: name, device: CPUInformation.device, precision: "fp32",
             threads: threads, shape: RunSpec.json(description), medianMilliseconds: times.median * 1e3,
-            minimumMilliseconds: times.minimum * 1e3, floorMilliseconds: floor * 1e3,
+            minimumMilliseconds: times.minimum * 1e3, floorMilliseconds: floor.map { $0 * 1e3 },
             gflop: (work.productOperations + work.vectorOperations) / 1e9, gbyte: work.bytes / 1e9,
             examplesPerSecond: examples, tokensPerSecond: examples * Double(shape.length),
             commit: ProgramVersion.commit, measuredAt: Date(), peakBytes: times.residentBytes)
     }
 
     func row(_ record: BenchmarkRecord, threads: Int, jobs: Int) -> [String] {
-        let floor = record.floorMilliseconds ?? .nan
         return [
             name, "\(model.dModel)", "\(shape.length)", "\(shape.pairs)", "\(threads)", "\(jobs)",
-            String(format: "%.1f", record.medianMilliseconds), String(format: "%.1f", floor),
-            String(format: "%.2f", record.medianMilliseconds / floor),
+            String(format: record.medianMilliseconds < 10 ? "%.3f" : "%.1f", record.medianMilliseconds),
+            record.floorMilliseconds.map { String(format: "%.1f", $0) } ?? "",
+            record.floorMilliseconds.map { String(format: "%.2f", record.medianMilliseconds / $0) } ?? "",
             Format.count(Int((record.examplesPerSecond ?? 0).rounded())),
             record.peakBytes.map { Format.bytes($0) } ?? "",
         ]

@@ -29,17 +29,19 @@ struct RunCommand: ParsableCommand {
 
     func run() throws {
         try Sitting(
-            try SuiteLibrary().load(suite), membership: .complete, database: store.path, options: training,
+            try training.adapted(try SuiteLibrary().load(suite)), membership: .complete, database: store.path,
+            options: training,
             command: "recall-bench run --suite \(suite)"
         ).perform()
     }
 }
 
 extension SuiteRecord {
-    init(_ suite: Suite) {
+    /// - Parameter runs: those that the suite lists from seed 0 on, for who has them.
+    init(_ suite: Suite, listing runs: [PlannedRun]? = nil) {
         self.init(
             name: suite.name, description: suite.description ?? "", controlModel: suite.control?.model,
-            controlMinimum: suite.control?.minimumAccuracy, contentHash: suite.contentHash(),
+            controlMinimum: suite.control?.minimumAccuracy, contentHash: suite.contentHash(of: runs),
             search: suite.search)
     }
 }

@@ -22,18 +22,29 @@ extension CheckpointFolder {
     /// Looks whether what runs are going to write will fit.
     ///
     /// - Parameters:
+    ///   - further: the most runs that a search may come to beside these.
     ///   - keeping: whether finished runs keep theirs.
     ///   - database: a file whose rows want their room too, where it shares the file system.
     /// - Throws: `Failure` (74).
     func checkSpace(
-        for runs: [PlannedRun], jobs: Int, keeping: Bool, database: String, measurement: ModelMeasurement
+        for runs: [PlannedRun], further: [PlannedRun], jobs: Int, keeping: Bool, database: String,
+        measurement: ModelMeasurement
     ) throws {
         let sizes = try runs.map { (runID: $0.runID, parameters: try measurement.facts($0).parameters) }
+        let furtherSizes = try further.map { try measurement.facts($0).parameters }
+        let all = runs + further
         let besides = URL(fileURLWithPath: database).deletingLastPathComponent().path
-        let rows = DiskSpace.isShared(path, besides) ? Store.bytesNeeded(for: runs) : 0
-        guard let shortage = shortage(for: sizes, jobs: jobs, keeping: keeping, reserved: rows) else { return }
-        let parallel = min(jobs, runs.count)
-        let whose = keeping ? "all \(runs.count) runs" : parallel == 1 ? "a run" : "\(parallel) runs at once"
+        let rows = DiskSpace.isShared(path, besides) ? Store.bytesNeeded(for: all) : 0
+        guard
+            let shortage = shortage(
+                for: sizes, further: furtherSizes, jobs: jobs, keeping: keeping, reserved: rows)
+        else { return }
+        let parallel = min(jobs, all.count)
+        let whose =
+            keeping
+            ? further.isEmpty
+                ? "all \(runs.count) runs" : "the \(all.count) runs that the search may come to at most"
+            : parallel == 1 ? "a run" : "\(parallel) runs at once"
         throw refusal(
             "has \(ByteSize(bytes: Int(shortage.free))) of free space, and \(ByteSize(bytes: Int(shortage.needed))) are "
                 + "needed for the checkpoints of \(whose)"

@@ -28,9 +28,10 @@ final class Runner: @unchecked Sendable {
     private let checkpoints: CheckpointFolder
     private let fresh: Bool
     private let keepsCheckpoints: Bool
+    private let device: DeviceChoice
     private let execution: Execution
-    /// Asked after every run: what its result has made necessary.
-    private let additions: (@Sendable () throws -> [SittingDetails.Run])?
+    /// Knows what the end of a run makes necessary.
+    private let planner: RunPlanner
     private let log = Log.make("runner")
 
     // Guarded by `lock`.
@@ -56,14 +57,14 @@ final class Runner: @unchecked Sendable {
     init(
         _ runs: [PlannedRun], store: Store, display: ProgressDisplay, stop: StopRequest,
         options: TrainingOptions,
-        checkpoints: CheckpointFolder, additions: (@Sendable () throws -> [SittingDetails.Run])?
+        checkpoints: CheckpointFolder, planner: RunPlanner, execution: Execution
     ) {
-        self.additions = additions
+        self.planner = planner
         (queue, self.store, self.display, self.stop) = (runs, store, display, stop)
         (jobs, threads, fresh) = (options.jobCount, options.threads, options.fresh)
         keepsCheckpoints = options.keepCheckpoints
         self.checkpoints = checkpoints
-        execution = .current
+        (device, self.execution) = (options.deviceChoice, execution)
     }
 
     /// Trains until nothing is left, a stop is asked for, or the store fails.
@@ -72,7 +73,7 @@ final class Runner: @unchecked Sendable {
         defer { heartbeat.cancel() }
         let done = DispatchGroup()
         // A search may come to need more threads than it begins with.
-        for _ in 0..<(additions == nil ? min(jobs, max(queue.count, 1)) : jobs) {
+        for _ in 0..<(planner.suite.search == nil ? min(jobs, max(queue.count, 1)) : jobs) {
             done.enter()
             let worker = Worker(self, done)
             let thread = Thread { worker.run() }
@@ -106,7 +107,7 @@ final class Runner: @unchecked Sendable {
     private func work() {
         while let run = next() {
             do {
-                if try handle(run) { try queueAdditions() }
+                try handle(run)
             } catch {
                 // The store or the disk failed: no other run could be kept either.
                 lock.withLock { outcome.error = outcome.error ?? error }
@@ -119,10 +120,9 @@ final class Runner: @unchecked Sendable {
         }
     }
 
-    private func queueAdditions() throws {
-        guard let additions, !stop.isRaised else { return }
-        let added = try additions()
-        if added.isEmpty { return }
+    /// Takes up what has become necessary.
+    private func take(_ added: [SittingDetails.Run]) {
+        if added.isEmpty || stop.isRaised { return }
         display.runsAdded(added)
         lock.withLock { queue += added.map(\.planned) }
     }
@@ -171,18 +171,17 @@ final class Runner: @unchecked Sendable {
         return nil
     }
 
-    /// - Returns: whether the run is over.
-    private func handle(_ run: PlannedRun) throws -> Bool {
+    private func handle(_ run: PlannedRun) throws {
         switch try store.claim(run.runID, on: execution) {
         case .finished:
             display.runFinishedElsewhere(run.runID, label: run.label, totalSteps: run.spec.totalSteps)
+            take(try planner.additions(to: store))
         case .heldBy(let host, let pid):
             lock.withLock {
                 held.append(run)
                 holders[run.runID] = "\(host), process \(pid)"
             }
             display.runHeldElsewhere(run.runID, label: run.label, host: host, pid: pid)
-            return false
         case .claimed(let epoch):
             lock.withLock { _ = active.insert(run.runID) }
             defer { lock.withLock { _ = active.remove(run.runID) } }
@@ -199,7 +198,6 @@ final class Runner: @unchecked Sendable {
                 throw error
             }
         }
-        return true
     }
 
     private func train(_ run: PlannedRun, epochsOnRecord: Int) throws {
@@ -212,19 +210,19 @@ final class Runner: @unchecked Sendable {
         do {
             let trainer = try Trainer(
                 task: spec.task, model: spec.model, training: spec.training, seed: spec.seed,
-                backend: CPUBackend(threads: threads), stop: stop)
-            let observer = RunObserver(run, store: store, display: display)
-            let epochsDone = try usableEpochs(run, checkpoint, trainer, onRecord: epochsOnRecord)
-            display.runStarted(
-                run.runID, label: run.label, totalSteps: trainer.totalSteps,
-                startStep: min(epochsDone, spec.training.epochs) * trainer.totalSteps / spec.training.epochs)
+                backend: device.makeBackend(threads: threads, spec.training.precision), stop: stop)
+            let isLost = epochsOnRecord > 0 && !fresh && !checkpoint.exists
+            let observer = RunObserver(
+                run, totalSteps: trainer.totalSteps, store: store, display: display,
+                refusal: isLost ? "the checkpoint \(checkpoint.path) is not there any more" : nil)
             let result = try trainer.run(
                 checkpoint: checkpoint, runID: run.runID, specification: spec.canonicalJSON(),
                 observer: observer)
-            try store.finish(run.runID, result)
+            let added = try planner.end { try store.finish(run.runID, result, then: $0) }
             checkpoints.settle(run.runID, keeping: keepsCheckpoints)
             display.runFinished(run.runID, result)
             lock.withLock { outcome.finished += 1 }
+            take(added)
         } catch RunError.stopped {
             try store.interrupt(run.runID)
             display.runInterrupted(run.runID)
@@ -241,39 +239,34 @@ final class Runner: @unchecked Sendable {
         }
     }
 
-    /// The epochs to continue after. Without a checkpoint that can be read, because a disk or a person has cut it, say, they
-    /// are trained again, to the same bits.
-    private func usableEpochs(
-        _ run: PlannedRun, _ checkpoint: CheckpointFile, _ trainer: Trainer, onRecord epochs: Int
-    ) throws -> Int {
-        guard epochs > 0, !fresh else { return 0 }
-        do {
-            guard checkpoint.exists else {
-                throw RunError.checkpoint("the checkpoint \(checkpoint.path) is not there any more")
-            }
-            return try checkpoint.read(into: trainer.model.store, runID: run.runID).record.epoch
-        } catch RunError.checkpoint(let reason) {
-            display.note("\(run.label): starts anew: \(reason)")
-            checkpoint.remove()
-            return 0
-        }
-    }
-
     private func fail(_ run: PlannedRun, _ error: String) throws {
-        try store.fail(run.runID, error: error)
+        let added = try planner.end { try store.fail(run.runID, error: error, then: $0) }
         display.runFailed(run.runID, error: error)
         lock.withLock { outcome.failed += 1 }
+        take(added)
     }
 }
 
 /// Passes what a run tells on to the store and the display.
 private final class RunObserver: TrainingObserver {
     private let runID: String
+    private let label: String
+    private let totalSteps: Int
     private let store: Store
     private let display: ProgressDisplay
+    private let refusal: String?
 
-    init(_ run: PlannedRun, store: Store, display: ProgressDisplay) {
-        (runID, self.store, self.display) = (run.runID, store, display)
+    /// - Parameter refusal: why the run begins anew, where it has no checkpoint that should be there.
+    init(_ run: PlannedRun, totalSteps: Int, store: Store, display: ProgressDisplay, refusal: String?) {
+        (runID, label, self.totalSteps) = (run.runID, run.label, totalSteps)
+        (self.store, self.display, self.refusal) = (store, display, refusal)
+    }
+
+    /// Without a checkpoint that can be read, because a disk or a person has cut it, say, the epochs on record are trained
+    /// again, to the same bits.
+    func willTrain(fromStep step: Int, refusal: String?) {
+        if let reason = refusal ?? self.refusal { display.note("\(label): starts anew: \(reason)") }
+        display.runStarted(runID, label: label, totalSteps: totalSteps, startStep: step)
     }
 
     func didStep(_ step: Int, of totalSteps: Int, loss: Double) throws {

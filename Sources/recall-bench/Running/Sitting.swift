@@ -45,7 +45,7 @@ struct Sitting {
         try store.releaseStale()
         let notes = try RowOriginNotes(suite: suite.name, in: store).lines
         let memory = MemoryCheck(
-            jobs: options.jobCount, available: try EnvironmentVariables.availableMemory())
+            jobs: options.jobCount, available: try options.deviceChoice.availableMemory())
         var selected = try planner.plan(in: store, memory: memory)
         var open = try left(of: selected, store)
         // Another process may have ended what was missing, and so made something else necessary.
@@ -53,13 +53,17 @@ struct Sitting {
         // Before earlier results are forgotten.
         try memory.require(open, measurement)
         try checkpoints.checkSpace(
-            for: open, jobs: options.jobCount, keeping: options.keepCheckpoints, database: database,
+            for: open,
+            further: planner.mostFurther(beyond: selected, open: open), jobs: options.jobCount,
+            keeping: options.keepCheckpoints, database: database,
             measurement: measurement)
         if options.fresh {
             selected = try planner.forget(selected, in: store)
             open = try left(of: selected, store)
         }
-        let outcome = try train(open, of: selected.count, store, notes: options.fresh ? [] : notes)
+        let outcome = try train(
+            open, of: selected.count, store,
+            notes: (options.fresh ? [] : notes) + (selected.isEmpty ? [nothingSelected] : []))
         // What searches added stands at the end; now it takes its place. A store that failed stays as it is.
         if outcome.error == nil, planner.suite.search != nil {
             selected = try planner.plan(in: store, memory: memory)
@@ -96,7 +100,9 @@ struct Sitting {
         guard !open.isEmpty || options.json else {
             if !options.quiet {
                 notes.forEach(Self.note)
-                Self.note("all \(total) runs of \(suite.name) are finished; --fresh trains them anew")
+                if total > 0 {
+                    Self.note("all \(total) runs of \(suite.name) are finished; --fresh trains them anew")
+                }
             }
             return RunnerOutcome()
         }
@@ -107,11 +113,9 @@ struct Sitting {
             totalRuns: open.count, totalSteps: open.reduce(0) { $0 + $1.spec.totalSteps },
             details: try details(of: open, selected: total, store))
         notes.forEach(display.note)
-        let additions: (@Sendable () throws -> [SittingDetails.Run])? =
-            planner.suite.search == nil ? nil : { @Sendable in try planner.additions(to: store) }
         let runner = Runner(
             open, store: store, display: display, stop: interrupts.stop, options: options,
-            checkpoints: checkpoints, additions: additions)
+            checkpoints: checkpoints, planner: planner, execution: try options.deviceChoice.execution())
         let outcome = runner.run()
         if options.json, let tradeoff = try? Tradeoff(suite: suite.name, in: store) {
             display.control(tradeoff.verdict)
@@ -151,7 +155,15 @@ struct Sitting {
         }
     }
 
+    /// Why there is nothing to train where the options leave no run.
+    private var nothingSelected: String {
+        "nothing to train: --only and --shard leave none of the runs that \(suite.name) needs"
+            + (suite.search == nil
+                ? "" : " so far; its search comes to others when those that it begins with are trained")
+    }
+
     private func list(_ selected: [PlannedRun]) throws {
+        if selected.isEmpty { Self.note(nothingSelected) }
         var table = TextTable([
             .init("#", .right), .init("run"), .init("model", shrinks: true), .init("d_model", .right),
             .init("state", .right), .init("params", .right), .init("lr", .right), .init("seed", .right),
@@ -168,18 +180,25 @@ struct Sitting {
         Output.write(table.lines(width: Output.width).joined(separator: "\n") + "\n\n")
         if !options.quiet { Self.note("timing a step of each kind of run …") }
         var lastNote = ContinuousClock.now
-        let estimate = try TimeEstimate(selected).seconds(jobs: options.jobCount, threads: options.threads) {
+        let seconds = try TimeEstimate(selected, options).seconds {
             if options.quiet || ContinuousClock.now - lastNote < .seconds(2) { return }
             lastNote = .now
             Self.note("timed \($0) of \($1) kinds of run")
         }
-        Output.write(
-            "\(selected.count) runs, at most about \(Format.duration(estimate)) with \(options.jobCount) at once, "
-                + "by timing a step of each kind; runs that stop early are not foreseen\n")
-        if planner.suite.search != nil {
+        let duration = "\(Format.duration(seconds)) with \(options.jobCount) at once"
+        guard planner.suite.search != nil else {
             Output.write(
-                "Learning rates are searched: these are the first; what they come to decides about the next.\n")
+                "\(selected.count) runs, at most about \(duration), by timing a step of each kind; runs that stop early are "
+                    + "not foreseen\n")
+            return
         }
+        let most = selected.count + planner.mostFurther(beyond: selected, open: selected).count
+        Output.write(
+            "\(selected.count) runs to begin with, about \(duration), by timing a step of each kind; runs that stop early "
+                + "are not foreseen\n"
+                + "Learning rates are searched: what these come to decides about the next"
+                + (selected.isEmpty ? ".\n" : ", \(most) runs in all at most.\n")
+        )
     }
 
     static func note(_ text: String) {

@@ -5,18 +5,19 @@ import RecallTraining
 /// How long runs will take, from a step of each kind of them on each of its segments.
 struct TimeEstimate {
     private let runs: [PlannedRun]
+    private let options: TrainingOptions
 
-    init(_ runs: [PlannedRun]) { self.runs = runs }
+    init(_ runs: [PlannedRun], _ options: TrainingOptions) { (self.runs, self.options) = (runs, options) }
 
     /// A timed step takes no more tokens than this: enough to fill the matrix products, few enough that a suite of
     /// the papers' scale is estimated within a minute.
     private static let mostTokens = 4096
 
-    /// Seconds of all runs together, `jobs` at once; evaluation counts as a third of training's cost a token.
+    /// Seconds of all runs together, as many at once as the options say; evaluation counts as a third of training's cost a token.
     ///
     /// - Parameter progress: told after each kind of run how many are timed, and of how many.
     /// - Throws: what training a step can meet.
-    func seconds(jobs: Int, threads: Int, progress: (Int, Int) -> Void) throws -> Double {
+    func seconds(progress: (Int, Int) -> Void) throws -> Double {
         // Runs that differ only in learning rate or seed take the same time.
         let kinds = Dictionary(grouping: runs) { run in
             var kind = run.spec
@@ -27,20 +28,20 @@ struct TimeEstimate {
         var total = 0.0
         for (index, (kind, alike)) in kinds.enumerated() {
             total +=
-                try Self.secondsPerEpoch(kind, threads: threads) * Double(kind.training.epochs * alike.count)
+                try secondsPerEpoch(kind) * Double(kind.training.epochs * alike.count)
             progress(index + 1, kinds.count)
         }
-        return total / Double(min(jobs, max(runs.count, 1)))
+        return total / Double(min(options.jobCount, max(runs.count, 1)))
     }
 
-    private static func secondsPerEpoch(_ spec: RunSpec, threads: Int) throws -> Double {
+    private func secondsPerEpoch(_ spec: RunSpec) throws -> Double {
         let trainer = try Trainer(
             task: spec.task, model: spec.model, training: spec.training, seed: spec.seed,
-            backend: CPUBackend(threads: threads))
+            backend: options.deviceChoice.makeBackend(threads: options.threads, spec.training.precision))
         var seconds = 0.0
         for (index, segment) in spec.task.train.enumerated() {
             let examples = min(
-                segment.examples, spec.training.batchSize, max(1, mostTokens / segment.sequenceLength))
+                segment.examples, spec.training.batchSize, max(1, Self.mostTokens / segment.sequenceLength))
             let steps = try trainer.timeSteps(segment: index, examples: examples, steps: 2)
             seconds += steps[1] * Double(segment.examples) / Double(examples)
         }

@@ -13,10 +13,16 @@ struct StoreOptions: ParsableArguments {
 
 /// How runs are trained: shared by `run` and `sweep`.
 struct TrainingOptions: ParsableArguments {
-    @Option(help: "Where to train: cpu.")
+    @Option(help: DeviceChoice.help)
     var device = "cpu"
 
-    @Option(help: "Runs at once. Default: the cores, shared out by --threads.")
+    @Option(
+        help:
+            "What matrix products round their factors to, in place of the suite's precision: fp32, tf32 or bf16. Default on CUDA where the suite says nothing: tf32."
+    )
+    var precision: String?
+
+    @Option(help: "Runs at once. Default: the cores, shared out by --threads; 4 on a graphics card.")
     var jobs: Int?
 
     @Option(help: "Threads of one run. Results do not depend on it.")
@@ -29,7 +35,7 @@ struct TrainingOptions: ParsableArguments {
         help: ArgumentHelp(
             "Only the runs that meet the conditions: KEY=VALUE,… with keys model, task, d_model, learning_rate, seed.",
             discussion:
-                "A comma joins conditions, repeating a key gives alternatives, numbers compare as numbers.",
+                "A comma joins conditions, repeating a key gives alternatives, numbers compare as numbers. Of a search of learning rates only what it needs so far is trained.",
             valueName: "KEY=VALUE,…"))
     var only: [String] = []
 
@@ -62,21 +68,63 @@ struct TrainingOptions: ParsableArguments {
     func validate() throws {
         guard threads >= 1 else { throw ValidationError("--threads must be at least 1, not \(threads)") }
         if let jobs, jobs < 1 { throw ValidationError("--jobs must be at least 1, not \(jobs)") }
-        _ = try deviceKind()
+        let device = try DeviceChoice(device)
+        if let precision {
+            guard let arithmetic = Arithmetic(rawValue: precision) else {
+                throw ValidationError("--precision must be fp32, tf32 or bf16, not '\(precision)'")
+            }
+            guard arithmetic == .fp32 || !device.isCPU else {
+                throw ValidationError("--precision \(precision) needs --device cuda: a CPU multiplies in fp32")
+            }
+        }
         if let shard { _ = try Shard(shard) }
         _ = try RunFilter(only)
     }
 
     /// Runs at once.
-    var jobCount: Int { jobs ?? max(1, ProcessInfo.processInfo.activeProcessorCount / threads) }
+    var jobCount: Int {
+        if let jobs { return jobs }
+        return deviceChoice.isCPU
+            ? max(1, ProcessInfo.processInfo.activeProcessorCount / threads) : Self.jobsOnCard
+    }
+
+    /// Runs that share a graphics card well: a small model's kernels leave most of one idle.
+    private static let jobsOnCard = 4
+
+    /// Read before, in `validate`.
+    var deviceChoice: DeviceChoice { (try? DeviceChoice(device)) ?? .cpu }
+
+    /// A suite as it is trained here: with the precision that is asked for or, where neither the options nor the suite name
+    /// one, the device's.
+    ///
+    /// - Throws: `Failure` (65) where the device does not have the suite's.
+    func adapted(_ suite: Suite) throws -> Suite {
+        var suite = suite
+        let device = deviceChoice
+        if let precision = precision.flatMap(Arithmetic.init(rawValue:))
+            ?? (suite.namesPrecision ? nil : device.arithmetic)
+        {
+            for index in suite.trainings.indices { suite.trainings[index].precision = precision }
+        }
+        if device.isCPU, let other = suite.trainings.first(where: { $0.precision != .fp32 })?.precision {
+            throw Failure(
+                .data,
+                "\(suite.name) has precision \(other.rawValue), and a CPU multiplies in fp32; use --precision fp32"
+            )
+        }
+        return suite
+    }
 
     /// The runs of a suite that `--only` and `--shard` leave.
     ///
-    /// - Throws: `OptionError` where they leave none.
+    /// - Throws: `OptionError` where they leave none, and no search can come to one.
     func selection(of runs: [PlannedRun], in suite: Suite) throws -> [PlannedRun] {
-        _ = try RunFilter(only).select(from: runs)
+        _ = try RunFilter(only).select(from: runs, reach: suite.reach(seed: seed))
         return remaining(of: runs, in: suite)
     }
+
+    /// The most learning rates of a point that `--only` leaves; nil where it leaves all.
+    var mostRates: Int? { (try? RunFilter(only))?.mostRates }
 
     /// The same of runs that join those, which may be none.
     func remaining(of runs: [PlannedRun], in suite: Suite) -> [PlannedRun] {
@@ -94,13 +142,5 @@ struct TrainingOptions: ParsableArguments {
         checkpoints
             ?? URL(fileURLWithPath: database).deletingLastPathComponent().appendingPathComponent("checkpoints")
             .path
-    }
-
-    private func deviceKind() throws {
-        if device == "cpu" { return }
-        if device == "cuda" || device.hasPrefix("cuda:") {
-            throw Failure(.unavailable, "--device \(device): this build has no CUDA backend; use --device cpu")
-        }
-        throw ValidationError("--device must be cpu, not '\(device)'")
     }
 }

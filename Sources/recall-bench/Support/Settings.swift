@@ -1,3 +1,4 @@
+import RecallKernels
 import RecallModels
 import RecallSuite
 import RecallTraining
@@ -97,7 +98,7 @@ struct Setting {
                 "stop_at_accuracy", "a number from 0 to 1", default: "never",
                 "ends a run after an epoch whose validation accuracy is above"),
             Setting(
-                "precision", words(PrecisionKind.self), default: training.precision.rawValue,
+                "precision", words(Arithmetic.self), default: training.precision.rawValue,
                 "of storage and products"),
         ]
     }()

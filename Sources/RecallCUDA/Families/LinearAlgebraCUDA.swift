@@ -1,0 +1,100 @@
+import RecallKernels
+
+/// A matrix in device memory as cuBLAS sees it: column-major.
+struct DeviceMatrix {
+    let address: DeviceAddress
+    /// Numbers from one column to the next.
+    let stride: Int
+    let isTransposed: Bool
+
+    init(_ address: Floats, stride: Int, transposed: Bool = false) {
+        (self.address, self.stride) = (DeviceAddress(UInt(bitPattern: address)), stride)
+        isTransposed = transposed
+    }
+}
+
+extension CUDABackend: LinearAlgebraKernels {
+    private static let module = "linear"
+
+    /// C ← A·B + β C, column-major: A (m, k), B (k, n), C (m, n), as they are after their transposition.
+    func product(
+        m: Int, n: Int, k: Int, _ a: DeviceMatrix, _ b: DeviceMatrix, beta: Float = 0, _ c: MutableFloats,
+        stride: Int
+    ) {
+        guard m > 0, n > 0 else { return }
+        var (one, beta) = (Float(1), beta)
+        let float32 = Int32(0)
+        let status = matrices.product(
+            matrixHandle, a.isTransposed ? 1 : 0, b.isTransposed ? 1 : 0, Int32(m), Int32(n), Int32(k), &one,
+            a.address, float32, Int32(a.stride), b.address, float32, Int32(b.stride), &beta,
+            DeviceAddress(UInt(bitPattern: c)), float32, Int32(stride), arithmetic.computeType, -1)
+        guard status == 0 else {
+            fatalError("cuBLAS: a product of (\(m), \(k)) and (\(k), \(n)): status \(status)")
+        }
+    }
+
+    public func linearForward(_ layers: [LinearLayerForward], x: Floats) {
+        for layer in layers {
+            let shape = layer.shape
+            product(
+                m: shape.outputs, n: shape.rows, k: shape.inputs,
+                DeviceMatrix(layer.weight, stride: shape.inputs, transposed: true),
+                DeviceMatrix(x, stride: shape.inputStride), layer.y, stride: shape.outputs)
+            if let bias = layer.bias {
+                launch(
+                    Self.module, "addBias", .covering(shape.rows * shape.outputs), shape.rows, shape.outputs,
+                    bias,
+                    layer.y)
+            }
+        }
+    }
+
+    public func linearBackward(_ layers: [LinearLayerBackward], x: Floats, dx: MutableFloats?) {
+        for (index, layer) in layers.enumerated() {
+            let shape = layer.shape
+            let dy = DeviceMatrix(layer.dy, stride: shape.outputs)
+            if let dx {
+                product(
+                    m: shape.inputs, n: shape.rows, k: shape.outputs,
+                    DeviceMatrix(layer.weight, stride: shape.inputs), dy, beta: index == 0 ? 0 : 1, dx,
+                    stride: shape.inputStride)
+            }
+            if let dWeight = layer.dWeight {
+                product(
+                    m: shape.inputs, n: shape.outputs, k: shape.rows,
+                    DeviceMatrix(x, stride: shape.inputStride),
+                    DeviceMatrix(layer.dy, stride: shape.outputs, transposed: true), dWeight,
+                    stride: shape.inputs)
+            }
+            if let dBias = layer.dBias {
+                columnSums(rows: shape.rows, columns: shape.outputs, layer.dy, into: dBias)
+            }
+        }
+    }
+
+    /// y (columns) = Σ_rows x (rows, columns), in an order that the shape fixes.
+    func columnSums(rows: Int, columns: Int, _ x: Floats, into y: MutableFloats) {
+        let parts = max(1, min(128, rows / 64))
+        let partial = workspace(floats: parts * columns)
+        launch(
+            Self.module, "columnSums", LaunchGrid(blocks: (columns + 31) / 32, parts, threads: 32, 8), rows,
+            columns, x, partial)
+        sumParts(parts, count: columns, partial, into: y)
+    }
+
+    /// y (count) = the sum of `parts` rows of partial, in order.
+    func sumParts(_ parts: Int, count: Int, _ partial: MutableFloats, into y: MutableFloats) {
+        launch(Self.module, "sumParts", .covering(count, threads: 64), parts, count, partial, y)
+    }
+}
+
+extension Arithmetic {
+    /// cublasComputeType_t: sums in float32, factors as they are or rounded.
+    fileprivate var computeType: Int32 {
+        switch self {
+        case .fp32: 68
+        case .tf32: 77
+        case .bf16: 75
+        }
+    }
+}

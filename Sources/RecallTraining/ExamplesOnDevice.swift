@@ -1,0 +1,116 @@
+import RecallData
+import RecallKernels
+import RecallModels
+import RecallTensor
+
+/// An array in the device's memory.
+final class ArrayOnDevice<Element: BitwiseCopyable> {
+    let address: UnsafeMutablePointer<Element>
+    private let count: Int
+    private let bytes: Int
+    private let backend: any Backend
+
+    /// - Throws: `BackendError.outOfMemory`.
+    init(_ elements: [Element], backend: any Backend) throws {
+        self.backend = backend
+        count = elements.count
+        bytes = max(1, elements.count) * MemoryLayout<Element>.stride
+        let raw = try backend.reserve(bytes: bytes)
+        address = raw.bindMemory(to: Element.self, capacity: max(1, elements.count))
+        guard backend.commit(raw, bytes: bytes) else { throw BackendError.outOfMemory(bytes: bytes) }
+        elements.withUnsafeBytes { source in
+            guard let source = source.baseAddress, count > 0 else { return }
+            backend.copyFromHost(source, raw, bytes: count * MemoryLayout<Element>.stride)
+        }
+    }
+
+    deinit { backend.release(address, bytes: bytes) }
+
+    /// Some of the elements, after everything queued before.
+    func read(_ range: Range<Int>) -> [Element] {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count)
+        return Array(unsafeUninitializedCapacity: range.count) { buffer, initialised in
+            if let target = buffer.baseAddress {
+                backend.copyToHost(
+                    address + range.lowerBound, target, bytes: range.count * MemoryLayout<Element>.stride)
+            }
+            initialised = range.count
+        }
+    }
+}
+
+/// Examples of one segment in the device's memory.
+final class ExamplesOnDevice {
+    /// N.
+    let count: Int
+    /// L.
+    let length: Int
+    /// Labelled positions of an example.
+    let pairs: Int
+    /// (N, L)
+    let tokens: ArrayOnDevice<Int32>
+    /// (N, pairs)
+    let positions: ArrayOnDevice<Int32>
+    /// (N, pairs)
+    let labels: ArrayOnDevice<Int32>
+
+    /// - Throws: `BackendError.outOfMemory`.
+    init(_ data: SegmentData, backend: any Backend) throws {
+        (count, length, pairs) = (data.count, data.segment.sequenceLength, data.segment.kvPairs)
+        tokens = try ArrayOnDevice(data.tokens, backend: backend)
+        positions = try ArrayOnDevice(data.labelPositions, backend: backend)
+        labels = try ArrayOnDevice(data.labels, backend: backend)
+    }
+}
+
+/// A batch of examples in the device's memory, and where what it comes to is written.
+struct BatchOnDevice {
+    private let examples: ExamplesOnDevice
+    private let order: ArrayOnDevice<Int32>
+    let shape: BatchShape
+    /// Where the batch begins in the order.
+    private let first: Int
+
+    /// - Parameters:
+    ///   - count: sequences: the examples order[first ..< first + count].
+    init(_ examples: ExamplesOnDevice, count: Int, order: ArrayOnDevice<Int32>, first: Int) {
+        (self.examples, self.order, self.first) = (examples, order, first)
+        shape = BatchShape(batch: count, length: examples.length, pairs: examples.pairs)
+    }
+
+    /// What a step on the batch is told.
+    ///
+    /// - Parameters:
+    ///   - slot: of `losses` and `correct`.
+    func scalars(
+        _ update: AdamWStep, slot: Int, losses: ArrayOnDevice<Double>, correct: ArrayOnDevice<Double>
+    ) -> StepScalars {
+        StepScalars(
+            update: update, tokens: Integers(examples.tokens.address),
+            positions: Integers(examples.positions.address), labels: Integers(examples.labels.address),
+            order: Integers(order.address + first), loss: losses.address + slot,
+            correct: correct.address + slot)
+    }
+}
+
+extension Tape {
+    /// The batch of the step at hand.
+    func batch(_ shape: BatchShape) -> (ModelInput, labels: IntegerTensor) {
+        let (tokens, rows, labels): (IntegerTensor, IntegerTensor, IntegerTensor) = batch(shape)
+        return (ModelInput(batch: shape.batch, tokens: tokens, labelledRows: rows), labels)
+    }
+}
+
+extension HostBatch {
+    /// A batch that is on the device.
+    init(_ planned: PlannedBatch, _ data: ExamplesOnDevice) {
+        var (tokens, rows, labels): ([Int32], [Int32], [Int32]) = ([], [], [])
+        for (row, example) in planned.examples.map(Int.init).enumerated() {
+            tokens += data.tokens.read(example * data.length..<(example + 1) * data.length)
+            let pairs = example * data.pairs..<(example + 1) * data.pairs
+            rows += data.positions.read(pairs).map { Int32(row * data.length) + $0 }
+            labels += data.labels.read(pairs)
+        }
+        self.init(tokens: tokens, labelledRows: rows, labels: labels, batch: planned.examples.count)
+    }
+}

@@ -1,0 +1,171 @@
+import ArgumentParser
+import Foundation
+import RecallKernels
+import RecallModelVerification
+import RecallModels
+import RecallReport
+import RecallSuite
+import RecallVerification
+
+struct VerifyCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "verify",
+        abstract: "Every kernel against its Float64 reference, forward and gradients, on a device.",
+        discussion: """
+            Each kernel is called twice on the same inputs, its outputs filled with NaN before. The error is the larger of \
+            two: of norms, ‖out - ref‖/‖ref‖, and of the largest difference to the largest number; of a kernel's outputs \
+            the one nearest to its bound is shown. Numbers that were not written, numbers written elsewhere and other bits \
+            the second time are named. Then small models of every mixer are trained for 50 steps, twice on the device \
+            and once on the CPU, and their losses compared step by step. Ends with status 1 if anything failed.
+
+            With --precision the bounds are those of a device that rounds the factors of its matrix products: eight times \
+            what such rounding does to the reference, and at least four times the precision's unit roundoff.
+
+            EXAMPLES
+              recall-bench verify
+              recall-bench verify --only attention --only scan
+              recall-bench verify --only 'model mamba' --threads 2
+              recall-bench verify --json
+            """)
+
+    @Option(help: DeviceChoice.help)
+    var device = "cpu"
+
+    @Option(help: "Threads of the CPU's kernels. Results do not depend on it.")
+    var threads = 1
+
+    @Option(
+        help: ArgumentHelp(
+            "Only the cases with this in their kernel and shape; more than once for more of them.",
+            valueName: "substring"))
+    var only: [String] = []
+
+    @Option(
+        help:
+            "What matrix products may round their factors to: fp32, tf32 or bf16. Default: fp32 on a CPU, else tf32."
+    )
+    var precision: String?
+
+    @Flag(help: "A JSON object a line instead of a table.")
+    var json = false
+
+    func validate() throws {
+        guard threads >= 1 else { throw ValidationError("--threads must be at least 1, not \(threads)") }
+        _ = try arithmetic()
+        _ = try cases()
+    }
+
+    func run() throws {
+        let (arithmetic, cases) = (try arithmetic(), try cases())
+        let device = try DeviceChoice(device)
+        let backend = try device.makeBackend(threads: threads, arithmetic)
+        let name = try device.name()
+        let progress = VerifyProgress(of: cases.count)
+        var rows: [VerifyRow] = []
+        for one in cases {
+            progress.begin(one.description, done: rows.count)
+            let row = try one.row(on: backend, arithmetic)
+            rows.append(row)
+            if json {
+                progress.clear()
+                let line = VerifyLine(row, device: name, precision: arithmetic.rawValue, threads: threads)
+                Output.write(RunSpec.json(line) + "\n")
+            }
+        }
+        progress.clear()
+        try finish(rows, device: name)
+    }
+
+    /// The table and what it comes to.
+    ///
+    /// - Throws: `Failure` of status 1 where a case failed.
+    private func finish(_ rows: [VerifyRow], device: String) throws {
+        let failed = rows.filter { !$0.problems.isEmpty }
+        if !json {
+            // In a pipe nothing is shortened: a shape is what `--only` takes.
+            let width = isatty(STDOUT_FILENO) == 1 ? Output.width : .max
+            Output.write(VerifyRow.table(rows).render(width: width))
+            Output.write(
+                [""] + failed.flatMap { row in row.problems.map { "\(row.name) \(row.shape): \($0)" } })
+            if failed.isEmpty { Output.write(["\(rows.count) cases passed on \(device)"]) }
+        }
+        guard failed.isEmpty else {
+            throw Failure(.someRunsFailed, "\(failed.count) of \(rows.count) cases failed on \(device)")
+        }
+    }
+
+    private func arithmetic() throws -> Arithmetic {
+        guard let precision else { return try DeviceChoice(device).arithmetic }
+        guard let arithmetic = Arithmetic(rawValue: precision) else {
+            let names = Arithmetic.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ValidationError("--precision must be one of \(names), not '\(precision)'")
+        }
+        return arithmetic
+    }
+
+    private func cases() throws -> [VerifyCase] {
+        let all = KernelCase.all.map(VerifyCase.kernel) + ModelCase.all.map(VerifyCase.model)
+        for text in only where !all.contains(where: { $0.matches(text) }) {
+            let names = all.map(\.name)
+            let distinct = names.indices.filter { names.firstIndex(of: names[$0]) == $0 }.map { names[$0] }
+            throw ValidationError(
+                "--only: no case has '\(text)' in it; there are \(distinct.joined(separator: ", "))")
+        }
+        return only.isEmpty ? all : all.filter { one in only.contains(where: one.matches) }
+    }
+}
+
+/// One thing to verify.
+private enum VerifyCase: CustomStringConvertible {
+    case kernel(KernelCase)
+    case model(ModelCase)
+
+    var name: String {
+        switch self {
+        case .kernel(let one): one.kernel
+        case .model(let one): one.name
+        }
+    }
+
+    var description: String {
+        switch self {
+        case .kernel(let one): one.description
+        case .model(let one): one.description
+        }
+    }
+
+    func matches(_ text: String) -> Bool { description.localizedCaseInsensitiveContains(text) }
+
+    func row(on backend: any Backend, _ arithmetic: Arithmetic) throws -> VerifyRow {
+        switch self {
+        case .kernel(let one): VerifyRow(try one.verify(on: backend, arithmetic: arithmetic))
+        case .model(let one): VerifyRow(try one.verify(on: backend))
+        }
+    }
+}
+
+/// How far verification is, on a terminal that has waited two seconds for it.
+private final class VerifyProgress {
+    private let count: Int
+    private let isShown = Terminal.drawsBars(.standardError)
+    private let start = ContinuousClock.now
+    private var last: ContinuousClock.Instant?
+
+    init(of count: Int) { self.count = count }
+
+    func begin(_ text: String, done: Int) {
+        let now = ContinuousClock.now
+        guard isShown, now - start > .seconds(2), last.map({ now - $0 > .milliseconds(100) }) ?? true else {
+            return
+        }
+        last = now
+        let line = shortened("\(done)/\(count) \(text)", to: Terminal.size(.standardError).columns - 1)
+        try? FileHandle.standardError.write(contentsOf: Data("\r\u{1B}[K\(line)".utf8))
+    }
+
+    func clear() {
+        guard last != nil else { return }
+        last = nil
+        try? FileHandle.standardError.write(contentsOf: Data("\r\u{1B}[K".utf8))
+    }
+}
