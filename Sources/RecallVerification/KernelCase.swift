@@ -168,6 +168,8 @@ extension Rows {
 struct Values {
     let views: [Problem.View]
     let arithmetic: Arithmetic
+    /// Whether factors are cut off instead of rounded, as some tensor cores do.
+    var isTruncating = false
 
     /// What the operand held before the call.
     subscript(_ operand: Operand) -> [Double] {
@@ -175,7 +177,8 @@ struct Values {
         guard let content = view.content else { preconditionFailure("\(view.name) holds nothing") }
         return content.map {
             let number = Float(bitPattern: $0)
-            return Double(view.isFactor ? arithmetic.rounded(number) : number)
+            guard view.isFactor else { return Double(number) }
+            return Double(isTruncating ? arithmetic.truncated(number) : arithmetic.rounded(number))
         }
     }
 

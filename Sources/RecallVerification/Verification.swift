@@ -42,8 +42,9 @@ extension KernelCase {
     /// summing in another order makes of it.
     ///
     /// In a lower precision of unit roundoff u, for kernels whose matrix products may round their factors, it is the largest
-    /// of three: the case's own; eight times the error of a naive kernel in that precision, taken to be the difference
-    /// that rounding all of the factors makes to the Float64 reference's output; and 4 u, which is what cutting bits off
+    /// of three: the case's own; eight times the error of a naive kernel in that precision, taken to be the larger of the
+    /// differences that rounding all of the factors, and cutting them off, make to the Float64 reference's output (tensor
+    /// cores do either); and 4 u, which is what cutting bits off
     /// two factors, instead of rounding them, can make of one product. Where terms cancel in the reference, and rounding
     /// makes no difference to it, that last is 8 u of the terms' size. Other kernels keep their own.
     ///
@@ -52,6 +53,10 @@ extension KernelCase {
         let problem = problem
         let memory = MemoryImage(problem)
         let base = try backend.reserve(bytes: memory.bytes)
+        guard backend.commit(base, bytes: memory.bytes) else {
+            backend.release(base, bytes: memory.bytes)
+            throw BackendError.outOfMemory(bytes: memory.bytes)
+        }
         defer { backend.release(base, bytes: memory.bytes) }
         let addresses = memory.addresses(base)
         var seconds: [Double] = []
@@ -66,14 +71,16 @@ extension KernelCase {
         }
         let (first, second) = (run(), run())
         let expectations = problem.expectations(.fp32)
-        let rounded = arithmetic == .fp32 || !problem.hasFactors ? nil : problem.expectations(arithmetic)
+        let naives =
+            arithmetic == .fp32 || !problem.hasFactors
+            ? [] : [false, true].map { problem.expectations(arithmetic, isTruncating: $0) }
         let outputs = expectations.map { operand, expectation in
             let view = problem.views[operand.index]
             var bound = view.bound ?? 0
-            if let rounded = rounded?[operand] {
-                let naive = ErrorMeasure(rounded.values, expectation.values, floor: expectation.floor).worst
+            for naive in naives.compactMap({ $0[operand] }) {
+                let error = ErrorMeasure(naive.values, expectation.values, floor: expectation.floor).worst
                 let least: Double = expectation.floor > 0 ? 8 : 4
-                bound = max(bound, 8 * naive, least * arithmetic.unitRoundoff)
+                bound = max(bound, 8 * error, least * arithmetic.unitRoundoff)
             }
             return (
                 operand.index, view.verdict(memory.words(of: operand, in: first), expectation, bound: bound)
@@ -90,8 +97,10 @@ extension Problem {
     var hasFactors: Bool { views.contains(where: \.isFactor) }
 
     /// What each output should hold, factors rounded to an arithmetic.
-    func expectations(_ arithmetic: Arithmetic) -> [Operand: Expectation] {
-        let all = reference(Values(views: views, arithmetic: arithmetic))
+    ///
+    /// - Parameter isTruncating: whether they are cut off instead.
+    func expectations(_ arithmetic: Arithmetic, isTruncating: Bool = false) -> [Operand: Expectation] {
+        let all = reference(Values(views: views, arithmetic: arithmetic, isTruncating: isTruncating))
         let outputs = views.indices.filter { views[$0].bound != nil }
         precondition(all.map(\.operand.index).sorted() == outputs, "outputs without a reference")
         for one in all { precondition(one.values.count == views[one.operand.index].rows.numbers) }

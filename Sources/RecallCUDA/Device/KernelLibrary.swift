@@ -33,18 +33,34 @@ public enum KernelSources {
 
     static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
 
-    /// Machine code of one module.
+    /// Machine code of one module, or of a group of its kernels.
     ///
-    /// - Parameter capability: 80, 90…
+    /// - Parameters:
+    ///   - name: "NAME", or "NAME@GROUP" for the kernels that the source has under `#if defined(GROUP_…)`.
+    ///   - capability: 80, 90…
     /// - Throws: `RuntimeCompiler.CompilationFailure`.
     public static func compile(_ name: String, _ compiler: RuntimeCompiler, capability: Int) throws -> [UInt8] {
-        guard let source = modules[name] else { preconditionFailure("there is no module \(name)") }
+        let parts = parts(name)
         return try compiler.compile(
-            text(source), name: "\(name).cu", headers: headers, options: options(capability: capability))
+            text(source(of: name)), name: "\(parts.module).cu", headers: headers,
+            options: options(name, capability: capability))
     }
 
-    static func options(capability: Int) -> [String] {
-        ["--gpu-architecture=sm_\(capability)", "--std=c++17", "-default-device"]
+    static func source(of name: String) -> [UInt8] {
+        guard let source = modules[parts(name).module] else {
+            preconditionFailure("there is no module \(name)")
+        }
+        return source
+    }
+
+    static func options(_ name: String, capability: Int) -> [String] {
+        let selection = parts(name).group.map { "GROUP_\($0)" } ?? "ALL"
+        return ["--gpu-architecture=sm_\(capability)", "--std=c++17", "-default-device", "-D\(selection)"]
+    }
+
+    private static func parts(_ name: String) -> (module: String, group: String?) {
+        let parts = name.split(separator: "@").map(String.init)
+        return (parts[0], parts.count > 1 ? parts[1] : nil)
     }
 }
 
@@ -116,12 +132,12 @@ final class KernelLibrary {
     /// Of everything that the code is made from.
     private func hash(_ name: String) -> String {
         var hash = SHA256()
-        for text in [compiler.version] + KernelSources.options(capability: device.capability) {
+        for text in [compiler.version] + KernelSources.options(name, capability: device.capability) {
             hash.update(data: Data(text.utf8))
             hash.update(data: [0])
         }
         for (name, text) in KernelSources.headers { hash.update(data: Data("\(name)\0\(text)\0".utf8)) }
-        hash.update(data: KernelSources.modules[name] ?? [])
+        hash.update(data: KernelSources.source(of: name))
         return hash.finalize().prefix(12).map { String(format: "%02x", $0) }.joined()
     }
 

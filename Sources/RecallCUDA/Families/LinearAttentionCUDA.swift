@@ -7,8 +7,8 @@ extension CUDABackend: LinearAttentionKernels {
         let widths = [(16, 64), (16, 128), (32, 64), (32, 128), (64, 64), (128, 128)]
         return AttentionPasses(
             heads: shape.batch * shape.heads, length: shape.length, f: shape.featureWidth, e: shape.valueWidth,
-            arithmetic, exact: [.init(f: 64, e: 64, name: "64x64", hasLong: false)],
-            rounded: widths.map { .init(f: $0, e: $1, name: "\($0)x\($1)", hasLong: $1 == 64 && $0 != 32) })
+            arithmetic, exact: [.init(f: 64, e: 64, name: "64x64")],
+            rounded: widths.map { .init(f: $0, e: $1, name: "\($0)x\($1)") })
     }
 
     /// The number of a feature map in linear_attention.cu.
@@ -35,7 +35,7 @@ extension CUDABackend: LinearAttentionKernels {
     ) {
         let passes = passes(shape)
         launch(
-            Self.module, "linearForward\(passes.suffix)",
+            "\(Self.module)@\(passes.suffix)", "linearForward\(passes.suffix)",
             passes.forward(valueWidth: shape.valueWidth), arguments(shape) + [q, k, v, y, normaliser])
     }
 
@@ -52,7 +52,7 @@ extension CUDABackend: LinearAttentionKernels {
             ? [("linearOne", widest)] : [("linearQueries", shape.featureWidth), ("linearKeys", widest)]
         {
             launch(
-                Self.module, name + passes.suffix, passes.backward(width: width),
+                "\(Self.module)@\(passes.suffix)", name + passes.suffix, passes.backward(width: width),
                 arguments(shape) + [q, k, v, y, normaliser, dy, dq, dk, dv, deltas])
         }
     }
@@ -67,7 +67,7 @@ extension CUDABackend: LinearAttentionKernels {
         // Tiles of 64 features of 32 tokens, of the tokens' values and of their keys: writeState in linear_attention.cu.
         let sharedFloats = 64 * 36 + 32 * 68 + 32 * (f + 1)
         launch(
-            Self.module, arithmetic == .fp32 ? "linearStateExact" : "linearState",
+            "\(Self.module)@Step", arithmetic == .fp32 ? "linearStateExact" : "linearState",
             LaunchGrid(
                 blocks: shape.batch * shape.heads, (rows + 63) / 64, (e + 63) / 64, threads: 128,
                 sharedBytes: sharedFloats * MemoryLayout<Float>.stride),
@@ -81,7 +81,7 @@ extension CUDABackend: LinearAttentionKernels {
         // Features of 1024 rows, the token, and eight warps' sums: linearStep in linear_attention.cu.
         let sharedFloats = 2 * 1024 + 2 * (f + 1) + 9 * (e + 1)
         launch(
-            Self.module, "linearStep",
+            "\(Self.module)@Step", "linearStep",
             LaunchGrid(
                 blocks: shape.batch * shape.heads, threads: 256,
                 sharedBytes: sharedFloats * MemoryLayout<Float>.stride),

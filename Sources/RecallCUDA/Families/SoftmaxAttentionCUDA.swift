@@ -7,9 +7,9 @@ extension CUDABackend: SoftmaxAttentionKernels {
     private func passes(_ shape: AttentionShape) -> AttentionPasses {
         AttentionPasses(
             heads: shape.batch * shape.heads, length: shape.length, f: shape.headWidth, e: shape.headWidth,
-            arithmetic, exact: [.init(f: 64, e: 64, name: "64", hasLong: false)],
+            arithmetic, exact: [.init(f: 64, e: 64, name: "64")],
             rounded: [16, 32, 64, 128].map {
-                .init(f: $0, e: $0, name: "\($0)", hasLong: $0 == 32 || $0 == 64)
+                .init(f: $0, e: $0, name: "\($0)")
             })
     }
 
@@ -26,7 +26,7 @@ extension CUDABackend: SoftmaxAttentionKernels {
     ) {
         let passes = passes(shape)
         launch(
-            Self.module, "attentionForward\(passes.suffix)",
+            "\(Self.module)@\(passes.suffix)", "attentionForward\(passes.suffix)",
             passes.forward(valueWidth: shape.headWidth),
             arguments(shape, dropout) + [q, k, v, out, logSumExp])
     }
@@ -40,7 +40,8 @@ extension CUDABackend: SoftmaxAttentionKernels {
         let deltas = isOne ? nil : workspace(floats: shape.batch * shape.heads * shape.length)
         for name in isOne ? ["attentionOne"] : ["attentionQueries", "attentionKeys"] {
             launch(
-                Self.module, name + passes.suffix, passes.backward(width: shape.headWidth),
+                "\(Self.module)@\(passes.suffix)", name + passes.suffix,
+                passes.backward(width: shape.headWidth),
                 arguments(shape, dropout) + [q, k, v, out, logSumExp, dOut, dq, dk, dv, deltas])
         }
     }
@@ -52,7 +53,7 @@ extension CUDABackend: SoftmaxAttentionKernels {
         let heads = shape.batch * shape.heads
         // Sized by the capacity, so that it does not grow from token to token.
         launch(
-            Self.module, "attentionStep", LaunchGrid(blocks: heads, threads: 256), shape.heads,
+            "\(Self.module)@Step", "attentionStep", LaunchGrid(blocks: heads, threads: 256), shape.heads,
             shape.headWidth,
             shape.rowStride, 1 / Float(shape.headWidth).squareRoot(), cached, capacity, q, k, v, cachedKeys,
             cachedValues, workspace(floats: heads * (capacity + 1)), out)
@@ -63,7 +64,7 @@ extension CUDABackend: SoftmaxAttentionKernels {
     ) {
         let angles = shape.length * (shape.headWidth / 2)
         launch(
-            Self.module, "rotary",
+            "\(Self.module)@Step", "rotary",
             LaunchGrid(blocks: (angles + 127) / 128, min(shape.batch, 32), threads: 128), shape.batch,
             shape.length, shape.heads, shape.headWidth, shape.rowStride, base, firstPosition, direction, x)
     }

@@ -16,14 +16,23 @@ public enum Arithmetic: String, Codable, CaseIterable, Sendable {
         }
     }
 
+    /// Bits of a Float32's mantissa that a factor lacks.
+    private var droppedBits: UInt32 {
+        switch self {
+        case .fp32: 0
+        case .tf32: 13
+        case .bf16: 16
+        }
+    }
+
+    /// The factor next to a number on the way to zero.
+    package func truncated(_ x: Float) -> Float {
+        Float(bitPattern: x.bitPattern & ~((UInt32(1) << droppedBits) - 1))
+    }
+
     /// The nearest factor, to even where two are as near. Of finite numbers.
     package func rounded(_ x: Float) -> Float {
-        let dropped: UInt32 =
-            switch self {
-            case .fp32: 0
-            case .tf32: 13
-            case .bf16: 16
-            }
+        let dropped = droppedBits
         guard dropped > 0 else { return x }
         let (bits, one) = (x.bitPattern, UInt32(1) << dropped)
         let up = one / 2 - 1 + (bits >> dropped & 1)
