@@ -2,16 +2,14 @@ import RecallKernels
 
 /// Which instance of the passes of attention_passes.cuh a call takes, and their grids.
 struct AttentionPasses {
-    /// An instance: the padded widths f and e that it holds whole in shared memory, and M of its passes over long
-    /// sequences.
+    /// An instance: the padded widths f and e that it holds whole in shared memory.
     struct Instance {
         let f: Int
         let e: Int
         let name: String
-        let longRows: Int
     }
 
-    /// Tokens that a block keeps for each M.
+    /// Tokens that a block keeps.
     private static let tokens = 64
     /// Columns that a wide instance passes at a time.
     private static let wideColumns = 128
@@ -21,8 +19,7 @@ struct AttentionPasses {
     private let isWide: Bool
     private let heads: Int
     private let length: Int
-    /// What the kernels' names end with.
-    let suffix: String
+    private let isExact: Bool
 
     /// The narrowest instance that holds the widths whole, or else the wide one.
     ///
@@ -34,45 +31,39 @@ struct AttentionPasses {
         rounded: [Instance]
     ) {
         (self.heads, self.length) = (heads, length)
-        let isExact = arithmetic == .fp32
+        isExact = arithmetic == .fp32
         let narrow = (isExact ? exact : rounded).first { f <= $0.f && e <= $0.e }
         instance =
-            narrow ?? Instance(f: Self.wideColumns, e: Self.wideColumns, name: "Wide", longRows: 1)
+            narrow ?? Instance(f: Self.wideColumns, e: Self.wideColumns, name: "Wide")
         isWide = narrow == nil
-        suffix = instance.name + (isExact ? "Exact" : "")
     }
+
+    /// What the kernels' names end with.
+    var suffix: String { instance.name + (isExact ? "Exact" : "") }
 
     /// Whether one tile holds all keys, so that one pass is all of backward.
     var isOneTile: Bool { length <= Self.tokens && !isWide }
 
-    /// What the forward kernel's name has before the suffix.
-    var forwardName: String { isOneTile || isWide ? "Forward" : "ForwardLong" }
-
-    /// M, which forwardFloats and the backward passes have too.
-    private var rows: Int { isOneTile ? 1 : instance.longRows }
-
     /// From row to row of a tile: strideOf in attention_tiles.cuh.
     private var strides: (input: Int, value: Int) { (instance.f + 4, instance.e + 4) }
 
-    /// Blocks of 64 · M tokens of each head, one for each piece of an output `width` wide.
+    /// Blocks of 64 tokens of each head, one for each piece of an output `width` wide.
     private func grid(width: Int, sharedFloats: Int) -> LaunchGrid {
-        let tokens = Self.tokens * rows
-        return LaunchGrid(
-            blocks: heads * ((length + tokens - 1) / tokens), 1,
+        LaunchGrid(
+            blocks: heads * ((length + Self.tokens - 1) / Self.tokens), 1,
             isWide ? (width + Self.wideColumns - 1) / Self.wideColumns : 1,
             threads: 128, sharedBytes: sharedFloats * MemoryLayout<Float>.stride)
     }
 
     func forward(valueWidth: Int) -> LaunchGrid {
         let passing = isWide ? 32 * strides.input : 64 * (strides.input + strides.value)
-        return grid(
-            width: valueWidth, sharedFloats: Self.tokens * rows * strides.input + passing + 128 * rows)
+        return grid(width: valueWidth, sharedFloats: Self.tokens * strides.input + passing + 128)
     }
 
     /// - Parameter width: of the widest output.
     func backward(width: Int) -> LaunchGrid {
-        let tiles = (Self.tokens * rows + 32) * (strides.input + strides.value)
+        let tiles = (Self.tokens + 32) * (strides.input + strides.value)
         let scores = isOneTile ? 32 * (Self.tokens + 4) : 0
-        return grid(width: width, sharedFloats: tiles + 256 * rows + scores)
+        return grid(width: width, sharedFloats: tiles + 320 + scores)
     }
 }

@@ -7,8 +7,8 @@ extension CUDABackend: LinearAttentionKernels {
         let widths = [(16, 64), (16, 128), (32, 64), (32, 128), (64, 64), (128, 128)]
         return AttentionPasses(
             heads: shape.batch * shape.heads, length: shape.length, f: shape.featureWidth, e: shape.valueWidth,
-            arithmetic, exact: [.init(f: 64, e: 64, name: "64x64", longRows: 1)],
-            rounded: widths.map { .init(f: $0, e: $1, name: "\($0)x\($1)", longRows: $1 <= 64 ? 2 : 1) })
+            arithmetic, exact: [.init(f: 64, e: 64, name: "64x64")],
+            rounded: widths.map { .init(f: $0, e: $1, name: "\($0)x\($1)") })
     }
 
     /// The number of a feature map in linear_attention.cu.
@@ -35,7 +35,7 @@ extension CUDABackend: LinearAttentionKernels {
     ) {
         let passes = passes(shape)
         launch(
-            "\(Self.module)@\(passes.suffix)", "linear\(passes.forwardName)\(passes.suffix)",
+            "\(Self.module)@\(passes.suffix)", "linearForward\(passes.suffix)",
             passes.forward(valueWidth: shape.valueWidth), arguments(shape) + [q, k, v, y, normaliser])
     }
 

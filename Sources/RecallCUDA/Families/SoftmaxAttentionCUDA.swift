@@ -7,9 +7,9 @@ extension CUDABackend: SoftmaxAttentionKernels {
     private func passes(_ shape: AttentionShape) -> AttentionPasses {
         AttentionPasses(
             heads: shape.batch * shape.heads, length: shape.length, f: shape.headWidth, e: shape.headWidth,
-            arithmetic, exact: [.init(f: 64, e: 64, name: "64", longRows: 1)],
+            arithmetic, exact: [.init(f: 64, e: 64, name: "64")],
             rounded: [16, 32, 64, 128].map {
-                .init(f: $0, e: $0, name: "\($0)", longRows: $0 <= 64 ? 2 : 1)
+                .init(f: $0, e: $0, name: "\($0)")
             })
     }
 
@@ -26,7 +26,7 @@ extension CUDABackend: SoftmaxAttentionKernels {
     ) {
         let passes = passes(shape)
         launch(
-            "\(Self.module)@\(passes.suffix)", "attention\(passes.forwardName)\(passes.suffix)",
+            "\(Self.module)@\(passes.suffix)", "attentionForward\(passes.suffix)",
             passes.forward(valueWidth: shape.headWidth),
             arguments(shape, dropout) + [q, k, v, out, logSumExp])
     }

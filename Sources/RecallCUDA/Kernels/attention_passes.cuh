@@ -5,7 +5,7 @@
 // A policy has: `scale` of scores; `map(x)`, the feature map of q and k, and `slope(x)`, its derivative; Sums of a query's
 // weights; `weigh`, scores to weights in place; `dropping()`, `dropout`; `statistic(saved, delta)`, what backward wants of
 // a query; `gradient(s, dp, statistic, kept)`, a score and the gradient of its weight to the weight and the gradient of the
-// score.
+// score; `constantAlone`, whether a query that sees one key has that key's value whatever the score.
 #pragma once
 #include "attention_tiles.cuh"
 
@@ -39,17 +39,8 @@ struct Head {
     }
 };
 
-// Which multipliers of dropout are not 0: bit key % 8 of byte key / 8 of a query's row.
-struct Kept {
-    const unsigned char* bits;
-    int stride;
-
-    __device__ __forceinline__ bool operator()(int query, int key) const {
-        return bits[query * stride + key / 8] >> (key & 7) & 1;
-    }
-};
-
-// Those of (QUERIES, KEYS) from (query, key), a multiple of 8, with rows of KEYS / 8 bytes. Element (head·L + query)·L₈ + key of the mask, with L₈ the length rounded up to a multiple of 8.
+// Which multipliers of dropout are not 0: bit key % 8 of bits[query][key / 8], of (QUERIES, KEYS) from (query, key), a
+// multiple of 8. Element (head·L + query)·L₈ + key of the mask, with L₈ the length rounded up to a multiple of 8.
 template <int QUERIES, int KEYS>
 __device__ __forceinline__ void makeKept(unsigned char* bits, const Mask& mask, const AttentionSizes& z, long long head,
                                          int query, int key) {
@@ -60,13 +51,17 @@ __device__ __forceinline__ void makeKept(unsigned char* bits, const Mask& mask, 
         uint32 byte = 0;
 #pragma unroll
         for (int i = 0; i < 8; ++i) byte |= (maskOf(mask, words, i) > 0.0f) << i;
-        bits[p] = byte;
+        bits[row * 8 + block] = byte;
     }
+}
+
+__device__ __forceinline__ bool isKept(const unsigned char* bits, int query, int key) {
+    return bits[query * 8 + key / 8] >> (key & 7) & 1;
 }
 
 // s += 16 rows of `a`, of which ROWS lie in device memory, times 32 rows of `b`, over all their columns, WIDTH at a time.
 template <int ROWS, int PASSING, int WIDTH, bool EXACT, class Map>
-__device__ __forceinline__ void multiplyWide(float (&s)[1][4][4], float* aTile, float* bTile, const Rows& a, const Rows& b,
+__device__ __forceinline__ void multiplyWide(float (&s)[4][4], float* aTile, float* bTile, const Rows& a, const Rows& b,
                                              const Map& map) {
 #pragma unroll 1
     for (int column = 0; column < a.width; column += WIDTH) {
@@ -74,89 +69,83 @@ __device__ __forceinline__ void multiplyWide(float (&s)[1][4][4], float* aTile, 
         loadTile<ROWS, WIDTH, EXACT>(aTile, a.from(0, column), map);
         loadTile<PASSING, WIDTH, EXACT>(bTile, b.from(0, column), map);
         __syncthreads();
-        multiplyRows<1, WIDTH, EXACT>(s, aTile + threadIdx.x / WARP * WARP_ROWS * strideOf<WIDTH>, bTile);
+        multiplyRows<WIDTH, EXACT>(s, aTile + threadIdx.x / WARP * 16 * strideOf<WIDTH>, bTile);
     }
 }
 
-template <int M, int F, int E, bool WIDE>
-constexpr int forwardFloats = M * KEPT * strideOf<F> + (WIDE ? 32 * strideOf<F> : 64 * (strideOf<F> + strideOf<E>));
+template <int F, int E, bool WIDE>
+constexpr int forwardFloats = KEPT * strideOf<F> + (WIDE ? 32 * strideOf<F> : KEPT * (strideOf<F> + strideOf<E>));
 
-// out_i = Σ_j w_ij v_j / Σ_j w_ij for 64·M queries a block.
-template <int M, int F, int E, bool WIDE, bool EXACT, class Policy>
+// out_i = Σ_j w_ij v_j / Σ_j w_ij for 64 queries a block.
+template <int F, int E, bool WIDE, bool EXACT, class Policy>
 __device__ __forceinline__ void attentionForwardPass(const AttentionSizes& z, const Policy& policy, const float* q,
                                                      const float* k, const float* v, float* out, float* statistics) {
-    constexpr int PASSING = WIDE ? 32 : 64, QUERIES = M * KEPT;
-    static_assert(!WIDE || M == 1);
+    constexpr int PASSING = WIDE ? 32 : 64;
     float* queryTile = sharedFloats();
-    float* keyTile = queryTile + QUERIES * strideOf<F>;
+    float* keyTile = queryTile + KEPT * strideOf<F>;
     float* valueTile = WIDE ? keyTile : keyTile + PASSING * strideOf<F>;
-    unsigned char* bits = (unsigned char*)(queryTile + forwardFloats<M, F, E, WIDE>);
-    int tiles = (z.length + QUERIES - 1) / QUERIES;
+    unsigned char* bits = (unsigned char*)(queryTile + forwardFloats<F, E, WIDE>);
+    int tiles = (z.length + KEPT - 1) / KEPT;
     // Late queries see more keys: they start first.
-    int first = (tiles - 1 - blockIdx.x % tiles) * QUERIES, column = blockIdx.z * E;
-    int warpRow = threadIdx.x / WARP * WARP_ROWS * M;
+    int first = (tiles - 1 - blockIdx.x % tiles) * KEPT, column = blockIdx.z * E, warpRow = threadIdx.x / WARP * 16;
     Head head(z, blockIdx.x / tiles);
     Rows queries = rowsOf(q + head.input, z.inputStride, z.length, z.f).from(first);
     Rows keys = rowsOf(k + head.input, z.inputStride, z.length, z.f);
     Rows values = rowsOf(v + head.value, z.valueStride, z.length, z.e).from(0, column);
 
     auto map = [&](float x) { return policy.map(x); };
-    typename Policy::Sums sums[M];
-    float o[M][E / 8][4];
+    typename Policy::Sums sums;
+    float o[E / 8][4];
     clear(o);
-    if constexpr (!WIDE) loadTile<QUERIES, F, EXACT>(queryTile, queries, map);
+    if constexpr (!WIDE) {
+        // While the queries come, so do the block's own tokens' keys and values; its head's other blocks bring the rest.
+        prefetch<KEPT>(keys.from(first));
+        prefetch<KEPT>(values.from(first));
+        loadTile<KEPT, F, EXACT>(queryTile, queries, map);
+    }
     int query = first + warpRow;
 #pragma unroll 1
-    for (int key0 = max(0, first - z.window + 1) / PASSING * PASSING; key0 < min(z.length, first + QUERIES);
+    for (int key0 = max(0, first - z.window + 1) / PASSING * PASSING; key0 < min(z.length, first + KEPT);
          key0 += PASSING) {
-        float s[M][4][4];
+        float s[4][4];
         clear(s);
         __syncthreads();
-        if (policy.dropping()) makeKept<QUERIES, PASSING>(bits, policy.dropout, z, head.index, first, key0);
+        if (policy.dropping()) makeKept<KEPT, PASSING>(bits, policy.dropout, z, head.index, first, key0);
         if constexpr (WIDE) {
             multiplyWide<KEPT, PASSING, F, EXACT>(s, queryTile, keyTile, queries, keys.from(key0), map);
             __syncthreads();
+            loadTile<PASSING, E, EXACT>(valueTile, values.from(key0), Unchanged());
         } else {
-            loadTile<PASSING, F, EXACT>(keyTile, keys.from(key0), map);
+            loadTiles<PASSING, F, E, EXACT>(keyTile, valueTile, keys.from(key0), values.from(key0), map);
         }
-        loadTile<PASSING, E, EXACT>(valueTile, values.from(key0), Unchanged());
         __syncthreads();
 #pragma unroll 1
         for (int part = 0; part < PASSING; part += 32) {
             int key = key0 + part;
-            if (key >= query + WARP_ROWS * M || key + 31 <= query - z.window) continue;
+            if (key > query + 15 || key + 31 <= query - z.window) continue;
             if constexpr (!WIDE) {
                 clear(s);
-                multiplyRows<M, F, EXACT>(s, queryTile + warpRow * strideOf<F>, keyTile + part * strideOf<F>);
+                multiplyRows<F, EXACT>(s, queryTile + warpRow * strideOf<F>, keyTile + part * strideOf<F>);
             }
-#pragma unroll
-            for (int m = 0; m < M; ++m) {
-                int row = m * WARP_ROWS;
-                Kept kept = {bits + (warpRow + row) * (PASSING / 8) + part / 8, PASSING / 8};
-                if (z.allVisible(query + row, WARP_ROWS, key, 32)) {
-                    policy.template weigh<true>(s[m], sums[m], o[m], z, query + row, key, kept);
-                } else {
-                    policy.template weigh<false>(s[m], sums[m], o[m], z, query + row, key, kept);
-                }
+            const unsigned char* kept = bits + warpRow * 8 + part / 8;
+            if (z.allVisible(query, 16, key, 32)) {
+                policy.template weigh<true>(s, sums, o, z, query, key, kept);
+            } else {
+                policy.template weigh<false>(s, sums, o, z, query, key, kept);
             }
-            addProduct<M, E / 8, strideOf<E>, EXACT>(o, s, valueTile + part * strideOf<E>);
+            addProduct<E / 8, strideOf<E>, EXACT>(o, s, valueTile + part * strideOf<E>);
         }
     }
 #pragma unroll
-    for (int m = 0; m < M; ++m) {
-        int row0 = query + m * WARP_ROWS;
+    for (int half = 0; half < 2; ++half) {
+        float2 end = policy.finish(sums, half);
+        int row = query + accumulatorRow(2 * half);
+        if (blockIdx.z == 0 && threadIdx.x % 4 == 0 && row < z.length) statistics[head.index * z.length + row] = end.y;
 #pragma unroll
-        for (int half = 0; half < 2; ++half) {
-            float2 end = policy.finish(sums[m], half);
-            int row = row0 + accumulatorRow(2 * half);
-            if (blockIdx.z == 0 && threadIdx.x % 4 == 0 && row < z.length)
-                statistics[head.index * z.length + row] = end.y;
-#pragma unroll
-            for (int c = 0; c < E / 8; ++c) o[m][c][2 * half] *= end.x, o[m][c][2 * half + 1] *= end.x;
-        }
-        storeRows(o[m], out + head.out + row0 * z.outStride + column, z.outStride, z.length - row0, z.e - column,
-                  [](float x, int, int) { return x; });
+        for (int c = 0; c < E / 8; ++c) o[c][2 * half] *= end.x, o[c][2 * half + 1] *= end.x;
     }
+    storeRows(o, out + head.out + query * z.outStride + column, z.outStride, z.length - query, z.e - column,
+              [](float x, int, int) { return x; });
 }
 
 struct AttentionArrays {
@@ -167,25 +156,21 @@ struct AttentionArrays {
 };
 
 // A warp's gradient of mapped and scaled inputs to that of the inputs, written.
-template <int M, int TILES, class Policy>
-__device__ __forceinline__ void storeInputGradient(const Policy& policy, const float (&d)[M][TILES][4], const float* x,
+template <int TILES, class Policy>
+__device__ __forceinline__ void storeInputGradient(const Policy& policy, const float (&d)[TILES][4], const float* x,
                                                    float* dx, long long stride, int rows, int columns) {
-#pragma unroll
-    for (int m = 0; m < M; ++m) {
-        long long first = m * WARP_ROWS * stride;
-        storeRows(d[m], dx + first, stride, rows - m * WARP_ROWS, columns, [&](float g, int row, int column) {
-            return g * policy.scale * (Policy::mapped ? policy.slope(x[first + row * stride + column]) : 1.0f);
-        });
-    }
+    storeRows(d, dx, stride, rows, columns, [&](float g, int row, int column) {
+        return g * policy.scale * (Policy::mapped ? policy.slope(x[row * stride + column]) : 1.0f);
+    });
 }
 
 // What 16 rows of one side and 32 of the other make of a score: s to weights and dp to gradients of scores, in place.
-// ROWS_ARE_KEYS: whether the 16 are keys, the 32 queries, or the other way round; the first of each is given. ALL: whether
+// ROWS_ARE_KEYS: whether the 16 are keys, the 32 queries, or the other way round; the first of each is given. WHOLE: whether
 // every query sees every key.
-template <bool ROWS_ARE_KEYS, bool ALL, class Policy>
+template <bool ROWS_ARE_KEYS, bool WHOLE, class Policy>
 __device__ __forceinline__ void weighVisible(const Policy& policy, float (&s)[4][4], float (&dp)[4][4],
                                                const AttentionSizes& z, int row0, int column0, const float2* statistics,
-                                               const Kept& isKept) {
+                                               const unsigned char* bits, int keyInTile) {
 #pragma unroll
     for (int n = 0; n < 4; ++n) {
 #pragma unroll
@@ -193,12 +178,14 @@ __device__ __forceinline__ void weighVisible(const Policy& policy, float (&s)[4]
             int row = accumulatorRow(i), column = 8 * n + accumulatorColumn(i);
             int query = ROWS_ARE_KEYS ? column : row, key = ROWS_ARE_KEYS ? row : column;
             int queryToken = query + (ROWS_ARE_KEYS ? column0 : row0), keyToken = key + (ROWS_ARE_KEYS ? row0 : column0);
-            bool visible = ALL || (z.visible(queryToken, keyToken) && queryToken < z.length);
+            bool visible = WHOLE || (z.visible(queryToken, keyToken) && queryToken < z.length);
             float kept = 1.0f;
-            if (policy.dropping()) kept = isKept(query, key) ? policy.dropout.scale : 0.0f;
+            if (policy.dropping()) kept = isKept(bits, query, keyInTile + key) ? policy.dropout.scale : 0.0f;
             float2 both = policy.gradient(s[n][i], dp[n][i], statistics[query], kept);
             s[n][i] = visible ? both.x : 0.0f;
-            dp[n][i] = visible ? both.y : 0.0f;
+            // dp - δ, rounded, would not be 0.
+            bool constant = Policy::constantAlone && !WHOLE && (queryToken == 0 || z.window == 1);
+            dp[n][i] = visible && !constant ? both.y : 0.0f;
         }
     }
 }
@@ -206,12 +193,12 @@ __device__ __forceinline__ void weighVisible(const Policy& policy, float (&s)[4]
 template <bool ROWS_ARE_KEYS, class Policy>
 __device__ __forceinline__ void weighGradients(const Policy& policy, float (&s)[4][4], float (&dp)[4][4],
                                                const AttentionSizes& z, int row0, int column0, const float2* statistics,
-                                               const Kept& isKept) {
-    bool all = ROWS_ARE_KEYS ? z.allVisible(column0, 32, row0, WARP_ROWS) : z.allVisible(row0, WARP_ROWS, column0, 32);
+                                               const unsigned char* bits, int keyInTile) {
+    bool all = ROWS_ARE_KEYS ? z.allVisible(column0, 32, row0, 16) : z.allVisible(row0, 16, column0, 32);
     if (all) {
-        weighVisible<ROWS_ARE_KEYS, true>(policy, s, dp, z, row0, column0, statistics, isKept);
+        weighVisible<ROWS_ARE_KEYS, true>(policy, s, dp, z, row0, column0, statistics, bits, keyInTile);
     } else {
-        weighVisible<ROWS_ARE_KEYS, false>(policy, s, dp, z, row0, column0, statistics, isKept);
+        weighVisible<ROWS_ARE_KEYS, false>(policy, s, dp, z, row0, column0, statistics, bits, keyInTile);
     }
 }
 

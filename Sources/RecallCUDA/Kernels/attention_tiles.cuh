@@ -1,11 +1,9 @@
-// Tiles of causal attention, softmax or linear: a block of four warps keeps 64 tokens, 16 a warp, or twice as many (M = 2),
-// and passes others by, of which each number that is read from shared memory then serves M products.
+// Tiles of causal attention, softmax or linear: a block of four warps keeps 64 tokens, 16 a warp, and passes others by.
 #pragma once
 #include "common.cuh"
 
 #define THREADS 128
 #define KEPT 64
-#define WARP_ROWS 16
 
 // A block's dynamic shared memory, on 16 bytes.
 __device__ __forceinline__ float* sharedFloats() {
@@ -80,6 +78,8 @@ __device__ __forceinline__ float4 readQuad(const Rows& rows, int row, int column
     return quad;
 }
 
+#define LOG2E 1.4426950408889634f
+
 // 2ˣ to the last bits of float32, 0 for what is below its normal numbers.
 __device__ __forceinline__ float power2(float x) {
     float y;
@@ -128,6 +128,17 @@ __device__ __forceinline__ void loadTile(float* tile, const Rows& rows, const Ma
     }
 }
 
+// Asks for (ROWS, …) of device memory to be brought near, without waiting for it.
+template <int ROWS>
+__device__ __forceinline__ void prefetch(const Rows& rows) {
+    int across = (rows.width + 31) / 32;
+    for (int n = threadIdx.x; n < ROWS * across; n += THREADS) {
+        int row = n / across, column = n % across * 32;
+        if (row < rows.count)
+            asm volatile("prefetch.global.L2 [%0];" ::"l"(rows.start + row * rows.stride + column));
+    }
+}
+
 // Σ_c a_rc b_rc of each of ROWS rows to sums[r], of columns below `width`, eight lanes a row.
 template <int ROWS, int WIDTH>
 __device__ __forceinline__ void rowProducts(const Rows& a, const Rows& b, int width, float* sums) {
@@ -153,6 +164,35 @@ __device__ __forceinline__ void rowProducts(const Rows& a, const Rows& b, int wi
     }
 }
 
+// Two tiles of as many rows; where registers allow, all of both is on its way before any arrives.
+template <int ROWS, int F, int E, bool EXACT, class Map>
+__device__ __forceinline__ void loadTiles(float* a, float* b, const Rows& aRows, const Rows& bRows, const Map& map) {
+    constexpr int A_ACROSS = F / 4, A_STEP = THREADS / A_ACROSS, A_TURNS = ROWS / A_STEP;
+    constexpr int B_ACROSS = E / 4, B_STEP = THREADS / B_ACROSS, B_TURNS = ROWS / B_STEP;
+    int aRow = threadIdx.x / A_ACROSS, aColumn = threadIdx.x % A_ACROSS * 4;
+    int bRow = threadIdx.x / B_ACROSS, bColumn = threadIdx.x % B_ACROSS * 4;
+    bool whole = aRows.aligned && bRows.aligned && aRows.count >= ROWS && bRows.count >= ROWS && aRows.width == F &&
+                 bRows.width == E;
+    if (A_TURNS + B_TURNS > 10 || !whole) {
+        loadTile<ROWS, F, EXACT>(a, aRows, map);
+        loadTile<ROWS, E, EXACT>(b, bRows, Unchanged());
+        return;
+    }
+    float4 x[A_TURNS], y[B_TURNS];
+    const float* aSource = aRows.start + aRow * aRows.stride + aColumn;
+    const float* bSource = bRows.start + bRow * bRows.stride + bColumn;
+#pragma unroll
+    for (int i = 0; i < A_TURNS; ++i, aSource += A_STEP * aRows.stride) x[i] = *(const float4*)aSource;
+#pragma unroll
+    for (int i = 0; i < B_TURNS; ++i, bSource += B_STEP * bRows.stride) y[i] = *(const float4*)bSource;
+#pragma unroll
+    for (int i = 0; i < A_TURNS; ++i)
+        *(uint4*)(a + (aRow + i * A_STEP) * strideOf<F> + aColumn) = operands<EXACT>(x[i], map);
+#pragma unroll
+    for (int i = 0; i < B_TURNS; ++i)
+        *(uint4*)(b + (bRow + i * B_STEP) * strideOf<E> + bColumn) = operands<EXACT>(y[i], Unchanged());
+}
+
 // Four 8×4 matrices of shared memory, lane l giving row l % 8 of matrix l / 8; lane 4g + t gets (g, t) of each.
 __device__ __forceinline__ void loadMatrices(uint32 (&d)[4], const float* row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
@@ -160,66 +200,51 @@ __device__ __forceinline__ void loadMatrices(uint32 (&d)[4], const float* row) {
                  : "r"((uint32)__cvta_generic_to_shared(row)));
 }
 
-// s (16M, 32) += a (16M, WIDTH) · b (32, WIDTH)ᵀ, both tiles. s[m][n] is the accumulator of rows 16m to 16m + 15 and columns
-// 8n to 8n + 7.
-template <int M, int WIDTH, bool EXACT>
-__device__ __forceinline__ void multiplyRows(float (&s)[M][4][4], const float* a, const float* b) {
+// s (16, 32) += a (16, WIDTH) · b (32, WIDTH)ᵀ, both tiles. s[n] is the accumulator of columns 8n to 8n + 7.
+template <int WIDTH, bool EXACT>
+__device__ __forceinline__ void multiplyRows(float (&s)[4][4], const float* a, const float* b) {
     constexpr int STRIDE = strideOf<WIDTH>;
     int lane = threadIdx.x % WARP;
     const float* aRow = a + (lane & 15) * STRIDE + (lane >> 4) * 4;
     const float* bRow = b + ((lane & 7) + (lane >> 4) * 8) * STRIDE + ((lane >> 3) & 1) * 4;
 #pragma unroll
     for (int k = 0; k < WIDTH; k += 8) {
-        uint32 x[M][4];
-#pragma unroll
-        for (int m = 0; m < M; ++m) loadMatrices(x[m], aRow + m * WARP_ROWS * STRIDE + k);
+        uint32 x[4];
+        loadMatrices(x, aRow + k);
 #pragma unroll
         for (int pair = 0; pair < 2; ++pair) {
             uint32 y[4];
             loadMatrices(y, bRow + pair * 16 * STRIDE + k);
-#pragma unroll
-            for (int m = 0; m < M; ++m) {
-                multiply<EXACT>(s[m][2 * pair], x[m], {y[0], y[1]});
-                multiply<EXACT>(s[m][2 * pair + 1], x[m], {y[2], y[3]});
-            }
+            multiply<EXACT>(s[2 * pair], x, {y[0], y[1]});
+            multiply<EXACT>(s[2 * pair + 1], x, {y[2], y[3]});
         }
     }
 }
 
-// out (16M, 8·TILES) += x (16M, 8) · eight rows of b, of which x's columns 0 to 3 belong to the even ones, 4 to 7 to the odd
+// out (16, 8·TILES) += x (16, 8) · eight rows of b, of which x's columns 0 to 3 belong to the even ones, 4 to 7 to the odd
 // ones.
-template <int M, int TILES, int STRIDE, bool EXACT>
-__device__ __forceinline__ void addEight(float (&out)[M][TILES][4], const uint32 (&x)[M][4], const float* b) {
+template <int TILES, int STRIDE, bool EXACT>
+__device__ __forceinline__ void addEight(float (&out)[TILES][4], const uint32 (&x)[4], const float* b) {
     int lane = threadIdx.x % WARP;
     const uint32* at = (const uint32*)b + 2 * (lane % 4) * STRIDE + lane / 4;
 #pragma unroll
-    for (int c = 0; c < TILES; ++c) {
-        uint32 y[2] = {at[8 * c], at[STRIDE + 8 * c]};
+    for (int c = 0; c < TILES; ++c) multiply<EXACT>(out[c], x, {at[8 * c], at[STRIDE + 8 * c]});
+}
+
+// out (16, 8·TILES) += w (16, 32) · b (32, …), w as multiplyRows left it: in addEight's order of rows, no number of w has to
+// change lanes.
+template <int TILES, int STRIDE, bool EXACT>
+__device__ __forceinline__ void addProduct(float (&out)[TILES][4], const float (&w)[4][4], const float* b) {
 #pragma unroll
-        for (int m = 0; m < M; ++m) multiply<EXACT>(out[m][c], x[m], y);
+    for (int n = 0; n < 4; ++n) {
+        uint32 x[4] = {operand<EXACT>(w[n][0]), operand<EXACT>(w[n][2]), operand<EXACT>(w[n][1]),
+                       operand<EXACT>(w[n][3])};
+        addEight<TILES, STRIDE, EXACT>(out, x, b + 8 * n * STRIDE);
     }
 }
 
 // Where row `x` of each eight lies among the columns of addEight's left factor.
 __device__ __forceinline__ int addEightColumn(int x) { return x / 2 + x % 2 * 4; }
-
-// out (16M, 8·TILES) += w (16M, 32) · b (32, …), w as multiplyRows left it: in addEight's order of rows, no number of w has
-// to change lanes.
-template <int M, int TILES, int STRIDE, bool EXACT>
-__device__ __forceinline__ void addProduct(float (&out)[M][TILES][4], const float (&w)[M][4][4], const float* b) {
-#pragma unroll
-    for (int n = 0; n < 4; ++n) {
-        uint32 x[M][4];
-#pragma unroll
-        for (int m = 0; m < M; ++m) {
-            x[m][0] = operand<EXACT>(w[m][n][0]);
-            x[m][1] = operand<EXACT>(w[m][n][2]);
-            x[m][2] = operand<EXACT>(w[m][n][1]);
-            x[m][3] = operand<EXACT>(w[m][n][3]);
-        }
-        addEight<M, TILES, STRIDE, EXACT>(out, x, b + 8 * n * STRIDE);
-    }
-}
 
 // Where number i of a warp's accumulator lies: its row of 16 and its column of 8 (multiplyTile).
 __device__ __forceinline__ int accumulatorRow(int i) { return threadIdx.x % WARP / 4 + (i >> 1) * 8; }
@@ -251,14 +276,12 @@ __device__ __forceinline__ void storeRows(const float (&d)[TILES][4], float* tar
     }
 }
 
-template <int M, int TILES>
-__device__ __forceinline__ void clear(float (&d)[M][TILES][4]) {
+template <int TILES>
+__device__ __forceinline__ void clear(float (&d)[TILES][4]) {
 #pragma unroll
-    for (int m = 0; m < M; ++m)
+    for (int c = 0; c < TILES; ++c)
 #pragma unroll
-        for (int c = 0; c < TILES; ++c)
-#pragma unroll
-            for (int i = 0; i < 4; ++i) d[m][c][i] = 0.0f;
+        for (int i = 0; i < 4; ++i) d[c][i] = 0.0f;
 }
 
 // Over the four lanes that hold a row of an accumulator.

@@ -10,7 +10,7 @@
 
 // φ of q and k (for Taylor the weight holds it).
 __device__ __forceinline__ float mapFeature(int map, float x) {
-    if (map == ELU_PLUS_ONE) return x > 0.0f ? x + 1.0f : expf(x);
+    if (map == ELU_PLUS_ONE) return x > 0.0f ? x + 1.0f : power2(x * LOG2E);
     return map == RELU ? fmaxf(x, 1e-12f) : x;
 }
 
@@ -20,10 +20,10 @@ struct Linear {
     int kind;
     Mask dropout;
 
-    static constexpr bool mapped = true;
+    static constexpr bool mapped = true, constantAlone = false;
     __device__ __forceinline__ float map(float x) const { return mapFeature(kind, x); }
     __device__ __forceinline__ float slope(float x) const {
-        if (kind == ELU_PLUS_ONE) return x > 0.0f ? 1.0f : expf(x);
+        if (kind == ELU_PLUS_ONE) return x > 0.0f ? 1.0f : power2(x * LOG2E);
         return kind == RELU ? (x > 1e-12f ? 1.0f : 0.0f) : 1.0f;
     }
     static constexpr __device__ __forceinline__ bool dropping() { return false; }
@@ -37,14 +37,14 @@ struct Linear {
         return kind == TAYLOR2 ? 1.0f + s * (1.0f + 0.5f * s) : s;
     }
 
-    template <bool ALL, int TILES>
+    template <bool WHOLE, int TILES>
     __device__ __forceinline__ void weigh(float (&s)[4][4], Sums& sums, float (&)[TILES][4], const AttentionSizes& z,
-                                          int query0, int key0, const Kept&) const {
+                                          int query0, int key0, const unsigned char*) const {
 #pragma unroll
         for (int n = 0; n < 4; ++n) {
 #pragma unroll
             for (int i = 0; i < 4; ++i) {
-                bool visible = ALL || z.visible(query0 + accumulatorRow(i), key0 + 8 * n + accumulatorColumn(i));
+                bool visible = WHOLE || z.visible(query0 + accumulatorRow(i), key0 + 8 * n + accumulatorColumn(i));
                 s[n][i] = visible ? weight(s[n][i] * scale) : 0.0f;
                 sums.sum[i >> 1] += s[n][i];
             }
@@ -72,10 +72,10 @@ struct Linear {
 #define LINEAR_SIZES                                                                                  \
     { length, heads, f, e, length, (long long)heads * f, (long long)heads * e, (long long)heads * e }
 
-#define FORWARD(NAME, M, F, E, WIDE, EXACT, BLOCKS)                                                      \
+#define FORWARD(NAME, F, E, WIDE, EXACT, BLOCKS)                                                      \
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                     \
         NAME(LINEAR_PARAMETERS, const float* q, const float* k, const float* v, float* y, float* normaliser) { \
-        attentionForwardPass<M, F, E, WIDE, EXACT>(AttentionSizes LINEAR_SIZES, Linear{scale, epsilon, map}, q, k, v, \
+        attentionForwardPass<F, E, WIDE, EXACT>(AttentionSizes LINEAR_SIZES, Linear{scale, epsilon, map}, q, k, v, \
                                                    y, normaliser);                                    \
     }
 
@@ -87,47 +87,37 @@ struct Linear {
                     AttentionArrays{q, k, v, y, normaliser, dy, dq, dk, dv, deltas});                 \
     }
 
-// For one tile of 64 tokens at most, and for longer sequences.
 #define PASSES(F, E, SUFFIX, EXACT, FORWARD_BLOCKS, BACKWARD_BLOCKS)                                  \
-    FORWARD(linearForward##SUFFIX, 1, F, E, false, EXACT, FORWARD_BLOCKS)                             \
-    BACKWARD(linearOne##SUFFIX, BACKWARD_BLOCKS, attentionKeysPass<1, F, E, false, true, EXACT>)
-#define LONG_PASSES(M, F, E, SUFFIX, EXACT, BLOCKS)                                                   \
-    FORWARD(linearForwardLong##SUFFIX, M, F, E, false, EXACT, BLOCKS)                                 \
-    BACKWARD(linearQueries##SUFFIX, BLOCKS, attentionQueriesPass<M, F, E, false, EXACT>)              \
-    BACKWARD(linearKeys##SUFFIX, BLOCKS, attentionKeysPass<M, F, E, false, false, EXACT>)
+    FORWARD(linearForward##SUFFIX, F, E, false, EXACT, FORWARD_BLOCKS)                                \
+    BACKWARD(linearQueries##SUFFIX, BACKWARD_BLOCKS, attentionQueriesPass<F, E, false, EXACT>)        \
+    BACKWARD(linearKeys##SUFFIX, BACKWARD_BLOCKS, attentionKeysPass<F, E, false, false, EXACT>)       \
+    BACKWARD(linearOne##SUFFIX, BACKWARD_BLOCKS, attentionKeysPass<F, E, false, true, EXACT>)
 #define WIDE_PASSES(SUFFIX, EXACT)                                                                    \
-    FORWARD(linearForwardWide##SUFFIX, 1, 128, 128, true, EXACT, 2)                                   \
-    BACKWARD(linearQueriesWide##SUFFIX, 2, attentionQueriesPass<1, 128, 128, true, EXACT>)            \
-    BACKWARD(linearKeysWide##SUFFIX, 2, attentionKeysPass<1, 128, 128, true, false, EXACT>)
+    FORWARD(linearForwardWide##SUFFIX, 128, 128, true, EXACT, 2)                                      \
+    BACKWARD(linearQueriesWide##SUFFIX, 2, attentionQueriesPass<128, 128, true, EXACT>)               \
+    BACKWARD(linearKeysWide##SUFFIX, 2, attentionKeysPass<128, 128, true, false, EXACT>)
 
 // Each takes the compiler seconds, and a model needs one: KernelLibrary.swift asks for it by its suffix.
 #if defined(ALL) || defined(GROUP_16x64)
 PASSES(16, 64, 16x64, false, 4, 3)
-LONG_PASSES(2, 16, 64, 16x64, false, 2)
 #endif
 #if defined(ALL) || defined(GROUP_16x128)
 PASSES(16, 128, 16x128, false, 3, 2)
-LONG_PASSES(1, 16, 128, 16x128, false, 2)
 #endif
 #if defined(ALL) || defined(GROUP_32x64)
 PASSES(32, 64, 32x64, false, 4, 3)
-LONG_PASSES(2, 32, 64, 32x64, false, 2)
 #endif
 #if defined(ALL) || defined(GROUP_32x128)
 PASSES(32, 128, 32x128, false, 3, 2)
-LONG_PASSES(1, 32, 128, 32x128, false, 2)
 #endif
 #if defined(ALL) || defined(GROUP_64x64)
 PASSES(64, 64, 64x64, false, 4, 3)
-LONG_PASSES(2, 64, 64, 64x64, false, 2)
 #endif
 #if defined(ALL) || defined(GROUP_128x128)
 PASSES(128, 128, 128x128, false, 2, 2)
-LONG_PASSES(1, 128, 128, 128x128, false, 2)
 #endif
 #if defined(ALL) || defined(GROUP_64x64Exact)
 PASSES(64, 64, 64x64Exact, true, 2, 2)
-LONG_PASSES(1, 64, 64, 64x64Exact, true, 2)
 #endif
 #if defined(ALL) || defined(GROUP_Wide)
 WIDE_PASSES(, false)
@@ -175,7 +165,7 @@ __device__ __forceinline__ void writeState(int length, int heads, int f, int e, 
     Rows allValues = rowsOf(v + head.value, z.valueStride, length, e).from(0, column);
     int row = threadIdx.x % KEPT, tokens = threadIdx.x / KEPT * 16;
     int2 factors = factorsOf(min(first + row, rows - 1), f, map);
-    float sum = 0.0f, s[1][STATE_COLUMNS / 8][4];
+    float sum = 0.0f, s[STATE_COLUMNS / 8][4];
     clear(s);
     for (int token = 0; token < length; token += 32) {
         __syncthreads();
@@ -191,13 +181,13 @@ __device__ __forceinline__ void writeState(int length, int heads, int f, int e, 
         __syncthreads();
 #pragma unroll
         for (int n = 0; n < 32; n += 8) {
-            uint32 x[1][4];
-            loadMatrices(x[0], features + (warp * 16 + (lane & 15)) * FEATURE_STRIDE + (lane >> 4) * 4 + n);
-            addEight<1, STATE_COLUMNS / 8, strideOf<STATE_COLUMNS>, EXACT>(s, x, values + n * strideOf<STATE_COLUMNS>);
+            uint32 x[4];
+            loadMatrices(x, features + (warp * 16 + (lane & 15)) * FEATURE_STRIDE + (lane >> 4) * 4 + n);
+            addEight<STATE_COLUMNS / 8, strideOf<STATE_COLUMNS>, EXACT>(s, x, values + n * strideOf<STATE_COLUMNS>);
         }
     }
     float* target = state + (blockIdx.x * (long long)rows + first) * (e + 1);
-    storeRows(s[0], target + warp * 16 * (e + 1) + column, e + 1, rows - first - warp * 16, e - column,
+    storeRows(s, target + warp * 16 * (e + 1) + column, e + 1, rows - first - warp * 16, e - column,
               [](float x, int, int) { return x; });
     sums[threadIdx.x] = sum;
     __syncthreads();

@@ -1,14 +1,13 @@
 // Causal softmax attention, full or in a window (MODELS.md D.1, D.2): weights are e^(s - maximum) with an online softmax.
 #include "attention_backward.cuh"
 
-#define LOG2E 1.4426950408889634f
 #define LN2 0.6931471805599453f
 
 struct Softmax {
     float scale;
     Mask dropout;
 
-    static constexpr bool mapped = false;
+    static constexpr bool mapped = false, constantAlone = true;
     __device__ __forceinline__ float map(float x) const { return x; }
     __device__ __forceinline__ float slope(float) const { return 1.0f; }
     __device__ __forceinline__ bool dropping() const { return dropout.threshold != 0; }
@@ -18,15 +17,15 @@ struct Softmax {
         float maximum[2] = {-INFINITY, -INFINITY}, sum[2] = {0.0f, 0.0f};
     };
 
-    template <bool ALL, int TILES>
+    template <bool WHOLE, int TILES>
     __device__ __forceinline__ void weigh(float (&s)[4][4], Sums& sums, float (&o)[TILES][4], const AttentionSizes& z,
-                                          int query0, int key0, const Kept& isKept) const {
+                                          int query0, int key0, const unsigned char* bits) const {
         float largest[2] = {-INFINITY, -INFINITY};
 #pragma unroll
         for (int n = 0; n < 4; ++n) {
 #pragma unroll
             for (int i = 0; i < 4; ++i) {
-                bool visible = ALL || z.visible(query0 + accumulatorRow(i), key0 + 8 * n + accumulatorColumn(i));
+                bool visible = WHOLE || z.visible(query0 + accumulatorRow(i), key0 + 8 * n + accumulatorColumn(i));
                 s[n][i] = visible ? s[n][i] * (scale * LOG2E) : -INFINITY;
                 largest[i >> 1] = fmaxf(largest[i >> 1], s[n][i]);
             }
@@ -48,7 +47,7 @@ struct Softmax {
                 for (int i = 2 * half; i < 2 * half + 2; ++i) {
                     float p = power2(s[n][i] - base);
                     sums.sum[half] += p;
-                    bool kept = !dropping() || isKept(accumulatorRow(i), 8 * n + accumulatorColumn(i));
+                    bool kept = !dropping() || isKept(bits, accumulatorRow(i), 8 * n + accumulatorColumn(i));
                     s[n][i] = kept ? p : 0.0f;
                 }
             }
@@ -77,11 +76,11 @@ struct Softmax {
 #define ATTENTION_SIZES                                                                               \
     { length, heads, width, width, window, rowStride, rowStride, (long long)heads * width }
 
-#define FORWARD(NAME, M, D, WIDE, EXACT, BLOCKS)                                                         \
+#define FORWARD(NAME, D, WIDE, EXACT, BLOCKS)                                                         \
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                     \
         NAME(ATTENTION_PARAMETERS, const float* q, const float* k, const float* v, float* out,        \
              float* logSumExp) {                                                                      \
-        attentionForwardPass<M, D, D, WIDE, EXACT>(AttentionSizes ATTENTION_SIZES, Softmax{scale, dropout}, q, k, \
+        attentionForwardPass<D, D, WIDE, EXACT>(AttentionSizes ATTENTION_SIZES, Softmax{scale, dropout}, q, k, \
                                                    v, out, logSumExp);                                \
     }
 
@@ -93,39 +92,31 @@ struct Softmax {
                     AttentionArrays{q, k, v, out, logSumExp, dOut, dq, dk, dv, deltas});              \
     }
 
-// For one tile of 64 tokens at most, and for longer sequences.
 #define PASSES(D, SUFFIX, EXACT, FORWARD_BLOCKS, BACKWARD_BLOCKS)                                     \
-    FORWARD(attentionForward##SUFFIX, 1, D, false, EXACT, FORWARD_BLOCKS)                             \
-    BACKWARD(attentionOne##SUFFIX, BACKWARD_BLOCKS, attentionKeysPass<1, D, D, false, true, EXACT>)
-#define LONG_PASSES(M, D, SUFFIX, EXACT, BLOCKS)                                                      \
-    FORWARD(attentionForwardLong##SUFFIX, M, D, false, EXACT, BLOCKS)                                 \
-    BACKWARD(attentionQueries##SUFFIX, BLOCKS, attentionQueriesPass<M, D, D, false, EXACT>)           \
-    BACKWARD(attentionKeys##SUFFIX, BLOCKS, attentionKeysPass<M, D, D, false, false, EXACT>)
+    FORWARD(attentionForward##SUFFIX, D, false, EXACT, FORWARD_BLOCKS)                                \
+    BACKWARD(attentionQueries##SUFFIX, BACKWARD_BLOCKS, attentionQueriesPass<D, D, false, EXACT>)     \
+    BACKWARD(attentionKeys##SUFFIX, BACKWARD_BLOCKS, attentionKeysPass<D, D, false, false, EXACT>)    \
+    BACKWARD(attentionOne##SUFFIX, BACKWARD_BLOCKS, attentionKeysPass<D, D, false, true, EXACT>)
 #define WIDE_PASSES(SUFFIX, EXACT)                                                                    \
-    FORWARD(attentionForwardWide##SUFFIX, 1, 128, true, EXACT, 2)                                     \
-    BACKWARD(attentionQueriesWide##SUFFIX, 2, attentionQueriesPass<1, 128, 128, true, EXACT>)         \
-    BACKWARD(attentionKeysWide##SUFFIX, 2, attentionKeysPass<1, 128, 128, true, false, EXACT>)
+    FORWARD(attentionForwardWide##SUFFIX, 128, true, EXACT, 2)                                        \
+    BACKWARD(attentionQueriesWide##SUFFIX, 2, attentionQueriesPass<128, 128, true, EXACT>)            \
+    BACKWARD(attentionKeysWide##SUFFIX, 2, attentionKeysPass<128, 128, true, false, EXACT>)
 
 // Each takes the compiler seconds, and a model needs one: KernelLibrary.swift asks for it by its suffix.
 #if defined(ALL) || defined(GROUP_16)
 PASSES(16, 16, false, 4, 3)
-LONG_PASSES(2, 16, 16, false, 3)
 #endif
 #if defined(ALL) || defined(GROUP_32)
 PASSES(32, 32, false, 4, 3)
-LONG_PASSES(2, 32, 32, false, 2)
 #endif
 #if defined(ALL) || defined(GROUP_64)
 PASSES(64, 64, false, 4, 3)
-LONG_PASSES(2, 64, 64, false, 2)
 #endif
 #if defined(ALL) || defined(GROUP_128)
 PASSES(128, 128, false, 2, 2)
-LONG_PASSES(1, 128, 128, false, 2)
 #endif
 #if defined(ALL) || defined(GROUP_64Exact)
 PASSES(64, 64Exact, true, 2, 2)
-LONG_PASSES(1, 64, 64Exact, true, 2)
 #endif
 #if defined(ALL) || defined(GROUP_Wide)
 WIDE_PASSES(, false)
