@@ -11,7 +11,12 @@ class ForwardingBackend: Backend {
     func cancellable(by isCancelled: @escaping @Sendable () -> Bool, _ body: () -> Void) {
         cpu.cancellable(by: isCancelled, body)
     }
+    var stepsAhead: Int { cpu.stepsAhead }
+    func step(_ key: StepKey, _ scalars: StepScalars, _ body: () throws -> Void) rethrows {
+        try cpu.step(key, scalars, body)
+    }
     func reserve(bytes: Int) throws -> UnsafeMutableRawPointer { try cpu.reserve(bytes: bytes) }
+    func commit(_ address: UnsafeMutableRawPointer, bytes: Int) -> Bool { cpu.commit(address, bytes: bytes) }
     func release(_ address: UnsafeMutableRawPointer, bytes: Int) { cpu.release(address, bytes: bytes) }
     func copyToHost(_ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int) {
         cpu.copyToHost(source, destination, bytes: bytes)
@@ -19,8 +24,34 @@ class ForwardingBackend: Backend {
     func copyFromHost(_ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int) {
         cpu.copyFromHost(source, destination, bytes: bytes)
     }
+    func copyOnDevice(_ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int) {
+        cpu.copyOnDevice(source, destination, bytes: bytes)
+    }
+    func withHostNumbers(
+        _ numbers: UnsafeMutableBufferPointer<Float>, isWritten: Bool,
+        _ body: (_ address: MutableFloats) -> Void
+    ) {
+        cpu.withHostNumbers(numbers, isWritten: isWritten, body)
+    }
+    func withNumbersOnHost(_ source: Floats, count: Int, _ body: (_ numbers: Floats) -> Void) {
+        cpu.withNumbersOnHost(source, count: count, body)
+    }
 
     // MARK: The kernels
+
+    func gatherBatch(
+        _ shape: BatchShape, tokens: MutableIntegers, rows: MutableIntegers, labels: MutableIntegers
+    ) {
+        cpu.gatherBatch(shape, tokens: tokens, rows: rows, labels: labels)
+    }
+
+    func recordCorrect(_ count: Int, correct: Floats) {
+        cpu.recordCorrect(count, correct: correct)
+    }
+
+    func recordLoss(_ count: Int, losses: Floats) -> Bool {
+        cpu.recordLoss(count, losses: losses)
+    }
 
     func linearForward(_ layers: [LinearLayerForward], x: Floats) {
         cpu.linearForward(layers, x: x)
