@@ -39,7 +39,8 @@ public struct PlotAppearance: Equatable, Sendable {
     /// - Parameter models: names; where there are more than slots, some look alike.
     public static func of(_ models: [String]) -> [String: PlotAppearance] {
         var found: [String: PlotAppearance] = [:]
-        var free = Array(known.count..<count).filter { $0 != controlSlot }
+        // Grey, the palette's last, would be taken for the frontier.
+        var free = (known.count..<count).filter { $0 != controlSlot && $0 % palette.count != palette.count - 1 }
         let others = free
         for name in Set(models).sorted() {
             if let place = known.firstIndex(of: name) {

@@ -25,7 +25,7 @@ struct PlotLayout: Equatable {
     private static let axisHeight = 56.0
     private static let leastBox = (width: 120.0, height: 90.0)
     /// Columns of text that a line of the key may have.
-    private static let keyColumns = 44
+    private static let keyColumns = 46
 
     /// Pixels that a text of the ordinary size takes at most in the usual sans-serif fonts, roughly: emoji and the like
     /// are twice as wide.

@@ -23,7 +23,7 @@ extension PlotScript {
         for (index, panel) in panels.enumerated() {
             // What stands on the whole figure is drawn once, with the first panel.
             if index > 0 { lines += ["unset label", "unset arrow"] }
-            lines += Self.panel(panel, index, layout.boxes[index], layout)
+            lines += Self.panel(panel, index, layout.boxes[index], layout, format)
         }
         lines.append("unset multiplot")
         return lines.map { $0 + "\n" }.joined()
@@ -55,7 +55,7 @@ extension PlotScript {
             "set encoding utf8", "set terminal \(terminal) background rgb '#ffffff'",
             output.map { "set output \(quoted($0))" }, "unset key", "set border linecolor rgb '#666666'",
             "set tics nomirror out scale 0.6 textcolor rgb '\(ink)'",
-            "set grid back linecolor rgb '#e4e4e4' linewidth 1",
+            "set grid back linecolor rgb '#ececec' linewidth 1 dashtype solid",
         ].compactMap(\.self)
     }
 
@@ -114,7 +114,7 @@ extension PlotScript {
     // MARK: Panels
 
     private static func panel(
-        _ panel: PlotPanel, _ index: Int, _ box: PlotLayout.Box, _ layout: PlotLayout
+        _ panel: PlotPanel, _ index: Int, _ box: PlotLayout.Box, _ layout: PlotLayout, _ format: PlotFormat
     ) -> [String] {
         let height = Double(layout.height)
         return [
@@ -124,19 +124,24 @@ extension PlotScript {
             "set bmargin at screen \(share(height - box.bottom, layout.height))",
             "set title \(quoted(panel.title)) offset 0,-0.4 textcolor rgb '\(ink)'",
         ]
-            + axis("x", panel.x, length: box.right - box.left) { PlotLayout.width(of: $0) + 10 }
-            + axis("y", panel.y, length: box.bottom - box.top) { _ in 1.6 * PlotLayout.fontSize }
+            + axis("x", panel.x, titleOffset: "0,0.4", length: box.right - box.left) {
+                PlotLayout.width(of: $0) + 10
+            }
+            // SVG's letters are taken for wider than they are, and the title stands too far out.
+            + axis("y", panel.y, titleOffset: format == .svg ? "1,0" : "0,0", length: box.bottom - box.top) {
+                _ in 1.6 * PlotLayout.fontSize
+            }
             + [plot(panel, index)]
     }
 
     private static func axis(
-        _ name: String, _ axis: PlotAxis, length: Double, room: (String) -> Double
+        _ name: String, _ axis: PlotAxis, titleOffset: String, length: Double, room: (String) -> Double
     ) -> [String] {
         let ticks = axis.ticks(length: length, room: room).map { "\(quoted($0.text)) \($0.value)" }
         return [
             "unset logscale \(name)", axis.base.map { "set logscale \(name) \($0)" },
             "set \(name)range [\(axis.range.lowerBound):\(axis.range.upperBound)]",
-            "set \(name)label \(quoted(axis.title)) offset \(name == "x" ? "0,0.4" : "1,0") textcolor rgb '\(ink)'",
+            "set \(name)label \(quoted(axis.title)) offset \(titleOffset) textcolor rgb '\(ink)'",
             "set \(name)tics (\(ticks.joined(separator: ", ")))",
         ].compactMap(\.self)
     }
