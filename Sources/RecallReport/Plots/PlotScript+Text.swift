@@ -55,7 +55,7 @@ extension PlotScript {
             "set encoding utf8", "set terminal \(terminal) background rgb '#ffffff'",
             output.map { "set output \(quoted($0))" }, "unset key", "set border linecolor rgb '#666666'",
             "set tics nomirror out scale 0.6 textcolor rgb '\(ink)'",
-            "set grid back linecolor rgb '#ececec' linewidth 1 dashtype solid",
+            "set grid back linecolor rgb '#dcdcdc' linewidth 1 dashtype solid",
         ].compactMap(\.self)
     }
 
@@ -129,7 +129,7 @@ extension PlotScript {
             }
             // SVG's letters are taken for wider than they are, and the title stands too far out.
             + axis("y", panel.y, titleOffset: format == .svg ? "1,0" : "0,0", length: box.bottom - box.top) {
-                _ in 1.6 * PlotLayout.fontSize
+                _ in 2.1 * PlotLayout.fontSize
             }
             + [plot(panel, index)]
     }
