@@ -3,6 +3,7 @@ import RecallData
 import RecallReport
 import RecallStore
 import RecallSuite
+import RecallTraining
 import Testing
 
 /// Names that mean something to a shell, to gnuplot, to XML or to a CSV.
@@ -121,6 +122,42 @@ func oddTradeoff(_ suite: SuiteRecord = uncontrolledSuite) -> Tradeoff {
         #expect(throws: error) { try LearningCurvePlot(none) { _ in [] }.script() }
         #expect(throws: PlotError.self) { try TradeoffPlot(oddTradeoff()).script().text(.svg, width: 200) }
         #expect(throws: PlotError.self) { try TradeoffPlot(oddTradeoff()).script().text(.svg, height: 150) }
+    }
+
+    @Test func learningCurvesEndWhereTheRunsDo() throws {
+        let runs = (0..<2).map { syntheticRun(seed: UInt64($0)) }
+        let plot = try LearningCurvePlot(Tradeoff(suite: uncontrolledSuite, runs: runs)) { runID in
+            (1...(runID == runs[0].runID ? 3 : 2)).map { epoch in
+                EpochRecord(
+                    epoch: epoch, step: epoch, learningRate: 0.01, trainLoss: 1,
+                    validationLoss: epoch == 2 ? .infinity : 1 / Double(epoch),
+                    validationAccuracy: 0.25 * Double(epoch), seconds: 1)
+            }
+        }
+        let drawn: [[[[Double]]]] = try plot.script().panels.map { $0.layers.map(\.rows) }
+        let accuracy: [[[Double]]] = [
+            [[1, 0.25], [2, 0.5], [3, 0.75]], [[3, 0.75]], [[1, 0.25], [2, 0.5]], [[2, 0.5]],
+        ]
+        // What is not finite is a gap.
+        let loss: [[[Double]]] = [[[1, 1], [], [3, 1.0 / 3]], [[3, 1.0 / 3]], [[1, 1], []], [[1, 1]]]
+        #expect(drawn == [accuracy, loss])
+    }
+
+    /// Tables that earlier versions have written are drawn, every row of them.
+    @Test func committedTablesAreDrawn() throws {
+        let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().appendingPathComponent("results")
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).filter {
+            $0.hasSuffix("-tradeoff.csv")
+        }
+        #expect(names.count >= 4)
+        for name in names {
+            let path = folder.appendingPathComponent(name).path
+            let plot = try TradeoffPlot(csv: path, suite: nil)
+            let rows = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").count - 1
+            let script = try plot.script().text(.svg)
+            #expect(plot.points.count == rows && script.hasSuffix("unset multiplot\n"), "\(name)")
+        }
     }
 
     @Test func aModelLooksTheSameInEveryFigure() {

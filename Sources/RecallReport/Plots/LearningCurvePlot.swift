@@ -39,6 +39,10 @@ public struct LearningCurvePlot: Sendable {
                 PlotPanel(title: title, x: epochs, y: loss, layers: layers(here, \.validationLoss)),
             ]
         }.filter { !$0.layers.isEmpty }
+        guard !panels.isEmpty else {
+            throw .nothing(
+                "no epoch of \(tradeoff.suite.name) came to a finite number: there is nothing to draw")
+        }
         let key =
             rows.map { PlotKeyEntry($0.label, line: $0.line, marker: Self.marker($0)) }
             + [PlotKeyEntry("marker: the last epoch")]

@@ -1,5 +1,5 @@
 /// Where a figure's parts stand, in pixels from the top left.
-struct PlotLayout: Equatable {
+struct PlotLayout {
     /// A panel's box, without its numbers and titles.
     struct Box: Equatable {
         var left, right, top, bottom: Double
@@ -82,9 +82,5 @@ struct PlotLayout: Equatable {
             place += Self.lineHeight * Double(lines.count)
         }
         keyRows = placed
-    }
-
-    static func == (one: Self, other: Self) -> Bool {
-        one.width == other.width && one.height == other.height && one.boxes == other.boxes
     }
 }

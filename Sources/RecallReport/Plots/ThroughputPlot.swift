@@ -17,18 +17,15 @@ public struct ThroughputPlot: Sendable {
 
     private let points: [Point]
     private let batch: Int
-    private let source: String
 
     /// - Parameters:
     ///   - store: its benchmarks; `batch` sequences side by side.
     /// - Throws: `StoreError`, `DataFileError`; `PlotError.nothing` where none is of this batch.
     public init(_ store: Store, batch: Int) throws {
-        var text = ""
         let sink = Sink()
         try CSVExport(store).write(CSVExport.StoredTable.benchmarks, to: { sink.text += $0 })
-        text = sink.text
         try self.init(
-            CSVRecords(text, path: store.path, requiring: Self.requiredColumns), batch: batch)
+            CSVRecords(sink.text, path: store.path, requiring: Self.requiredColumns), batch: batch)
     }
 
     /// - Parameter path: a file with the table `benchmarks` of `export csv`.
@@ -42,7 +39,7 @@ public struct ThroughputPlot: Sendable {
     private static let requiredColumns = ["kind", "name", "shape", "tokens_per_second"]
 
     private init(_ file: CSVRecords, batch: Int) throws {
-        (self.batch, source) = (batch, file.path)
+        self.batch = batch
         var batches: Set<Int> = []
         // The last measurement of the same counts.
         var latest: [String: Int] = [:]
@@ -98,7 +95,6 @@ public struct ThroughputPlot: Sendable {
         )
     }
 
-    /// - Throws: nothing but what a layout does.
     public func script(title: String? = nil) -> PlotScript {
         var series: [(model: String, conditions: [String: String])] = []
         for point in points where !series.contains(where: { $0 == (point.model, point.conditions) }) {

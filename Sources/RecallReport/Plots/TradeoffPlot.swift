@@ -177,7 +177,10 @@ public struct TradeoffPlot: Sendable {
                 line: Self.frontierStroke))
         add(
             points.contains { $0.standing == .possible },
-            PlotKeyEntry("perhaps on it: the seeds do not tell", marker: Self.ring))
+            PlotKeyEntry(
+                "perhaps on it: the seeds do not tell"
+                    + (points.contains { $0.failedSeeds > 0 } ? ", or one failed" : ""),
+                marker: Self.ring))
         add(
             points.contains(where: \.learningRateAtEdge),
             PlotKeyEntry(
