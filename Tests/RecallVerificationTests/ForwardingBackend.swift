@@ -11,10 +11,6 @@ class ForwardingBackend: Backend {
     func cancellable(by isCancelled: @escaping @Sendable () -> Bool, _ body: () -> Void) {
         cpu.cancellable(by: isCancelled, body)
     }
-    var stepsAhead: Int { cpu.stepsAhead }
-    func step(_ key: StepKey, _ scalars: StepScalars, _ body: () throws -> Void) rethrows {
-        try cpu.step(key, scalars, body)
-    }
     func reserve(bytes: Int) throws -> UnsafeMutableRawPointer { try cpu.reserve(bytes: bytes) }
     func commit(_ address: UnsafeMutableRawPointer, bytes: Int) -> Bool { cpu.commit(address, bytes: bytes) }
     func release(_ address: UnsafeMutableRawPointer, bytes: Int) { cpu.release(address, bytes: bytes) }
@@ -24,6 +20,7 @@ class ForwardingBackend: Backend {
     func copyFromHost(_ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int) {
         cpu.copyFromHost(source, destination, bytes: bytes)
     }
+
     func copyOnDevice(_ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int) {
         cpu.copyOnDevice(source, destination, bytes: bytes)
     }
@@ -36,6 +33,10 @@ class ForwardingBackend: Backend {
     func withNumbersOnHost(_ source: Floats, count: Int, _ body: (_ numbers: Floats) -> Void) {
         cpu.withNumbersOnHost(source, count: count, body)
     }
+    var stepsAhead: Int { cpu.stepsAhead }
+    func step(_ key: StepKey, _ scalars: StepScalars, _ body: () throws -> Void) rethrows {
+        try cpu.step(key, scalars, body)
+    }
 
     // MARK: The kernels
 
@@ -44,14 +45,8 @@ class ForwardingBackend: Backend {
     ) {
         cpu.gatherBatch(shape, tokens: tokens, rows: rows, labels: labels)
     }
-
-    func recordCorrect(_ count: Int, correct: Floats) {
-        cpu.recordCorrect(count, correct: correct)
-    }
-
-    func recordLoss(_ count: Int, losses: Floats) -> Bool {
-        cpu.recordLoss(count, losses: losses)
-    }
+    func recordCorrect(_ count: Int, correct: Floats) { cpu.recordCorrect(count, correct: correct) }
+    func recordLoss(_ count: Int, losses: Floats) -> Bool { cpu.recordLoss(count, losses: losses) }
 
     func linearForward(_ layers: [LinearLayerForward], x: Floats) {
         cpu.linearForward(layers, x: x)
