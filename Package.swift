@@ -97,7 +97,7 @@ let package = Package(
         .testTarget(
             name: "CommandLineTests",
             dependencies: [
-                "recall-bench", "RecallBenchmark", "RecallSuite", "TestSupport",
+                "recall-bench", "RecallBenchmark", "RecallReport", "RecallSuite", "TestSupport",
                 .product(name: "GRDB", package: "GRDB.swift"),
             ]),
     ],

@@ -24,6 +24,9 @@ extension MQARTask {
         loss < 0.98 * chanceLoss(vocabSize: vocabSize)
     }
 
+    /// 2/V: the accuracy of a guess among all values.
+    public var chanceAccuracy: Double { 2 / Double(vocabSize) }
+
     /// The mean over the test split's examples of 1/n: the accuracy of a guess among the sequence's own values.
     public var chanceAccuracyInSequence: Double {
         let examples = test.reduce(0.0) { $0 + Double($1.examples) }

@@ -23,7 +23,7 @@ public enum CSVTable: String, CaseIterable, Sendable {
                 "test_accuracy_low", "test_accuracy_high", "outcome", "on_frontier", "frontier",
                 "test_accuracy_sd_seeds", "test_accuracy_sd_data", "learning_rates_tried",
                 "learning_rates_full_grid", "train_loss_lowest", "chance_loss", "chance_loss_in_sequence",
-                "failed_seeds",
+                "failed_seeds", "control", "chance_accuracy", "chance_accuracy_in_sequence",
             ]
         case .learningRates:
             [
@@ -47,7 +47,7 @@ extension CSVExport {
         case .history: try write(StoredTable.history, to: sink)
         case .state: try write(StoredTable.state, to: sink)
         case .benchmarks: try write(StoredTable.benchmarks, to: sink)
-        case .tradeoff: try writeRows(of: table, to: sink) { [$0.csvFields(search: $1.search)] }
+        case .tradeoff: try writeRows(of: table, to: sink) { [$0.csvFields($1)] }
         case .learningRates: try writeRows(of: table, to: sink) { row, _ in row.learningRateFields }
         }
     }
@@ -55,12 +55,13 @@ extension CSVExport {
     /// What each row of the tradeoff comes to, suite by suite.
     private func writeRows(
         of table: CSVTable, to sink: @escaping CSVWriter.Sink,
-        _ fields: (TradeoffRow, SuiteRecord) -> [[CSVField]]
+        _ fields: (TradeoffRow, Tradeoff) -> [[CSVField]]
     ) throws {
         var writer = CSVWriter(columns: table.columns, to: sink)
         for suite in try store.suites() where suites.isEmpty || suites.contains(suite.name) {
-            for row in Tradeoff(suite: suite, runs: try store.runs(suite: suite.name)).rows {
-                for record in fields(row, suite) { try writer.write(record) }
+            let tradeoff = Tradeoff(suite: suite, runs: try store.runs(suite: suite.name))
+            for row in tradeoff.rows {
+                for record in fields(row, tradeoff) { try writer.write(record) }
             }
         }
         try writer.flush()
@@ -69,7 +70,7 @@ extension CSVExport {
 
 extension TradeoffRow {
     /// In the order of `CSVTable.tradeoff.columns`.
-    func csvFields(search: LearningRateSearch?) -> [CSVField] {
+    func csvFields(_ tradeoff: Tradeoff) -> [CSVField] {
         [
             .text(suite), .text(model), .text(config), .integer(spec.model.dModel), .integer(facts.stateBytes),
             .integer(facts.stateBytesZoology), .integer(facts.parameters), .number(learningRate),
@@ -79,8 +80,11 @@ extension TradeoffRow {
             .number(testAccuracy.interval?.upperBound), .text(outcome.rawValue), .flag(standing != .off),
             .text(standing.rawValue), .number(accuracyOfInitialisations?.standardDeviation),
             .number(accuracyOfData?.standardDeviation), .integer(points.count),
-            .integer(fullGrid(of: search)), .number(lowestTrainLoss), .number(spec.task.chanceLoss),
+            .integer(fullGrid(of: tradeoff.suite.search)), .number(lowestTrainLoss),
+            .number(spec.task.chanceLoss),
             .number(spec.task.chanceLossInSequence), .integer(failedSeeds),
+            .text(tradeoff.verdict.kind.rawValue), .number(spec.task.chanceAccuracy),
+            .number(spec.task.chanceAccuracyInSequence),
         ]
     }
 

@@ -11,20 +11,36 @@ public enum ControlVerdict: Equatable, Sendable {
     case absent(model: String)
     case unfinished(model: String, finished: Int, runs: Int)
 
+    /// A verdict without its numbers: a word for programs.
+    public enum Kind: String, CaseIterable, Sendable { case uncontrolled, passes, fails, absent, unfinished }
+
+    public var kind: Kind {
+        switch self {
+        case .uncontrolled: .uncontrolled
+        case .passes: .passes
+        case .fails: .fails
+        case .absent: .absent
+        case .unfinished: .unfinished
+        }
+    }
+
     /// The sentence that heads every table of the suite; nil when the control passes.
-    public var heading: String? {
+    public var heading: String? { heading(of: "table") }
+
+    /// The same above something else: a figure.
+    public func heading(of what: String) -> String? {
         switch self {
         case .uncontrolled: "no control in this suite: nothing was controlled"
         case .passes: nil
         case .fails(let model, let accuracy?, let minimum):
             "INVALID CONTROL: \(model) reached \(Format.accuracy(accuracy, besides: minimum)), below "
-                + "\(minimum): no number of this table can be trusted."
+                + "\(minimum): no number of this \(what) can be trusted."
         case .fails(let model, nil, _):
-            "INVALID CONTROL: every run of \(model) failed: no number of this table can be trusted."
+            "INVALID CONTROL: every run of \(model) failed: no number of this \(what) can be trusted."
         case .absent(let model): "no run of the control \(model) in this suite: nothing was controlled"
         case .unfinished(let model, let finished, let runs):
             "CONTROL NOT FINISHED: \(finished) of \(runs) runs of \(model) are done: "
-                + "no number of this table can be trusted yet."
+                + "no number of this \(what) can be trusted yet."
         }
     }
 
@@ -65,6 +81,18 @@ public enum ControlVerdict: Equatable, Sendable {
         case .absent: (2, 0)
         case .unfinished(_, let finished, let runs): (3, -Double(finished) / Double(runs))
         case .fails(_, let accuracy, _): (4, -(accuracy ?? -1))
+        }
+    }
+}
+
+extension ControlVerdict.Kind {
+    /// What a verdict says where its numbers are not at hand; nil when the control passes.
+    func sentence(of what: String) -> String? {
+        switch self {
+        case .uncontrolled, .absent: "no control in this suite: nothing was controlled"
+        case .passes: nil
+        case .fails: "INVALID CONTROL: no number of this \(what) can be trusted."
+        case .unfinished: "CONTROL NOT FINISHED: no number of this \(what) can be trusted yet."
         }
     }
 }

@@ -113,7 +113,7 @@ private func displayWidth(_ character: Character) -> Int {
 }
 
 /// The text in lines of a width, broken at spaces; a word that is wider has a line of its own.
-private func brokenAtSpaces(_ text: String, to width: Int) -> [String] {
+func brokenAtSpaces(_ text: String, to width: Int) -> [String] {
     guard displayWidth(text) > width else { return [text] }
     var lines: [String] = []
     for word in text.split(separator: " ").map(String.init) {

@@ -97,9 +97,9 @@ public struct Tradeoff: Sendable {
             facts: first.facts,
             learningRate: best.learningRate,
             learningRateAtEdge: points.count > 1 && [points.first, points.last].contains(best),
-            learningRateWindowDecades: points.count > 1 && best.hasLeftChance
+            learningRateWindow: points.count > 1 && best.hasLeftChance
                 ? window(around: best, in: points) : nil,
-            points: points, testAccuracy: statistics,
+            points: points, testAccuracy: statistics, runIDs: chosen.map(\.runID),
             failedSeeds: byRate[best.learningRate]?.count { $0.status == .failed } ?? 0,
             accuracyOfInitialisations: spread(chosen, over: \.spec.seed, at: \.spec.task.dataSeed),
             accuracyOfData: spread(chosen, over: \.spec.task.dataSeed, at: \.spec.seed),
@@ -136,14 +136,16 @@ public struct Tradeoff: Sendable {
             })
     }
 
-    private static func window(around best: LearningRatePoint, in points: [LearningRatePoint]) -> Double {
-        guard let place = points.firstIndex(of: best) else { return 0 }
+    private static func window(
+        around best: LearningRatePoint, in points: [LearningRatePoint]
+    ) -> ClosedRange<Double> {
+        guard let place = points.firstIndex(of: best) else { return best.learningRate...best.learningRate }
         // Rounding in the means must not decide about a point that is exactly as far off as allowed.
         let floor = best.validationAccuracy - windowTolerance - 1e-12
         let isGood = { (point: LearningRatePoint) in point.validationAccuracy >= floor }
         let below = points[..<place].reversed().prefix(while: isGood).last ?? best
         let above = points[(place + 1)...].prefix(while: isGood).last ?? best
-        return log10(above.learningRate / below.learningRate)
+        return below.learningRate...above.learningRate
     }
 }
 

@@ -1,3 +1,4 @@
+import Foundation
 import RecallData
 import RecallSuite
 import RecallTraining
@@ -30,14 +31,16 @@ public struct TradeoffRow: Equatable, Sendable {
     public var learningRate: Double
     /// Whether it is the smallest or the largest of several tried.
     public var learningRateAtEdge: Bool
-    /// Decades from the smallest to the largest of the learning rates tried around the best, without a gap, whose
-    /// validation accuracy is within 0.05 of the best's; nil where only one was tried, or where the best has not left chance:
-    /// then they are all as good, and it is no window.
-    public var learningRateWindowDecades: Double?
+    /// From the smallest to the largest of the learning rates tried around the best, without a gap, whose validation
+    /// accuracy is within 0.05 of the best's; nil where only one was tried, or where the best has not left chance: then they
+    /// are all as good, and it is no window.
+    public var learningRateWindow: ClosedRange<Double>?
     /// The learning rates tried, ascending.
     public var points: [LearningRatePoint]
     /// Over all seeds that finished, at the best learning rate.
     public var testAccuracy: Statistics
+    /// The runs that it is over, in the suite's order.
+    public var runIDs: [String]
     /// Runs at the best learning rate that failed: in no mean and no interval.
     public var failedSeeds: Int
     /// Over the seeds of initialisation on one set of data, and over the seeds of the data under one initialisation; nil
@@ -48,6 +51,11 @@ public struct TradeoffRow: Equatable, Sendable {
     public var lowestTrainLoss: Double
     public var outcome: Outcome
     public var standing: Standing
+
+    /// The window's width in decades.
+    public var learningRateWindowDecades: Double? {
+        learningRateWindow.map { log10($0.upperBound / $0.lowerBound) }
+    }
 
     /// Runs at the best learning rate that finished.
     public var seeds: Int { testAccuracy.count }

@@ -15,6 +15,7 @@ struct RecallBench: ParsableCommand {
               recall-bench run --suite quick              six mixers, some minutes
               recall-bench sweep state-size               accuracy against bytes of state
               recall-bench export csv --table tradeoff    the table for a plot
+              recall-bench plot tradeoff --output t.svg   the plot itself
               recall-bench models based                   what there is to turn
               recall-bench eval --checkpoint FILE         accuracy of one model
 
@@ -25,8 +26,9 @@ struct RecallBench: ParsableCommand {
             """,
         version: ProgramVersion.text,
         subcommands: [
-            RunCommand.self, SweepCommand.self, ExportCommand.self, StatusCommand.self, SuitesCommand.self,
-            ModelsCommand.self, TasksCommand.self, DataCommand.self, EvalCommand.self, VerifyCommand.self,
+            RunCommand.self, SweepCommand.self, ExportCommand.self, PlotCommand.self, StatusCommand.self,
+            SuitesCommand.self, ModelsCommand.self, TasksCommand.self, DataCommand.self, EvalCommand.self,
+            VerifyCommand.self,
             BenchCommand.self, DoctorCommand.self,
         ])
 

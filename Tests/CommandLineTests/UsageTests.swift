@@ -34,7 +34,8 @@ import Testing
         }
         #expect(
             seen.isSuperset(of: [
-                "", "run", "sweep", "sweep state-size", "export csv", "status", "suites", "models", "tasks",
+                "", "run", "sweep", "sweep state-size", "export csv", "plot tradeoff", "status", "suites",
+                "models", "tasks",
                 "data sample", "data write", "eval", "bench data", "doctor",
             ]), "\(seen)")
     }

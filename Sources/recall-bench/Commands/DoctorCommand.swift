@@ -134,8 +134,6 @@ struct DoctorCommand: ParsableCommand {
     }
 
     private static func gnuplot() -> String {
-        let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")
-        let path = folders.map { "\($0)/gnuplot" }.first { FileManager.default.isExecutableFile(atPath: $0) }
-        return (path ?? "not found; install gnuplot-nox") + "; only for plots of the CSVs"
+        (Gnuplot()?.program.path ?? "not found; install gnuplot-nox") + "; draws what `recall-bench plot` shows"
     }
 }

@@ -150,6 +150,9 @@ struct Sitting {
         if suite.search != nil, !tradeoff.rows.isEmpty {
             Output.write("\n" + LearningRateTable(tradeoff).render(width: Output.width))
         }
+        if options.plot ?? (isatty(STDOUT_FILENO) == 1), !tradeoff.rows.isEmpty {
+            Output.write("\n" + TradeoffSketch(tradeoff).render(width: Output.width))
+        }
         if !options.quiet, !options.json {
             Self.note(
                 "everything is in \(database); `recall-bench export csv --table tradeoff --suite \(suite.name)` "

@@ -3,6 +3,7 @@ import Foundation
 import RecallData
 import RecallKernels
 import RecallModels
+import RecallReport
 import RecallStore
 import RecallSuite
 import RecallTensor
@@ -57,6 +58,15 @@ struct Failure: Error {
                 case .inputOutput: .inputOutput
                 }
             self.init(status, error.description)
+        case let error as PlotError:
+            let status: Status =
+                switch error {
+                case .nothing: .missing
+                case .tooSmall: .usage
+                case .noGnuplot: .unavailable
+                case .gnuplot: .inner
+                }
+            self.init(status, Self.oneLine(error.description))
         case let error as CheckpointError:
             let status: Status =
                 switch error.kind {

@@ -65,6 +65,11 @@ struct TrainingOptions: ParsableArguments {
     @Flag(help: "Progress as JSON lines on standard error.")
     var json = false
 
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Sketch the frontier in letters below the table. Default: where standard output is a terminal.")
+    var plot: Bool?
+
     func validate() throws {
         guard threads >= 1 else { throw ValidationError("--threads must be at least 1, not \(threads)") }
         if let jobs, jobs < 1 { throw ValidationError("--jobs must be at least 1, not \(jobs)") }

@@ -11,8 +11,11 @@ enum Output {
 
     /// Writes text. A reader that went away (`| head`) ends the program quietly, as any filter would; a full disk ends it
     /// with the status of an input or output error.
-    static func write(_ text: String) {
-        var rest = Array(text.utf8)[...]
+    static func write(_ text: String) { write(bytes: text.utf8) }
+
+    /// The same of bytes.
+    static func write(bytes: some Sequence<UInt8>) {
+        var rest = Array(bytes)[...]
         while !rest.isEmpty {
             let written = rest.withUnsafeBytes { Foundation.write(STDOUT_FILENO, $0.baseAddress, $0.count) }
             if written >= 0 {
@@ -42,6 +45,19 @@ enum Output {
 enum OutputFile {
     /// - Throws: `Failure` of status 74 for what cannot be written, or what `body` throws; then no file is left.
     static func write(to path: String, _ body: (_ sink: @escaping CSVWriter.Sink) throws -> Void) throws {
+        try write(to: path) { (sink: @escaping (any Sequence<UInt8>) throws -> Void) in
+            try body { try sink($0.utf8) }
+        }
+    }
+
+    /// The same of bytes.
+    static func write(to path: String, bytes: Data) throws {
+        try write(to: path) { (sink: @escaping (any Sequence<UInt8>) throws -> Void) in try sink(bytes) }
+    }
+
+    private static func write(
+        to path: String, _ body: (_ sink: @escaping (any Sequence<UInt8>) throws -> Void) throws -> Void
+    ) throws {
         func failure(_ why: String) -> Failure {
             Failure(.inputOutput, "\(path): cannot be written (\(why)); name another file for --output")
         }
@@ -58,8 +74,8 @@ enum OutputFile {
         defer { if !isWhole, !isDevice { unlink(target) } }
         do {
             defer { close(file) }
-            try body { text in
-                var rest = Array(text.utf8)[...]
+            try body { bytes in
+                var rest = Array(bytes)[...]
                 while !rest.isEmpty {
                     let written = rest.withUnsafeBytes { Foundation.write(file, $0.baseAddress, $0.count) }
                     if written >= 0 {

@@ -1,0 +1,124 @@
+import Foundation
+import RecallData
+
+/// A CSV file as RFC 4180 has it, read back: what `export csv` wrote, or a program that keeps to its names.
+public struct CSVRecords: Sendable {
+    /// One record: its fields by the header's names, and the line that it begins in.
+    public struct Record: Sendable {
+        public let line: Int
+        let fields: [String: String]
+
+        /// The field's text; nil where it is empty or there is no such column.
+        public subscript(name: String) -> String? { fields[name].flatMap { $0.isEmpty ? nil : $0 } }
+    }
+
+    public let path: String
+    public let header: [String]
+    public let records: [Record]
+
+    /// - Parameter path: for messages.
+    /// - Throws: `DataFileError` for text that is no CSV, or one without these columns.
+    public init(_ text: String, path: String, requiring columns: [String]) throws(DataFileError) {
+        self.path = path
+        var rows = try Self.rows(text, path)
+        guard let first = rows.first?.fields else {
+            throw DataFileError(.content, path: path, message: "it is empty; a CSV has a header")
+        }
+        header = first
+        if let missing = columns.first(where: { !first.contains($0) }) {
+            throw DataFileError(.content, path: path, message: "its header has no column '\(missing)'")
+        }
+        guard Set(first).count == first.count else {
+            throw DataFileError(.content, path: path, message: "its header has a column twice")
+        }
+        rows.removeFirst()
+        if let odd = rows.first(where: { $0.fields.count != first.count }) {
+            throw DataFileError(
+                .content, path: path,
+                message: "line \(odd.line) has \(odd.fields.count) fields under \(first.count) columns")
+        }
+        records = rows.map { row in
+            Record(
+                line: row.line, fields: Dictionary(uniqueKeysWithValues: zip(first, row.fields)))
+        }
+    }
+
+    /// Reads a file.
+    ///
+    /// - Throws: `DataFileError`, also for a file that is not there.
+    public init(file path: String, requiring columns: [String]) throws(DataFileError) {
+        let data: Data
+        do { data = try Data(contentsOf: URL(fileURLWithPath: path)) } catch {
+            let isThere = FileManager.default.fileExists(atPath: path)
+            throw DataFileError(
+                isThere ? .inputOutput : .missing, path: path,
+                message: isThere ? "it cannot be read" : "there is no such file")
+        }
+        guard let text = String(data: data, encoding: .utf8) else {
+            throw DataFileError(.content, path: path, message: "it is not UTF-8")
+        }
+        try self.init(text, path: path, requiring: columns)
+    }
+
+    /// The field as a number.
+    ///
+    /// - Throws: `DataFileError` for a field that is none, or that is not finite.
+    public func number(_ name: String, of record: Record) throws(DataFileError) -> Double? {
+        guard let text = record[name] else { return nil }
+        guard let number = Double(text), number.isFinite else { throw notThat(name, record, "a number") }
+        return number
+    }
+
+    /// The same where there must be one.
+    public func requiredNumber(_ name: String, of record: Record) throws(DataFileError) -> Double {
+        guard let number = try number(name, of: record) else { throw notThat(name, record, "a number") }
+        return number
+    }
+
+    /// The field as `true` or `false`; false where it is empty.
+    public func flag(_ name: String, of record: Record) throws(DataFileError) -> Bool {
+        switch record[name] {
+        case "true": true
+        case "false", nil: false
+        default: throw notThat(name, record, "true or false")
+        }
+    }
+
+    func notThat(_ name: String, _ record: Record, _ what: String) -> DataFileError {
+        DataFileError(
+            .content, path: path,
+            message: "line \(record.line), \(name): '\(record[name] ?? "")' is not \(what)")
+    }
+
+    private static func rows(
+        _ text: String, _ path: String
+    ) throws(DataFileError) -> [(line: Int, fields: [String])] {
+        var rows: [(line: Int, fields: [String])] = []
+        var (fields, field, isQuoted) = ([String](), String.UnicodeScalarView(), false)
+        var (line, begin) = (1, 1)
+        // Scalars, because "\r\n" is one Character.
+        var scalars = Array(text.unicodeScalars)[...]
+        while let next = scalars.popFirst() {
+            if next == "\n" { line += 1 }
+            switch (next, isQuoted) {
+            case ("\"", true) where scalars.first == "\"":
+                scalars.removeFirst()
+                field.append(next)
+            case ("\"", _): isQuoted.toggle()
+            case (",", false):
+                fields.append(String(field))
+                field = .init()
+            case ("\r", false) where scalars.first == "\n": break
+            case ("\n", false):
+                rows.append((begin, fields + [String(field)]))
+                (fields, field, begin) = ([], .init(), line)
+            default: field.append(next)
+            }
+        }
+        guard !isQuoted else {
+            throw DataFileError(.content, path: path, message: "line \(begin): a quote is not closed")
+        }
+        if !field.isEmpty || !fields.isEmpty { rows.append((begin, fields + [String(field)])) }
+        return rows
+    }
+}
