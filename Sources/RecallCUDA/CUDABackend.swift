@@ -47,10 +47,10 @@ public final class CUDABackend {
         let driver = device.driver
         var stream: DriverObject?
         // CU_STREAM_NON_BLOCKING: other runs' streams do not wait for this one.
-        driver.check(driver.createStream(&stream, 1), "a stream")
+        driver.check(CUDADevice.exclusively { driver.createStream(&stream, 1) }, "a stream")
         self.stream = stream
         var copyStream: DriverObject?
-        driver.check(driver.createStream(&copyStream, 1), "a stream")
+        driver.check(CUDADevice.exclusively { driver.createStream(&copyStream, 1) }, "a stream")
         self.copyStream = copyStream
         scratch = (try memory.reserve(bytes: Self.scratchRange), 0)
         matrixWorkspace = try memory.reserve(bytes: Self.matrixWorkspaceBytes)
@@ -63,15 +63,20 @@ public final class CUDABackend {
         }
         stepCell = UnsafeMutableRawPointer(bitPattern: UInt(cell)).unsafelyUnwrapped
         var handle: MatrixLibrary.Handle?
-        guard matrices.create(&handle) == 0, matrices.setStream(handle, stream) == 0,
-            matrices.setWorkspace(handle, matrixWorkspace, Self.matrixWorkspaceBytes) == 0
-        else { throw BackendError.unavailable("cuBLAS does not start on \(device.name)") }
+        let status = CUDADevice.exclusively { [matrices, matrixWorkspace] in
+            max(
+                matrices.create(&handle), matrices.setStream(handle, stream),
+                matrices.setWorkspace(handle, matrixWorkspace, Self.matrixWorkspaceBytes))
+        }
+        guard status == 0 else { throw BackendError.unavailable("cuBLAS does not start on \(device.name)") }
         matrixHandle = handle
         var none = StepCell()
         copyFromHost(&none, stepCell, bytes: MemoryLayout<StepCell>.stride)
     }
 
-    deinit {
+    deinit { CUDADevice.exclusively(giveBack) }
+
+    private func giveBack() {
         device.makeCurrent()
         let driver = device.driver
         _ = driver.synchroniseStream(stream)

@@ -1,3 +1,4 @@
+import Foundation
 import RecallKernels
 
 /// A graphics card: its driver, its context, and what it is.
@@ -56,6 +57,14 @@ final class CUDADevice: @unchecked Sendable {
             throw BackendError.unavailable("\(name) cannot be used (\(driver.name(of: retained)))")
         }
         self.context = context
+    }
+
+    /// Held while a step is recorded, and by whatever makes or gives back memory, streams, modules and handles: from another
+    /// run's thread that would spoil the recording.
+    private static let exclusive = NSRecursiveLock()
+
+    static func exclusively<Result>(_ body: () throws -> Result) rethrows -> Result {
+        try exclusive.withLock(body)
     }
 
     /// How many devices there are; 0 where there is no driver.

@@ -30,9 +30,8 @@ final class DeviceMemory {
     func reserve(bytes: Int) throws -> DeviceAddress {
         let bytes = rounded(bytes)
         var address = DeviceAddress(0)
-        guard device.driver.reserveAddresses(&address, bytes, 0, 0, 0) == 0 else {
-            throw BackendError.outOfMemory(bytes: bytes)
-        }
+        let status = CUDADevice.exclusively { device.driver.reserveAddresses(&address, bytes, 0, 0, 0) }
+        guard status == 0 else { throw BackendError.outOfMemory(bytes: bytes) }
         ranges[address] = Range(bytes: bytes)
         return address
     }
@@ -42,6 +41,10 @@ final class DeviceMemory {
         guard var range = ranges[address] else { preconditionFailure("not a reserved range") }
         guard bytes > range.mapped else { return true }
         guard bytes <= range.bytes else { return false }
+        return CUDADevice.exclusively { extend(address, &range, to: bytes) }
+    }
+
+    private func extend(_ address: DeviceAddress, _ range: inout Range, to bytes: Int) -> Bool {
         // In pieces that grow with the range: few of them, and not much more than is used.
         let wanted = max(bytes - range.mapped, min(range.mapped / 4, 256 << 20))
         let piece = min(rounded(wanted), range.bytes - range.mapped)
@@ -66,11 +69,13 @@ final class DeviceMemory {
             preconditionFailure("not a reserved range")
         }
         let driver = device.driver
-        for piece in range.pieces {
-            driver.check(driver.unmapMemory(address + DeviceAddress(piece.offset), piece.bytes))
-            driver.check(driver.releaseMemory(piece.handle))
+        CUDADevice.exclusively {
+            for piece in range.pieces {
+                driver.check(driver.unmapMemory(address + DeviceAddress(piece.offset), piece.bytes))
+                driver.check(driver.releaseMemory(piece.handle))
+            }
+            driver.check(driver.freeAddresses(address, range.bytes))
         }
-        driver.check(driver.freeAddresses(address, range.bytes))
     }
 
     /// Bytes of all memory taken.

@@ -108,7 +108,8 @@ final class KernelLibrary {
         if let module = modules[name] { return module }
         let code = code(name)
         var module: DriverObject?
-        device.driver.check(device.driver.loadModule(&module, code), "the kernels of \(name)")
+        let status = CUDADevice.exclusively { device.driver.loadModule(&module, code) }
+        device.driver.check(status, "the kernels of \(name)")
         guard let module else { preconditionFailure("no module \(name)") }
         modules[name] = module
         return module

@@ -32,6 +32,10 @@ extension CUDABackend {
 
     /// What `body` queues, as a graph.
     private func record(_ body: () throws -> Void) rethrows -> DriverObject? {
+        try CUDADevice.exclusively { try capture(body) }
+    }
+
+    private func capture(_ body: () throws -> Void) rethrows -> DriverObject? {
         let driver = device.driver
         // CU_STREAM_CAPTURE_MODE_RELAXED: other runs' threads, and copies on another stream, go on meanwhile.
         driver.check(driver.beginCapture(stream, 2), "recording a step")

@@ -54,7 +54,8 @@ extension CUDABackend: EmbeddingLossKernels {
         let (width, vocabulary) = (shape.width, shape.vocabulary)
         // Rows start on a multiple of 16 bytes, which the fast products ask for.
         let stride = (vocabulary + 3) / 4 * 4
-        let most = max(64, Self.logitBytes / MemoryLayout<Float>.stride / stride / 64 * 64)
+        let bytes = (ProcessEnvironment.value("RB_LOGIT_MIB").flatMap(Int.init) ?? 32) << 20
+        let most = max(64, bytes / MemoryLayout<Float>.stride / stride / 64 * 64)
         let logits = workspace(floats: min(most, shape.rows) * stride)
         let hasGradient = dHidden != nil || dTable != nil
         let transposedTable = DeviceMatrix(table, stride: width, transposed: true)

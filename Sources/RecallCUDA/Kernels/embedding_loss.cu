@@ -135,53 +135,113 @@ extern "C" __global__ void scatterRows(
         dx[row * width + column] = isThere ? dy[(long long)low * width + column] : 0.0f;
 }
 
+// The smallest of the block's threads' places; each has `vocabulary` for none.
+__device__ __forceinline__ int firstOfBlock(int mine, int vocabulary, int* shared) {
+    int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
+#pragma unroll
+    for (int offset = 16; offset > 0; offset >>= 1) mine = min(mine, __shfl_xor_sync(FULL, mine, offset));
+    if (lane == 0) shared[warp] = mine;
+    __syncthreads();
+    int first = vocabulary;
+    for (int w = 0; w < warps; ++w) first = min(first, shared[w]);
+    return first;
+}
+
+// What the block knows of its row: the largest logit and its first place, Σ e^(x - largest) of the others.
+struct RowSums {
+    float largest, rest;
+    int best;
+
+    __device__ __forceinline__ void write(int label, float labelLogit, float* losses, float* correct) const {
+        if (threadIdx.x != 0) return;
+        float loss = (float)(log1p((double)rest) + ((double)largest - (double)labelLogit));
+        losses[blockIdx.x] = loss;
+        correct[blockIdx.x] = best == label && loss == loss ? 1.0f : 0.0f;
+    }
+
+    // The row's gradient less its factor, from e^(x - largest), which is 1 at the best.
+    __device__ __forceinline__ float gradient(int i, int label, float e) const {
+        if (i != label) return e;
+        return best == label ? -rest : e - (1.0f + rest);
+    }
+};
+
+#define LOSS_THREADS 512
+#define LOSS_HELD 16
+
 // The cross-entropy of each row of logits (rows, stride), a block a row. Where gradients are wanted the row becomes
 // gradientScale · (softmax - onehot).
 //
 // As on the CPU the largest term is kept out of the sum: the normaliser is 1 + rest, the loss log1p(rest) + max - x[label],
 // the gradient at a label with the largest logit -rest/(1 + rest), exact however sure the model is.
-extern "C" __global__ void softmaxLoss(
+//
+// Of up to LOSS_THREADS · LOSS_HELD logits each is read once and kept in a register; longer rows are read four times.
+extern "C" __global__ void __launch_bounds__(LOSS_THREADS) softmaxLoss(
     int vocabulary, int stride, const int* labels, float* logits, float gradientScale, bool hasGradient,
     float* losses, float* correct) {
     __shared__ float shared[33];
-    __shared__ int bests[33];
+    __shared__ int firsts[LOSS_THREADS / WARP];
     float* x = logits + (long long)blockIdx.x * stride;
-    int label = labels[blockIdx.x], lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
-    float largest = -INFINITY;
-    bool isNaN = false;
-    for (int i = threadIdx.x; i < vocabulary; i += blockDim.x) {
-        largest = fmaxf(largest, x[i]);
-        isNaN |= x[i] != x[i];
-    }
-    largest = blockMax(largest, shared);
-    isNaN = __syncthreads_or(isNaN);
-    // The first of those that are as large.
-    int best = vocabulary;
-    for (int i = threadIdx.x; i < vocabulary && best == vocabulary; i += blockDim.x)
-        if (x[i] == largest) best = i;
-#pragma unroll
-    for (int offset = 16; offset > 0; offset >>= 1) best = min(best, __shfl_xor_sync(FULL, best, offset));
-    if (lane == 0) bests[warp] = best;
-    __syncthreads();
-    best = vocabulary;
-    for (int w = 0; w < warps; ++w) best = min(best, bests[w]);
-    float rest = 0.0f;
-    for (int i = threadIdx.x; i < vocabulary; i += blockDim.x)
-        if (i != best) rest += expf(x[i] - largest);
-    rest = blockSum(rest, shared);
-    if (isNaN) rest = __int_as_float(0x7fc00000);
+    int label = labels[blockIdx.x];
     float labelLogit = x[label];
-    __syncthreads();
-    if (threadIdx.x == 0) {
-        float loss = (float)(log1p((double)rest) + ((double)largest - (double)labelLogit));
-        losses[blockIdx.x] = loss;
-        correct[blockIdx.x] = best == label && loss == loss ? 1.0f : 0.0f;
+    bool isHeld = vocabulary <= LOSS_THREADS * LOSS_HELD;
+    float held[LOSS_HELD];
+    RowSums sums = {-INFINITY, 0.0f, 0};
+    bool isNaN = false;
+    if (isHeld) {
+#pragma unroll
+        for (int n = 0; n < LOSS_HELD; ++n) {
+            int i = n * LOSS_THREADS + threadIdx.x;
+            held[n] = i < vocabulary ? x[i] : -INFINITY;
+            sums.largest = fmaxf(sums.largest, held[n]);
+            isNaN |= held[n] != held[n];
+        }
+    } else {
+        for (int i = threadIdx.x; i < vocabulary; i += LOSS_THREADS) {
+            sums.largest = fmaxf(sums.largest, x[i]);
+            isNaN |= x[i] != x[i];
+        }
     }
+    sums.largest = blockMax(sums.largest, shared);
+    isNaN = __syncthreads_or(isNaN);
+    int mine = vocabulary;
+    if (isHeld) {
+#pragma unroll
+        for (int n = LOSS_HELD - 1; n >= 0; --n) {
+            int i = n * LOSS_THREADS + threadIdx.x;
+            if (i < vocabulary && held[n] == sums.largest) mine = i;
+        }
+    } else {
+        for (int i = threadIdx.x; i < vocabulary && mine == vocabulary; i += LOSS_THREADS)
+            if (x[i] == sums.largest) mine = i;
+    }
+    sums.best = firstOfBlock(mine, vocabulary, firsts);
+    if (isHeld) {
+#pragma unroll
+        for (int n = 0; n < LOSS_HELD; ++n) {
+            int i = n * LOSS_THREADS + threadIdx.x;
+            held[n] = i == sums.best ? 1.0f : expf(held[n] - sums.largest);
+            if (i != sums.best && i < vocabulary) sums.rest += held[n];
+        }
+    } else {
+        for (int i = threadIdx.x; i < vocabulary; i += LOSS_THREADS)
+            if (i != sums.best) sums.rest += expf(x[i] - sums.largest);
+    }
+    sums.rest = blockSum(sums.rest, shared);
+    if (isNaN) sums.rest = __int_as_float(0x7fc00000);
+    sums.write(label, labelLogit, losses, correct);
     if (!hasGradient) return;
-    float factor = gradientScale / (1.0f + rest);
-    for (int i = threadIdx.x; i < vocabulary; i += blockDim.x) {
-        float e = i == best ? 1.0f : expf(x[i] - largest);
-        if (i == label) e = best == label ? -rest : e - (1.0f + rest);
-        x[i] = e * factor;
+    float factor = gradientScale / (1.0f + sums.rest);
+    if (isHeld) {
+#pragma unroll
+        for (int n = 0; n < LOSS_HELD; ++n) {
+            int i = n * LOSS_THREADS + threadIdx.x;
+            if (i < vocabulary) x[i] = sums.gradient(i, label, held[n]) * factor;
+        }
+    } else {
+        for (int i = threadIdx.x; i < vocabulary; i += LOSS_THREADS) {
+            float e = i == sums.best ? 1.0f : expf(x[i] - sums.largest);
+            x[i] = sums.gradient(i, label, e) * factor;
+        }
     }
 }
