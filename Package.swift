@@ -78,7 +78,8 @@ let package = Package(
         .testTarget(
             name: "RecallKernelsTests", dependencies: ["RecallKernels", "RecallVerification", "TestSupport"]),
         .testTarget(
-            name: "RecallCUDATests", dependencies: ["RecallCUDA", "RecallKernels", "RecallRandom"]),
+            name: "RecallCUDATests", dependencies: ["RecallCUDA", "RecallKernels", "RecallRandom"],
+            exclude: ["requirements.txt"]),
         .testTarget(name: "RecallTensorTests", dependencies: ["RecallTensor", "TestSupport"]),
         .testTarget(name: "RecallModelsTests", dependencies: ["RecallModels", "TestSupport"]),
         .testTarget(name: "RecallTrainingTests", dependencies: ["RecallTraining", "TestSupport"]),

@@ -5,8 +5,9 @@ extension CUDABackend: EmbeddingLossKernels {
     private static let module = "embedding_loss"
     /// Rows of the table that a block of `tableGradient` owns, and its threads.
     private static let (tableRows, tableThreads) = (32, 256)
-    /// Bytes of logits that are there at once: they stay in the L2 cache of a large chip.
-    private static let logitBytes = 32 << 20
+    /// Bytes of logits that are there at once. On an H100 a step of 16,384 labels at width 128 takes 4.2 ms with 8 MiB, 3.4
+    /// with 32 and 3.2 with 128: fewer, larger products make up for what the L2 cache no longer holds.
+    private static let logitBytes = 128 << 20
 
     public func embeddingForward(
         _ shape: EmbeddingShape, tokens: Integers, table: Floats, positions: Floats?, firstPosition: Int,
@@ -54,8 +55,7 @@ extension CUDABackend: EmbeddingLossKernels {
         let (width, vocabulary) = (shape.width, shape.vocabulary)
         // Rows start on a multiple of 16 bytes, which the fast products ask for.
         let stride = (vocabulary + 3) / 4 * 4
-        let bytes = (ProcessEnvironment.value("RB_LOGIT_MIB").flatMap(Int.init) ?? 32) << 20
-        let most = max(64, bytes / MemoryLayout<Float>.stride / stride / 64 * 64)
+        let most = max(64, Self.logitBytes / MemoryLayout<Float>.stride / stride / 64 * 64)
         let logits = workspace(floats: min(most, shape.rows) * stride)
         let hasGradient = dHidden != nil || dTable != nil
         let transposedTable = DeviceMatrix(table, stride: width, transposed: true)
