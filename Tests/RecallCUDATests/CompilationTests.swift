@@ -4,13 +4,14 @@ import Testing
 
 @testable import RecallCUDA
 
-/// NVRTC needs no device, so that every kernel is compiled wherever it is: the Python package nvidia-cuda-nvrtc has it.
-@Suite("Compilation with NVRTC", .enabled(if: CompilationTests.compiler != nil, "there is no NVRTC"))
-struct CompilationTests {
-    static let compiler = try? RuntimeCompiler()
+/// nil where there is none.
+private let installedCompiler = try? RuntimeCompiler()
 
+/// NVRTC needs no device, so that every kernel is compiled wherever it is: the Python package nvidia-cuda-nvrtc has it.
+@Suite("Compilation with NVRTC", .enabled(if: installedCompiler != nil, "there is no NVRTC"))
+struct CompilationTests {
     @Test(arguments: [80, 90]) func everyKernelCompiles(capability: Int) throws {
-        let compiler = try #require(Self.compiler)
+        let compiler = try #require(installedCompiler)
         let names = KernelSources.modules.keys.sorted()
         let failures = Mutex<[String]>([])
         // The largest take a minute.
@@ -27,14 +28,14 @@ struct CompilationTests {
     }
 
     @Test func aGroupIsCompiledAlone() throws {
-        let compiler = try #require(Self.compiler)
+        let compiler = try #require(installedCompiler)
         let group = try KernelSources.compile("softmax_attention@Step", compiler, capability: 80)
         let text = String(decoding: group.map { $0 < 128 ? $0 : 0x20 }, as: UTF8.self)
         #expect(text.contains("attentionStep") && !text.contains("attentionForward64"))
     }
 
     @Test func errorsNameTheirPlace() throws {
-        let compiler = try #require(Self.compiler)
+        let compiler = try #require(installedCompiler)
         let error = #expect(throws: RuntimeCompiler.CompilationFailure.self) {
             try compiler.compile("__global__ void f() { nothing(); }", name: "f.cu", headers: [], options: [])
         }
