@@ -62,7 +62,10 @@ import Testing
         (["run", "--suite", "tiny.yaml", "--only", "modle=x"], "did you mean 'model'?"),
         (["run", "--suite", "tiny.yaml", "--only", "model=x"], "no run has model 'x'"),
         (["run", "--suite", "tiny.yaml", "--shard", "2/2"], "2 is not below 2"),
-        (["run", "--suite", "tiny.yaml", "--device", "tpu"], "--device must be cpu, not 'tpu'"),
+        (
+            ["run", "--suite", "tiny.yaml", "--device", "tpu"],
+            "--device must be cpu, cuda or cuda:I, not 'tpu'"
+        ),
         (["sweep", "state-size", "--sizes", "4KB"], "write 4KiB"),
         (["sweep", "state-size", "--models", "basd"], "did you mean 'based'?"),
         (["sweep", "state-size", "--learning-rates", "0"], "'0' is not a number above 0"),

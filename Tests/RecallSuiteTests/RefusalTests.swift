@@ -186,8 +186,8 @@ struct Refusal: Sendable, CustomTestStringConvertible {
             "x.yaml:10:13: training.schedule: must be one of cosine-epoch, cosine-step, constant, not 'cosine-epochs'; "
                 + "did you mean 'cosine-epoch'?"),
         Refusal(
-            "epochs: 1", "epochs: 1\n  precision: bf16",
-            "x.yaml:10:14: training.precision: must be fp32, not 'bf16'"),
+            "epochs: 1", "epochs: 1\n  precision: fp8",
+            "x.yaml:10:14: training.precision: must be one of fp32, tf32, bf16, not 'fp8'"),
         Refusal(
             "epochs: 1", "epochs: 1\n  decay: everything",
             "x.yaml:10:10: training.decay: must be one of exempt, all, not 'everything'"),
