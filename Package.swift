@@ -34,19 +34,24 @@ let package = Package(
             providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
         .systemLibrary(name: "CBuildTarget"),
         .target(name: "RecallRandom", swiftSettings: kernelSettings),
+        .target(name: "RecallExamples", dependencies: ["RecallRandom"]),
         .target(
             name: "RecallData",
-            dependencies: ["RecallRandom", .product(name: "Crypto", package: "swift-crypto")]),
+            dependencies: ["RecallExamples", .product(name: "Crypto", package: "swift-crypto")]),
         .target(
-            name: "RecallKernels", dependencies: ["RecallRandom", "COpenBLAS", "CBuildTarget"],
+            name: "RecallKernels",
+            dependencies: ["RecallExamples", "RecallRandom", "COpenBLAS", "CBuildTarget"],
             swiftSettings: kernelSettings),
         .target(
             name: "RecallCUDA",
-            dependencies: ["RecallKernels", "RecallRandom", .product(name: "Crypto", package: "swift-crypto")],
+            dependencies: [
+                "RecallKernels", "RecallExamples", "RecallRandom",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ],
             resources: [.embedInCode("Kernels")]),
         .target(name: "RecallTensor", dependencies: ["RecallKernels", "RecallRandom"]),
         .target(name: "RecallModels", dependencies: ["RecallTensor", "RecallKernels", "RecallRandom"]),
-        .target(name: "RecallTraining", dependencies: ["RecallModels", "RecallData"]),
+        .target(name: "RecallTraining", dependencies: ["RecallModels", "RecallData", "RecallExamples"]),
         .target(
             name: "RecallSuite",
             dependencies: [
@@ -59,7 +64,8 @@ let package = Package(
             dependencies: ["RecallSuite", .product(name: "GRDB", package: "GRDB.swift")]),
         .target(name: "RecallReport", dependencies: ["RecallStore"]),
         .target(name: "RecallBenchmark", dependencies: ["RecallTraining"]),
-        .target(name: "RecallVerification", dependencies: ["RecallKernels", "RecallRandom"]),
+        .target(
+            name: "RecallVerification", dependencies: ["RecallKernels", "RecallExamples", "RecallRandom"]),
         .target(name: "RecallModelVerification", dependencies: ["RecallTraining", "RecallVerification"]),
         .executableTarget(
             name: "recall-bench",
@@ -76,9 +82,11 @@ let package = Package(
         .testTarget(name: "RecallRandomTests", dependencies: ["RecallRandom", "TestSupport"]),
         .testTarget(name: "RecallDataTests", dependencies: ["RecallData", "TestSupport"]),
         .testTarget(
-            name: "RecallKernelsTests", dependencies: ["RecallKernels", "RecallVerification", "TestSupport"]),
+            name: "RecallKernelsTests",
+            dependencies: ["RecallKernels", "RecallExamples", "RecallVerification", "TestSupport"]),
         .testTarget(
-            name: "RecallCUDATests", dependencies: ["RecallCUDA", "RecallKernels", "RecallRandom"],
+            name: "RecallCUDATests",
+            dependencies: ["RecallCUDA", "RecallKernels", "RecallExamples", "RecallRandom"],
             exclude: ["requirements.txt"]),
         .testTarget(name: "RecallTensorTests", dependencies: ["RecallTensor", "TestSupport"]),
         .testTarget(name: "RecallModelsTests", dependencies: ["RecallModels", "TestSupport"]),

@@ -16,7 +16,7 @@ public final class CUDABackend {
     public private(set) var workspaceGrowths = 0
     /// How products are rounded. Our own kernels multiply in tf32 where cuBLAS is told bf16.
     public let arithmetic: Arithmetic
-    /// Asked before every kernel; once it says yes, those that are left are not queued.
+    /// Asked between the pieces of what the host itself does; kernels are queued faster than anybody could ask.
     private var cancellation: (@Sendable () -> Bool)?
     /// The device's own idea of the step at hand.
     let stepCell: UnsafeMutableRawPointer
@@ -110,6 +110,9 @@ public final class CUDABackend {
         }
         return MutableFloats(bitPattern: UInt(scratch.address)).unsafelyUnwrapped
     }
+
+    /// Whether what is left is not wanted any more.
+    var isCancelled: Bool { cancellation?() ?? false }
 
     public func cancellable(by isCancelled: @escaping @Sendable () -> Bool, _ body: () -> Void) {
         let outer = cancellation

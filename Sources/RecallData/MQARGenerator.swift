@@ -1,3 +1,5 @@
+import RecallExamples
+
 /// Generates the examples of a task. Every example is a pure function of the task's settings, its data seed, its
 /// split, its segment and its index, so it is the same alone or in bulk, on any number of threads.
 ///
@@ -24,32 +26,16 @@ public struct MQARGenerator: Sendable {
         self.laws = laws
     }
 
-    /// Writes examples `first ..< first + count` of a segment. They may lie beyond the segment's own `examples`:
-    /// that is how fresh training data is made (epoch e uses e·E + i).
+    /// What a segment's examples depend on. Their indices may lie beyond the segment's own `examples`: that is how fresh
+    /// training data is made (epoch e uses e·E + i).
     ///
-    /// - Parameters:
-    ///   - segment: the segment's index in its split.
-    ///   - first: 0 or more, and `first + count` at most 2^32.
-    ///   - tokens: (count, L).
-    ///   - labelPositions: (count, n): where in its sequence each label stands, ascending. The label stands at the
-    ///     query itself.
-    ///   - labels: (count, n): the value expected there.
-    public func generate(
-        split: Split, segment: Int, first: Int, count: Int, tokens: UnsafeMutablePointer<Int32>,
-        labelPositions: UnsafeMutablePointer<Int32>, labels: UnsafeMutablePointer<Int32>
-    ) {
-        precondition(
-            first >= 0 && count >= 0 && first + count <= 1 << 32, "examples beyond the generator's range")
+    /// - Parameter segment: the segment's index in its split.
+    public func recipe(_ split: Split, _ segment: Int) -> ExampleRecipe {
         let settings = task.segments(split)[segment]
-        let maker = ExampleMaker(
-            task: task, segment: settings, streamIndex: UInt32(split.index << 16 | segment),
-            law: laws[settings.slots]!)
-        let (length, pairs) = (settings.sequenceLength, settings.kvPairs)
-        for index in 0..<count {
-            maker.make(
-                example: UInt32(first + index), tokens: tokens + index * length,
-                labelPositions: labelPositions + index * pairs, labels: labels + index * pairs)
-        }
+        return ExampleRecipe(
+            seed: task.dataSeed, streamIndex: UInt32(split.index << 16 | segment), vocabulary: task.vocabSize,
+            length: settings.sequenceLength, pairs: settings.kvPairs, hasRandomFillers: task.randomNonQueries,
+            hasDisjointFillers: task.fillers == .disjoint, slotLaw: laws[settings.slots]!)
     }
 
     /// The integer weights of a segment's query slots, of which they are drawn.

@@ -1,7 +1,6 @@
 import Dispatch
-import Synchronization
 
-/// Examples of one segment, in memory.
+/// Examples of one segment, in the host's memory.
 public struct SegmentData: Sendable {
     public let segment: Segment
     /// N, how many examples are here.
@@ -24,33 +23,13 @@ public struct SegmentData: Sendable {
         _ generator: MQARGenerator, _ split: Split, _ index: Int, firstExample: Int = 0,
         examples count: Int? = nil, threads: Int = 1
     ) -> SegmentData {
-        let data = make(
-            generator, split, index, firstExample: firstExample, examples: count, threads: threads,
-            isCancelled: { false })
-        guard let data else { preconditionFailure("data were given up that nobody cancelled") }
-        return data
-    }
-
-    /// Tokens that a thread makes between two looks at whether they are still wanted: some milliseconds.
-    static let chunkTokens = 1 << 20
-
-    /// Generates examples of a segment, as above, unless they are given up.
-    ///
-    /// - Parameter isCancelled: asked every few milliseconds, from any thread.
-    /// - Returns: nil where `isCancelled` said yes.
-    public static func make(
-        _ generator: MQARGenerator, _ split: Split, _ index: Int, firstExample: Int = 0,
-        examples count: Int? = nil, threads: Int = 1, isCancelled: @Sendable () -> Bool
-    ) -> SegmentData? {
-        let segment = generator.task.segments(split)[index]
+        let (segment, recipe) = (generator.task.segments(split)[index], generator.recipe(split, index))
         let count = count ?? segment.examples
         let (length, pairs) = (segment.sequenceLength, segment.kvPairs)
         var tokens = [Int32](repeating: 0, count: count * length)
         var positions = [Int32](repeating: 0, count: count * pairs)
         var labels = [Int32](repeating: 0, count: count * pairs)
         let parts = max(1, min(threads, count))
-        let chunk = max(1, chunkTokens / length)
-        let isIncomplete = Atomic(false)
         tokens.withUnsafeMutableBufferPointer { tokens in
             positions.withUnsafeMutableBufferPointer { positions in
                 labels.withUnsafeMutableBufferPointer { labels in
@@ -60,22 +39,14 @@ public struct SegmentData: Sendable {
                     nonisolated(unsafe) let positions = positions.baseAddress!
                     nonisolated(unsafe) let labels = labels.baseAddress!
                     DispatchQueue.concurrentPerform(iterations: parts) { part in
-                        let end = count * (part + 1) / parts
-                        for start in stride(from: count * part / parts, to: end, by: chunk) {
-                            guard !isCancelled() else {
-                                isIncomplete.store(true, ordering: .relaxed)
-                                return
-                            }
-                            generator.generate(
-                                split: split, segment: index, first: firstExample + start,
-                                count: min(chunk, end - start), tokens: tokens + start * length,
-                                labelPositions: positions + start * pairs, labels: labels + start * pairs)
-                        }
+                        let (start, end) = (count * part / parts, count * (part + 1) / parts)
+                        recipe.make(
+                            first: firstExample + start, count: end - start, tokens: tokens + start * length,
+                            labelPositions: positions + start * pairs, labels: labels + start * pairs)
                     }
                 }
             }
         }
-        guard !isIncomplete.load(ordering: .relaxed) else { return nil }
         return SegmentData(
             segment: segment, count: count, tokens: tokens, labelPositions: positions,
             labels: labels)

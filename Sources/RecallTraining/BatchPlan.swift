@@ -1,4 +1,3 @@
-import RecallData
 import RecallRandom
 
 /// Some examples of one segment that are trained on together.
@@ -57,24 +56,5 @@ package struct HostBatch {
 
     package init(tokens: [Int32], labelledRows: [Int32], labels: [Int32], batch: Int) {
         (self.tokens, self.labelledRows, self.labels, self.batch) = (tokens, labelledRows, labels, batch)
-    }
-
-    init(_ data: SegmentData, examples: [Int32]) {
-        let (length, pairs) = (data.segment.sequenceLength, data.segment.kvPairs)
-        batch = examples.count
-        tokens = []
-        labelledRows = []
-        labels = []
-        tokens.reserveCapacity(examples.count * length)
-        labelledRows.reserveCapacity(examples.count * pairs)
-        labels.reserveCapacity(examples.count * pairs)
-        for (row, example) in examples.enumerated() {
-            let example = Int(example)
-            tokens.append(contentsOf: data.tokens[example * length..<(example + 1) * length])
-            for label in example * pairs..<(example + 1) * pairs {
-                labelledRows.append(Int32(row * length) + data.labelPositions[label])
-                labels.append(data.labels[label])
-            }
-        }
     }
 }

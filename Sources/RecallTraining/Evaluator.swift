@@ -7,11 +7,11 @@ import RecallTensor
 public protocol ExampleSource {
     var segments: [Segment] { get }
 
-    /// `count` examples of a segment from example `first` on.
-    func examples(_ segment: Int, first: Int, count: Int) throws -> SegmentData
+    /// `count` examples of a segment from example `first` on, in the memory of the device that asks.
+    func examples(_ segment: Int, first: Int, count: Int, on backend: any Backend) throws -> ExamplesOnDevice
 }
 
-/// A split of a task, made as it is asked for.
+/// A split of a task, made by the device as it is asked for.
 public struct GeneratedExamples: ExampleSource {
     private let generator: MQARGenerator
     private let split: Split
@@ -24,19 +24,18 @@ public struct GeneratedExamples: ExampleSource {
 
     public var segments: [Segment] { generator.task.segments(split) }
 
-    public func examples(_ segment: Int, first: Int, count: Int) throws(RunError) -> SegmentData {
-        let data = SegmentData.make(
-            generator, split, segment, firstExample: first, examples: count,
-            isCancelled: { [stop] in stop?.isRaised ?? false })
-        guard let data else { throw RunError.stopped }
-        return data
+    public func examples(
+        _ segment: Int, first: Int, count: Int, on backend: any Backend
+    ) throws -> ExamplesOnDevice {
+        try ExamplesOnDevice(
+            generator.recipe(split, segment), first: first, count: count, backend: backend, stop: stop)
     }
 }
 
-/// Examples that are kept once they were asked for, if they are few.
+/// Examples that a device keeps once it was asked for them, if they are few.
 final class KeptExamples: ExampleSource {
     private let source: any ExampleSource
-    private var kept: [Int: SegmentData] = [:]
+    private var kept: [Int: ExamplesOnDevice] = [:]
     /// Bytes of tokens to keep of all segments together.
     private static let mostBytes = 64 << 20
 
@@ -44,13 +43,13 @@ final class KeptExamples: ExampleSource {
 
     var segments: [Segment] { source.segments }
 
-    func examples(_ segment: Int, first: Int, count: Int) throws -> SegmentData {
+    func examples(_ segment: Int, first: Int, count: Int, on backend: any Backend) throws -> ExamplesOnDevice {
         let bytes = segments.reduce(0) { $0 + $1.examples * $1.sequenceLength * MemoryLayout<Int32>.stride }
         guard first == 0, count == segments[segment].examples, bytes <= Self.mostBytes else {
-            return try source.examples(segment, first: first, count: count)
+            return try source.examples(segment, first: first, count: count, on: backend)
         }
         if let data = kept[segment] { return data }
-        let data = try source.examples(segment, first: first, count: count)
+        let data = try source.examples(segment, first: first, count: count, on: backend)
         kept[segment] = data
         return data
     }
@@ -100,7 +99,7 @@ public struct Evaluator {
     /// - Throws: `RunError`, and what the source or `didEvaluate` threw.
     public func evaluate(
         _ source: some ExampleSource, name: String, step: Int,
-        didEvaluate: (SegmentData) throws -> Void = { _ in }
+        didEvaluate: (ExamplesOnDevice) throws -> Void = { _ in }
     ) throws -> Evaluation {
         var (loss, accuracy, examples) = (0.0, 0.0, 0)
         var slices: [Evaluation.Slice] = []
@@ -112,7 +111,7 @@ public struct Evaluator {
             let atOnce = batchSize * arena.backend.stepsAhead
             for first in stride(from: 0, to: segment.examples, by: atOnce) {
                 let count = min(atOnce, segment.examples - first)
-                let data = try source.examples(index, first: first, count: count)
+                let data = try source.examples(index, first: first, count: count, on: arena.backend)
                 let sums = try evaluate(data, batchSize: batchSize, name, step: step)
                 segmentLoss = sums.reduce(segmentLoss) { $0 + $1.loss }
                 segmentCorrect = sums.reduce(segmentCorrect) { $0 + $1.correct }
@@ -141,13 +140,13 @@ public struct Evaluator {
     ///   - take: called with each piece: (positions, V).
     /// - Throws: `RunError`, and what `take` threw.
     public func logits(
-        _ data: SegmentData, mostAtOnce: Int = mostLogits, take: ([Float]) throws -> Void
+        _ data: ExamplesOnDevice, mostAtOnce: Int = mostLogits, take: ([Float]) throws -> Void
     ) throws {
-        let numbersOfAnExample = data.segment.kvPairs * model.vocabulary
+        let numbersOfAnExample = data.pairs * model.vocabulary
         let count = max(1, mostAtOnce / max(numbersOfAnExample, 1))
         for first in stride(from: 0, to: data.count, by: count) {
             let examples = Int32(first)..<Int32(min(first + count, data.count))
-            let batch = HostBatch(data, examples: Array(examples))
+            let batch = HostBatch(data, examples: examples)
             let tape = Tape(arena: arena, isTraining: false, stop: stop)
             let logits = model.logits(tape.input(batch), tape)
             let numbers: [Float]
@@ -158,10 +157,9 @@ public struct Evaluator {
 
     /// The sums of losses and of right answers over each batch's labelled positions.
     private func evaluate(
-        _ data: SegmentData, batchSize: Int, _ name: String, step: Int
+        _ data: ExamplesOnDevice, batchSize: Int, _ name: String, step: Int
     ) throws -> [(loss: Double, correct: Double)] {
         let backend = arena.backend
-        let examples = try ExamplesOnDevice(data, backend: backend)
         let order = try ArrayOnDevice(Array(0..<Int32(data.count)), backend: backend)
         let firsts = Array(stride(from: 0, to: data.count, by: batchSize))
         let none = [Double](repeating: .nan, count: firsts.count)
@@ -169,7 +167,7 @@ public struct Evaluator {
         let correct = try ArrayOnDevice(none, backend: backend)
         for (slot, first) in firsts.enumerated() {
             let batch = BatchOnDevice(
-                examples, count: min(batchSize, data.count - first), order: order, first: first)
+                data, count: min(batchSize, data.count - first), order: order, first: first)
             try queue(batch, slot: slot, losses: losses, correct: correct, step: step)
         }
         let slots = firsts.indices
@@ -177,7 +175,7 @@ public struct Evaluator {
             guard sums.0.isFinite else {
                 let end = min(firsts[slot] + batchSize, data.count)
                 throw diagnose(
-                    HostBatch(data, examples: Array(Int32(firsts[slot])..<Int32(end))), name, step: step)
+                    HostBatch(data, examples: Int32(firsts[slot])..<Int32(end)), name, step: step)
             }
             return (sums.0, sums.1)
         }

@@ -1,4 +1,5 @@
 import RecallData
+import RecallExamples
 import RecallKernels
 import RecallModels
 import RecallTensor
@@ -10,17 +11,23 @@ final class ArrayOnDevice<Element: BitwiseCopyable> {
     private let bytes: Int
     private let backend: any Backend
 
+    /// Elements that hold anything.
+    ///
     /// - Throws: `BackendError.outOfMemory`.
-    init(_ elements: [Element], backend: any Backend) throws {
-        self.backend = backend
-        count = elements.count
-        bytes = max(1, elements.count) * MemoryLayout<Element>.stride
+    init(count: Int, backend: any Backend) throws {
+        (self.count, self.backend) = (count, backend)
+        bytes = max(1, count) * MemoryLayout<Element>.stride
         let raw = try backend.reserve(bytes: bytes)
-        address = raw.bindMemory(to: Element.self, capacity: max(1, elements.count))
+        address = raw.bindMemory(to: Element.self, capacity: max(1, count))
         guard backend.commit(raw, bytes: bytes) else { throw BackendError.outOfMemory(bytes: bytes) }
+    }
+
+    /// - Throws: `BackendError.outOfMemory`.
+    convenience init(_ elements: [Element], backend: any Backend) throws {
+        try self.init(count: elements.count, backend: backend)
         elements.withUnsafeBytes { source in
-            guard let source = source.baseAddress, count > 0 else { return }
-            backend.copyFromHost(source, raw, bytes: count * MemoryLayout<Element>.stride)
+            guard let source = source.baseAddress, !elements.isEmpty else { return }
+            backend.copyFromHost(source, address, bytes: elements.count * MemoryLayout<Element>.stride)
         }
     }
 
@@ -40,9 +47,9 @@ final class ArrayOnDevice<Element: BitwiseCopyable> {
 }
 
 /// Examples of one segment in the device's memory.
-final class ExamplesOnDevice {
+public final class ExamplesOnDevice {
     /// N.
-    let count: Int
+    public let count: Int
     /// L.
     let length: Int
     /// Labelled positions of an example.
@@ -54,12 +61,31 @@ final class ExamplesOnDevice {
     /// (N, pairs)
     let labels: ArrayOnDevice<Int32>
 
+    /// Copies what the host has.
+    ///
     /// - Throws: `BackendError.outOfMemory`.
-    init(_ data: SegmentData, backend: any Backend) throws {
+    public init(_ data: SegmentData, backend: any Backend) throws {
         (count, length, pairs) = (data.count, data.segment.sequenceLength, data.segment.kvPairs)
         tokens = try ArrayOnDevice(data.tokens, backend: backend)
         positions = try ArrayOnDevice(data.labelPositions, backend: backend)
         labels = try ArrayOnDevice(data.labels, backend: backend)
+    }
+
+    /// Makes examples `first ..< first + count` of a segment where they are to lie.
+    ///
+    /// - Parameter stop: polled meanwhile.
+    /// - Throws: `BackendError.outOfMemory`, `RunError.stopped`.
+    init(_ recipe: ExampleRecipe, first: Int, count: Int, backend: any Backend, stop: StopRequest?) throws {
+        (self.count, length, pairs) = (count, recipe.length, recipe.pairs)
+        tokens = try ArrayOnDevice(count: count * recipe.length, backend: backend)
+        positions = try ArrayOnDevice(count: count * recipe.pairs, backend: backend)
+        labels = try ArrayOnDevice(count: count * recipe.pairs, backend: backend)
+        backend.cancellable(by: { stop?.isRaised ?? false }) {
+            backend.makeExamples(
+                recipe, first: first, count: count, tokens: tokens.address, positions: positions.address,
+                labels: labels.address)
+        }
+        if stop?.isRaised ?? false { throw RunError.stopped }
     }
 }
 
@@ -102,15 +128,15 @@ extension Tape {
 }
 
 extension HostBatch {
-    /// A batch that is on the device.
-    init(_ planned: PlannedBatch, _ data: ExamplesOnDevice) {
+    /// Examples that are on the device, after everything queued before.
+    init(_ data: ExamplesOnDevice, examples: some Collection<Int32>) {
         var (tokens, rows, labels): ([Int32], [Int32], [Int32]) = ([], [], [])
-        for (row, example) in planned.examples.map(Int.init).enumerated() {
+        for (row, example) in examples.map(Int.init).enumerated() {
             tokens += data.tokens.read(example * data.length..<(example + 1) * data.length)
             let pairs = example * data.pairs..<(example + 1) * data.pairs
             rows += data.positions.read(pairs).map { Int32(row * data.length) + $0 }
             labels += data.labels.read(pairs)
         }
-        self.init(tokens: tokens, labelledRows: rows, labels: labels, batch: planned.examples.count)
+        self.init(tokens: tokens, labelledRows: rows, labels: labels, batch: examples.count)
     }
 }

@@ -94,7 +94,7 @@ public final class Trainer {
     }
 
     /// The most memory that training has taken so far, in bytes: tensors, parameters with their gradients and moments, and
-    /// the kernels' workspaces. Data on the host are not in it. `model.plan` tells before training what a step will take.
+    /// the kernels' workspaces. Data are not in it. `model.plan` tells before training what a step will take.
     public var peakBytes: Int { arena.peakBytes + model.store.bytes + backend.workspaceBytes }
     /// How often that grew: constant in steady state.
     package var memoryGrowths: Int { arena.growths + backend.workspaceGrowths }
@@ -171,7 +171,9 @@ public final class Trainer {
             guard unread.count >= backend.stepsAhead || index + 1 == batches.count else { continue }
             for (slot, loss) in zip(unread, sums.read(unread)) {
                 let planned = batches[slot]
-                guard loss.isFinite else { throw diagnose(HostBatch(planned, data[planned.segment])) }
+                guard loss.isFinite else {
+                    throw diagnose(HostBatch(data[planned.segment], examples: planned.examples))
+                }
                 let count = planned.examples.count * data[planned.segment].pairs
                 lossSum += loss
                 labels += count
@@ -193,18 +195,18 @@ public final class Trainer {
         var data: [ExamplesOnDevice] = []
         for (index, segment) in task.train.enumerated() {
             let first = training.data == .fresh ? epoch * segment.examples : 0
-            data.append(
-                try ExamplesOnDevice(
-                    makeData(.train, index, first: first, count: segment.examples), backend: backend))
+            data.append(try trainingExamples(index, first: first, count: segment.examples))
         }
         if training.data == .fixed { fixedData = data }
         return data
     }
 
-    func makeData(
-        _ split: Split, _ index: Int, first: Int, count: Int
-    ) throws(RunError) -> SegmentData {
-        try GeneratedExamples(generator, split, stop: stop).examples(index, first: first, count: count)
+    /// Examples of a segment of the training split.
+    ///
+    /// - Throws: `RunError.stopped`, `BackendError.outOfMemory`.
+    func trainingExamples(_ segment: Int, first: Int, count: Int) throws -> ExamplesOnDevice {
+        try GeneratedExamples(generator, .train, stop: stop).examples(
+            segment, first: first, count: count, on: backend)
     }
 
     private func update(step: Int, learningRate: Double) -> AdamWStep {

@@ -1,4 +1,3 @@
-import RecallData
 import RecallKernels
 import RecallTensor
 
@@ -19,8 +18,7 @@ extension Trainer {
     /// - Throws: `RunError`, `BackendError`.
     public func timeSteps(segment: Int, examples: Int, steps: Int) throws -> [Double] {
         let together = backend.stepsAhead == 1 ? 1 : min(Self.stepsTogether, backend.stepsAhead)
-        let data = try ExamplesOnDevice(
-            makeData(.train, segment, first: 0, count: examples), backend: backend)
+        let data = try trainingExamples(segment, first: 0, count: examples)
         let order = try ArrayOnDevice(Array(0..<Int32(examples)), backend: backend)
         let losses = try ArrayOnDevice([Double](repeating: .nan, count: together), backend: backend)
         let batch = BatchOnDevice(data, count: examples, order: order, first: 0)
@@ -28,7 +26,7 @@ extension Trainer {
             let began = ContinuousClock.now
             for slot in 0..<together { try queueStep(batch, learningRate: 0, slot: slot, losses: losses) }
             guard losses.read(0..<together).allSatisfy(\.isFinite) else {
-                throw try diagnose(firstBatch(segment, examples))
+                throw diagnose(HostBatch(data, examples: 0..<Int32(examples)))
             }
             return seconds(since: began) / Double(together)
         }
@@ -36,16 +34,12 @@ extension Trainer {
 
     /// The operations of such a step, timed. A new trainer's first takes longer: do some steps before.
     ///
-    /// - Throws: `RunError`.
-    public func profile(segment: Int, examples: Int) throws(RunError) -> StepProfile {
-        let batch = try firstBatch(segment, examples)
+    /// - Throws: `RunError`, `BackendError`.
+    public func profile(segment: Int, examples: Int) throws -> StepProfile {
+        let data = try trainingExamples(segment, first: 0, count: examples)
+        let batch = HostBatch(data, examples: 0..<Int32(examples))
         let profile = StepProfile()
         _ = try trainStep(batch, learningRate: 0, profile: profile)
         return profile
-    }
-
-    private func firstBatch(_ segment: Int, _ examples: Int) throws(RunError) -> HostBatch {
-        HostBatch(
-            try makeData(.train, segment, first: 0, count: examples), examples: Array(0..<Int32(examples)))
     }
 }

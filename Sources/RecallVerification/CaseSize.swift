@@ -25,6 +25,7 @@ public struct CaseSize: Equatable, Sendable {
     static func states(_ n: Int) -> CaseSize { CaseSize("N", "state_size", n) }
     static func taps(_ n: Int) -> CaseSize { CaseSize("K", "kernel_size", n) }
     static func vocabulary(_ n: Int) -> CaseSize { CaseSize("V", "vocab_size", n) }
+    static func pairs(_ n: Int) -> CaseSize { CaseSize("pairs", "kv_pairs", n) }
     static func cached(_ n: Int) -> CaseSize { CaseSize("cached", "cached", n) }
     static func position(_ n: Int) -> CaseSize { CaseSize("t", "position", n) }
     static func step(_ n: Int) -> CaseSize { CaseSize("step", "step", n) }

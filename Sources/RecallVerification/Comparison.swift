@@ -49,9 +49,10 @@ extension Problem.View {
     ///   - words: the operand's numbers as they were read back.
     ///   - bound: at least the view's own.
     func verdict(_ words: [UInt32], _ expectation: Expectation, bound: Double) -> OutputVerdict {
-        let output = words.map { Double(Float(bitPattern: $0)) }
+        let output = words.map(number)
         // Exact results are those of Float64, rounded once.
-        let reference = bound == 0 ? expectation.values.map { Double(Float($0)) } : expectation.values
+        let isRounded = bound == 0 && !isInteger
+        let reference = isRounded ? expectation.values.map { Double(Float($0)) } : expectation.values
         let measure = ErrorMeasure(output, reference, floor: expectation.floor)
         return OutputVerdict(
             name: name, error: measure.error, largestError: measure.largestError, bound: bound,

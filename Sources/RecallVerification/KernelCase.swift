@@ -76,6 +76,12 @@ struct Problem {
         let bound: Double?
         /// Whether the kernel may round it as a factor of matrix products.
         let isFactor: Bool
+        /// Whether its words are whole numbers.
+        var isInteger = false
+
+        func number(_ word: UInt32) -> Double {
+            isInteger ? Double(Int32(bitPattern: word)) : Double(Float(bitPattern: word))
+        }
     }
 
     private(set) var buffers: [Buffer] = []
@@ -126,6 +132,14 @@ struct Problem {
     /// Numbers that the kernel writes, as rows of a wider matrix whose other numbers it leaves alone.
     mutating func output(_ name: String, in buffer: Int, _ rows: Rows, bound: Double) -> Operand {
         add(View(name: name, buffer: buffer, rows: rows, content: nil, bound: bound, isFactor: false))
+    }
+
+    /// Whole numbers that the kernel writes, all of them exact.
+    mutating func integerOutput(_ name: String, _ count: Int) -> Operand {
+        add(
+            View(
+                name: name, buffer: buffer(count), rows: rows(count), content: nil, bound: 0, isFactor: false,
+                isInteger: true))
     }
 
     /// Numbers that the kernel reads and writes.
@@ -195,8 +209,10 @@ struct Addresses {
 
     subscript(ifAny operand: Operand?) -> MutableFloats? { operand.map { self[$0] } }
 
-    func integers(_ operand: Operand) -> Integers {
-        Integers(addresses[operand.index].assumingMemoryBound(to: Int32.self))
+    func integers(_ operand: Operand) -> Integers { Integers(mutableIntegers(operand)) }
+
+    func mutableIntegers(_ operand: Operand) -> MutableIntegers {
+        addresses[operand.index].assumingMemoryBound(to: Int32.self)
     }
 }
 

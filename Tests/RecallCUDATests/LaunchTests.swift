@@ -1,3 +1,4 @@
+import RecallExamples
 import RecallKernels
 import RecallRandom
 import Testing
@@ -45,6 +46,21 @@ import Testing
     @Test func theKernelsKnowDropoutsPurpose() throws {
         let header = try #require(KernelSources.headers.first { $0.name == "common.cuh" }).text
         #expect(header.contains("#define DROPOUT_PURPOSE \(RandomPurpose.dropout.rawValue)u\n"))
+    }
+
+    /// DATA_PURPOSE and PATIENCE in examples.cu.
+    @Test func theKernelsKnowTheDatasConstants() throws {
+        let source = KernelSources.text(try #require(KernelSources.modules["examples"]))
+        #expect(source.contains("#define DATA_PURPOSE \(RandomPurpose.data.rawValue)u\n"))
+        #expect(source.contains("#define PATIENCE \(SlotLaw.patience)\n"))
+    }
+
+    /// Where an example's lists lie in examples.cu: no longer ones are asked of a device than it has room for.
+    @Test func anExamplesMemoryIsCounted() {
+        let recipe = ExampleRecipe(
+            seed: 0, streamIndex: 0, vocabulary: 8192, length: 1024, pairs: 256, hasRandomFillers: true,
+            hasDisjointFillers: false, slotLaw: SlotLaw(slots: 256, powerA: 0.01))
+        #expect(CUDABackend.sharedBytes(recipe) == 4 * (128 + 4 * 256 + 256))
     }
 
     @Test func gridsCoverWhatTheyAreFor() {

@@ -21,7 +21,8 @@ struct EvaluatorTests {
         let evaluator = Evaluator(
             trainer.model, arena: try Arena(backend: trainer.model.store.backend), batchSize: 8)
         for (index, segment) in task.test.enumerated() {
-            let data = SegmentData.make(MQARGenerator(task), .test, index)
+            let data = try ExamplesOnDevice(
+                SegmentData.make(MQARGenerator(task), .test, index), backend: trainer.model.store.backend)
             var (whole, pieces) = ([Float](), [[Float]]())
             try evaluator.logits(data) { whole += $0 }
             try evaluator.logits(data, mostAtOnce: most) { pieces.append($0) }

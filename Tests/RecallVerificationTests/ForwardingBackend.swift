@@ -1,3 +1,4 @@
+import RecallExamples
 import RecallKernels
 import RecallRandom
 
@@ -39,6 +40,14 @@ class ForwardingBackend: Backend {
     }
 
     // MARK: The kernels
+
+    func makeExamples(
+        _ recipe: ExampleRecipe, first: Int, count: Int, tokens: MutableIntegers, positions: MutableIntegers,
+        labels: MutableIntegers
+    ) {
+        cpu.makeExamples(
+            recipe, first: first, count: count, tokens: tokens, positions: positions, labels: labels)
+    }
 
     func gatherBatch(
         _ shape: BatchShape, tokens: MutableIntegers, rows: MutableIntegers, labels: MutableIntegers

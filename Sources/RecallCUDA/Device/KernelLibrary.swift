@@ -9,6 +9,7 @@ public enum KernelSources {
         "batch": PackageResources.batch_cu,
         "elementwise": PackageResources.elementwise_cu,
         "embedding_loss": PackageResources.embedding_loss_cu,
+        "examples": PackageResources.examples_cu,
         "linear": PackageResources.linear_cu,
         "normalisation": PackageResources.normalisation_cu,
         "optimiser": PackageResources.optimiser_cu,

@@ -26,7 +26,7 @@ public typealias MutableIntegers = UnsafeMutablePointer<Int32>
 /// - Shapes are checked above the kernels (they are built without checks).
 public protocol Backend: AnyObject, LinearAlgebraKernels, NormalisationKernels, SoftmaxAttentionKernels,
     LinearAttentionKernels, ScanKernels, ConvolutionKernels, EmbeddingLossKernels, ElementwiseKernels,
-    OptimiserKernels, BatchKernels
+    OptimiserKernels, ExampleKernels, BatchKernels
 {
     /// The device in words, as stored with every result: processor, BLAS, its version and kernel.
     var deviceDescription: String { get }

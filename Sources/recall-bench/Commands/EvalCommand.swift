@@ -187,9 +187,9 @@ private struct DatasetExamples: ExampleSource {
 
     var segments: [Segment] { dataset.segments }
 
-    func examples(_ segment: Int, first: Int, count: Int) throws -> SegmentData {
+    func examples(_ segment: Int, first: Int, count: Int, on backend: any Backend) throws -> ExamplesOnDevice {
         if stop.isRaised { throw RunError.stopped }
-        return try dataset.examples(segment, first: first, count: count)
+        return try ExamplesOnDevice(dataset.examples(segment, first: first, count: count), backend: backend)
     }
 }
 

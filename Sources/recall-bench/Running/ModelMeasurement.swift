@@ -39,7 +39,7 @@ final class ModelMeasurement {
     }
 
     /// Bytes of memory that training a run takes at the least: its largest step's tensors, parameters with their gradients
-    /// and moments, and an epoch's data on the host. Kernels' workspaces come to it.
+    /// and moments, and an epoch's data. Kernels' workspaces come to it.
     ///
     /// - Throws: `BackendError.outOfMemory`, `TapeError`.
     func trainingBytes(_ run: PlannedRun) throws -> Int {

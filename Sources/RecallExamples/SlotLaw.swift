@@ -8,16 +8,16 @@ import RecallRandom
 /// sampling, the law of NumPy's `choice(replace=False, p=…)`. A slot is drawn from all of them and drawn again
 /// while it is taken, which gives that law with one table for every example and device; after `patience` taken
 /// ones in a row it is drawn once more from the slots left alone, so that a draw ends however little they weigh.
-struct SlotLaw: Sendable {
-    let weights: [UInt64]
+public struct SlotLaw: Sendable {
+    public let weights: [UInt64]
     /// Entry i sums the weights 0 ... i: u below the last entry draws the first slot whose entry exceeds u.
-    let cumulative: [UInt64]
+    public let cumulative: [UInt64]
 
     /// Taken slots in a row before the slots left are weighed alone.
-    static let patience = 16
+    public static let patience = 16
 
     /// - Parameter slots: 1 or more.
-    init(slots: Int, powerA: Double) {
+    public init(slots: Int, powerA: Double) {
         // The heaviest slot is the first for a ≤ 1, the last for a > 1.
         let heaviest = powerA > 1 ? PortableMath.log(Double(slots)) : 0
         weights = (0..<slots).map { slot in

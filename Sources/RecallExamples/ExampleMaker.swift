@@ -1,6 +1,7 @@
 import RecallRandom
 
-/// Makes the examples of one segment, one after another, in its own scratch memory.
+/// Makes the examples of one segment, one after another, in its own scratch memory. RecallCUDA/Kernels/examples.cu does
+/// the same, draw for draw, on a graphics card.
 ///
 /// Everything an example draws comes from its own stream, in this order:
 /// 1. n keys of 1 ..< V/2 and 2. n values of V/2 ..< V, each by Fisher and Yates over the ascending pool: the j-th
@@ -10,7 +11,6 @@ import RecallRandom
 ///    each; disjoint ones are drawn again while they equal a key of the example.
 struct ExampleMaker: ~Copyable {
     private let seed: UInt64
-    /// The stream's second index: split << 16 | segment.
     private let streamIndex: UInt32
     private let vocabSize: Int
     private let length: Int
@@ -30,15 +30,13 @@ struct ExampleMaker: ~Copyable {
     private let isKey: UnsafeMutablePointer<Bool>
     private let words: UnsafeMutablePointer<UInt32>
 
-    init(task: MQARTask, segment: Segment, streamIndex: UInt32, law: SlotLaw) {
-        seed = task.dataSeed
-        self.streamIndex = streamIndex
-        (vocabSize, length, pairs) = (task.vocabSize, segment.sequenceLength, segment.kvPairs)
-        random = task.randomNonQueries
-        disjoint = task.fillers == .disjoint
-        self.law = law
+    init(_ recipe: ExampleRecipe) {
+        (seed, streamIndex) = (recipe.seed, recipe.streamIndex)
+        (vocabSize, length, pairs) = (recipe.vocabulary, recipe.length, recipe.pairs)
+        (random, disjoint) = (recipe.hasRandomFillers, recipe.hasDisjointFillers)
+        law = recipe.slotLaw
 
-        let half = task.vocabSize / 2
+        let half = vocabSize / 2
         pool = .allocate(capacity: half)
         for index in 0..<half { pool[index] = UInt32(index) }
         picks = .allocate(capacity: pairs)
