@@ -24,12 +24,3 @@ extern "C" __global__ void columnSums(int rows, int columns, const float* x, flo
         partial[(long long)blockIdx.y * columns + column] = sum;
     }
 }
-
-// y (count) = the sum of `parts` rows of partial, in order.
-extern "C" __global__ void sumParts(int parts, long long count, const float* partial, float* y) {
-    FOR_EACH(i, count) {
-        float sum = 0.0f;
-        for (int part = 0; part < parts; ++part) sum += partial[part * count + i];
-        y[i] = sum;
-    }
-}
