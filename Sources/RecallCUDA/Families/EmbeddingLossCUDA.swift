@@ -35,13 +35,14 @@ extension CUDABackend: EmbeddingLossKernels {
     }
 
     public func gatherRows(count: Int, width: Int, x: Floats, rows: Integers, y: MutableFloats) {
-        launch(Self.module, "gatherRows", .covering(count * width), count, width, x, rows, y)
+        launch(Self.module, "gatherRows", .covering((count * width + 3) / 4), count, width, x, rows, y)
     }
 
     public func scatterRows(total: Int, count: Int, width: Int, dy: Floats, rows: Integers, dx: MutableFloats) {
+        // A warp writes eight rows.
         launch(
-            Self.module, "scatterRows", LaunchGrid(blocks: (total + 7) / 8, threads: 256), total, count, width,
-            dy,
+            Self.module, "scatterRows", LaunchGrid(blocks: (total + 63) / 64, threads: 256), total, count,
+            width, dy,
             rows, dx)
     }
 }

@@ -42,9 +42,8 @@ extension CUDABackend: LinearAlgebraKernels {
                 DeviceMatrix(x, stride: shape.inputStride), layer.y, stride: shape.outputs)
             if let bias = layer.bias {
                 launch(
-                    Self.module, "addBias", .covering(shape.rows * shape.outputs), shape.rows, shape.outputs,
-                    bias,
-                    layer.y)
+                    Self.module, "addBias", .covering((shape.rows * shape.outputs + 3) / 4), shape.rows,
+                    shape.outputs, bias, layer.y)
             }
         }
     }

@@ -139,8 +139,8 @@ struct LossPolicy {
     }
 };
 
-// sums, partials: (shares, padded rows), (shares, padded rows, D); statistics as headLosses has them. A block's first hidden row
-// and share are its own.
+// rowSums, partials: (shares, padded rows), (shares, padded rows, D); statistics as headLosses has them; each label's logit
+// goes to labelLogits.
 template <int D, bool GRADIENT>
 __device__ __forceinline__ void headRowsPass(int rows, int vocabulary, int tilesEach, const float* hidden,
                                              const float* table, const float* statistics, float* labelLogits,
@@ -272,9 +272,9 @@ struct WholeRow {
         others = warpSum(others);
         own = logit == top ? 1.0f : exp2f((logit - top) * LOG2E);
         if (threadIdx.x % WARP != 0) return;
-        bool isLargest = logit >= all.largest;
-        double log = isLargest ? log1p((double)others) : ::log((double)others + (double)own);
-        float x = (float)(log + ((double)top - (double)logit));
+        // Terms of one sign: no digit is lost in float32.
+        float log = logit >= all.largest ? log1pf(others) : logf(total());
+        float x = log + (top - logit);
         *loss = x;
         bool isFirst = logit > all.largest || (logit == all.largest && label < all.first);
         *correct = isFirst && x == x ? 1.0f : 0.0f;

@@ -6,7 +6,6 @@
 #pragma once
 #include "attention_tiles.cuh"
 
-
 #define BLOCK_ROWS 128
 #define WARP_ROWS 32
 // Columns of logits that a warp makes at once.
