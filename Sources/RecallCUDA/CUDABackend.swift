@@ -53,14 +53,8 @@ public final class CUDABackend {
         driver.check(CUDADevice.exclusively { driver.createStream(&copyStream, 1) }, "a stream")
         self.copyStream = copyStream
         scratch = (try memory.reserve(bytes: Self.scratchRange), 0)
-        matrixWorkspace = try memory.reserve(bytes: Self.matrixWorkspaceBytes)
-        guard memory.commit(matrixWorkspace, bytes: Self.matrixWorkspaceBytes) else {
-            throw BackendError.outOfMemory(bytes: Self.matrixWorkspaceBytes)
-        }
-        let cell = try memory.reserve(bytes: MemoryLayout<StepCell>.stride)
-        guard memory.commit(cell, bytes: MemoryLayout<StepCell>.stride) else {
-            throw BackendError.outOfMemory(bytes: MemoryLayout<StepCell>.stride)
-        }
+        matrixWorkspace = try memory.allocate(bytes: Self.matrixWorkspaceBytes)
+        let cell = try memory.allocate(bytes: MemoryLayout<StepCell>.stride)
         stepCell = UnsafeMutableRawPointer(bitPattern: UInt(cell)).unsafelyUnwrapped
         var handle: MatrixLibrary.Handle?
         let status = CUDADevice.exclusively { [matrices, matrixWorkspace] in
@@ -90,12 +84,7 @@ public final class CUDABackend {
         _ = driver.destroyStream(copyStream)
     }
 
-    /// "NVIDIA H100 80GB HBM3, driver CUDA 13.0, cuBLAS 13.1.0, NVRTC 13.0".
-    public var deviceDescription: String {
-        let blas = matrices.version
-        return
-            "\(device.description), cuBLAS \(blas / 10000).\(blas / 100 % 100).\(blas % 100), NVRTC \(kernels.compilerVersion)"
-    }
+    public var deviceDescription: String { CUDADevices.description(device, kernels, matrices) }
     public var workspaceBytes: Int { scratch.bytes + Self.matrixWorkspaceBytes }
 
     /// Device memory for a kernel's own use, valid until the next call; holds anything.
@@ -151,7 +140,7 @@ public final class CUDABackend {
     public func copyFromHost(_ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int) {
         guard isRecording else { return copy(source, destination, bytes: bytes, on: stream) }
         // The host's memory may be gone when the step is replayed: what it holds is kept on the device.
-        guard let constant = try? reserve(bytes: bytes), commit(constant, bytes: bytes) else {
+        guard let constant = try? allocate(bytes: bytes) else {
             fatalError("CUDA: no device memory for \(bytes) bytes of a step's constants")
         }
         constants.append((constant, bytes))
@@ -178,7 +167,7 @@ public final class CUDABackend {
         _ body: (_ address: MutableFloats) -> Void
     ) {
         let bytes = numbers.count * MemoryLayout<Float>.stride
-        guard let copy = try? reserve(bytes: max(bytes, 1)), commit(copy, bytes: max(bytes, 1)) else {
+        guard let copy = try? allocate(bytes: max(bytes, 1)) else {
             fatalError("CUDA: no device memory for a state of \(bytes) bytes")
         }
         defer { release(copy, bytes: max(bytes, 1)) }

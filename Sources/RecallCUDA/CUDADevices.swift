@@ -18,6 +18,16 @@ public enum CUDADevices {
     ///
     /// - Throws: `BackendError.unavailable` with what is missing.
     public static func description(of index: Int) throws -> String {
-        try CUDABackend(index: index).deviceDescription
+        let device = try CUDADevice(index: index)
+        return try description(device, KernelLibrary(device), MatrixLibrary())
+    }
+
+    /// "NVIDIA H100 80GB HBM3, driver CUDA 13.0, cuBLAS 13.1.0, NVRTC 13.0".
+    static func description(
+        _ device: CUDADevice, _ kernels: KernelLibrary, _ matrices: MatrixLibrary
+    ) -> String {
+        let version = matrices.version
+        return "\(device.description), cuBLAS \(version / 10000).\(version / 100 % 100).\(version % 100)"
+            + ", NVRTC \(kernels.compilerVersion)"
     }
 }

@@ -15,9 +15,8 @@ public struct CUDARates: Sendable {
         let backend = try CUDABackend(index: index, arithmetic: arithmetic)
         let numbers = size * size
         let bytes = max(3 * numbers * MemoryLayout<Float>.stride, 2 * copied)
-        let memory = try backend.reserve(bytes: bytes)
+        let memory = try backend.allocate(bytes: bytes)
         defer { backend.release(memory, bytes: bytes) }
-        guard backend.commit(memory, bytes: bytes) else { throw BackendError.outOfMemory(bytes: bytes) }
         let a = memory.bindMemory(to: Float.self, capacity: 3 * numbers)
         // Random factors: a card multiplies zeros faster.
         backend.launch("elementwise", "fillUniform", .covering(2 * numbers), 2 * numbers, a)

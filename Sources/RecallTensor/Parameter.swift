@@ -62,11 +62,7 @@ public final class ParameterStore {
         let sizes = parameters.map { ($0.count + 15) / 16 * 16 }
         let total = sizes.reduce(0, +)
         bytes = max(4 * total, 16) * MemoryLayout<Float>.stride
-        base = try backend.reserve(bytes: bytes)
-        guard backend.commit(base, bytes: bytes) else {
-            backend.release(base, bytes: bytes)
-            throw BackendError.outOfMemory(bytes: bytes)
-        }
+        base = try backend.allocate(bytes: bytes)
         let floats = base.bindMemory(to: Float.self, capacity: 4 * total)
         var start = 0
         for (parameter, size) in zip(parameters, sizes) {

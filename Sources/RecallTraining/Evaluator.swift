@@ -185,21 +185,15 @@ public struct Evaluator {
         _ batch: BatchOnDevice, slot: Int, losses: ArrayOnDevice<Double>, correct: ArrayOnDevice<Double>,
         step: Int
     ) throws(RunError) {
-        if stop?.isRaised ?? false { throw .stopped }
-        let key = StepKey(owner: arena.number, kind: "evaluate", batch.shape)
         let nothing = AdamWStep(learningRate: 0, weightDecay: 0, step: 1)
         let scalars = batch.scalars(nothing, slot: slot, losses: losses, correct: correct)
-        do {
-            try arena.backend.step(key, scalars) {
-                let tape = Tape(arena: arena, isTraining: false, stop: stop)
-                let (input, labels) = tape.batch(batch.shape)
-                let head = model.loss(input, labels: labels, tape)
-                _ = tape.recordLoss(head.losses)
-                tape.recordCorrect(head.correct)
-                try tape.check()
-            }
-        } catch let error as TapeError { throw RunError(error, step: step) } catch {
-            preconditionFailure("an evaluation threw \(error)")
+        try batch.queue("evaluate", scalars, arena: arena, stop: stop, step: step) {
+            let tape = Tape(arena: arena, isTraining: false, stop: stop)
+            let (input, labels) = tape.batch(batch.shape)
+            let head = model.loss(input, labels: labels, tape)
+            _ = tape.recordLoss(head.losses)
+            tape.recordCorrect(head.correct)
+            try tape.check()
         }
     }
 

@@ -17,9 +17,7 @@ final class ArrayOnDevice<Element: BitwiseCopyable> {
     init(count: Int, backend: any Backend) throws {
         (self.count, self.backend) = (count, backend)
         bytes = max(1, count) * MemoryLayout<Element>.stride
-        let raw = try backend.reserve(bytes: bytes)
-        address = raw.bindMemory(to: Element.self, capacity: max(1, count))
-        guard backend.commit(raw, bytes: bytes) else { throw BackendError.outOfMemory(bytes: bytes) }
+        address = try backend.allocate(bytes: bytes).bindMemory(to: Element.self, capacity: max(1, count))
     }
 
     /// - Throws: `BackendError.outOfMemory`.
@@ -116,6 +114,24 @@ struct BatchOnDevice {
             positions: Integers(examples.positions.address), labels: Integers(examples.labels.address),
             order: Integers(order.address + first), loss: losses.address + slot,
             correct: correct.address + slot)
+    }
+
+    /// Queues a step on the batch.
+    ///
+    /// - Parameters:
+    ///   - kind: of the step: "train", "evaluate".
+    ///   - arena: that the step works in.
+    ///   - body: what it does: nothing that the kind, the arena and the batch's shape leave open.
+    /// - Throws: `RunError`, also for a request to stop.
+    func queue(
+        _ kind: String, _ scalars: StepScalars, arena: Arena, stop: StopRequest?, step: Int,
+        _ body: () throws -> Void
+    ) throws(RunError) {
+        if stop?.isRaised ?? false { throw .stopped }
+        let key = StepKey(owner: arena.number, kind: kind, shape)
+        do { try arena.backend.step(key, scalars, body) } catch let error as TapeError {
+            throw RunError(error, step: step)
+        } catch { preconditionFailure("a step threw \(error)") }
     }
 }
 

@@ -222,22 +222,16 @@ public final class Trainer {
         losses: ArrayOnDevice<Double>
     ) throws(RunError) {
         let update = update(step: step + unread + 1, learningRate: learningRate)
-        if stop?.isRaised ?? false { throw .stopped }
-        let key = StepKey(owner: arena.number, kind: "train", batch.shape)
         let scalars = batch.scalars(update, slot: slot, losses: losses, correct: losses)
-        do {
-            try backend.step(key, scalars) {
-                let tape = beginStep(isDiagnosing: false, profile: nil, step: update.step - 1)
-                let (input, labels) = tape.batch(batch.shape)
-                // No tensor of the head is kept: what backward does not need goes back before it.
-                let goesOn = tape.recordLoss(model.loss(input, labels: labels, tape).losses)
-                try tape.check()
-                guard goesOn else { return }
-                try tape.backward()
-                applyUpdate(update)
-            }
-        } catch let error as TapeError { throw RunError(error, step: update.step) } catch {
-            preconditionFailure("a step threw \(error)")
+        try batch.queue("train", scalars, arena: arena, stop: stop, step: update.step) {
+            let tape = beginStep(isDiagnosing: false, profile: nil, step: update.step - 1)
+            let (input, labels) = tape.batch(batch.shape)
+            // No tensor of the head is kept: what backward does not need goes back before it.
+            let goesOn = tape.recordLoss(model.loss(input, labels: labels, tape).losses)
+            try tape.check()
+            guard goesOn else { return }
+            try tape.backward()
+            applyUpdate(update)
         }
     }
 

@@ -52,11 +52,7 @@ extension KernelCase {
     public func verify(on backend: any Backend, arithmetic: Arithmetic = .fp32) throws -> KernelVerdict {
         let problem = problem
         let memory = MemoryImage(problem)
-        let base = try backend.reserve(bytes: memory.bytes)
-        guard backend.commit(base, bytes: memory.bytes) else {
-            backend.release(base, bytes: memory.bytes)
-            throw BackendError.outOfMemory(bytes: memory.bytes)
-        }
+        let base = try backend.allocate(bytes: memory.bytes)
         defer { backend.release(base, bytes: memory.bytes) }
         let addresses = memory.addresses(base)
         var seconds: [Double] = []

@@ -88,20 +88,8 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
     /// Two processes on one database do each run once, and both end well.
     @Test func twoProcessesShareTheWork() throws {
         let suite = tiny("[0.003, 0.01]", "[0.003, 0.01], seeds: 4")
-        let (workspace, outcomes) = (try Workspace.withTinySuite(suite), Locked<[Outcome]>([]))
-        let done = DispatchGroup()
-        for jobs in ["1", "2"] {
-            done.enter()
-            Thread.detachNewThread {
-                if let outcome = try? workspace.run("run", "--suite", "tiny.yaml", "--json", "--jobs", jobs) {
-                    outcomes.change { $0.append(outcome) }
-                }
-                done.leave()
-            }
-        }
-        #expect(done.wait(timeout: .now() + 60) == .success)
-        #expect(outcomes.value.map(\.status) == [0, 0], "\(outcomes.value.map(\.errors))")
-        let events = try outcomes.value.map { try $0.errorLines.map(object) }
+        let workspace = try Workspace.withTinySuite(suite)
+        let events = try workspace.runTinyTwiceAtOnce(timeout: 60)
         func runs(_ event: String, _ process: [[String: Any]]) -> [String] {
             process.filter { $0["event"] as? String == event }.compactMap { $0["run_id"] as? String }
         }

@@ -97,20 +97,8 @@ let searchedSuite = tiny(
 
     /// Two processes share a search: each run is trained once, and both know when it is over.
     @Test func twoProcessesShareASearch() throws {
-        let (workspace, outcomes) = (try Workspace.withTinySuite(Self.longSearch), Locked<[Outcome]>([]))
-        let done = DispatchGroup()
-        for jobs in ["1", "2"] {
-            done.enter()
-            Thread.detachNewThread {
-                if let outcome = try? workspace.run("run", "--suite", "tiny.yaml", "--json", "--jobs", jobs) {
-                    outcomes.change { $0.append(outcome) }
-                }
-                done.leave()
-            }
-        }
-        #expect(done.wait(timeout: .now() + 120) == .success)
-        #expect(outcomes.value.map(\.status) == [0, 0], "\(outcomes.value.map(\.errors))")
-        let finished = try outcomes.value.flatMap { try $0.errorLines.map(object) }
+        let workspace = try Workspace.withTinySuite(Self.longSearch)
+        let finished = try workspace.runTinyTwiceAtOnce(timeout: 120).joined()
             .filter { $0["event"] as? String == "run_finished" }.compactMap { $0["run_id"] as? String }
         #expect(try finished.sorted() == workspace.table("runs").column("run_id").sorted())
         #expect(try workspace.results() == Self.uninterrupted.get())

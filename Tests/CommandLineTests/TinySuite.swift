@@ -33,6 +33,26 @@ extension Workspace {
         return workspace
     }
 
+    /// Runs tiny.yaml in two processes on one store at once, of one job and of two, to their ends.
+    ///
+    /// - Parameter timeout: in seconds.
+    /// - Returns: the events of each.
+    func runTinyTwiceAtOnce(timeout: Double) throws -> [[[String: Any]]] {
+        let (outcomes, done) = (Locked<[Outcome]>([]), DispatchGroup())
+        for jobs in ["1", "2"] {
+            done.enter()
+            Thread.detachNewThread { [self] in
+                let outcome = try? run(
+                    "run", "--suite", "tiny.yaml", "--json", "--jobs", jobs, timeout: timeout)
+                if let outcome { outcomes.change { $0.append(outcome) } }
+                done.leave()
+            }
+        }
+        done.wait()
+        #expect(outcomes.value.map(\.status) == [0, 0], "\(outcomes.value.map(\.errors))")
+        return try outcomes.value.map { try $0.errorLines.map(object) }
+    }
+
     /// A table of the default store.
     func table(_ name: String, _ arguments: String...) throws -> CSVText {
         let outcome = try run("export", "csv", "--table", name, more: arguments)

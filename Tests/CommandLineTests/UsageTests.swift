@@ -66,6 +66,18 @@ import Testing
             ["run", "--suite", "tiny.yaml", "--device", "tpu"],
             "--device must be cpu, cuda or cuda:I, not 'tpu'"
         ),
+        (
+            ["run", "--suite", "tiny.yaml", "--precision", "fp8"],
+            "--precision must be one of fp32, tf32, bf16, not 'fp8'"
+        ),
+        (
+            ["run", "--suite", "tiny.yaml", "--precision", "tf32"],
+            "--precision tf32 needs --device cuda: a CPU multiplies in fp32"
+        ),
+        (
+            ["bench", "train", "--precision", "bf16"],
+            "--precision bf16 needs --device cuda: a CPU multiplies in fp32"
+        ),
         (["sweep", "state-size", "--sizes", "4KB"], "write 4KiB"),
         (["sweep", "state-size", "--models", "basd"], "did you mean 'based'?"),
         (["sweep", "state-size", "--learning-rates", "0"], "'0' is not a number above 0"),

@@ -36,6 +36,18 @@ final class DeviceMemory {
         return address
     }
 
+    /// Address space of at least so many bytes with memory under it.
+    ///
+    /// - Throws: `BackendError.outOfMemory`.
+    func allocate(bytes: Int) throws -> DeviceAddress {
+        let address = try reserve(bytes: bytes)
+        guard commit(address, bytes: bytes) else {
+            release(address)
+            throw BackendError.outOfMemory(bytes: bytes)
+        }
+        return address
+    }
+
     /// Sees to it that memory lies under the first `bytes` of a range; false where the device has no more.
     func commit(_ address: DeviceAddress, bytes: Int) -> Bool {
         guard var range = ranges[address] else { preconditionFailure("not a reserved range") }

@@ -10,6 +10,7 @@ public enum KernelSources {
         "elementwise": PackageResources.elementwise_cu,
         "embedding_loss": PackageResources.embedding_loss_cu,
         "examples": PackageResources.examples_cu,
+        "head_loss": PackageResources.head_loss_cu,
         "linear": PackageResources.linear_cu,
         "normalisation": PackageResources.normalisation_cu,
         "optimiser": PackageResources.optimiser_cu,
@@ -28,6 +29,7 @@ public enum KernelSources {
         ("attention_tiles.cuh", text(PackageResources.attention_tiles_cuh)),
         ("attention_passes.cuh", text(PackageResources.attention_passes_cuh)),
         ("attention_backward.cuh", text(PackageResources.attention_backward_cuh)),
+        ("head_tiles.cuh", text(PackageResources.head_tiles_cuh)),
         ("long_convolution.cuh", text(PackageResources.long_convolution_cuh)),
         ("scan.cuh", text(PackageResources.scan_cuh)),
     ]

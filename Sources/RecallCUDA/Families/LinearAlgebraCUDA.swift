@@ -42,9 +42,8 @@ extension CUDABackend: LinearAlgebraKernels {
                 DeviceMatrix(x, stride: shape.inputStride), layer.y, stride: shape.outputs)
             if let bias = layer.bias {
                 launch(
-                    Self.module, "addBias", .covering(shape.rows * shape.outputs), shape.rows, shape.outputs,
-                    bias,
-                    layer.y)
+                    Self.module, "addBias", .covering((shape.rows * shape.outputs + 3) / 4), shape.rows,
+                    shape.outputs, bias, layer.y)
             }
         }
     }
@@ -79,12 +78,7 @@ extension CUDABackend: LinearAlgebraKernels {
         launch(
             Self.module, "columnSums", LaunchGrid(blocks: (columns + 31) / 32, parts, threads: 32, 8), rows,
             columns, x, partial)
-        sumParts(parts, count: columns, partial, into: y)
-    }
-
-    /// y (count) = the sum of `parts` rows of partial, in order.
-    func sumParts(_ parts: Int, count: Int, _ partial: MutableFloats, into y: MutableFloats) {
-        launch(Self.module, "sumParts", .covering(count, threads: 64), parts, count, partial, y)
+        addPartials(parts: parts, partial, (columns, y))
     }
 }
 

@@ -32,15 +32,14 @@ extension CUDABackend: NormalisationKernels {
         let width = shape.width
         let blocks = max(1, min(Self.mostBlocks, (shape.rows + Self.warps - 1) / Self.warps))
         let partial = workspace(floats: (blocks + 1) * 2 * width)
+        // Behind the parts there is room for a gradient that nobody asked for.
+        let spare = partial + blocks * 2 * width
         launch(
             Self.module, "addNormBackward\(pieces(width))",
             LaunchGrid(
                 blocks: blocks, threads: 32 * Self.warps,
                 sharedBytes: Self.warps * width * MemoryLayout<Float>.stride),
             shape.kind == .layer, shape.rows, width, sum, gain, statistics, dy, dSum, dInput, partial)
-        launch(
-            Self.module, "sumGradients", LaunchGrid(blocks: (2 * width + 31) / 32, threads: 32, 8), blocks,
-            width,
-            partial, dGain, dBias)
+        addPartials(parts: blocks, partial, (width, dGain), (width, dBias ?? spare))
     }
 }

@@ -56,7 +56,7 @@ extension CUDABackend: OptimiserKernels {
         }
         if let old = optimiserTable { release(old.address, bytes: old.bytes) }
         let bytes = max(1, pieces.count) * MemoryLayout<Piece>.stride
-        guard let address = try? reserve(bytes: bytes), commit(address, bytes: bytes) else {
+        guard let address = try? allocate(bytes: bytes) else {
             fatalError("CUDA: no device memory for the optimiser's table of \(bytes) bytes")
         }
         pieces.withUnsafeBytes {

@@ -130,6 +130,11 @@ __device__ __forceinline__ void multiplyTile(float (&d)[4], const uint32 (&a)[4]
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
+// Whether rows of `width` numbers can be read and written four at a time.
+__device__ __forceinline__ bool isInQuads(int width, const void* a, const void* b, const void* c = nullptr) {
+    return width % 4 == 0 && (((uint64)a | (uint64)b | (uint64)c) & 15) == 0;
+}
+
 // The walk of a grid over `count` things, a thread each at a time.
 #define FOR_EACH(i, count)                                                                        \
     for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x, i##Step =                 \

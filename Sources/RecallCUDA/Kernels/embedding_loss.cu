@@ -1,16 +1,41 @@
 // Token embeddings, gathering of labelled rows, softmax cross-entropy (MODELS.md B.1, D.0).
 #include "common.cuh"
 
+// Eight numbers of a row of y at once.
+__device__ __forceinline__ void embedEight(const float* table, const float* positions, bool drops, const Mask& mask,
+                                           const uint4& words, float* y) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+        float4 x = ((const float4*)table)[half];
+        if (positions) {
+            float4 p = ((const float4*)positions)[half];
+            x = make_float4(x.x + p.x, x.y + p.y, x.z + p.z, x.w + p.w);
+        }
+        if (drops) {
+            x.x *= maskOf(mask, words, 4 * half), x.y *= maskOf(mask, words, 4 * half + 1);
+            x.z *= maskOf(mask, words, 4 * half + 2), x.w *= maskOf(mask, words, 4 * half + 3);
+        }
+        ((float4*)y)[half] = x;
+    }
+}
+
 // y = dropout(table[token] + positions[t]); a thread takes eight numbers of y, which share their random words.
 extern "C" __global__ void embeddingForward(
     int batch, int length, int width, const int* tokens, const float* table, const float* positions, Mask mask,
     float* y) {
     long long count = (long long)batch * length * width;
+    bool whole = width % 8 == 0 && isInQuads(width, table, positions, y);
     FOR_EACH(block, (count + 7) / 8) {
         uint4 words = make_uint4(0, 0, 0, 0);
         if (mask.threshold) words = maskWords(mask, block);
         long long row = 8 * block / width;
-        int column = (int)(8 * block % width);
+        int column = (int)(8 * block - row * width);
+        if (whole) {
+            const float* position = positions ? positions + row % length * width + column : nullptr;
+            embedEight(table + (long long)tokens[row] * width + column, position, mask.threshold != 0, mask, words,
+                       y + 8 * block);
+            continue;
+        }
 #pragma unroll
         for (int i = 0; i < 8; ++i) {
             long long at = 8 * block + i;
@@ -113,26 +138,67 @@ extern "C" __global__ void tableGradient(
         if (firstRow + i / width < vocabulary) dTable[(long long)firstRow * width + i] += sums[i];
 }
 
-// y[i] = x[rows[i]].
-extern "C" __global__ void gatherRows(long long count, int width, const float* x, const int* rows, float* y) {
-    FOR_EACH(i, count * width) y[i] = x[(long long)rows[i / width] * width + i % width];
+// y[i] = x[rows[i]], rows of `across` of Number.
+template <class Number>
+__device__ __forceinline__ void gather(long long count, int across, const float* x, const int* rows, float* y) {
+    FOR_EACH(i, count * across) {
+        long long row = i / across;
+        ((Number*)y)[i] = ((const Number*)x)[(long long)rows[row] * across + (i - row * across)];
+    }
 }
 
-// dx[row] = dy[i] where rows[i] is the row, else 0: rows are ascending, so a search finds i. A warp a row.
-extern "C" __global__ void scatterRows(
-    int total, int count, int width, const float* dy, const int* rows, float* dx) {
-    int lane = threadIdx.x % WARP;
-    long long row = (long long)blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
-    if (row >= total) return;
+extern "C" __global__ void gatherRows(long long count, int width, const float* x, const int* rows, float* y) {
+    if (isInQuads(width, x, y)) {
+        gather<float4>(count, width / 4, x, rows, y);
+    } else {
+        gather<float>(count, width, x, rows, y);
+    }
+}
+
+// How many of ascending rows lie before one: a warp looks at 32 of them at once.
+__device__ __forceinline__ int countBefore(long long row, int count, const int* rows) {
     int low = 0, high = count;
     while (low < high) {
-        int middle = (low + high) / 2;
-        if (rows[middle] < row) low = middle + 1;
-        else high = middle;
+        int step = (high - low + WARP - 1) / WARP, at = low + (threadIdx.x % WARP + 1) * step - 1;
+        int before = __popc(__ballot_sync(FULL, at < high && rows[at] < row));
+        high = min(high, low + (before + 1) * step - 1);
+        low += before * step;
     }
-    bool isThere = low < count && rows[low] == row;
-    for (int column = lane; column < width; column += WARP)
-        dx[row * width + column] = isThere ? dy[(long long)low * width + column] : 0.0f;
+    return low;
+}
+
+// Of dx that a warp writes. EmbeddingLossCUDA.swift knows it too.
+#define SCATTER_ROWS 8
+
+// dx[row] = dy[i] where rows[i] is the row, else 0: rows of `across` of Number, from `first` on, of a warp.
+template <class Number>
+__device__ __forceinline__ void scatter(long long first, int total, int count, int across, const float* dy,
+                                        const int* rows, float* dx) {
+    int lane = threadIdx.x % WARP, low = countBefore(first, count, rows), source = -1;
+    int mine = lane < SCATTER_ROWS && lane < count - low ? rows[low + lane] : -1;
+#pragma unroll
+    for (int row = 0; row < SCATTER_ROWS; ++row) {
+        uint32 found = __ballot_sync(FULL, mine == first + row);
+        if (lane == row && found) source = low + __ffs(found) - 1;
+    }
+    for (int start = 0; start < SCATTER_ROWS * across; start += WARP) {
+        int at = start + lane, row = at / across, from = __shfl_sync(FULL, source, row % SCATTER_ROWS);
+        if (row >= SCATTER_ROWS || first + row >= total) continue;
+        Number x = {};
+        if (from >= 0) x = ((const Number*)dy)[(long long)from * across + (at - row * across)];
+        ((Number*)dx)[first * across + at] = x;
+    }
+}
+
+extern "C" __global__ void scatterRows(
+    int total, int count, int width, const float* dy, const int* rows, float* dx) {
+    long long first = ((long long)blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP) * SCATTER_ROWS;
+    if (first >= total) return;
+    if (isInQuads(width, dy, dx)) {
+        scatter<float4>(first, total, count, width / 4, dy, rows, dx);
+    } else {
+        scatter<float>(first, total, count, width, dy, rows, dx);
+    }
 }
 
 // The smallest of the block's threads' places; each has `vocabulary` for none.

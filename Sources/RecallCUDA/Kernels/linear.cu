@@ -3,7 +3,15 @@
 
 // y (rows, columns) += bias (columns).
 extern "C" __global__ void addBias(long long rows, int columns, const float* bias, float* y) {
-    FOR_EACH(i, rows * columns) y[i] += bias[i % columns];
+    if (isInQuads(columns, bias, y)) {
+        int across = columns / 4;
+        FOR_EACH(i, rows * across) {
+            float4 x = ((const float4*)bias)[i % across], sum = ((float4*)y)[i];
+            ((float4*)y)[i] = make_float4(sum.x + x.x, sum.y + x.y, sum.z + x.z, sum.w + x.w);
+        }
+    } else {
+        FOR_EACH(i, rows * columns) y[i] += bias[i % columns];
+    }
 }
 
 // partial (gridDim.y, columns): column sums of this block's rows of x (rows, columns). Threads (32, 8): 32 columns, and
@@ -22,14 +30,5 @@ extern "C" __global__ void columnSums(int rows, int columns, const float* x, flo
 #pragma unroll
         for (int i = 0; i < 8; ++i) sum += sums[i][threadIdx.x];
         partial[(long long)blockIdx.y * columns + column] = sum;
-    }
-}
-
-// y (count) = the sum of `parts` rows of partial, in order.
-extern "C" __global__ void sumParts(int parts, long long count, const float* partial, float* y) {
-    FOR_EACH(i, count) {
-        float sum = 0.0f;
-        for (int part = 0; part < parts; ++part) sum += partial[part * count + i];
-        y[i] = sum;
     }
 }

@@ -13,11 +13,10 @@ struct FilterLayout {
 // A tile's product, added to the warp's plane (sequence, token).
 template <int PITCH>
 __device__ __forceinline__ void addProduct(const float (&product)[TILE / 16][4], float* plane) {
-    int lane = threadIdx.x % WARP, g = lane / 4, t = lane % 4;
 #pragma unroll
     for (int i = 0; i < TILE / 16; ++i) {
 #pragma unroll
-        for (int k = 0; k < 4; ++k) plane[(2 * t + k % 2) * PITCH + 16 * i + g + k / 2 * 8] += product[i][k];
+        for (int k = 0; k < 4; ++k) plane[placeInPlane<PITCH>(i, k)] += product[i][k];
     }
     __syncwarp();
 }

@@ -1,18 +1,6 @@
 // Long convolutions of any length, a block a tile of tokens: see long_convolution.cuh.
 #include "long_convolution.cuh"
 
-// Lays the warp's product out as tiles lie in shared memory: (sequence, token).
-template <int TILE>
-__device__ __forceinline__ void storeProduct(const float (&product)[TILE / 16][4], float* plane) {
-    int lane = threadIdx.x % WARP, g = lane / 4, t = lane % 4;
-#pragma unroll
-    for (int i = 0; i < TILE / 16; ++i) {
-#pragma unroll
-        for (int k = 0; k < 4; ++k)
-            plane[(2 * t + k % 2) * Layout<TILE>::PITCH + 16 * i + g + k / 2 * 8] = product[i][k];
-    }
-}
-
 // What becomes of c = f * x, or c_τ = Σ_t f[t-τ] x_t, in the block's tile.
 enum Epilogue {
     // y = (c + u) ⊙ gate + u; x = u, other = gate.
@@ -46,7 +34,13 @@ __device__ __forceinline__ void convolve(
         multiplyToeplitz<TILE, SIGN, EXACT, Layout<TILE>::PITCH>(
             c, lags + warp * FILTER_PITCH + TILE, input + warp * Layout<TILE>::PLANE, distance == 0);
     }
-    storeProduct<TILE>(c, product + warp * Layout<TILE>::PLANE);
+    // As tiles lie in shared memory.
+    float* plane = product + warp * Layout<TILE>::PLANE;
+#pragma unroll
+    for (int i = 0; i < TILE / 16; ++i) {
+#pragma unroll
+        for (int k = 0; k < 4; ++k) plane[placeInPlane<Layout<TILE>::PITCH>(i, k)] = c[i][k];
+    }
     __syncthreads();
     constexpr int BATCH = 8;
 #pragma unroll 1

@@ -112,6 +112,13 @@ __device__ __forceinline__ void stageFilter(
     }
 }
 
+// Where number k of the 16 rows from 16 i on of a warp's product lies in its plane (sequence, token).
+template <int PITCH>
+__device__ __forceinline__ int placeInPlane(int i, int k) {
+    int lane = threadIdx.x % WARP, g = lane / 4, t = lane % 4;
+    return (2 * t + k % 2) * PITCH + 16 * i + g + k / 2 * 8;
+}
+
 // out (tiles of 16 rows, 8 sequences) += T x with T[t, τ] = f[SIGN·(t - τ)], f[0] being at `centre`; x: (sequence, token).
 // `isDiagonal`: f is zero at negative lags, and tiles that see no others are left out.
 //

@@ -126,20 +126,3 @@ NORMALISATION(4)
 NORMALISATION(8)
 NORMALISATION(16)
 NORMALISATION(32)
-
-// dGain and dBias from the blocks' parts (parts, 2, width): threads (32 columns, 8 parts at a time), added in order.
-extern "C" __global__ void sumGradients(int parts, int width, const float* partial, float* dGain, float* dBias) {
-    __shared__ float sums[8][33];
-    int column = blockIdx.x * 32 + threadIdx.x;
-    float sum = 0.0f;
-    if (column < 2 * width)
-        for (int part = threadIdx.y; part < parts; part += 8) sum += partial[(long long)part * 2 * width + column];
-    sums[threadIdx.y][threadIdx.x] = sum;
-    __syncthreads();
-    if (threadIdx.y != 0 || column >= 2 * width) return;
-    sum = 0.0f;
-#pragma unroll
-    for (int i = 0; i < 8; ++i) sum += sums[i][threadIdx.x];
-    if (column < width) dGain[column] = sum;
-    else if (dBias) dBias[column - width] = sum;
-}

@@ -45,6 +45,19 @@ struct Workspace {
     }
 };
 
+// The gates and the gradients of the output of the elements from `start` on, 0 for those that there are not.
+template <int S, int CC, int SIZE>
+__device__ __forceinline__ void fetchOutputs(
+    float (&z)[SIZE], float (&d)[SIZE], const Lane<S, CC>& l, const ScanSizes& sizes, const ScanInputs& in,
+    const float* dOut, long long row, int first, int start) {
+#pragma unroll
+    for (int i = 0; i < SIZE; ++i) {
+        Element<S, CC> e(l, sizes, row, first, start + i);
+        z[i] = e.exists ? in.z[e.atGate(sizes)] : 0.0f;
+        d[i] = e.exists ? dOut[e.at(sizes)] : 0.0f;
+    }
+}
+
 // Δ, Δx and the gradient of the ungated output, g = dOut silu(z), of a chunk.
 template <int S, int CC, int PIECE>
 __device__ __forceinline__ void stageTokens(
@@ -56,12 +69,7 @@ __device__ __forceinline__ void stageTokens(
         InputBatch<S, CC> inputs;
         float z[SIZE], d[SIZE];
         inputs.fetch(l, sizes, in, row, first, start);
-#pragma unroll
-        for (int i = 0; i < SIZE; ++i) {
-            Element<S, CC> e(l, sizes, row, first, start + i);
-            z[i] = e.exists ? in.z[e.atGate(sizes)] : 0.0f;
-            d[i] = e.exists ? dOut[e.at(sizes)] : 0.0f;
-        }
+        fetchOutputs(z, d, l, sizes, in, dOut, row, first, start);
         inputs.put(l, start, w.deltas, w.inputs);
 #pragma unroll
         for (int i = 0; i < SIZE; ++i)
@@ -171,12 +179,7 @@ __device__ __forceinline__ void writeGradients(
         InputBatch<S, CC> inputs;
         float z[SIZE], d[SIZE];
         inputs.fetch(l, sizes, in, row, first, start);
-#pragma unroll
-        for (int i = 0; i < SIZE; ++i) {
-            Element<S, CC> e(l, sizes, row, first, start + i);
-            z[i] = e.exists ? in.z[e.atGate(sizes)] : 0.0f;
-            d[i] = e.exists ? dOut[e.at(sizes)] : 0.0f;
-        }
+        fetchOutputs(z, d, l, sizes, in, dOut, row, first, start);
 #pragma unroll
         for (int i = 0; i < SIZE; ++i) {
             Element<S, CC> e(l, sizes, row, first, start + i);

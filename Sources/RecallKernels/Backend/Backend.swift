@@ -94,6 +94,20 @@ public protocol Backend: AnyObject, LinearAlgebraKernels, NormalisationKernels, 
     func withNumbersOnHost(_ source: Floats, count: Int, _ body: (_ numbers: Floats) -> Void)
 }
 
+extension Backend {
+    /// Reserves `bytes` with memory under all of them; `release` gives them back.
+    ///
+    /// - Throws: `BackendError.outOfMemory`.
+    public func allocate(bytes: Int) throws -> UnsafeMutableRawPointer {
+        let address = try reserve(bytes: bytes)
+        guard commit(address, bytes: bytes) else {
+            release(address, bytes: bytes)
+            throw BackendError.outOfMemory(bytes: bytes)
+        }
+        return address
+    }
+}
+
 /// What a step depends on.
 public struct StepKey: Hashable, Sendable {
     private let owner: Int

@@ -56,8 +56,11 @@ package enum EmbeddingLossReference {
             let logits = logits(shape, hidden: hidden, table: table, row: row)
             let largest = logits.max() ?? 0
             let label = Int(labels[row])
-            losses.append(largest + log(logits.reduce(0) { $0 + exp($1 - largest) }) - logits[label])
-            correct.append(logits.firstIndex(of: largest) == label ? 1 : 0)
+            let best = logits.firstIndex(of: largest)
+            // Without the largest's 1 no digit of a tiny loss is lost.
+            let rest = logits.indices.reduce(0) { $0 + ($1 == best ? 0 : exp(logits[$1] - largest)) }
+            losses.append(log1p(rest) + (largest - logits[label]))
+            correct.append(best == label ? 1 : 0)
         }
         return (losses, correct)
     }
@@ -74,9 +77,11 @@ package enum EmbeddingLossReference {
             let largest = logits.max() ?? 0
             let exponentials = logits.map { exp($0 - largest) }
             let sum = exponentials.reduce(0, +)
+            let label = Int(labels[row])
+            // softmax - 1 at the label, as what the others have.
+            let others = exponentials.indices.reduce(0) { $0 + ($1 == label ? 0 : exponentials[$1]) }
             for token in 0..<shape.vocabulary {
-                let onehot = token == Int(labels[row]) ? 1.0 : 0
-                let d = (exponentials[token] / sum - onehot) * gradientScale
+                let d = (token == label ? -others : exponentials[token]) / sum * gradientScale
                 for column in 0..<width {
                     dHidden[row * width + column] += d * table[token * width + column]
                     dTable[token * width + column] += d * hidden[row * width + column]

@@ -84,7 +84,7 @@ enum EmbeddingCases {
     // MARK: Rows
 
     private static let rowShapes = [
-        (1, 1, 1), (10, 0, 3), (7, 7, 5), (65, 20, 33), (1500, 400, 16), (256, 16, 64),
+        (1, 1, 1), (10, 0, 3), (7, 7, 5), (65, 20, 33), (1500, 400, 16), (256, 16, 64), (5000, 1250, 64),
     ]
 
     private static func rowSizes(_ shape: (total: Int, count: Int, width: Int)) -> [CaseSize] {

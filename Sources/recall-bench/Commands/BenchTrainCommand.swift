@@ -77,7 +77,7 @@ extension BenchCommand {
             guard try DeviceChoice(device).isCPU || !operations else {
                 throw ValidationError("--operations times the CPU's kernels")
             }
-            _ = try arithmetic()
+            _ = try DeviceChoice(device).arithmetic(precision: precision)
         }
 
         func run() throws {
@@ -90,7 +90,8 @@ extension BenchCommand {
                 .init("floor", .right), .init("step/floor", .right), .init("examples/s", .right),
                 .init("peak", .right),
             ])
-            let (device, arithmetic) = (try DeviceChoice(device), try arithmetic())
+            let device = try DeviceChoice(device)
+            let arithmetic = try device.arithmetic(precision: precision)
             let jobs = self.jobs ?? (device.isCPU ? ProcessInfo.processInfo.activeProcessorCount : 1)
             let floor = try device.floor(arithmetic)
             let (threads, name) = (threads, try device.name())
@@ -110,14 +111,6 @@ extension BenchCommand {
                 table.add(one.row(record, threads: threads, jobs: jobs))
             }
             if !json { Output.write(table.render(width: Output.width)) }
-        }
-
-        private func arithmetic() throws -> Arithmetic {
-            guard let precision else { return try DeviceChoice(device).arithmetic }
-            guard let arithmetic = Arithmetic(rawValue: precision) else {
-                throw ValidationError("--precision must be fp32, tf32 or bf16, not '\(precision)'")
-            }
-            return arithmetic
         }
 
         private func widthList() throws -> [Int] {

@@ -59,7 +59,7 @@ struct VerifyCommand: ParsableCommand {
         let (arithmetic, cases) = (try arithmetic(), try cases())
         let device = try DeviceChoice(device)
         let backend = try device.makeBackend(threads: threads, arithmetic)
-        let name = try device.name()
+        let name = device.name(of: backend)
         let progress = VerifyProgress(of: cases.count)
         var rows: [VerifyRow] = []
         for one in cases {
@@ -95,12 +95,8 @@ struct VerifyCommand: ParsableCommand {
     }
 
     private func arithmetic() throws -> Arithmetic {
-        guard let precision else { return try DeviceChoice(device).arithmetic }
-        guard let arithmetic = Arithmetic(rawValue: precision) else {
-            let names = Arithmetic.allCases.map(\.rawValue).joined(separator: ", ")
-            throw ValidationError("--precision must be one of \(names), not '\(precision)'")
-        }
-        return arithmetic
+        // Of a CPU too: it only widens the bounds.
+        try precision.map(DeviceChoice.arithmetic(named:)) ?? DeviceChoice(device).arithmetic
     }
 
     private func cases() throws -> [VerifyCase] {

@@ -45,7 +45,7 @@ struct Sitting {
         try checkpoints.check()
         let store = try Store(path: database, mode: .readWrite)
         try store.releaseStale()
-        let notes = try RowOriginNotes(suite: suite.name, in: store).lines
+        let notes = try RowOriginNotes(suite: suite.name, in: store, besides: execution).lines
         let memory = MemoryCheck(
             jobs: options.jobCount, available: try options.deviceChoice.availableMemory())
         var selected = try planner.plan(in: store, memory: memory)
@@ -113,7 +113,7 @@ struct Sitting {
         let display = ProgressDisplay(
             style: ProgressDisplay.Style(quiet: options.quiet, json: options.json), suite: suite.name,
             totalRuns: open.count, totalSteps: open.reduce(0) { $0 + $1.spec.totalSteps },
-            details: try details(of: open, selected: total, store))
+            details: try details(of: open, selected: total, store, execution))
         notes.forEach(display.note)
         let runner = Runner(
             open, store: store, display: display, stop: interrupts.stop, options: options,
@@ -128,7 +128,9 @@ struct Sitting {
     }
 
     /// What the events of `--json` tell of the runs.
-    private func details(of open: [PlannedRun], selected: Int, _ store: Store) throws -> SittingDetails {
+    private func details(
+        of open: [PlannedRun], selected: Int, _ store: Store, _ execution: Execution
+    ) throws -> SittingDetails {
         guard options.json else { return SittingDetails() }
         let facts = Dictionary(
             try store.runs(suite: suite.name).map { ($0.runID, $0.facts) },
@@ -139,7 +141,7 @@ struct Sitting {
         return SittingDetails(
             runs: Dictionary(runs, uniquingKeysWith: { first, _ in first }), selectedRuns: selected,
             alreadyFinished: selected - open.count, jobs: options.jobCount, threads: options.threads,
-            execution: .current)
+            execution: execution)
     }
 
     private func report(_ store: Store) throws {

@@ -37,6 +37,29 @@ enum DeviceChoice: Equatable, Sendable, CustomStringConvertible {
     /// What products are rounded to where nothing else is asked for.
     var arithmetic: Arithmetic { isCPU ? .fp32 : .tf32 }
 
+    /// What `--precision` names.
+    ///
+    /// - Throws: `ValidationError`.
+    static func arithmetic(named name: String) throws -> Arithmetic {
+        guard let arithmetic = Arithmetic(rawValue: name) else {
+            let names = Arithmetic.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ValidationError("--precision must be one of \(names), not '\(name)'")
+        }
+        return arithmetic
+    }
+
+    /// What this device is to multiply in: what `--precision` names or, without it, the device's own.
+    ///
+    /// - Throws: `ValidationError` where there is no such precision, or the device lacks it.
+    func arithmetic(precision: String?) throws -> Arithmetic {
+        guard let precision else { return arithmetic }
+        let named = try Self.arithmetic(named: precision)
+        guard named == .fp32 || !isCPU else {
+            throw ValidationError("--precision \(precision) needs --device cuda: a CPU multiplies in fp32")
+        }
+        return named
+    }
+
     /// - Parameter threads: of a CPU's kernels.
     /// - Throws: `Failure` of status 69 for a device or library that is not there.
     func makeBackend(threads: Int, _ arithmetic: Arithmetic) throws -> any Backend {
@@ -63,6 +86,11 @@ enum DeviceChoice: Equatable, Sendable, CustomStringConvertible {
         case .cpu: return CPUInformation.device
         case .cuda(let index): return "cuda: \(try failing { try CUDADevices.description(of: index) })"
         }
+    }
+
+    /// The same of a backend that is there.
+    func name(of backend: any Backend) -> String {
+        isCPU ? CPUInformation.device : "cuda: \(backend.deviceDescription)"
     }
 
     /// Bytes that runs may take together.

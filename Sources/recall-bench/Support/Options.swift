@@ -73,15 +73,7 @@ struct TrainingOptions: ParsableArguments {
     func validate() throws {
         guard threads >= 1 else { throw ValidationError("--threads must be at least 1, not \(threads)") }
         if let jobs, jobs < 1 { throw ValidationError("--jobs must be at least 1, not \(jobs)") }
-        let device = try DeviceChoice(device)
-        if let precision {
-            guard let arithmetic = Arithmetic(rawValue: precision) else {
-                throw ValidationError("--precision must be fp32, tf32 or bf16, not '\(precision)'")
-            }
-            guard arithmetic == .fp32 || !device.isCPU else {
-                throw ValidationError("--precision \(precision) needs --device cuda: a CPU multiplies in fp32")
-            }
-        }
+        _ = try DeviceChoice(device).arithmetic(precision: precision)
         if let shard { _ = try Shard(shard) }
         _ = try RunFilter(only)
     }

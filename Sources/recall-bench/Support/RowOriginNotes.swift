@@ -1,14 +1,15 @@
 import RecallStore
 import RecallSuite
 
-/// What `run` and `status` say of a suite's rows that this program, on this device, would not write as they stand: a line
-/// a kind, with what happens to them.
+/// What `run` and `status` say of a suite's rows that this program, on the device at hand, would not write as they stand: a
+/// line a kind, with what happens to them.
 struct RowOriginNotes {
     let lines: [String]
 
+    /// - Parameter execution: what runs would be trained by.
     /// - Throws: `StoreError`.
-    init(suite: String, in store: Store) throws {
-        self.init(suite: suite, try store.origins(suite: suite, besides: .current))
+    init(suite: String, in store: Store, besides execution: Execution = .current) throws {
+        self.init(suite: suite, try store.origins(suite: suite, besides: execution))
     }
 
     init(suite: String, _ origins: RowOrigins, changes: [ResultsVersion.Change] = ResultsVersion.changes) {
