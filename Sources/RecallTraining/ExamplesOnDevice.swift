@@ -78,7 +78,8 @@ public final class ExamplesOnDevice {
         tokens = try ArrayOnDevice(count: count * recipe.length, backend: backend)
         positions = try ArrayOnDevice(count: count * recipe.pairs, backend: backend)
         labels = try ArrayOnDevice(count: count * recipe.pairs, backend: backend)
-        backend.cancellable(by: { stop?.isRaised ?? false }) {
+        let isCancelled: @Sendable () -> Bool = { stop?.isRaised ?? false }
+        backend.cancellable(by: isCancelled) {
             backend.makeExamples(
                 recipe, first: first, count: count, tokens: tokens.address, positions: positions.address,
                 labels: labels.address)
