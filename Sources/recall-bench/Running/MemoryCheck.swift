@@ -9,6 +9,14 @@ struct MemoryCheck {
     /// Bytes that they may take together.
     let available: Int
 
+    /// - Parameters:
+    ///   - jobs: at once on all devices, which share them evenly.
+    /// - Throws: as `DeviceChoice.availableMemory`.
+    init(jobs: Int, on devices: [DeviceChoice]) throws {
+        self.jobs = (jobs + devices.count - 1) / devices.count
+        available = try devices.map { try $0.availableMemory() }.min() ?? 0
+    }
+
     /// What a model of so many tokens and so wide has at the least, found without making it: one embedding with its gradient
     /// and two moments, Float32.
     ///

@@ -28,7 +28,8 @@ final class Runner: @unchecked Sendable {
     private let checkpoints: CheckpointFolder
     private let fresh: Bool
     private let keepsCheckpoints: Bool
-    private let device: DeviceChoice
+    /// To spread the runs over.
+    private let devices: [DeviceChoice]
     private let execution: Execution
     /// Knows what the end of a run makes necessary.
     private let planner: RunPlanner
@@ -57,14 +58,14 @@ final class Runner: @unchecked Sendable {
     init(
         _ runs: [PlannedRun], store: Store, display: ProgressDisplay, stop: StopRequest,
         options: TrainingOptions,
-        checkpoints: CheckpointFolder, planner: RunPlanner, execution: Execution
+        checkpoints: CheckpointFolder, planner: RunPlanner, devices: [DeviceChoice], execution: Execution
     ) {
         self.planner = planner
         (queue, self.store, self.display, self.stop) = (runs, store, display, stop)
         (jobs, threads, fresh) = (options.jobCount, options.threads, options.fresh)
         keepsCheckpoints = options.keepCheckpoints
         self.checkpoints = checkpoints
-        (device, self.execution) = (options.deviceChoice, execution)
+        (self.devices, self.execution) = (devices, execution)
     }
 
     /// Trains until nothing is left, a stop is asked for, or the store fails.
@@ -73,9 +74,9 @@ final class Runner: @unchecked Sendable {
         defer { heartbeat.cancel() }
         let done = DispatchGroup()
         // A search may come to need more threads than it begins with.
-        for _ in 0..<(planner.suite.search == nil ? min(jobs, max(queue.count, 1)) : jobs) {
+        for number in 0..<(planner.suite.search == nil ? min(jobs, max(queue.count, 1)) : jobs) {
             done.enter()
-            let worker = Worker(self, done)
+            let worker = Worker(self, on: devices[number % devices.count], done)
             let thread = Thread { worker.run() }
             thread.stackSize = 16 << 20
             thread.start()
@@ -90,24 +91,25 @@ final class Runner: @unchecked Sendable {
     /// own destructors, after those of libdispatch; the database's queues, taken down there, would corrupt the heap.
     private final class Worker: @unchecked Sendable {
         private var runner: Runner?
+        private let device: DeviceChoice
         private var done: DispatchGroup?
 
-        init(_ runner: Runner, _ done: DispatchGroup) {
-            (self.runner, self.done) = (runner, done)
+        init(_ runner: Runner, on device: DeviceChoice, _ done: DispatchGroup) {
+            (self.runner, self.device, self.done) = (runner, device, done)
         }
 
         func run() {
-            runner?.work()
+            runner?.work(on: device)
             runner = nil
             done?.leave()
             done = nil
         }
     }
 
-    private func work() {
+    private func work(on device: DeviceChoice) {
         while let run = next() {
             do {
-                try handle(run)
+                try handle(run, on: device)
             } catch {
                 // The store or the disk failed: no other run could be kept either.
                 lock.withLock { outcome.error = outcome.error ?? error }
@@ -171,7 +173,7 @@ final class Runner: @unchecked Sendable {
         return nil
     }
 
-    private func handle(_ run: PlannedRun) throws {
+    private func handle(_ run: PlannedRun, on device: DeviceChoice) throws {
         switch try store.claim(run.runID, on: execution) {
         case .finished:
             display.runFinishedElsewhere(run.runID, label: run.label, totalSteps: run.spec.totalSteps)
@@ -186,7 +188,7 @@ final class Runner: @unchecked Sendable {
             lock.withLock { _ = active.insert(run.runID) }
             defer { lock.withLock { _ = active.remove(run.runID) } }
             do {
-                try train(run, epochsOnRecord: epoch)
+                try train(run, on: device, epochsOnRecord: epoch)
             } catch let error as StoreError where error.kind == .leaseLost {
                 // Another process has it now: that is no reason to stop the others.
                 log.warning("lost a run to another process", metadata: ["run": "\(run.runID)"])
@@ -200,7 +202,7 @@ final class Runner: @unchecked Sendable {
         }
     }
 
-    private func train(_ run: PlannedRun, epochsOnRecord: Int) throws {
+    private func train(_ run: PlannedRun, on device: DeviceChoice, epochsOnRecord: Int) throws {
         let checkpoint = checkpoints.file(of: run.runID)
         // Without a record of its epochs a checkpoint is left over from another database.
         if fresh || epochsOnRecord == 0 { checkpoint.remove() }

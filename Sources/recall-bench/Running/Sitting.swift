@@ -9,7 +9,7 @@ import RecallTraining
 struct Sitting {
     let planner: RunPlanner
     let database: String
-    let options: TrainingOptions
+    private(set) var options: TrainingOptions
     let measurement: ModelMeasurement
     /// How to go on, for a message: "recall-bench run --suite quick".
     let command: String
@@ -34,10 +34,17 @@ struct Sitting {
     ///
     /// - Throws: `Failure` for what the exit status tells, `StoreError`, `OptionError`.
     func perform() throws {
+        var sitting = self
+        try sitting.sit()
+    }
+
+    private mutating func sit() throws {
         let first = try planner.firstRuns()
         // A device that is not there is told of before anything is written.
         let execution = try options.deviceChoice.execution()
+        let devices = try options.deviceChoice.all()
         if options.dryRun {
+            try chooseJobs(first, devices)
             try list(first)
             return
         }
@@ -46,12 +53,13 @@ struct Sitting {
         let store = try Store(path: database, mode: .readWrite)
         try store.releaseStale()
         let notes = try RowOriginNotes(suite: suite.name, in: store, besides: execution).lines
-        let memory = MemoryCheck(
-            jobs: options.jobCount, available: try options.deviceChoice.availableMemory())
+        var memory = try MemoryCheck(jobs: options.jobCount, on: devices)
         var selected = try planner.plan(in: store, memory: memory)
         var open = try left(of: selected, store)
         // Another process may have ended what was missing, and so made something else necessary.
         if open.isEmpty { open = try planner.additions(to: store).map(\.planned) }
+        try chooseJobs(open, devices)
+        memory = try MemoryCheck(jobs: options.jobCount, on: devices)
         // Before earlier results are forgotten.
         try memory.require(open, measurement)
         try checkpoints.checkSpace(
@@ -64,7 +72,7 @@ struct Sitting {
             open = try left(of: selected, store)
         }
         let outcome = try train(
-            open, of: selected.count, store, execution,
+            open, of: selected.count, store, devices, execution,
             notes: (options.fresh ? [] : notes) + (selected.isEmpty ? [nothingSelected] : []))
         // What searches added stands at the end; now it takes its place. A store that failed stays as it is.
         if outcome.error == nil, planner.suite.search != nil {
@@ -84,6 +92,19 @@ struct Sitting {
         }
     }
 
+    /// Where the options leave it open, measures how many runs at once the devices train fastest.
+    ///
+    /// - Throws: what training a step can meet.
+    private mutating func chooseJobs(_ open: [PlannedRun], _ devices: [DeviceChoice]) throws {
+        guard options.measuresJobs, !open.isEmpty else { return }
+        let choice = try JobMeasurement(open, measurement).choose(on: devices[0])
+        options.jobs = choice.jobs * devices.count
+        if !options.quiet, !options.json {
+            let cards = devices.count == 1 ? "" : " on each of \(devices.count) cards"
+            Self.note("\(choice.jobs) at once\(cards), by measuring: \(choice.text)")
+        }
+    }
+
     /// The runs to train.
     private func left(of selected: [PlannedRun], _ store: Store) throws -> [PlannedRun] {
         let finished = try store.runs(suite: suite.name).filter { $0.status == .finished }.map(\.runID)
@@ -96,7 +117,8 @@ struct Sitting {
 
     /// - Parameter notes: said before anything is trained.
     private func train(
-        _ open: [PlannedRun], of total: Int, _ store: Store, _ execution: Execution, notes: [String]
+        _ open: [PlannedRun], of total: Int, _ store: Store, _ devices: [DeviceChoice], _ execution: Execution,
+        notes: [String]
     ) throws -> RunnerOutcome {
         // Programs are told of a sitting without runs as of any other.
         guard !open.isEmpty || options.json else {
@@ -117,7 +139,7 @@ struct Sitting {
         notes.forEach(display.note)
         let runner = Runner(
             open, store: store, display: display, stop: interrupts.stop, options: options,
-            checkpoints: checkpoints, planner: planner, execution: execution)
+            checkpoints: checkpoints, planner: planner, devices: devices, execution: execution)
         let outcome = runner.run()
         if options.json, let tradeoff = try? Tradeoff(suite: suite.name, in: store) {
             display.control(tradeoff.verdict)

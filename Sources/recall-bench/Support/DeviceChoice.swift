@@ -7,8 +7,8 @@ import RecallStore
 /// Where to compute, as `--device` names it.
 enum DeviceChoice: Equatable, Sendable, CustomStringConvertible {
     case cpu
-    /// The graphics card of this index.
-    case cuda(Int)
+    /// The graphics card of this index; without one, the first and, for runs, all that are like it.
+    case cuda(Int?)
 
     static let help = ArgumentHelp("Where to compute: cpu, cuda, or cuda:I for the graphics card I.")
 
@@ -17,7 +17,7 @@ enum DeviceChoice: Equatable, Sendable, CustomStringConvertible {
         if text == "cpu" {
             self = .cpu
         } else if text == "cuda" {
-            self = .cuda(0)
+            self = .cuda(nil)
         } else if text.hasPrefix("cuda:"), let index = Int(text.dropFirst(5)), index >= 0 {
             self = .cuda(index)
         } else {
@@ -28,11 +28,23 @@ enum DeviceChoice: Equatable, Sendable, CustomStringConvertible {
     var description: String {
         switch self {
         case .cpu: "cpu"
-        case .cuda(let index): "cuda:\(index)"
+        case .cuda(let index): index.map { "cuda:\($0)" } ?? "cuda"
         }
     }
 
     var isCPU: Bool { self == .cpu }
+
+    /// The devices to spread runs over, which are all the same.
+    ///
+    /// - Throws: as `makeBackend`.
+    func all() throws -> [DeviceChoice] {
+        guard self == .cuda(nil) else { return [self] }
+        return try failing {
+            let first = try CUDADevices.description(of: 0)
+            return try (0..<CUDADevices.count).filter { try CUDADevices.description(of: $0) == first }
+                .map { .cuda($0) }
+        }
+    }
 
     /// What products are rounded to where nothing else is asked for.
     var arithmetic: Arithmetic { isCPU ? .fp32 : .tf32 }
@@ -65,7 +77,7 @@ enum DeviceChoice: Equatable, Sendable, CustomStringConvertible {
     func makeBackend(threads: Int, _ arithmetic: Arithmetic) throws -> any Backend {
         switch self {
         case .cpu: return CPUBackend(threads: threads)
-        case .cuda(let index): return try failing { try CUDABackend(index: index, arithmetic: arithmetic) }
+        case .cuda(let index): return try failing { try CUDABackend(index: index ?? 0, arithmetic: arithmetic) }
         }
     }
 
@@ -84,7 +96,7 @@ enum DeviceChoice: Equatable, Sendable, CustomStringConvertible {
     func name() throws -> String {
         switch self {
         case .cpu: return CPUInformation.device
-        case .cuda(let index): return "cuda: \(try failing { try CUDADevices.description(of: index) })"
+        case .cuda(let index): return "cuda: \(try failing { try CUDADevices.description(of: index ?? 0) })"
         }
     }
 
@@ -99,7 +111,7 @@ enum DeviceChoice: Equatable, Sendable, CustomStringConvertible {
     func availableMemory() throws -> Int {
         switch self {
         case .cpu: return try EnvironmentVariables.availableMemory()
-        case .cuda(let index): return try failing { try CUDADevices.freeMemory(of: index) }
+        case .cuda(let index): return try failing { try CUDADevices.freeMemory(of: index ?? 0) }
         }
     }
 
@@ -112,7 +124,7 @@ enum DeviceChoice: Equatable, Sendable, CustomStringConvertible {
             let rates = FloorRates()
             return rates.seconds
         case .cuda(let index):
-            let rates = try failing { try CUDARates.measured(index: index, arithmetic) }
+            let rates = try failing { try CUDARates.measured(index: index ?? 0, arithmetic) }
             return { $0.productOperations / rates.productOperations + $0.bytes / rates.bytes }
         }
     }

@@ -22,7 +22,10 @@ struct TrainingOptions: ParsableArguments {
     )
     var precision: String?
 
-    @Option(help: "Runs at once. Default: the cores, shared out by --threads; 4 on a graphics card.")
+    @Option(
+        help:
+            "Runs at once. Default: the cores, shared out by --threads; on graphics cards as many as measurably train faster together."
+    )
     var jobs: Int?
 
     @Option(help: "Threads of one run. Results do not depend on it.")
@@ -81,12 +84,11 @@ struct TrainingOptions: ParsableArguments {
     /// Runs at once.
     var jobCount: Int {
         if let jobs { return jobs }
-        return deviceChoice.isCPU
-            ? max(1, ProcessInfo.processInfo.activeProcessorCount / threads) : Self.jobsOnCard
+        return deviceChoice.isCPU ? max(1, ProcessInfo.processInfo.activeProcessorCount / threads) : 1
     }
 
-    /// Runs that share a graphics card well: a small model's kernels leave most of one idle.
-    private static let jobsOnCard = 4
+    /// Whether it is to be measured how many runs at once are best.
+    var measuresJobs: Bool { jobs == nil && !deviceChoice.isCPU }
 
     /// Read before, in `validate`.
     var deviceChoice: DeviceChoice { (try? DeviceChoice(device)) ?? .cpu }

@@ -1,0 +1,91 @@
+import Foundation
+import RecallKernels
+import RecallReport
+import RecallTraining
+import Synchronization
+
+/// How many runs at once a graphics card trains fastest: a small model's kernels leave most of one idle, a large one's do not.
+struct JobMeasurement {
+    private let run: PlannedRun
+    /// Of the runs to train.
+    private let count: Int
+    private let bytes: Int
+
+    struct Choice {
+        let jobs: Int
+        /// What was measured, for a person.
+        let text: String
+    }
+
+    /// Doubled as long as another run at once gains this much in steps a second.
+    private static let leastGain = 1.08
+    private static let most = 16
+    /// Steps timed together, and how often.
+    private static let (warmUp, steps) = (1, 3)
+
+    /// - Parameter runs: at least one; the middle one by memory speaks for all.
+    /// - Throws: what making a model can meet.
+    init(_ runs: [PlannedRun], _ measurement: ModelMeasurement) throws {
+        let needs = try runs.map { (run: $0, bytes: try measurement.trainingBytes($0)) }
+            .sorted { $0.bytes < $1.bytes }
+        (run, bytes) = (needs[needs.count / 2].run, needs[needs.count - 1].bytes)
+        count = runs.count
+    }
+
+    /// - Throws: what training a step can meet.
+    func choose(on device: DeviceChoice) throws -> Choice {
+        let fitting = max(1, min(Self.most, count, try device.availableMemory() / max(1, bytes)))
+        var best = (jobs: 1, rate: 0.0)
+        var said: [String] = []
+        for jobs in sequence(first: 1, next: { $0 * 2 }).prefix(while: { $0 <= fitting }) {
+            let rate = try stepsPerSecond(jobs, on: device)
+            said.append("\(Format.count(Int(rate.rounded()))) steps/s with \(jobs)")
+            guard rate > best.rate * Self.leastGain else { break }
+            best = (jobs, rate)
+        }
+        return Choice(jobs: best.jobs, text: said.joined(separator: ", "))
+    }
+
+    /// Steps a second of so many runs side by side, on the segment with the longest sequences.
+    private func stepsPerSecond(_ jobs: Int, on device: DeviceChoice) throws -> Double {
+        let rates = Mutex<[Result<Double, any Error>]>([])
+        let (ready, done) = (DispatchGroup(), DispatchGroup())
+        let start = DispatchSemaphore(value: 0)
+        for _ in 0..<jobs {
+            ready.enter()
+            done.enter()
+            let thread = Thread {
+                let prepared = Result { try warmTrainer(on: device) }
+                ready.leave()
+                start.wait()
+                let rate = prepared.flatMap { trainer in Result { 1 / (try time(trainer, Self.steps)) } }
+                rates.withLock { $0.append(rate) }
+                done.leave()
+            }
+            thread.stackSize = 16 << 20
+            thread.start()
+        }
+        ready.wait()
+        for _ in 0..<jobs { start.signal() }
+        done.wait()
+        return try rates.withLock { try $0.reduce(0) { $0 + (try $1.get()) } }
+    }
+
+    private func warmTrainer(on device: DeviceChoice) throws -> Trainer {
+        let spec = run.spec
+        let trainer = try Trainer(
+            task: spec.task, model: spec.model, training: spec.training, seed: spec.seed,
+            backend: device.makeBackend(threads: 1, spec.training.precision))
+        _ = try time(trainer, Self.warmUp)
+        return trainer
+    }
+
+    /// Seconds of a step, a mean.
+    private func time(_ trainer: Trainer, _ steps: Int) throws -> Double {
+        let segments = run.spec.task.train
+        let longest = segments.indices.max { segments[$0].sequenceLength < segments[$1].sequenceLength } ?? 0
+        let examples = min(segments[longest].examples, run.spec.training.batchSize)
+        let seconds = try trainer.timeSteps(segment: longest, examples: examples, steps: steps)
+        return seconds.reduce(0, +) / Double(seconds.count)
+    }
+}
