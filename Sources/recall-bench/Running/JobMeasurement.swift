@@ -1,6 +1,7 @@
 import Foundation
 import RecallKernels
 import RecallReport
+import RecallSuite
 import RecallTraining
 import Synchronization
 
