@@ -1,0 +1,101 @@
+import RecallStore
+import RecallSuite
+
+/// The commands that train a suite's runs again.
+public struct SuiteCommand: Equatable, Sendable {
+    public enum Source: Equatable, Sendable {
+        /// A suite that `--suite` knows by its name.
+        case named
+        /// A suite whose file is not known; by its name in the current folder, say.
+        case file
+        /// A sweep of state sizes on the task and training of another suite.
+        case sweep(base: String)
+    }
+
+    let suite: SuiteRecord
+    public let source: Source
+
+    public init(_ suite: SuiteRecord, isKnown: Bool) {
+        self.suite = suite
+        source =
+            StateSizeSweep.base(ofSuite: suite.name, description: suite.description).map { .sweep(base: $0) }
+            ?? (isKnown ? .named : .file)
+    }
+
+    /// The argument of `--suite` of `run`.
+    private var argument: String { shellQuoted(source == .file ? "\(suite.name).yaml" : suite.name) }
+
+    /// The whole suite; nil for a sweep, whose target sizes nobody has kept.
+    var whole: String? {
+        if case .sweep = source { return nil }
+        return "recall-bench run --suite \(argument)"
+    }
+
+    /// What to do about runs that are missing.
+    var continuing: String {
+        switch source {
+        case .named, .file: "`\(whole ?? "")` trains them"
+        case .sweep: "the `recall-bench sweep state-size` that they are of trains them"
+        }
+    }
+
+    /// The runs of one point at its best learning rate, perhaps among others.
+    ///
+    /// - Parameters:
+    ///   - runs: those in its mean, at least one.
+    ///   - severalTasks: whether the suite has points on other tasks.
+    func point(_ row: TradeoffRow, _ runs: [StoredRun], severalTasks: Bool) -> String {
+        precondition(!runs.isEmpty, "a point without runs")
+        let words =
+            switch source {
+            case .named, .file: ["run", "--suite", argument] + only(row, runs, severalTasks)
+            case .sweep(let base): sweep(row, base) + seeds(runs)
+            }
+        return (["recall-bench"] + words + Self.execution(runs[0])).joined(separator: " ")
+    }
+
+    private func only(_ row: TradeoffRow, _ runs: [StoredRun], _ severalTasks: Bool) -> [String] {
+        var conditions = ["d_model=\(row.spec.model.dModel)"]
+        // What --only cannot be given is left out, and other models are trained too.
+        if !row.model.contains(where: { ",=".contains($0) }) { conditions.insert("model=\(row.model)", at: 0) }
+        // A search has to come to its rates by itself.
+        if suite.search == nil { conditions.append("learning_rate=\(row.learningRate)") }
+        if severalTasks {
+            conditions += Set(runs.map(\.taskHash)).sorted().map { "task=\($0.prefix(12))" }
+        }
+        let first = runs.map(\.spec.seed).min() ?? 0
+        return ["--only", shellQuoted(conditions.joined(separator: ","))]
+            + (first == 0 ? [] : ["--seed", "\(first)"])
+    }
+
+    /// A sweep chooses the same for a target that is the true size.
+    private func sweep(_ row: TradeoffRow, _ base: String) -> [String] {
+        let isControl = row.model == StateSizeSweep.controlName
+        let rates = suite.search == nil ? row.points.map { "\($0.learningRate)" }.joined(separator: ",") : ""
+        return ["sweep", "state-size", "--task", shellQuoted(base)]
+            + (isControl
+                ? ["--only", "model=\(row.model)"]
+                : ["--models", shellQuoted(row.model), "--sizes", "\(row.facts.stateBytes)"])
+            + (rates.isEmpty ? [] : ["--learning-rates", rates])
+    }
+
+    private func seeds(_ runs: [StoredRun]) -> [String] {
+        let (seeds, dataSeeds) = (Set(runs.map(\.spec.seed)), Set(runs.map(\.spec.task.dataSeed)))
+        return (seeds.count > 1 ? ["--seeds", "\(seeds.count)"] : [])
+            + (dataSeeds.count > 1 ? ["--data-seeds", "\(dataSeeds.count)"] : [])
+            + ((seeds.min() ?? 0) == 0 ? [] : ["--seed", "\(seeds.min() ?? 0)"])
+    }
+
+    /// The options for the device and precision of a run.
+    private static func execution(_ run: StoredRun) -> [String] {
+        guard let device = run.device, !device.hasPrefix("cpu") else { return [] }
+        return ["--device", "cuda", "--precision", run.spec.training.precision.rawValue]
+    }
+}
+
+/// A text as one word of a POSIX shell.
+func shellQuoted(_ text: String) -> String {
+    let plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=,:+@%"
+    if !text.isEmpty, text.allSatisfy(plain.contains) { return text }
+    return "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
+}
