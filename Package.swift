@@ -98,8 +98,8 @@ let package = Package(
         .testTarget(name: "RecallSuiteTests", dependencies: ["RecallSuite", "TestSupport", "FuzzSupport"]),
         .testTarget(
             name: "RecallStoreTests", dependencies: ["RecallStore", "TestSupport"], exclude: ["SchemaOne.sql"]),
-        .testTarget(name: "RecallReportTests", dependencies: ["RecallReport", "TestSupport"]),
-        .testTarget(name: "RecallPageTests", dependencies: ["RecallPage"]),
+        .testTarget(
+            name: "RecallReportTests", dependencies: ["RecallReport", "RecallPage", "TestSupport"]),
         .testTarget(name: "RecallBenchmarkTests", dependencies: ["RecallBenchmark"]),
         .testTarget(name: "RecallVerificationTests", dependencies: ["RecallModelVerification"]),
         .testTarget(

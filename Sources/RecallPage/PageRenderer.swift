@@ -13,18 +13,22 @@ public struct PageRenderer: Sendable {
 
     public init() {
         MustacheContentTypes.register(PageText(), named: PageText.name)
-        let templates = [
-            "page": PackageResources.page_mustache, "warnings": PackageResources.warnings_mustache,
-            "section": PackageResources.section_mustache, "figure": PackageResources.figure_mustache,
-            "table": PackageResources.table_mustache, "cell": PackageResources.cell_mustache,
-        ]
         library = MustacheLibrary(
-            templates: templates.mapValues { bytes in
+            templates: Self.templates.mapValues { bytes in
                 // They are part of the program, and every page that is made goes through all of them.
                 do { return try MustacheTemplate(string: String(decoding: bytes, as: UTF8.self)) } catch {
                     preconditionFailure("a template does not parse: \(error)")
                 }
             })
+    }
+
+    /// By the names that they call one another by.
+    static var templates: [String: [UInt8]] {
+        [
+            "page": PackageResources.page_mustache, "warnings": PackageResources.warnings_mustache,
+            "section": PackageResources.section_mustache, "figure": PackageResources.figure_mustache,
+            "table": PackageResources.table_mustache, "cell": PackageResources.cell_mustache,
+        ]
     }
 
     /// The whole document; the same for the same page.

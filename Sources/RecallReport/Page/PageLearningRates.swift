@@ -46,8 +46,9 @@ struct PageLearningRates {
 
     private static func cells(_ point: PagePoint, _ suite: SuiteRecord) -> [PageCell] {
         let row = point.row
-        let window = row.learningRateWindow.map {
-            "\(Format.learningRate($0.lowerBound))–\(Format.learningRate($0.upperBound))"
+        let window = row.learningRateWindow.map { window in
+            let ends = [window.lowerBound, window.upperBound].map(Format.learningRate)
+            return ends[0] == ends[1] ? ends[0] : ends.joined(separator: "–")
         }
         let decades = row.learningRateWindowDecades
         return point.names + [

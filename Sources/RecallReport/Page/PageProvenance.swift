@@ -94,16 +94,16 @@ struct PageProvenance {
                 ("first begun", started.map(Self.time) ?? ""), ("last ended", ended.map(Self.time) ?? ""),
                 (
                     "wall time",
-                    started.flatMap { start in ended.map { Format.duration($0.timeIntervalSince(start)) } }
+                    started.flatMap { start in ended.map { Self.duration($0.timeIntervalSince(start)) } }
                         ?? ""
                 ),
-                ("work of all runs", work.isEmpty ? "" : Format.duration(work.reduce(0, +))),
+                ("work of all runs", work.isEmpty ? "" : Self.duration(work.reduce(0, +))),
             ])
     }
 
     private var task: PageTable {
         var table = PageTable(
-            "The task: length × pairs, and examples",
+            "The task: examples of sequence length × key-value pairs",
             [
                 PageColumn("task", isRowName: true), PageColumn("vocabulary", isNumber: true),
                 PageColumn("train"),
@@ -195,8 +195,16 @@ struct PageProvenance {
     }
 
     private static func segments(_ segments: [Segment]) -> String {
-        segments.map { "\($0.sequenceLength) × \($0.kvPairs), \(Format.count($0.examples))" }.joined(
+        segments.map { "\(Format.count($0.examples)) of \($0.sequenceLength) × \($0.kvPairs)" }.joined(
             separator: "; ")
+    }
+
+    /// "35 s", "1 min 6 s", "2 h 5 min".
+    private static func duration(_ seconds: Double) -> String {
+        guard seconds >= 60, seconds < 48 * 3600 else { return Format.duration(seconds) }
+        let total = Int(seconds.rounded())
+        return total < 3600
+            ? "\(total / 60) min \(total % 60) s" : "\(total / 3600) h \(total / 60 % 60) min"
     }
 
     /// "2025-03-01 12:00:00 UTC".

@@ -16,7 +16,5 @@ public struct PageSection: Equatable, Sendable {
     public var tables: [PageTable] = []
     public var commands: [PageCommand] = []
 
-    public var hasCommands: Bool { !commands.isEmpty }
-
     init(_ id: String, _ title: String) { (self.id, self.title) = (id, title) }
 }

@@ -46,7 +46,22 @@ public struct PageSource {
 
     /// - Throws: `StoreError`.
     public init(_ suite: SuiteRecord, in store: Store, command: SuiteCommand) throws {
-        (runs, self.command) = (try store.runs(suite: suite.name), command)
+        var text = ""
+        try CSVExport(store).write(CSVExport.StoredTable.benchmarks) { text += $0 }
+        try self.init(
+            suite, runs: try store.runs(suite: suite.name), benchmarks: text, command: command,
+            slices: { try store.slices($0) }, history: { try store.history($0) })
+    }
+
+    /// - Parameters:
+    ///   - runs: those of the suite, in its order.
+    ///   - benchmarks: the table as CSV.
+    ///   - slices, history: what is on record of a run, by its id.
+    init(
+        _ suite: SuiteRecord, runs: [StoredRun], benchmarks: String, command: SuiteCommand,
+        slices: (String) throws -> [SliceAccuracy], history: (String) throws -> [EpochRecord]
+    ) throws {
+        (self.runs, self.command) = (runs, command)
         tradeoff = Tradeoff(suite: suite, runs: runs)
         let byID = Dictionary(runs.map { ($0.runID, $0) }) { first, _ in first }
         let labels = RowLabels(tradeoff.rows)
@@ -59,13 +74,11 @@ public struct PageSource {
                 number: index + 1, row: pair.0, label: parts.joined(separator: ", "),
                 runs: pair.0.runIDs.compactMap { byID[$0] })
         }
-        var (slices, histories): ([String: [SliceAccuracy]], [String: [EpochRecord]]) = ([:], [:])
-        for runID in tradeoff.rows.flatMap(\.runIDs) where slices[runID] == nil {
-            (slices[runID], histories[runID]) = (try store.slices(runID), try store.history(runID))
+        var (found, epochs): ([String: [SliceAccuracy]], [String: [EpochRecord]]) = ([:], [:])
+        for runID in tradeoff.rows.flatMap(\.runIDs) where found[runID] == nil {
+            (found[runID], epochs[runID]) = (try slices(runID), try history(runID))
         }
-        (self.slices, self.histories) = (slices, histories)
-        var text = ""
-        try CSVExport(store).write(CSVExport.StoredTable.benchmarks) { text += $0 }
-        benchmarks = try CSVRecords(text, path: store.path, requiring: [])
+        (self.slices, histories) = (found, epochs)
+        self.benchmarks = try CSVRecords(benchmarks, path: "benchmarks", requiring: [])
     }
 }

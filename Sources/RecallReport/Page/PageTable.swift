@@ -69,8 +69,6 @@ public struct PageTable: Equatable, Sendable {
 
     init(_ caption: String, _ columns: [PageColumn]) { (self.caption, self.columns) = (caption, columns) }
 
-    public var columnCount: Int { columns.count }
-
     mutating func add(_ cells: [PageCell], anchor: String? = nil, groupTitle: String? = nil) {
         precondition(
             cells.count == columns.count, "a row of \(cells.count) cells under \(columns.count) columns")

@@ -13,8 +13,6 @@ public struct PageWarning: Equatable, Sendable {
     public init(_ message: String, details: [String] = [], advice: String, isGrave: Bool = false) {
         (self.message, self.details, self.advice, self.isGrave) = (message, details, advice, isGrave)
     }
-
-    public var hasDetails: Bool { !details.isEmpty }
 }
 
 /// Everything that the tables and `run` warn of, in one place.

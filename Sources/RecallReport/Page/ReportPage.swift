@@ -10,8 +10,6 @@ public struct ReportPage: Sendable {
     public let warnings: [PageWarning]
     public let sections: [PageSection]
 
-    public var hasWarnings: Bool { !warnings.isEmpty }
-
     /// - Parameters:
     ///   - origins: what is to be said of rows that this program would not write as they stand.
     ///   - program: the program that makes the page, with its commit.
@@ -30,7 +28,7 @@ public struct ReportPage: Sendable {
         warnings = PageWarnings(source).all(origins: origins)
         summary = PageProvenance.summary(source)
         progress("drawing the tradeoff")
-        var sections = [try PageProvenance(source).section(), try PageTradeoff(source).section(gnuplot)]
+        var sections = [PageProvenance(source).section(), try PageTradeoff(source).section(gnuplot)]
         progress("drawing the learning rates")
         sections.append(try PageLearningRates(source).section(gnuplot))
         sections.append(PageSlices(source).section())
