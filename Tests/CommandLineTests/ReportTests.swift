@@ -163,7 +163,8 @@ import Testing
 
     @Test(.enabled(if: Gnuplot() != nil, "gnuplot is not installed")) func figuresAreThoseOfPlot() throws {
         let workspace = try Self.trained()
-        #expect(try workspace.run("report", "--output", "page.html").errors == "")
+        let outcome = try workspace.run("report", "--output", "page.html")
+        #expect(outcome.status == 0 && outcome.errors == "", "\(outcome.errors)")
         let images = try Self.page(workspace).elements("img")
         #expect(images.allSatisfy { !($0.attributes["alt"] ?? "").isEmpty })
         let figures = try ["tradeoff", "learning-rates", "learning-curves"].map {
@@ -176,7 +177,7 @@ import Testing
             return String(decoding: data ?? Data(), as: UTF8.self)
         }
         #expect(drawn == figures)
-        let (svg, complaint) = parseMarkup(drawn[0])
+        let (svg, complaint) = parseMarkup(try #require(drawn.first))
         #expect(svg?.text.contains(Self.model) ?? false, "\(complaint)")
     }
 
