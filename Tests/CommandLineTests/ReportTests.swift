@@ -244,7 +244,8 @@ import Testing
         for part in [
             "INVALID CONTROL: attention reached", "1 run of 4 failed", "a loss of <nan> & more",
             "1 run of 4 is not finished (1 pending)", "by another build (0.1.0 (abc1234)",
-            "`recall-bench run --suite tiny.yaml` trains them", "A single seed stands behind one point",
+            "Wait for them, or train them:", "recall-bench run --suite tiny.yaml",
+            "A single seed stands behind one point",
         ] { #expect(warnings.text.contains(part), "\(part) in \(warnings.text)") }
         #expect(warnings.elements("li").first?.attributes["class"] == "grave")
     }

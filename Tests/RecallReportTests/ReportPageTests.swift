@@ -10,10 +10,10 @@ import Testing
 
 private func page(
     _ runs: [StoredRun], _ suite: SuiteRecord = controlledSuite, benchmarks: String = "kind,name\n",
-    origins: [PageWarning] = [], isKnown: Bool = true
+    origins: [PageWarning] = [], known: Suite? = nil
 ) throws -> ReportPage {
     let source = try PageSource(
-        suite, runs: runs, benchmarks: benchmarks, command: SuiteCommand(suite, isKnown: isKnown),
+        suite, runs: runs, benchmarks: benchmarks, known: known,
         slices: { _ in
             [SliceAccuracy(split: .test, sequenceLength: 64, kvPairs: 8, examples: 100, accuracy: 0.5)]
         },
@@ -179,12 +179,24 @@ private func root(_ page: ReportPage) throws -> MarkupNode {
     }
 
     @Test func commandsSelectWhatAPointIs() throws {
-        let made = try page(soundRuns("it's 🧠"), uncontrolledSuite, isKnown: false)
+        let made = try page(soundRuns("it's 🧠"), uncontrolledSuite)
         let command = try #require(made.sections.last?.tables.first?.rows.first?.cells.last?.text)
         #expect(
             command
                 == #"recall-bench run --suite suite.yaml --only 'model=it'\''s 🧠,d_model=64,learning_rate=0.01' --db again.sqlite"#
         )
+        // A suite of that name is named by it, where it is the same.
+        let spec = syntheticRun().spec
+        for (width, suite) in [(64, "suite"), (32, "suite.yaml")] {
+            var model = spec.model
+            model.dModel = width
+            let known = Suite(
+                name: "suite", tasks: [SuiteTask(task: spec.task)],
+                models: [SuiteModel(name: "based", configurations: [model])], trainings: [spec.training])
+            let made = try page(soundRuns("based"), uncontrolledSuite, known: known)
+            let commands = made.sections.last?.commands.map(\.command) ?? []
+            #expect(commands.contains("recall-bench run --suite \(suite) --db again.sqlite"), "\(commands)")
+        }
         var sweep = uncontrolledSuite
         (sweep.name, sweep.description) = (
             "state-size-quick", "Accuracy against the size of the state, on the task and training of quick."

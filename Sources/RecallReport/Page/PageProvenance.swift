@@ -103,7 +103,7 @@ struct PageProvenance {
 
     private var task: PageTable {
         var table = PageTable(
-            "The task: examples of sequence length × key-value pairs",
+            "The task",
             [
                 PageColumn("task", isRowName: true), PageColumn("vocabulary", isNumber: true),
                 PageColumn("train"),
@@ -126,6 +126,7 @@ struct PageProvenance {
                 .accuracy(task.chanceAccuracyInSequence),
             ])
         }
+        table.note("train, validation, test: examples of sequence length × key-value pairs")
         table.note(
             "a guess: the accuracy of one among all values; among its values: of one among the values that the sequence has"
         )

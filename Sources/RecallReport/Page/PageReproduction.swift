@@ -66,7 +66,7 @@ struct PageReproduction {
             let command = source.command.point(point.row, point.runs, severalTasks: source.hasSeveralTasks)
             table.add(
                 point.names + [
-                    .accuracy(point.row.testAccuracy.mean), .code(commits.joined(separator: ", ")),
+                    .accuracy(point.row.testAccuracy.mean), PageCell(commits.joined(separator: ", ")),
                     .code("\(command) --db again.sqlite"),
                 ], anchor: point.commandAnchor)
         }

@@ -44,12 +44,13 @@ public struct PageSource {
     /// Whether points are of several tasks.
     let hasSeveralTasks: Bool
 
+    /// - Parameter known: the suite that `--suite` finds by this name; nil where it finds none.
     /// - Throws: `StoreError`.
-    public init(_ suite: SuiteRecord, in store: Store, command: SuiteCommand) throws {
+    public init(_ suite: SuiteRecord, in store: Store, known: Suite?) throws {
         var text = ""
         try CSVExport(store).write(CSVExport.StoredTable.benchmarks) { text += $0 }
         try self.init(
-            suite, runs: try store.runs(suite: suite.name), benchmarks: text, command: command,
+            suite, runs: try store.runs(suite: suite.name), benchmarks: text, known: known,
             slices: { try store.slices($0) }, history: { try store.history($0) })
     }
 
@@ -58,10 +59,10 @@ public struct PageSource {
     ///   - benchmarks: the table as CSV.
     ///   - slices, history: what is on record of a run, by its id.
     init(
-        _ suite: SuiteRecord, runs: [StoredRun], benchmarks: String, command: SuiteCommand,
+        _ suite: SuiteRecord, runs: [StoredRun], benchmarks: String, known: Suite?,
         slices: (String) throws -> [SliceAccuracy], history: (String) throws -> [EpochRecord]
     ) throws {
-        (self.runs, self.command) = (runs, command)
+        (self.runs, command) = (runs, SuiteCommand(suite, runs: runs, known: known))
         tradeoff = Tradeoff(suite: suite, runs: runs)
         let byID = Dictionary(runs.map { ($0.runID, $0) }) { first, _ in first }
         let labels = RowLabels(tradeoff.rows)

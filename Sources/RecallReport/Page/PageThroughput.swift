@@ -10,14 +10,16 @@ struct PageThroughput {
         var section = PageSection("throughput", "Throughput")
         section.paragraphs = [
             "Of the runs themselves, as they trained beside whatever else the machine did: the median over the runs at the best "
-                + "learning rate. `recall-bench bench` measures properly."
+                + "learning rate. recall-bench bench measures properly."
         ]
         section.tables = [runs, benchmarks].filter { !$0.rows.isEmpty }
         if source.points.isEmpty { section.paragraphs = ["No run is finished yet."] }
         if source.benchmarks.records.isEmpty {
-            section.paragraphs.append(
-                "The database has no benchmarks; `recall-bench bench train` and `recall-bench bench generate` make some."
-            )
+            section.paragraphs.append("The database has no benchmarks.")
+            section.commands = [
+                PageCommand("to measure training steps", "recall-bench bench train"),
+                PageCommand("to measure prefill and decoding", "recall-bench bench generate"),
+            ]
         }
         return section
     }

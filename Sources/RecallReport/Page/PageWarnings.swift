@@ -9,9 +9,14 @@ public struct PageWarning: Equatable, Sendable {
     /// What it concerns: points, runs.
     public var details: [String]
     public var advice: String
+    /// What does it; nil where no command alone does.
+    public var command: String?
 
-    public init(_ message: String, details: [String] = [], advice: String, isGrave: Bool = false) {
-        (self.message, self.details, self.advice, self.isGrave) = (message, details, advice, isGrave)
+    public init(
+        _ message: String, details: [String] = [], advice: String, command: String? = nil, isGrave: Bool = false
+    ) {
+        (self.message, self.details, self.isGrave) = (message, details, isGrave)
+        (self.advice, self.command) = (advice, command)
     }
 }
 
@@ -37,30 +42,37 @@ struct PageWarnings {
 
     private var control: PageWarning? {
         guard let heading = source.tradeoff.verdict.heading(of: "page") else { return nil }
-        let isGrave: Bool
-        let advice: String
         switch source.tradeoff.verdict.kind {
         case .passes: return nil
         case .fails:
-            isGrave = true
-            advice =
-                "Find out why the control does not learn before anything else: its learning rates, the epochs, the data. "
-                + "A model that softmax attention cannot beat here may only have been trained too little."
+            return PageWarning(
+                heading,
+                advice:
+                    "Find out why the control does not learn before anything else: its learning rates, the epochs, the data. "
+                    + "Until it does, a model that does badly may only have been trained badly.",
+                isGrave: true)
         case .unfinished:
-            (isGrave, advice) = (true, "Wait for the control's runs: \(source.command.continuing).")
+            return PageWarning(
+                heading, advice: "Wait for the control's runs, or train them\(train)", command: whole,
+                isGrave: true)
         case .uncontrolled, .absent:
-            isGrave = false
-            advice =
-                "Name a model that has to solve the task in the suite: control: {model: attention, minimum_accuracy: 0.99}."
+            return PageWarning(
+                heading,
+                advice:
+                    "Name a model in the suite that has to solve the task: control: {model: attention, minimum_accuracy: 0.99}."
+            )
         }
-        return PageWarning(heading, advice: advice, isGrave: isGrave)
     }
+
+    /// What trains a whole suite, and how a sentence about it ends.
+    private var whole: String? { source.command.whole }
+    private var train: String { whole == nil ? " with the sweep's own command." : ":" }
 
     private var nothingFinished: PageWarning? {
         guard source.points.isEmpty else { return nil }
         return PageWarning(
             "No run of \(source.suite.name) is finished yet: this page has no results.",
-            advice: "Train some first: \(source.command.continuing).", isGrave: true)
+            advice: "Train some first\(train)", command: whole, isGrave: true)
     }
 
     private var failedRuns: PageWarning? {
@@ -70,10 +82,10 @@ struct PageWarnings {
             "\(Self.runs(failed.count)) of \(source.runs.count) failed.",
             details: Self.few(
                 failed.map { "\($0.label) (\($0.runID)): \($0.error ?? "it left no word of why")" },
-                rest: "`recall-bench export csv --table runs` has all errors"),
+                rest: "recall-bench export csv --table runs has all errors"),
             advice:
-                "A learning rate that is too high is the usual reason for numbers that are not finite. A failed run is tried again "
-                + "by the same command: \(source.command.continuing).")
+                "A learning rate that is too high is the usual reason for numbers that are not finite. Training again tries failed runs "
+                + "once more\(train)", command: whole)
     }
 
     private var missingRuns: PageWarning? {
@@ -86,7 +98,7 @@ struct PageWarnings {
         return PageWarning(
             "\(Self.runs(count)) of \(source.runs.count) \(count == 1 ? "is" : "are") not finished "
                 + "(\(parts.joined(separator: ", "))): a best learning rate, a mean or the frontier may still change.",
-            advice: "Wait for them, or go on: \(source.command.continuing).")
+            advice: "Wait for them, or train them\(train)", command: whole)
     }
 
     private var severalExecutions: PageWarning? {

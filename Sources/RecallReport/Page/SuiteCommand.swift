@@ -1,9 +1,11 @@
+import RecallData
 import RecallStore
 import RecallSuite
+import RecallTraining
 
 /// The commands that train a suite's runs again.
-public struct SuiteCommand: Equatable, Sendable {
-    public enum Source: Equatable, Sendable {
+struct SuiteCommand: Equatable, Sendable {
+    enum Source: Equatable, Sendable {
         /// A suite that `--suite` knows by its name.
         case named
         /// A suite whose file is not known; by its name in the current folder, say.
@@ -13,13 +15,35 @@ public struct SuiteCommand: Equatable, Sendable {
     }
 
     let suite: SuiteRecord
-    public let source: Source
+    let source: Source
 
-    public init(_ suite: SuiteRecord, isKnown: Bool) {
+    /// - Parameters:
+    ///   - runs: those of the suite.
+    ///   - known: the suite that `--suite` finds by this name; nil where it finds none.
+    init(_ suite: SuiteRecord, runs: [StoredRun], known: Suite?) {
         self.suite = suite
         source =
             StateSizeSweep.base(ofSuite: suite.name, description: suite.description).map { .sweep(base: $0) }
-            ?? (isKnown ? .named : .file)
+            ?? (known.map { known in runs.allSatisfy { Self.lists(known, $0) } } ?? false ? .named : .file)
+    }
+
+    /// Whether the suite has the run's model, task and training, whatever its learning rate, seeds and precision: another of
+    /// the same name may not.
+    private static func lists(_ suite: Suite, _ run: StoredRun) -> Bool {
+        func plain(_ training: TrainingConfig) -> TrainingConfig {
+            var training = training
+            (training.learningRate, training.batchSize, training.precision) = (0, 0, .fp32)
+            return training
+        }
+        func plain(_ task: MQARTask) -> MQARTask {
+            var task = task
+            task.dataSeed = 0
+            return task
+        }
+        return suite.models.contains {
+            $0.name == run.model && $0.configurations.contains(run.spec.model)
+        } && suite.tasks.contains { plain($0.task) == plain(run.spec.task) }
+            && suite.trainings.contains { plain($0) == plain(run.spec.training) }
     }
 
     /// The argument of `--suite` of `run`.
@@ -29,14 +53,6 @@ public struct SuiteCommand: Equatable, Sendable {
     var whole: String? {
         if case .sweep = source { return nil }
         return "recall-bench run --suite \(argument)"
-    }
-
-    /// What to do about runs that are missing.
-    var continuing: String {
-        switch source {
-        case .named, .file: "`\(whole ?? "")` trains them"
-        case .sweep: "the `recall-bench sweep state-size` that they are of trains them"
-        }
     }
 
     /// The runs of one point at its best learning rate, perhaps among others.

@@ -35,12 +35,9 @@ struct ReportCommand: ParsableCommand {
         }
         let (suite, store) = try source.found(to: "report")
         let began = ContinuousClock.now
-        let isKnown = (try? SuiteLibrary().text(of: suite.name)) != nil
         let page = try ReportPage(
-            try PageSource(suite, in: store, command: SuiteCommand(suite, isKnown: isKnown)),
-            origins: try RowOriginNotes(suite: suite.name, in: store).notes.map {
-                PageWarning($0.what + ".", advice: $0.consequence + ".")
-            },
+            try PageSource(suite, in: store, known: try? SuiteLibrary().load(suite.name)),
+            origins: try RowOriginNotes(suite: suite.name, in: store).notes.map(PageWarning.init),
             program: ProgramVersion.text, gnuplot: Gnuplot()
         ) { next in
             if ContinuousClock.now - began > .seconds(2) { Output.note("\(next) …") }
@@ -52,5 +49,13 @@ struct ReportCommand: ParsableCommand {
         } else {
             Output.write(text)
         }
+    }
+}
+
+extension PageWarning {
+    /// What there is to say of rows, as sentences.
+    fileprivate init(_ note: (what: String, consequence: String)) {
+        let advice = note.consequence.replacingOccurrences(of: "`", with: "")
+        self.init(note.what + ".", advice: advice.prefix(1).uppercased() + advice.dropFirst() + ".")
     }
 }
