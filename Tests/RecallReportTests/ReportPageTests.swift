@@ -207,8 +207,8 @@ private func root(_ page: ReportPage) throws -> MarkupNode {
         let tail = "--learning-rates 0.003,0.01,0.03 --seeds 3 --device cuda --precision fp32 --db again.sqlite"
         #expect(
             commands == [
-                "recall-bench sweep state-size --task quick --models based --sizes 2048 \(tail)",
-                "recall-bench sweep state-size --task quick --only model=control \(tail)",
+                "recall-bench sweep state-size --task quick.yaml --models based --sizes 2048 \(tail)",
+                "recall-bench sweep state-size --task quick.yaml --only model=control \(tail)",
             ])
     }
 }

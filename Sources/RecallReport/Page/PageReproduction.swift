@@ -15,10 +15,9 @@ struct PageReproduction {
                 + "of the table train the runs of a point, with others where they cannot be told apart, into a database of "
                 + "their own; what is on record is not trained again."
         ]
-        if source.command.source == .file {
+        if let file = source.command.unknownFile {
             section.paragraphs.append(
-                "The suite is of a file of somebody's own: \(source.suite.name).yaml stands for wherever it is."
-            )
+                "The suite is of a file of somebody's own: \(file) stands for wherever it is.")
         }
         section.commands = builds + exports
         section.tables = [points].filter { !$0.rows.isEmpty }

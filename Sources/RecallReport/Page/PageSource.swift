@@ -44,7 +44,10 @@ public struct PageSource {
     /// Whether points are of several tasks.
     let hasSeveralTasks: Bool
 
-    /// - Parameter known: the suite that `--suite` finds by this name; nil where it finds none.
+    /// What a suite is looked up by, to tell how its runs are made again.
+    public static func lookupName(of suite: SuiteRecord) -> String { SuiteCommand.name(of: suite) }
+
+    /// - Parameter known: the suite that `--suite` finds by `lookupName(of:)`; nil where it finds none.
     /// - Throws: `StoreError`.
     public init(_ suite: SuiteRecord, in store: Store, known: Suite?) throws {
         var text = ""

@@ -5,31 +5,31 @@ import RecallTraining
 
 /// The commands that train a suite's runs again.
 struct SuiteCommand: Equatable, Sendable {
-    enum Source: Equatable, Sendable {
-        /// A suite that `--suite` knows by its name.
-        case named
-        /// A suite whose file is not known; by its name in the current folder, say.
-        case file
-        /// A sweep of state sizes on the task and training of another suite.
-        case sweep(base: String)
-    }
-
     let suite: SuiteRecord
-    let source: Source
+    /// The suite whose task and training a sweep of state sizes took; nil for a suite that is no sweep.
+    private let base: String?
+    /// The file that stands for one that is not known; nil where `--suite` or `--task` knows the suite by its name.
+    let unknownFile: String?
 
     /// - Parameters:
     ///   - runs: those of the suite.
-    ///   - known: the suite that `--suite` finds by this name; nil where it finds none.
+    ///   - known: the suite that `--suite` finds by `name(of:)`; nil where it finds none.
     init(_ suite: SuiteRecord, runs: [StoredRun], known: Suite?) {
         self.suite = suite
-        source =
-            StateSizeSweep.base(ofSuite: suite.name, description: suite.description).map { .sweep(base: $0) }
-            ?? (known.map { known in runs.allSatisfy { Self.lists(known, $0) } } ?? false ? .named : .file)
+        let base = StateSizeSweep.base(ofSuite: suite.name, description: suite.description)
+        self.base = base
+        let isKnown = known.map { known in runs.allSatisfy { Self.lists(known, $0, anyModel: base != nil) } }
+        unknownFile = isKnown ?? false ? nil : "\(base ?? suite.name).yaml"
+    }
+
+    /// What to look a suite up by, to make its runs again.
+    static func name(of suite: SuiteRecord) -> String {
+        StateSizeSweep.base(ofSuite: suite.name, description: suite.description) ?? suite.name
     }
 
     /// Whether the suite has the run's model, task and training, whatever its learning rate, seeds and precision: another of
     /// the same name may not.
-    private static func lists(_ suite: Suite, _ run: StoredRun) -> Bool {
+    private static func lists(_ suite: Suite, _ run: StoredRun, anyModel: Bool) -> Bool {
         func plain(_ training: TrainingConfig) -> TrainingConfig {
             var training = training
             (training.learningRate, training.batchSize, training.precision) = (0, 0, .fp32)
@@ -40,20 +40,18 @@ struct SuiteCommand: Equatable, Sendable {
             task.dataSeed = 0
             return task
         }
-        return suite.models.contains {
+        let hasModel = suite.models.contains {
             $0.name == run.model && $0.configurations.contains(run.spec.model)
-        } && suite.tasks.contains { plain($0.task) == plain(run.spec.task) }
+        }
+        return (anyModel || hasModel) && suite.tasks.contains { plain($0.task) == plain(run.spec.task) }
             && suite.trainings.contains { plain($0) == plain(run.spec.training) }
     }
 
-    /// The argument of `--suite` of `run`.
-    private var argument: String { shellQuoted(source == .file ? "\(suite.name).yaml" : suite.name) }
+    /// The argument of `--suite` of `run`, or of `--task` of a sweep.
+    private var argument: String { shellQuoted(unknownFile ?? base ?? suite.name) }
 
     /// The whole suite; nil for a sweep, whose target sizes nobody has kept.
-    var whole: String? {
-        if case .sweep = source { return nil }
-        return "recall-bench run --suite \(argument)"
-    }
+    var whole: String? { base == nil ? "recall-bench run --suite \(argument)" : nil }
 
     /// The runs of one point at its best learning rate, perhaps among others.
     ///
@@ -63,10 +61,8 @@ struct SuiteCommand: Equatable, Sendable {
     func point(_ row: TradeoffRow, _ runs: [StoredRun], severalTasks: Bool) -> String {
         precondition(!runs.isEmpty, "a point without runs")
         let words =
-            switch source {
-            case .named, .file: ["run", "--suite", argument] + only(row, runs, severalTasks)
-            case .sweep(let base): sweep(row, base) + seeds(runs)
-            }
+            base == nil
+            ? ["run", "--suite", argument] + only(row, runs, severalTasks) : sweep(row) + seeds(runs)
         return (["recall-bench"] + words + Self.execution(runs[0])).joined(separator: " ")
     }
 
@@ -85,10 +81,10 @@ struct SuiteCommand: Equatable, Sendable {
     }
 
     /// A sweep chooses the same for a target that is the true size.
-    private func sweep(_ row: TradeoffRow, _ base: String) -> [String] {
+    private func sweep(_ row: TradeoffRow) -> [String] {
         let isControl = row.model == StateSizeSweep.controlName
         let rates = suite.search == nil ? row.points.map { "\($0.learningRate)" }.joined(separator: ",") : ""
-        return ["sweep", "state-size", "--task", shellQuoted(base)]
+        return ["sweep", "state-size", "--task", argument]
             + (isControl
                 ? ["--only", "model=\(row.model)"]
                 : ["--models", shellQuoted(row.model), "--sizes", "\(row.facts.stateBytes)"])

@@ -35,8 +35,9 @@ struct ReportCommand: ParsableCommand {
         }
         let (suite, store) = try source.found(to: "report")
         let began = ContinuousClock.now
+        let known = try? SuiteLibrary().load(PageSource.lookupName(of: suite))
         let page = try ReportPage(
-            try PageSource(suite, in: store, known: try? SuiteLibrary().load(suite.name)),
+            try PageSource(suite, in: store, known: known),
             origins: try RowOriginNotes(suite: suite.name, in: store).notes.map(PageWarning.init),
             program: ProgramVersion.text, gnuplot: Gnuplot()
         ) { next in
