@@ -27,6 +27,7 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache", exact: "2.1.1"),
     ],
     targets: [
         .systemLibrary(
@@ -63,6 +64,10 @@ let package = Package(
             name: "RecallStore",
             dependencies: ["RecallSuite", .product(name: "GRDB", package: "GRDB.swift")]),
         .target(name: "RecallReport", dependencies: ["RecallStore"]),
+        .target(
+            name: "RecallPage",
+            dependencies: ["RecallReport", .product(name: "Mustache", package: "swift-mustache")],
+            resources: [.embedInCode("Templates")]),
         .target(name: "RecallBenchmark", dependencies: ["RecallTraining"]),
         .target(
             name: "RecallVerification", dependencies: ["RecallKernels", "RecallExamples", "RecallRandom"]),
@@ -71,6 +76,7 @@ let package = Package(
             name: "recall-bench",
             dependencies: [
                 "RecallReport", "RecallBenchmark", "RecallCUDA", "RecallModelVerification",
+                "RecallPage",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -100,7 +106,8 @@ let package = Package(
         .testTarget(name: "RecallSuiteTests", dependencies: ["RecallSuite", "TestSupport", "FuzzSupport"]),
         .testTarget(
             name: "RecallStoreTests", dependencies: ["RecallStore", "TestSupport"], exclude: ["SchemaOne.sql"]),
-        .testTarget(name: "RecallReportTests", dependencies: ["RecallReport", "TestSupport"]),
+        .testTarget(
+            name: "RecallReportTests", dependencies: ["RecallReport", "RecallPage", "TestSupport"]),
         .testTarget(name: "RecallBenchmarkTests", dependencies: ["RecallBenchmark"]),
         .testTarget(name: "RecallVerificationTests", dependencies: ["RecallModelVerification"]),
         .testTarget(

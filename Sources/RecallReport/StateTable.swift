@@ -38,7 +38,8 @@ public struct StateTable: Sendable {
 
     private static func size(_ bytes: Int) -> String { "\(Format.count(bytes)) B (\(Format.bytes(bytes)))" }
 
-    private static func difference(_ measured: Int, _ published: Int) -> String {
+    /// "+128 B (+4.8 %)"; "none".
+    static func difference(_ measured: Int, _ published: Int) -> String {
         let bytes = measured - published
         guard bytes != 0 else { return "none" }
         let sign = bytes > 0 ? "+" : ""

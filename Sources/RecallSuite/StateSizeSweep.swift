@@ -64,6 +64,20 @@ public struct StateSizeSweep {
         return choices
     }
 
+    private static let namePrefix = "state-size-"
+
+    private static func description(base: String) -> String {
+        "Accuracy against the size of the state, on the task and training of \(base)."
+    }
+
+    /// The suite whose task and training a sweep took, by the name and description of the sweep's suite; nil for any other
+    /// suite's.
+    public static func base(ofSuite name: String, description: String) -> String? {
+        guard name.hasPrefix(namePrefix) else { return nil }
+        let base = String(name.dropFirst(namePrefix.count))
+        return description == Self.description(base: base) ? base : nil
+    }
+
     /// The suite of the sweep: every choice and the control, with the base's tasks and training.
     ///
     /// - Throws: `ConfigurationError` where the control cannot be made.
@@ -93,8 +107,7 @@ public struct StateSizeSweep {
             }
         }
         return Suite(
-            name: "state-size-\(base.name)",
-            description: "Accuracy against the size of the state, on the task and training of \(base.name).",
+            name: Self.namePrefix + base.name, description: Self.description(base: base.name),
             tasks: base.tasks, models: models, trainings: trainings,
             search: rates == nil ? base.search ?? Self.search : nil, seeds: seeds, dataSeeds: dataSeeds,
             control: SuiteControl(

@@ -16,6 +16,7 @@ struct RecallBench: ParsableCommand {
               recall-bench sweep state-size               accuracy against bytes of state
               recall-bench export csv --table tradeoff    the table for a plot
               recall-bench plot tradeoff --output t.svg   the plot itself
+              recall-bench report --output quick.html     all of it on one page
               recall-bench models based                   what there is to turn
               recall-bench eval --checkpoint FILE         accuracy of one model
 
@@ -29,6 +30,7 @@ struct RecallBench: ParsableCommand {
             RunCommand.self, SweepCommand.self, ExportCommand.self, PlotCommand.self, StatusCommand.self,
             SuitesCommand.self, ModelsCommand.self, TasksCommand.self, DataCommand.self, EvalCommand.self,
             VerifyCommand.self,
+            ReportCommand.self,
             BenchCommand.self, DoctorCommand.self,
         ])
 

@@ -9,10 +9,10 @@ import Testing
 /// Names that mean something to a shell, to gnuplot, to XML or to a CSV.
 let oddNames = [
     "it's \"quoted\"", "<b>&amp;</b>", "a,b;c", "🧠 Hirn", "snake_case_^2", "back\\slash\\", "`false` $x @y %d",
-    "{/Bold no}", "日本語", "-10 percent",
+    "{/Bold no}", "日本語", "-10 percent", "it''s `'''`",
 ]
 
-/// A tradeoff of eleven rows with everything that a figure marks, the models with odd names among them.
+/// A tradeoff of twelve rows with everything that a figure marks, the models with odd names among them.
 func oddTradeoff(_ suite: SuiteRecord = uncontrolledSuite) -> Tradeoff {
     var runs: [StoredRun] = []
     for (index, name) in oddNames.enumerated() {

@@ -41,7 +41,9 @@ public struct Gnuplot: Sendable {
         let figure = try? Data(contentsOf: output)
         guard process.terminationReason == .exit, process.terminationStatus == 0, let figure, !figure.isEmpty
         else {
-            let said = (try? String(contentsOf: complaints, encoding: .utf8)) ?? ""
+            // The file is gone by the time anybody reads its name.
+            let said = ((try? String(contentsOf: complaints, encoding: .utf8)) ?? "")
+                .replacingOccurrences(of: "\"\(input.path)\" ", with: "")
             throw PlotError.gnuplot(Self.summary(said) ?? "it said nothing, and drew nothing")
         }
         return figure

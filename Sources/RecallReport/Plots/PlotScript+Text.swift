@@ -29,14 +29,23 @@ extension PlotScript {
         return lines.map { $0 + "\n" }.joined()
     }
 
-    /// A text as gnuplot's single quotes take it: nothing in them means anything but the quote itself. A line's end would
+    /// A text as gnuplot takes it, in single quotes: nothing in them means anything but the quote itself. A line's end would
     /// end the command, and no SVG may hold a control character.
     static func quoted(_ text: String) -> String {
         let printable = text.unicodeScalars.map { scalar in
             scalar.properties.generalCategory == .control || scalar == "\u{2028}" || scalar == "\u{2029}"
                 || scalar.value & 0xFFFE == 0xFFFE ? " " : String(scalar)
         }.joined()
-        return "'" + printable.replacingOccurrences(of: "'", with: "''") + "'"
+        guard printable.contains("''") else {
+            return "'" + printable.replacingOccurrences(of: "'", with: "''") + "'"
+        }
+        // gnuplot 5.4 ends the text at the second of two quotes, doubled or not. In double quotes everything else means
+        // something, so what could is written as its number.
+        let escaped = printable.unicodeScalars.map { scalar in
+            "'\"\\`$@".unicodeScalars.contains(scalar)
+                ? String(format: "\\%03o", scalar.value) : String(scalar)
+        }.joined()
+        return "\"" + escaped + "\""
     }
 
     private static let ink = "#222222"

@@ -3,15 +3,16 @@ import Foundation
 import RecallReport
 import RecallStore
 
-/// Which results a figure is of.
+/// Which results a figure or a page is of.
 struct SuiteSource: ParsableArguments {
-    @Option(help: ArgumentHelp("The suite to draw. Default: the only one there is.", valueName: "name"))
+    @Option(help: ArgumentHelp("Which suite. Default: the only one there is.", valueName: "name"))
     var suite: String?
 
     @OptionGroup var store: StoreOptions
 
+    /// - Parameter verb: what is done with it, for a message.
     /// - Throws: `StoreError`; `Failure` where the suite is not there, or where there are several to choose from.
-    func tradeoff() throws -> (tradeoff: RecallReport.Tradeoff, store: Store) {
+    func found(to verb: String) throws -> (suite: SuiteRecord, store: Store) {
         let opened = try store.openForReading()
         let suites = try opened.suites(named: suite.map { [$0] } ?? [])
         guard suites.count < 2 else {
@@ -19,9 +20,17 @@ struct SuiteSource: ParsableArguments {
             throw Failure(.usage, "\(store.path) has \(suites.count) suites, choose one with --suite: \(names)")
         }
         guard let found = suites.first else {
-            throw Failure(.missing, "\(store.path): no suite is in this database: there is nothing to draw")
+            throw Failure(.missing, "\(store.path): no suite is in this database: there is nothing to \(verb)")
         }
-        return (RecallReport.Tradeoff(suite: found, runs: try opened.runs(suite: found.name)), opened)
+        return (found, opened)
+    }
+
+    /// What a figure is drawn from.
+    ///
+    /// - Throws: as above.
+    func tradeoff() throws -> (tradeoff: RecallReport.Tradeoff, store: Store) {
+        let (suite, store) = try found(to: "draw")
+        return (RecallReport.Tradeoff(suite: suite, runs: try store.runs(suite: suite.name)), store)
     }
 }
 

@@ -4,7 +4,11 @@ import RecallSuite
 /// What `run` and `status` say of a suite's rows that this program, on the device at hand, would not write as they stand: a
 /// line a kind, with what happens to them.
 struct RowOriginNotes {
-    let lines: [String]
+    /// What the rows are, and what happens to them; neither names the suite or ends in a full stop.
+    let notes: [(what: String, consequence: String)]
+    private let suite: String
+
+    var lines: [String] { notes.map { "\(suite): \($0.what): \($0.consequence)" } }
 
     /// - Parameter execution: what runs would be trained by.
     /// - Throws: `StoreError`.
@@ -13,25 +17,31 @@ struct RowOriginNotes {
     }
 
     init(suite: String, _ origins: RowOrigins, changes: [ResultsVersion.Change] = ResultsVersion.changes) {
-        var lines: [String] = []
+        var notes: [(String, String)] = []
         for (version, count) in origins.byOtherVersion.sorted(by: { ($0.key ?? .max) < ($1.key ?? .max) }) {
-            lines.append(
-                "\(Self.rows(count)) by \(Self.name(version)), which this program's do not compare with: `recall-bench run` "
-                    + "keeps them in the database, takes them out of the suite and trains those runs anew"
-                    + Self.reasons(since: version, changes))
+            notes.append(
+                (
+                    "\(Self.rows(count)) by \(Self.name(version)), which this program's do not compare with",
+                    "`recall-bench run` keeps them in the database, takes them out of the suite and trains those runs anew"
+                        + Self.reasons(since: version, changes)
+                ))
         }
         let others = Self.name(origins.elsewhere)
         if origins.finishedElsewhere > 0 {
-            lines.append(
-                "\(Self.rows(origins.finishedElsewhere, "finished ")) by \(others): taken as they are, though their last "
-                    + "bits may differ from this one's; --fresh trains them anew")
+            notes.append(
+                (
+                    "\(Self.rows(origins.finishedElsewhere, "finished ")) by \(others)",
+                    "taken as they are, though their last bits may differ from this one's; --fresh trains them anew"
+                ))
         }
         if origins.unfinishedElsewhere > 0 {
-            lines.append(
-                "\(Self.rows(origins.unfinishedElsewhere, "unfinished ")) by \(others): begun anew, because a run's bits "
-                    + "belong to one build and device")
+            notes.append(
+                (
+                    "\(Self.rows(origins.unfinishedElsewhere, "unfinished ")) by \(others)",
+                    "begun anew, because a run's bits belong to one build and device"
+                ))
         }
-        self.lines = lines.map { "\(suite): \($0)" }
+        (self.notes, self.suite) = (notes, suite)
     }
 
     private static func rows(_ count: Int, _ kind: String = "") -> String {
