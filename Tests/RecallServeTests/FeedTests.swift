@@ -125,7 +125,8 @@ import Testing
             source.set(.failure(Trouble(description: #"no "disk""#)))
             let trouble = await next()
             #expect(trouble?.kind == .trouble)
-            #expect(try JSONValue(trouble?.data ?? "")["message"]?.string == #"no "disk""#)
+            let data = try JSONValue(#require(trouble).data)
+            #expect(data["message"]?.string == #"no "disk""#)
             source.set(.success(self.state("2")))
             #expect(await next()?.data == self.state("2").json)
         }

@@ -48,7 +48,11 @@ struct ServeCommand: ParsableCommand {
             Output.note("anyone who reaches \(host) may read \(opened.path): nothing asks for a password")
         }
         // Whatever trains on this machine comes first. Threads that are yet to begin take it over.
-        setpriority(PRIO_PROCESS, 0, 10)
+        #if canImport(Glibc)
+            setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
+        #else
+            setpriority(PRIO_PROCESS, 0, 10)
+        #endif
         let interrupts = Interrupts()
         let server = PageServer(
             opened, suites: suite, host: host, port: port, logger: Log.make("serve"))
