@@ -80,7 +80,7 @@ public enum ServeError: Error, Equatable, Sendable, CustomStringConvertible {
     /// nil for any other reason.
     init?(_ error: any Error, host: String, port: Int) {
         switch error {
-        case is SocketAddressError: self = .notOurs(host: host)
+        case is SocketAddressError, is SocketAddressError.UnknownHost: self = .notOurs(host: host)
         case let error as IOError where error.errnoCode == EADDRINUSE: self = .portInUse(host: host, port: port)
         case let error as IOError where error.errnoCode == EADDRNOTAVAIL: self = .notOurs(host: host)
         case let error as IOError where error.errnoCode == EACCES: self = .notAllowed(port: port)

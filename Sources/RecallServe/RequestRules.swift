@@ -24,6 +24,7 @@ struct SecurityHeaders<Context: RequestContext>: RouterMiddleware {
         } catch let error as HTTPError {
             response = .plain(error.status, (error.body ?? error.status.reasonPhrase.lowercased()) + "\n")
         }
+        if request.method == .head { response = response.createHeadResponse() }
         for (name, value) in headers { response.headers[name] = value }
         return response
     }

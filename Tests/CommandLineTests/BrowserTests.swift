@@ -89,10 +89,10 @@ struct BrowserTests {
         // Nothing is to be left beside the script.
         let outcome = try stage.workspace.run(
             "-B", script, address, try #require(Browser.chromium), folder, oddName,
-            program: URL(filePath: try #require(Browser.python)), timeout: 240
-        ) { line, _ in
-            do { try stage.act(on: line) } catch { Issue.record(error) }
-        }
+            program: URL(filePath: try #require(Browser.python)), timeout: 240,
+            onOutputLine: { line, _ in
+                do { try stage.act(on: line) } catch { Issue.record(error) }
+            })
         #expect(outcome.status == 0, "\(outcome.errors)")
         #expect(outcome.outputLines == ["interrupt", "train", "stop", "start"])
         for name in ["training-1400", "training-400", "finished-1400", "finished-400", "finished-dark-400"] {

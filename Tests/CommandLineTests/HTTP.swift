@@ -96,10 +96,12 @@ final class Serving {
         let (address, pid, outcome) = (Locked(""), Locked(Int32(0)), Locked<Outcome?>(nil))
         Thread.detachNewThread {
             let all = ["serve", "--port", "\(port)"] + arguments
-            let ending = try? workspace.run(more: all, timeout: 300) { line, process in
-                (address.value, pid.value) = (line, process)
-                isListening.signal()
-            }
+            let ending = try? workspace.run(
+                more: all, timeout: 300,
+                onOutputLine: { line, process in
+                    (address.value, pid.value) = (line, process)
+                    isListening.signal()
+                })
             outcome.value = ending
             isListening.signal()
             ended.signal()

@@ -118,6 +118,7 @@ extension Workspace {
         let outcome = try serving.interrupt()
         #expect(outcome.status == 130)
         #expect(outcome.outputLines == [serving.address])
+        #expect(outcome.errorLines == ["serving results/recall.sqlite; Ctrl-C ends it"])
         #expect(try workspace.data("results/recall.sqlite") == before)
     }
 

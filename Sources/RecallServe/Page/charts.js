@@ -11,7 +11,8 @@ const $ = (selector) => document.querySelector(selector);
 function put(container, title, chart) {
   if (container.children.length === 0) container.append(element("figcaption"), element("div"));
   say(container.children[0], title);
-  const content = chart(container.clientWidth) ?? element("p", { class: "nothing" }, "nothing to draw yet");
+  // Without a place on the page yet it has no width; it is drawn again once it has.
+  const content = chart(Math.max(container.clientWidth, 240)) ?? element("p", { class: "nothing" }, "nothing to draw yet");
   container.children[1].replaceChildren(content);
 }
 

@@ -194,10 +194,10 @@ addEventListener("hashchange", () => {
   Object.assign(choice, { run: null, curves: null, status: "all", allRuns: false });
   schedule();
 });
-let width = innerWidth;
-addEventListener("resize", () => {
-  if (width !== innerWidth) schedule();
-  width = innerWidth;
-});
+let width = 0;
+new ResizeObserver(([entry]) => {
+  if (width !== entry.contentRect.width) schedule();
+  width = entry.contentRect.width;
+}).observe($("suite"));
 
 connect();

@@ -54,8 +54,10 @@ struct ServeCommand: ParsableCommand {
             setpriority(PRIO_PROCESS, 0, 10)
         #endif
         let interrupts = Interrupts()
-        let server = PageServer(
-            opened, suites: suite, host: host, port: port, logger: Log.make("serve"))
+        var logger = Log.make("serve")
+        // Hummingbird logs its end at Ctrl-C as an error.
+        if ProcessInfo.processInfo.environment["RECALL_BENCH_LOG"] == nil { logger.logLevel = .critical }
+        let server = PageServer(opened, suites: suite, host: host, port: port, logger: logger)
         let serving = Serving(server) { address in
             Output.write([address])
             Output.note("serving \(opened.path); Ctrl-C ends it")
