@@ -29,7 +29,8 @@ def screenshot(page, name, width):
     """Of the whole page, which must not have to be moved sideways."""
     page.set_viewport_size({"width": width, "height": 900})
     page.wait_for_function(
-        "width => { const svg = document.querySelector('#accuracy svg'); return !svg || svg.clientWidth <= width }",
+        "width => [...document.querySelectorAll('figure svg')].every((svg) =>"
+        " svg.clientWidth <= width && Number(svg.getAttribute('width')) <= svg.closest('figure').clientWidth)",
         arg=width)
     page.screenshot(path=folder / f"{name}.png", full_page=True)
     found = page.evaluate("document.documentElement.scrollWidth")

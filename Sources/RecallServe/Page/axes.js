@@ -32,7 +32,7 @@ export function octaves(label, values, most) {
   return { label, ticks, place: (value) => (Math.log2(value) - low) / (high - low) };
 }
 
-const margin = { left: 46, right: 14, top: 10, bottom: 42 };
+const margin = { left: 46, right: 22, top: 10, bottom: 42 };
 
 /**
  * A chart as wide as its container, empty but for its axes.
