@@ -1,4 +1,4 @@
-// swift-tools-version: 6.1
+// swift-tools-version: 6.2
 import Foundation
 import PackageDescription
 
@@ -28,6 +28,9 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
         .package(url: "https://github.com/hummingbird-project/swift-mustache", exact: "2.1.1"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1", traits: []),
+        .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
     ],
     targets: [
         .systemLibrary(
@@ -68,6 +71,15 @@ let package = Package(
             name: "RecallPage",
             dependencies: ["RecallReport", .product(name: "Mustache", package: "swift-mustache")],
             resources: [.embedInCode("Templates")]),
+        .target(
+            name: "RecallServe",
+            dependencies: [
+                "RecallReport", .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            resources: [.embedInCode("Page")]),
         .target(name: "RecallBenchmark", dependencies: ["RecallTraining"]),
         .target(
             name: "RecallVerification", dependencies: ["RecallKernels", "RecallExamples", "RecallRandom"]),
@@ -75,8 +87,8 @@ let package = Package(
         .executableTarget(
             name: "recall-bench",
             dependencies: [
-                "RecallReport", "RecallBenchmark", "RecallCUDA", "RecallModelVerification",
-                "RecallPage",
+                "RecallReport", "RecallPage", "RecallServe", "RecallBenchmark", "RecallCUDA",
+                "RecallModelVerification",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -108,6 +120,9 @@ let package = Package(
             name: "RecallStoreTests", dependencies: ["RecallStore", "TestSupport"], exclude: ["SchemaOne.sql"]),
         .testTarget(
             name: "RecallReportTests", dependencies: ["RecallReport", "RecallPage", "TestSupport"]),
+        .testTarget(
+            name: "RecallServeTests",
+            dependencies: ["RecallServe", "TestSupport", .product(name: "Hummingbird", package: "hummingbird")]),
         .testTarget(name: "RecallBenchmarkTests", dependencies: ["RecallBenchmark"]),
         .testTarget(name: "RecallVerificationTests", dependencies: ["RecallModelVerification"]),
         .testTarget(
@@ -115,7 +130,7 @@ let package = Package(
             dependencies: [
                 "recall-bench", "RecallBenchmark", "RecallReport", "RecallSuite", "TestSupport",
                 .product(name: "GRDB", package: "GRDB.swift"),
-            ]),
+            ], exclude: ["page.py", "requirements.txt"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -22,12 +22,13 @@ struct RecallBench: ParsableCommand {
 
             EXIT STATUS
               0 done; 1 some runs or verifications failed; 64 wrong usage; 65 a suite or input file is wrong; 66 a file is missing; \
-            69 a needed device or library is not there; 70 an internal error; 74 input or output error; \
+            69 a needed device, library or port is not there; 70 an internal error; 74 input or output error; \
             130 interrupted, and can be continued
             """,
         version: ProgramVersion.text,
         subcommands: [
             RunCommand.self, SweepCommand.self, ExportCommand.self, PlotCommand.self, StatusCommand.self,
+            ServeCommand.self,
             SuitesCommand.self, ModelsCommand.self, TasksCommand.self, DataCommand.self, EvalCommand.self,
             VerifyCommand.self,
             ReportCommand.self,

@@ -49,24 +49,26 @@ final class Workspace: @unchecked Sendable {
     ///
     /// - Parameters:
     ///   - more: further arguments.
+    ///   - program: another one.
     ///   - environment: variables besides this process's own.
     ///   - limitingFiles: bytes that the program may write to any one file, in steps of 512; nil for no limit.
     ///   - closing: a stream whose reader is gone from the start.
     ///   - onErrorLine, onOutputLine: called with each line and the process id as they come.
     func run(
-        _ arguments: String..., more: [String] = [], environment: [String: String] = [:],
-        limitingFiles: Int? = nil, closing: Stream? = nil, timeout: Double = 60,
+        _ arguments: String..., more: [String] = [], program: URL = Program.url,
+        environment: [String: String] = [:], limitingFiles: Int? = nil, closing: Stream? = nil,
+        timeout: Double = 60,
         onErrorLine: @escaping @Sendable (String, Int32) -> Void = { _, _ in },
         onOutputLine: @escaping @Sendable (String, Int32) -> Void = { _, _ in }
     ) throws -> Outcome {
         let process = Process()
-        process.executableURL = Program.url
+        process.executableURL = program
         process.arguments = arguments + more
         if let limitingFiles {
             process.executableURL = URL(fileURLWithPath: "/bin/sh")
             // POSIX counts in blocks of 512 bytes. exec keeps the process id.
             process.arguments =
-                ["-c", "ulimit -f \(limitingFiles / 512) && exec \"$0\" \"$@\"", Program.url.path] + arguments
+                ["-c", "ulimit -f \(limitingFiles / 512) && exec \"$0\" \"$@\"", program.path] + arguments
                 + more
         }
         process.currentDirectoryURL = folder

@@ -35,7 +35,7 @@ import Testing
         #expect(
             seen.isSuperset(of: [
                 "", "run", "sweep", "sweep state-size", "export csv", "plot tradeoff", "status", "suites",
-                "models", "tasks",
+                "serve", "models", "tasks",
                 "data sample", "data write", "eval", "bench data", "doctor",
             ]), "\(seen)")
     }

@@ -20,16 +20,16 @@ import Testing
         on backend: CPUBackend, cancelledBy isCancelled: (@Sendable () -> Bool)? = nil
     ) -> Made {
         let pairs = Self.count * recipe.pairs
-        var made = Made(
-            tokens: Array(repeating: -1, count: Self.count * recipe.length),
-            positions: Array(repeating: -1, count: pairs), labels: Array(repeating: -1, count: pairs))
+        // Three variables: of one, only a part could be written at a time.
+        var tokens = [Int32](repeating: -1, count: Self.count * recipe.length)
+        var positions = [Int32](repeating: -1, count: pairs)
+        var labels = positions
         func launch() {
             backend.makeExamples(
-                recipe, first: 5, count: Self.count, tokens: &made.tokens, positions: &made.positions,
-                labels: &made.labels)
+                recipe, first: 5, count: Self.count, tokens: &tokens, positions: &positions, labels: &labels)
         }
         if let isCancelled { backend.cancellable(by: isCancelled, launch) } else { launch() }
-        return made
+        return Made(tokens: tokens, positions: positions, labels: labels)
     }
 
     /// Neither the threads nor being asked changes a token.

@@ -12,6 +12,9 @@ public struct PlotAppearance: Equatable, Sendable {
         "#000000", "#56B4E9", "#009E73", "#E69F00", "#CC79A7", "#D55E00", "#0072B2", "#888888",
     ]
 
+    /// The colour on a dark ground: black would be lost there.
+    public var colourOnDark: String { colour == Self.palette[0] ? "#FFFFFF" : colour }
+
     /// The presets in their order, then the mixers that have none.
     static let known: [String] = {
         var names = ModelPresets.presets.map(\.name)
