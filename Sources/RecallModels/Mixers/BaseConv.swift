@@ -81,8 +81,9 @@ public final class BaseConv: Mixer {
         implicit.extend(&state.derived, to: length, tape)
         // On a tape that has failed there may be fewer rows, and nobody reads them.
         let rows =
-            state.derived.count == length * width
-            ? tape.tensor([length, width], state.derived) : tape.tensor([length, width])
+            state.derived.count >= length * width
+            ? tape.tensor([length, width], Array(state.derived.prefix(length * width)))
+            : tape.tensor([length, width])
         return tape.longConvolution(x, filter: rows, gate: tape.linear(x, projection))
     }
 
@@ -154,13 +155,21 @@ final class ImplicitFilter {
         return tape.linear(tape.relu(tape.linear(z, inner)), outer)
     }
 
-    /// Makes the rows that are missing from the first `length` of the filter on the host.
+    /// Rows that `extend` makes at once. A BLAS may round a product's rows otherwise where there are fewer of them, and a state
+    /// that is resumed has to come to the same bits as one that went on.
+    private static let block = 128
+
+    /// Makes at least the rows that are missing from the first `length` of the filter on the host.
     func extend(_ known: inout [Float], to length: Int, _ tape: Tape) {
         let width = outer.outputs
-        guard known.count < length * width else { return }
-        let missing = rows(known.count / width..<length, tape)
-        tape.withHostRows(missing, columns: 0..<width) { source, _ in
-            known.append(contentsOf: UnsafeBufferPointer(start: source, count: missing.count))
+        while known.count < length * width {
+            let first = known.count / width
+            let next = rows(first..<min(first + Self.block, features.count / Self.featureCount), tape)
+            tape.withHostRows(next, columns: 0..<width) { source, _ in
+                known.append(contentsOf: UnsafeBufferPointer(start: source, count: next.count))
+            }
+            // A tape that has failed reads no rows.
+            if known.count == first * width { return }
         }
     }
 }
