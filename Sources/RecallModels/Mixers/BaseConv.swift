@@ -78,7 +78,8 @@ public final class BaseConv: Mixer {
             state.parts[0].writePrompts(source, stride: stride, length: length, sequences: sequences)
         }
         guard case .long(let implicit) = filter else { return mix(x, tape) }
-        implicit.extend(&state.derived, to: length, tape)
+        // With the next token's row: no step is to make a block that its prompt could.
+        implicit.extend(&state.derived, to: min(length + 1, implicit.longest), tape)
         // On a tape that has failed there may be fewer rows, and nobody reads them.
         let rows =
             state.derived.count >= length * width
@@ -145,6 +146,9 @@ final class ImplicitFilter {
 
     var parameters: [Parameter] { inner.parameters + outer.parameters }
 
+    /// Rows that there are: the longest length.
+    var longest: Int { features.count / Self.featureCount }
+
     /// The first `length` rows of the filter: (length, D).
     func forward(length: Int, _ tape: Tape) -> Tensor { rows(0..<length, tape) }
 
@@ -164,7 +168,7 @@ final class ImplicitFilter {
         let width = outer.outputs
         while known.count < length * width {
             let first = known.count / width
-            let next = rows(first..<min(first + Self.block, features.count / Self.featureCount), tape)
+            let next = rows(first..<min(first + Self.block, longest), tape)
             tape.withHostRows(next, columns: 0..<width) { source, _ in
                 known.append(contentsOf: UnsafeBufferPointer(start: source, count: next.count))
             }
