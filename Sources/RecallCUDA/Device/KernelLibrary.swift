@@ -8,6 +8,7 @@ public enum KernelSources {
     public static let modules: [String: [UInt8]] = [
         "batch": PackageResources.batch_cu,
         "elementwise": PackageResources.elementwise_cu,
+        "embedding_gradient": PackageResources.embedding_gradient_cu,
         "embedding_loss": PackageResources.embedding_loss_cu,
         "examples": PackageResources.examples_cu,
         "head_loss": PackageResources.head_loss_cu,

@@ -8,10 +8,10 @@ extension CUDABackend: ElementwiseKernels {
         launch(Self.module, name, .covering(count), arguments)
     }
 
-    public func fillZero(_ count: Int, y: MutableFloats) { pass("fillZero", count, count, y) }
+    public func fillZero(_ count: Int, y: MutableFloats) { pass("fillZero", (count + 3) / 4, count, y) }
 
     public func add(_ count: Int, a: Floats, b: Floats, y: MutableFloats) {
-        pass("add", count, count, a, b, y)
+        pass("add", (count + 3) / 4, count, a, b, y)
     }
 
     public func multiply(_ count: Int, a: Floats, b: Floats, y: MutableFloats) {

@@ -1,28 +1,63 @@
 import RecallKernels
 
-extension CUDABackend: NormalisationKernels {
-    private static let module = "normalisation"
-    /// Warps of a block, a row each.
-    private static let warps = 8
+/// How a norm's rows lie in the kernels' registers (Layout in normalisation.cu), by the shape alone.
+struct NormLayout {
+    /// Numbers of a row that the instance holds.
+    let held: Int
+    /// Whether a lane has four numbers that lie behind each other.
+    let isInQuads: Bool
+
+    /// nil where a row is wider than any instance holds.
+    init?(width: Int, isInQuads: Bool) {
+        guard let held = [32, 64, 128, 256, 512, 1024].first(where: { width <= $0 }) else { return nil }
+        (self.held, self.isInQuads) = (held, isInQuads && width % 4 == 0)
+    }
+
+    /// Ends the names of its kernels.
+    var suffix: String { (isInQuads ? "Quads" : "") + "\(held)" }
+    private var lanes: Int { isInQuads ? min(32, held / 4) : 32 }
+    /// Of a warp at once.
+    private var rows: Int { 32 / lanes * (held <= 128 ? 2 : 1) }
+    private var backwardWarps: Int { held <= 128 ? 16 : 8 }
+
+    private static let forwardWarps = 8
     /// Blocks of backward, each with partial sums of its own: two for each multiprocessor of the largest chips.
     private static let mostBlocks = 264
 
-    /// The instance whose registers hold a row.
-    private func pieces(_ width: Int) -> Int {
-        let pieces = [1, 2, 4, 8, 16, 32].first { 32 * $0 >= width }
-        guard let pieces else { fatalError("CUDA: a norm over \(width) numbers; 1024 is the most") }
-        return pieces
+    func forwardGrid(_ shape: NormShape) -> LaunchGrid {
+        let rows = rows * Self.forwardWarps
+        return LaunchGrid(blocks: (shape.rows + rows - 1) / rows, threads: 32 * Self.forwardWarps)
+    }
+
+    /// Where there are no rows, one block, which writes gradients of zero.
+    func backwardGrid(_ shape: NormShape) -> LaunchGrid {
+        let (rows, threads) = (rows * backwardWarps, 32 * backwardWarps)
+        return LaunchGrid(
+            blocks: max(1, min(Self.mostBlocks, (shape.rows + rows - 1) / rows)), threads: threads,
+            sharedBytes: 2 * threads / lanes * shape.width * MemoryLayout<Float>.stride)
+    }
+}
+
+extension CUDABackend: NormalisationKernels {
+    private static let module = "normalisation"
+
+    /// - Parameter numbers: all that the kernel reads or writes in rows.
+    private func layout(_ shape: NormShape, _ numbers: Floats?...) -> NormLayout {
+        let isInQuads = numbers.allSatisfy { Int(bitPattern: $0) % 16 == 0 }
+        guard let layout = NormLayout(width: shape.width, isInQuads: isInQuads) else {
+            fatalError("CUDA: a norm over \(shape.width) numbers; 1024 is the most")
+        }
+        return layout
     }
 
     public func addNormForward(
         _ shape: NormShape, residual: Floats, branch: Floats?, gain: Floats, bias: Floats?, sum: MutableFloats?,
         y: MutableFloats, statistics: MutableFloats
     ) {
+        let layout = layout(shape, residual, branch, gain, bias, sum.map { Floats($0) }, Floats(y))
         launch(
-            Self.module, "addNormForward\(pieces(shape.width))",
-            LaunchGrid(blocks: (shape.rows + Self.warps - 1) / Self.warps, threads: 32 * Self.warps),
-            shape.kind == .layer, shape.rows, shape.width, shape.epsilon, residual, branch, gain, bias, sum, y,
-            statistics)
+            Self.module, "addNormForward\(layout.suffix)", layout.forwardGrid(shape), shape.kind == .layer,
+            shape.rows, shape.width, shape.epsilon, residual, branch, gain, bias, sum, y, statistics)
     }
 
     public func addNormBackward(
@@ -30,16 +65,15 @@ extension CUDABackend: NormalisationKernels {
         dInput: MutableFloats, dGain: MutableFloats, dBias: MutableFloats?
     ) {
         let width = shape.width
-        let blocks = max(1, min(Self.mostBlocks, (shape.rows + Self.warps - 1) / Self.warps))
+        let layout = layout(shape, sum, gain, dy, dSum, Floats(dInput))
+        let grid = layout.backwardGrid(shape)
+        let blocks = grid.blocks.x
         let partial = workspace(floats: (blocks + 1) * 2 * width)
         // Behind the parts there is room for a gradient that nobody asked for.
         let spare = partial + blocks * 2 * width
         launch(
-            Self.module, "addNormBackward\(pieces(width))",
-            LaunchGrid(
-                blocks: blocks, threads: 32 * Self.warps,
-                sharedBytes: Self.warps * width * MemoryLayout<Float>.stride),
-            shape.kind == .layer, shape.rows, width, sum, gain, statistics, dy, dSum, dInput, partial)
+            Self.module, "addNormBackward\(layout.suffix)", grid, shape.kind == .layer, shape.rows, width, sum,
+            gain, statistics, dy, dSum, dInput, partial)
         addPartials(parts: blocks, partial, (width, dGain), (width, dBias ?? spare))
     }
 }

@@ -13,7 +13,12 @@ extension CUDABackend {
             arguments.append(i < outputs.count ? outputs[i].count : 0)
             arguments.append(i < outputs.count ? outputs[i].sums : MutableFloats?.none)
         }
-        launch(
-            "partial_sums", "sumPartials", LaunchGrid(blocks: (stride + 31) / 32, threads: 32, 16), arguments)
+        launch("partial_sums", "sumPartials", Self.partialsGrid(parts: parts, columns: stride), arguments)
+    }
+
+    /// Many parts are added by many threads a column, so that each waits for its few numbers once.
+    static func partialsGrid(parts: Int, columns: Int) -> LaunchGrid {
+        let (across, slices) = parts > 64 ? (8, 128) : (32, 16)
+        return LaunchGrid(blocks: (columns + across - 1) / across, threads: across, slices)
     }
 }

@@ -2,11 +2,18 @@
 #include "common.cuh"
 
 extern "C" __global__ void fillZero(long long count, float* y) {
-    FOR_EACH(i, count) y[i] = 0.0f;
+    long long quads = isInQuads(4, y, y) ? count / 4 : 0;
+    FOR_EACH(i, quads) ((float4*)y)[i] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+    FOR_EACH(i, count - 4 * quads) y[4 * quads + i] = 0.0f;
 }
 
 extern "C" __global__ void add(long long count, const float* a, const float* b, float* y) {
-    FOR_EACH(i, count) y[i] = a[i] + b[i];
+    long long quads = isInQuads(4, a, b, y) ? count / 4 : 0;
+    FOR_EACH(i, quads) {
+        float4 p = ((const float4*)a)[i], q = ((const float4*)b)[i];
+        ((float4*)y)[i] = make_float4(p.x + q.x, p.y + q.y, p.z + q.z, p.w + q.w);
+    }
+    FOR_EACH(i, count - 4 * quads) y[4 * quads + i] = a[4 * quads + i] + b[4 * quads + i];
 }
 
 extern "C" __global__ void multiply(long long count, const float* a, const float* b, float* y) {

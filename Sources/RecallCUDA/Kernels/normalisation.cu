@@ -1,128 +1,217 @@
-// "Add, norm" (MODELS.md B.1, C.2): a warp a row, the row in registers. PIECES times 32 lanes cover the width.
+// "Add, norm" (MODELS.md B.1, C.2): a row in the registers of some lanes of a warp, which has one row or several beside
+// each other, and ROWS times as many on their way at once. Kernels are named by how many numbers of a row they hold.
 #include "common.cuh"
 
-template <int PIECES>
-__device__ __forceinline__ void loadRow(float (&x)[PIECES], const float* from, int width, int lane) {
-#pragma unroll
-    for (int i = 0; i < PIECES; ++i) {
-        int column = i * WARP + lane;
-        x[i] = column < width ? from[column] : 0.0f;
-    }
-}
+// How a row lies: RUN numbers behind each other a lane, then the next lane's, PIECES times.
+template <int HELD, int RUN>
+struct Layout {
+    static constexpr int LANES = HELD / RUN < WARP ? HELD / RUN : WARP;
+    static constexpr int PIECES = HELD / RUN / LANES;
+    // Numbers a lane.
+    static constexpr int COUNT = RUN * PIECES;
+    // Of a warp: beside each other, and in all. NormalisationCUDA.swift knows these, and the warps of a block.
+    static constexpr int BESIDE = WARP / LANES;
+    static constexpr int ROWS = HELD <= 128 ? 2 : 1;
+    static constexpr int BACKWARD_WARPS = HELD <= 128 ? 16 : 8;
+    // Blocks of backward that a processor has at once.
+    static constexpr int BLOCKS = HELD <= 128 ? 2 : 1;
 
-template <int PIECES>
+    static __device__ __forceinline__ int lane() { return threadIdx.x % LANES; }
+    // Of its row of the warp's first BESIDE.
+    static __device__ __forceinline__ int place() { return threadIdx.x % WARP / LANES; }
+    static __device__ __forceinline__ int column(int i) { return (i / RUN * LANES + lane()) * RUN + i % RUN; }
+
+    // Zero beyond the width.
+    static __device__ __forceinline__ void load(float (&x)[COUNT], const float* from, int width) {
+#pragma unroll
+        for (int i = 0; i < COUNT; i += RUN) {
+            bool isThere = column(i) < width;
+            if constexpr (RUN == 4) {
+                float4 quad = isThere ? *(const float4*)(from + column(i)) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+                x[i] = quad.x, x[i + 1] = quad.y, x[i + 2] = quad.z, x[i + 3] = quad.w;
+            } else {
+                x[i] = isThere ? from[column(i)] : 0.0f;
+            }
+        }
+    }
+
+    static __device__ __forceinline__ void store(const float (&x)[COUNT], float* to, int width) {
+#pragma unroll
+        for (int i = 0; i < COUNT; i += RUN) {
+            if (column(i) >= width) continue;
+            if constexpr (RUN == 4) {
+                *(float4*)(to + column(i)) = make_float4(x[i], x[i + 1], x[i + 2], x[i + 3]);
+            } else {
+                to[column(i)] = x[i];
+            }
+        }
+    }
+
+    // Each of N sums over the lanes of its row.
+    template <int N>
+    static __device__ __forceinline__ void addLanes(float (&sums)[N]) {
+#pragma unroll
+        for (int offset = LANES / 2; offset > 0; offset >>= 1)
+#pragma unroll
+            for (int n = 0; n < N; ++n) sums[n] += __shfl_xor_sync(FULL, sums[n], offset);
+    }
+};
+
+template <class Row>
 __device__ __forceinline__ void forward(
-    bool isLayer, int rows, int width, float epsilon, const float* residual, const float* branch, const float* gain,
-    const float* bias, float* sum, float* y, float* statistics) {
-    int lane = threadIdx.x % WARP, row = blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
-    if (row >= rows) return;
-    long long at = (long long)row * width;
-    float x[PIECES];
-    loadRow(x, residual + at, width, lane);
-    if (branch) {
-        float b[PIECES];
-        loadRow(b, branch + at, width, lane);
+    bool isLayer, int rows, int width, float epsilon, const float* __restrict__ residual,
+    const float* __restrict__ branch, const float* __restrict__ gain, const float* __restrict__ bias, float* sum,
+    float* y, float* statistics) {
+    constexpr int ROWS = Row::ROWS, COUNT = Row::COUNT;
+    int first = (blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP) * Row::BESIDE * ROWS + Row::place();
+    float x[ROWS][COUNT], b[ROWS][COUNT], gains[COUNT], biases[COUNT];
+    long long at[ROWS];
+    // Of the row: nothing, where it is none.
+    int widths[ROWS];
 #pragma unroll
-        for (int i = 0; i < PIECES; ++i) {
-            x[i] += b[i];
-            int column = i * WARP + lane;
-            if (column < width) sum[at + column] = x[i];
+    for (int r = 0; r < ROWS; ++r) {
+        int row = first + r * Row::BESIDE;
+        at[r] = (long long)row * width;
+        widths[r] = row < rows ? width : 0;
+        Row::load(x[r], residual + at[r], widths[r]);
+        Row::load(b[r], branch + at[r], branch ? widths[r] : 0);
+    }
+    Row::load(gains, gain, width);
+    Row::load(biases, bias, bias ? width : 0);
+    float means[ROWS], squares[ROWS];
+#pragma unroll
+    for (int r = 0; r < ROWS; ++r) {
+        means[r] = squares[r] = 0.0f;
+#pragma unroll
+        for (int i = 0; i < COUNT; ++i) means[r] += x[r][i] += b[r][i];
+        if (branch) Row::store(x[r], sum + at[r], widths[r]);
+    }
+    if (isLayer) Row::addLanes(means);
+#pragma unroll
+    for (int r = 0; r < ROWS; ++r) {
+        means[r] = isLayer ? means[r] / width : 0.0f;
+#pragma unroll
+        for (int i = 0; i < COUNT; ++i) {
+            float distance = Row::column(i) < width ? x[r][i] - means[r] : 0.0f;
+            squares[r] += distance * distance;
         }
     }
-    float mean = 0.0f;
-    if (isLayer) {
+    Row::addLanes(squares);
+#pragma unroll
+    for (int r = 0; r < ROWS; ++r) {
+        float reciprocal = 1.0f / sqrtf(squares[r] / width + epsilon);
+#pragma unroll
+        for (int i = 0; i < COUNT; ++i) x[r][i] = (x[r][i] - means[r]) * reciprocal * gains[i] + biases[i];
+        Row::store(x[r], y + at[r], widths[r]);
+        int row = first + r * Row::BESIDE;
+        if (Row::lane() == 0 && row < rows) {
+            statistics[row] = means[r];
+            statistics[rows + row] = reciprocal;
+        }
+    }
+}
+
+// partial (gridDim.x, 2, width): the block's parts of dGain and dBias, from each lane's.
+template <class Row>
+__device__ __forceinline__ void addParameterGradients(
+    int width, const float (&dGain)[Row::COUNT], const float (&dBias)[Row::COUNT], float* partial) {
+    extern __shared__ float shared[];  // (2, slices, width)
+    int slices = blockDim.x / Row::LANES;
+    float* slice = shared + threadIdx.x / Row::LANES * width;
+#pragma unroll
+    for (int i = 0; i < Row::COUNT; ++i) {
+        if (Row::column(i) >= width) continue;
+        slice[Row::column(i)] = dGain[i];
+        slice[slices * width + Row::column(i)] = dBias[i];
+    }
+    __syncthreads();
+    for (int i = threadIdx.x; i < 2 * width; i += blockDim.x) {
+        const float* from = i < width ? shared + i : shared + slices * width + i - width;
         float total = 0.0f;
-#pragma unroll
-        for (int i = 0; i < PIECES; ++i) total += x[i];
-        mean = warpSum(total) / width;
-    }
-    float squares = 0.0f;
-#pragma unroll
-    for (int i = 0; i < PIECES; ++i) {
-        float distance = i * WARP + lane < width ? x[i] - mean : 0.0f;
-        squares += distance * distance;
-    }
-    float reciprocal = 1.0f / sqrtf(warpSum(squares) / width + epsilon);
-#pragma unroll
-    for (int i = 0; i < PIECES; ++i) {
-        int column = i * WARP + lane;
-        if (column < width)
-            y[at + column] = (x[i] - mean) * reciprocal * gain[column] + (bias ? bias[column] : 0.0f);
-    }
-    if (lane == 0) {
-        statistics[row] = mean;
-        statistics[rows + row] = reciprocal;
+#pragma unroll 8
+        for (int s = 0; s < slices; ++s) total += from[s * width];
+        partial[(long long)blockIdx.x * 2 * width + i] = total;
     }
 }
 
-// partial (gridDim.x, 2, width): the block's parts of dGain and dBias. A block takes every gridDim.x-th group of rows.
-template <int PIECES>
+// A warp takes its rows, then as many again behind those of all warps.
+template <class Row>
 __device__ __forceinline__ void backward(
-    bool isLayer, int rows, int width, const float* sum, const float* gain, const float* statistics, const float* dy,
-    const float* dSum, float* dInput, float* partial) {
-    extern __shared__ float shared[];  // (warps, width)
-    int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
-    float gains[PIECES], dGain[PIECES], dBias[PIECES];
-    loadRow(gains, gain, width, lane);
+    bool isLayer, int rows, int width, const float* __restrict__ sum, const float* __restrict__ gain,
+    const float* __restrict__ statistics, const float* __restrict__ dy, const float* __restrict__ dSum,
+    float* dInput, float* partial) {
+    constexpr int ROWS = Row::ROWS, COUNT = Row::COUNT;
+    int warps = blockDim.x / WARP, atOnce = Row::BESIDE * ROWS;
+    float gains[COUNT], dGain[COUNT], dBias[COUNT];
+    Row::load(gains, gain, width);
 #pragma unroll
-    for (int i = 0; i < PIECES; ++i) dGain[i] = dBias[i] = 0.0f;
-    for (int row = blockIdx.x * warps + warp; row < rows; row += gridDim.x * warps) {
-        long long at = (long long)row * width;
-        float mean = statistics[row], reciprocal = statistics[rows + row];
-        float x[PIECES], d[PIECES];
-        loadRow(x, sum + at, width, lane);
-        loadRow(d, dy + at, width, lane);
-        float gradient = 0.0f, product = 0.0f;
+    for (int i = 0; i < COUNT; ++i) dGain[i] = dBias[i] = 0.0f;
+    for (int first = (blockIdx.x * warps + threadIdx.x / WARP) * atOnce; first < rows;
+         first += gridDim.x * warps * atOnce) {
+        float x[ROWS][COUNT], d[ROWS][COUNT], rest[ROWS][COUNT], means[ROWS], reciprocals[ROWS];
+        // Of the gradient and of its product with the normalised row.
+        float sums[2 * ROWS];
 #pragma unroll
-        for (int i = 0; i < PIECES; ++i) {
-            x[i] = i * WARP + lane < width ? (x[i] - mean) * reciprocal : 0.0f;
-            dGain[i] += d[i] * x[i];
-            dBias[i] += d[i];
-            d[i] *= gains[i];
-            gradient += d[i];
-            product += d[i] * x[i];
+        for (int r = 0; r < ROWS; ++r) {
+            int row = first + r * Row::BESIDE + Row::place(), there = row < rows ? width : 0;
+            long long at = (long long)row * width;
+            Row::load(x[r], sum + at, there);
+            Row::load(d[r], dy + at, there);
+            Row::load(rest[r], dSum + at, dSum ? there : 0);
+            means[r] = row < rows ? statistics[row] : 0.0f;
+            reciprocals[r] = row < rows ? statistics[rows + row] : 0.0f;
         }
-        gradient = isLayer ? warpSum(gradient) / width : 0.0f;
-        product = warpSum(product) / width;
 #pragma unroll
-        for (int i = 0; i < PIECES; ++i) {
-            int column = i * WARP + lane;
-            if (column < width)
-                dInput[at + column] =
-                    (d[i] - gradient - x[i] * product) * reciprocal + (dSum ? dSum[at + column] : 0.0f);
+        for (int r = 0; r < ROWS; ++r) {
+            sums[2 * r] = sums[2 * r + 1] = 0.0f;
+#pragma unroll
+            for (int i = 0; i < COUNT; ++i) {
+                x[r][i] = (x[r][i] - means[r]) * reciprocals[r];
+                dGain[i] += d[r][i] * x[r][i];
+                dBias[i] += d[r][i];
+                d[r][i] *= gains[i];
+                sums[2 * r] += d[r][i];
+                sums[2 * r + 1] += d[r][i] * x[r][i];
+            }
+        }
+        Row::addLanes(sums);
+#pragma unroll
+        for (int r = 0; r < ROWS; ++r) {
+            int row = first + r * Row::BESIDE + Row::place();
+            float gradient = isLayer ? sums[2 * r] / width : 0.0f, product = sums[2 * r + 1] / width;
+#pragma unroll
+            for (int i = 0; i < COUNT; ++i)
+                d[r][i] = (d[r][i] - gradient - x[r][i] * product) * reciprocals[r] + rest[r][i];
+            Row::store(d[r], dInput + (long long)row * width, row < rows ? width : 0);
         }
     }
-    for (int which = 0; which < 2; ++which) {
-        __syncthreads();
-#pragma unroll
-        for (int i = 0; i < PIECES; ++i) {
-            int column = i * WARP + lane;
-            if (column < width) shared[warp * width + column] = which ? dBias[i] : dGain[i];
-        }
-        __syncthreads();
-        for (int column = threadIdx.x; column < width; column += blockDim.x) {
-            float total = 0.0f;
-            for (int w = 0; w < warps; ++w) total += shared[w * width + column];
-            partial[(long long)blockIdx.x * 2 * width + which * width + column] = total;
-        }
-    }
+    addParameterGradients<Row>(width, dGain, dBias, partial);
 }
 
-#define NORMALISATION(PIECES)                                                                                          \
-    extern "C" __global__ void addNormForward##PIECES(                                                                 \
+#define NORMALISATION(NAME, HELD, RUN)                                                                                 \
+    extern "C" __global__ void __launch_bounds__(256) addNormForward##NAME(                                            \
         bool isLayer, int rows, int width, float epsilon, const float* residual, const float* branch,                  \
         const float* gain, const float* bias, float* sum, float* y, float* statistics) {                               \
-        forward<PIECES>(isLayer, rows, width, epsilon, residual, branch, gain, bias, sum, y, statistics);              \
+        forward<Layout<HELD, RUN>>(                                                                                    \
+            isLayer, rows, width, epsilon, residual, branch, gain, bias, sum, y, statistics);                          \
     }                                                                                                                  \
-    extern "C" __global__ void addNormBackward##PIECES(                                                                \
+    extern "C" __global__ void                                                                                         \
+    __launch_bounds__(Layout<HELD, RUN>::BACKWARD_WARPS* WARP, Layout<HELD, RUN>::BLOCKS) addNormBackward##NAME(       \
         bool isLayer, int rows, int width, const float* sum, const float* gain, const float* statistics,               \
         const float* dy, const float* dSum, float* dInput, float* partial) {                                           \
-        backward<PIECES>(isLayer, rows, width, sum, gain, statistics, dy, dSum, dInput, partial);                      \
+        backward<Layout<HELD, RUN>>(isLayer, rows, width, sum, gain, statistics, dy, dSum, dInput, partial);           \
     }
 
-NORMALISATION(1)
-NORMALISATION(2)
-NORMALISATION(4)
-NORMALISATION(8)
-NORMALISATION(16)
-NORMALISATION(32)
+// Rows that can be read four numbers at a time, and others.
+NORMALISATION(Quads32, 32, 4)
+NORMALISATION(Quads64, 64, 4)
+NORMALISATION(Quads128, 128, 4)
+NORMALISATION(Quads256, 256, 4)
+NORMALISATION(Quads512, 512, 4)
+NORMALISATION(Quads1024, 1024, 4)
+NORMALISATION(32, 32, 1)
+NORMALISATION(64, 64, 1)
+NORMALISATION(128, 128, 1)
+NORMALISATION(256, 256, 1)
+NORMALISATION(512, 512, 1)
+NORMALISATION(1024, 1024, 1)

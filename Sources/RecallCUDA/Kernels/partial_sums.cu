@@ -1,25 +1,29 @@
 // What the blocks of another kernel left to be added.
 #include "common.cuh"
 
-#define SLICES 16
+#define MOST_THREADS 1024
 
-// Rows of `parts` partial sums, `stride` apart, added in one fixed order: each of SLICES threads adds every SLICES-th row, then
-// the first adds what they have. A row is up to three runs of numbers behind each other, each with its own output.
-extern "C" __global__ void sumPartials(
+// Rows of `parts` partial sums, `stride` apart, added in an order that the block fixes. Threads (columns, slices):
+// each slice adds every so many-th row, then the second half of the slices is added to the first until one is left. A row
+// is up to three runs of numbers behind each other, each with its own output.
+extern "C" __global__ void __launch_bounds__(MOST_THREADS) sumPartials(
     int parts, long long stride, const float* __restrict__ partials, int count0, float* out0, int count1, float* out1,
     int count2, float* out2) {
-    __shared__ float slices[SLICES][WARP];
-    int i = blockIdx.x * WARP + threadIdx.x, count = count0 + count1 + count2;
+    __shared__ float sums[MOST_THREADS];
+    int i = blockIdx.x * blockDim.x + threadIdx.x, count = count0 + count1 + count2;
     float sum = 0.0f;
     if (i < count) {
 #pragma unroll 4
-        for (int part = threadIdx.y; part < parts; part += SLICES) sum += partials[part * stride + i];
+        for (int part = threadIdx.y; part < parts; part += blockDim.y) sum += partials[part * stride + i];
     }
-    slices[threadIdx.y][threadIdx.x] = sum;
-    __syncthreads();
+    int at = threadIdx.y * blockDim.x + threadIdx.x;
+    sums[at] = sum;
+    for (int half = blockDim.y / 2; half > 0; half /= 2) {
+        __syncthreads();
+        if (threadIdx.y < half) sums[at] += sums[at + half * blockDim.x];
+    }
     if (threadIdx.y > 0 || i >= count) return;
-#pragma unroll
-    for (int slice = 1; slice < SLICES; ++slice) sum += slices[slice][threadIdx.x];
+    sum = sums[at];
     if (i < count0) {
         out0[i] = sum;
     } else if (i < count0 + count1) {

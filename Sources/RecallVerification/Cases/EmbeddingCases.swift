@@ -13,6 +13,9 @@ enum EmbeddingCases {
                     ]
                 }
             }
+        }
+        + skewedShapes.flatMap { shape in
+            [false, true].map { backward(shape, drops: $0, places: false, isSkewed: true) }
         } + rowShapes.flatMap { [gather($0), scatter($0)] }
 
     private static let shapes = [
@@ -21,7 +24,25 @@ enum EmbeddingCases {
         EmbeddingShape(batch: 3, length: 65, width: 64, vocabulary: 50),
         EmbeddingShape(batch: 5, length: 63, width: 130, vocabulary: 9),
         EmbeddingShape(batch: 2, length: 64, width: 64, vocabulary: 8192),
+        EmbeddingShape(batch: 2, length: 64, width: 3, vocabulary: 40_000),
+        EmbeddingShape(batch: 20, length: 50, width: 8, vocabulary: 700),
     ]
+
+    /// Where most positions have one of two tokens.
+    private static let skewedShapes = [
+        EmbeddingShape(batch: 3, length: 65, width: 15, vocabulary: 5),
+        EmbeddingShape(batch: 2, length: 70, width: 520, vocabulary: 4),
+        EmbeddingShape(batch: 5, length: 700, width: 24, vocabulary: 300),
+        EmbeddingShape(batch: 40, length: 256, width: 64, vocabulary: 1000),
+        EmbeddingShape(batch: 9, length: 1000, width: 33, vocabulary: 8192),
+    ]
+
+    /// Five of eight are the first token, one is the last, two are any.
+    private static func skewedIDs(_ count: Int, below bound: Int) -> [Int32] {
+        zip(ids(count, below: 8, 5), ids(count, below: bound, 6)).map { choice, any in
+            choice < 5 ? 0 : choice == 5 ? Int32(bound - 1) : any
+        }
+    }
 
     private static let dropout = Dropout(probability: 0.25, seed: 3, step: 4, site: 1)
 
@@ -29,8 +50,9 @@ enum EmbeddingCases {
         [.batch(shape.batch), .length(shape.length), .width(shape.width), .vocabulary(shape.vocabulary)]
     }
 
-    private static func words(_ drops: Bool, _ places: Bool) -> String {
-        [places ? "positions" : "", drops ? "dropout" : ""].filter { !$0.isEmpty }.joined(separator: ", ")
+    private static func words(_ drops: Bool, _ places: Bool, _ isSkewed: Bool = false) -> String {
+        [places ? "positions" : "", drops ? "dropout" : "", isSkewed ? "two frequent tokens" : ""]
+            .filter { !$0.isEmpty }.joined(separator: ", ")
     }
 
     private static func forward(_ shape: EmbeddingShape, drops: Bool, places: Bool) -> KernelCase {
@@ -57,10 +79,14 @@ enum EmbeddingCases {
     }
 
     /// It adds to what its outputs hold.
-    private static func backward(_ shape: EmbeddingShape, drops: Bool, places: Bool) -> KernelCase {
-        KernelCase("embeddingBackward", sizes(shape), words(drops, places)) { p in
-            let count = shape.batch * shape.length * shape.width
-            let tokenIDs = ids(shape.batch * shape.length, below: shape.vocabulary, 1)
+    private static func backward(
+        _ shape: EmbeddingShape, drops: Bool, places: Bool, isSkewed: Bool = false
+    ) -> KernelCase {
+        KernelCase("embeddingBackward", sizes(shape), words(drops, places, isSkewed)) { p in
+            let (positions, count) = (shape.batch * shape.length, shape.batch * shape.length * shape.width)
+            let tokenIDs =
+                isSkewed
+                ? skewedIDs(positions, below: shape.vocabulary) : ids(positions, below: shape.vocabulary, 1)
             let tokens = p.integers("tokens", tokenIDs)
             let dy = p.input("dy", numbers(count, 2))
             let dTable = p.update("dTable", numbers(shape.vocabulary * shape.width, 3), bound: 1e-5)

@@ -2,11 +2,14 @@ import RecallKernels
 
 /// LayerNorm and RMSNorm with the residual step: with a branch, a bias and a gradient of the sum, and without any.
 enum NormalisationCases {
+    /// Rows and width: rows of every length that a device may hold in another way, and more of them than it has at work at once.
+    private static let sizes = [
+        (0, 3), (1, 1), (5, 15), (3, 64), (63, 65), (300, 16), (65, 128), (9000, 33), (8500, 68), (7, 130),
+        (2200, 132), (9, 257), (5, 260), (3, 520), (2, 1023), (4, 1024),
+    ]
+
     static let all: [KernelCase] = NormKind.allCases.flatMap { kind in
-        let shapes = [(0, 3), (1, 1), (5, 15), (3, 64), (63, 65), (300, 16), (65, 128), (5000, 33)].map {
-            NormShape(kind: kind, rows: $0.0, width: $0.1, epsilon: 1e-5)
-        }
-        return shapes.flatMap { shape in
+        sizes.map { NormShape(kind: kind, rows: $0.0, width: $0.1, epsilon: 1e-5) }.flatMap { shape in
             [true, false].flatMap { [forward(shape, isWhole: $0), backward(shape, isWhole: $0)] }
         }
     }
