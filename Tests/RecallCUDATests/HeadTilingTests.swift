@@ -9,10 +9,11 @@ import Testing
 
     @Test(arguments: [1, 64, 65, 1024, 3000, 16_384, 200_000], [1, 7, 64, 129, 512, 8192])
     func sharesAreAllTilesAndNoneIsEmpty(rows: Int, vocabulary: Int) throws {
-        for width in [1, 32, 33, 64, 65, 128] {
+        for (width, capability) in [1, 32, 33, 64, 65, 128].flatMap({ [($0, 80), ($0, 90), ($0, 100)] }) {
             let tiling = try #require(
-                HeadTiling(HeadShape(rows: rows, width: width, vocabulary: vocabulary)))
-            let passing = tiling.width == 128 ? 32 : 64
+                HeadTiling(HeadShape(rows: rows, width: width, vocabulary: vocabulary), capability: capability))
+            #expect(tiling.isHopper == (capability == 90 && width > 32))
+            let passing = tiling.isHopper ? 8192 / tiling.width : tiling.width == 128 ? 32 : 64
             #expect(tiling.width >= width)
             #expect(tiling.rows == blocks(rows, of: 128) * 128)
             #expect(tiling.vocabulary == blocks(vocabulary, of: 128) * 128)
@@ -24,15 +25,19 @@ import Testing
         }
     }
 
-    /// Two blocks a processor of 132, nearly all of them.
+    /// Two blocks a processor of 132, on Hopper one, nearly all of them.
     @Test(arguments: [64, 128], [1024, 16_384]) func usualShapesFillALargeCard(width: Int, rows: Int) throws {
-        let tiling = try #require(HeadTiling(HeadShape(rows: rows, width: width, vocabulary: 8192)))
-        #expect((240...264).contains(tiling.rowGrid.blocks.x * tiling.rowGrid.blocks.y))
-        #expect((240...264).contains(tiling.tableGrid.blocks.x * tiling.tableGrid.blocks.y))
-        #expect(2 * tiling.tableGrid.sharedBytes <= 227 << 10)
+        for (capability, each) in [(80, 2), (90, 1)] {
+            let shape = HeadShape(rows: rows, width: width, vocabulary: 8192)
+            let tiling = try #require(HeadTiling(shape, capability: capability))
+            for grid in [tiling.rowGrid, tiling.tableGrid] {
+                #expect((each * 120...each * 132).contains(grid.blocks.x * grid.blocks.y))
+                #expect(each * grid.sharedBytes <= 227 << 10)
+            }
+        }
     }
 
-    @Test func widerRowsAreNotTiled() {
-        #expect(HeadTiling(HeadShape(rows: 64, width: 129, vocabulary: 64)) == nil)
+    @Test(arguments: [80, 90]) func widerRowsAreNotTiled(capability: Int) {
+        #expect(HeadTiling(HeadShape(rows: 64, width: 129, vocabulary: 64), capability: capability) == nil)
     }
 }

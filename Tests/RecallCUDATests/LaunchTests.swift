@@ -71,8 +71,18 @@ import Testing
 
     @Test func optionsNameTheGroup() {
         #expect(KernelSources.options("linear", capability: 90).contains("-DALL"))
+        #expect(KernelSources.options("linear", capability: 90).contains("--gpu-architecture=sm_90a"))
         let options = KernelSources.options("softmax_attention@64", capability: 80)
         #expect(options.contains("-DGROUP_64") && options.contains("--gpu-architecture=sm_80"))
+    }
+
+    @Test func oneCapabilityAloneHasHoppersModules() {
+        #expect(KernelSources.names(for: 90) == KernelSources.modules.keys.sorted())
+        for capability in [80, 89, 100, 120] {
+            #expect(
+                KernelSources.names(for: capability)
+                    == KernelSources.names(for: 90).filter { $0 != "head_hopper" })
+        }
     }
 
     /// Where there is no device, asking for one says what is missing.

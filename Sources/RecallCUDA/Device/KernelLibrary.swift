@@ -11,6 +11,7 @@ public enum KernelSources {
         "embedding_gradient": PackageResources.embedding_gradient_cu,
         "embedding_loss": PackageResources.embedding_loss_cu,
         "examples": PackageResources.examples_cu,
+        "head_hopper": PackageResources.head_hopper_cu,
         "head_loss": PackageResources.head_loss_cu,
         "linear": PackageResources.linear_cu,
         "normalisation": PackageResources.normalisation_cu,
@@ -24,13 +25,24 @@ public enum KernelSources {
         "scan_forward": PackageResources.scan_forward_cu,
         "short_convolution": PackageResources.short_convolution_cu,
     ]
+    /// Modules of instructions that one capability alone has, with it.
+    private static let capabilities = ["head_hopper": 90]
+
+    /// Modules that there are for a capability, sorted.
+    static func names(for capability: Int) -> [String] {
+        modules.keys.filter { capabilities[$0, default: capability] == capability }.sorted()
+    }
+
     /// What they include.
     static let headers: [(name: String, text: String)] = [
         ("common.cuh", text(PackageResources.common_cuh)),
         ("attention_tiles.cuh", text(PackageResources.attention_tiles_cuh)),
         ("attention_passes.cuh", text(PackageResources.attention_passes_cuh)),
         ("attention_backward.cuh", text(PackageResources.attention_backward_cuh)),
+        ("head_policies.cuh", text(PackageResources.head_policies_cuh)),
+        ("head_sums.cuh", text(PackageResources.head_sums_cuh)),
         ("head_tiles.cuh", text(PackageResources.head_tiles_cuh)),
+        ("hopper.cuh", text(PackageResources.hopper_cuh)),
         ("long_convolution.cuh", text(PackageResources.long_convolution_cuh)),
         ("scan.cuh", text(PackageResources.scan_cuh)),
     ]
@@ -59,7 +71,9 @@ public enum KernelSources {
 
     static func options(_ name: String, capability: Int) -> [String] {
         let selection = parts(name).group.map { "GROUP_\($0)" } ?? "ALL"
-        return ["--gpu-architecture=sm_\(capability)", "--std=c++17", "-default-device", "-D\(selection)"]
+        // With "a" the compiler takes Hopper's products of warpgroups too, which later cards lack.
+        let architecture = "sm_\(capability)" + (capability == 90 ? "a" : "")
+        return ["--gpu-architecture=\(architecture)", "--std=c++17", "-default-device", "-D\(selection)"]
     }
 
     private static func parts(_ name: String) -> (module: String, group: String?) {

@@ -14,7 +14,7 @@ extension CUDABackend {
             losses: losses, correct: correct, dHidden: dHidden, dTable: dTable)
         if shape.rows == 0 {
             if let dTable { fillZero(shape.vocabulary * shape.width, y: dTable) }
-        } else if arithmetic != .fp32, let tiling = HeadTiling(shape) {
+        } else if arithmetic != .fp32, let tiling = HeadTiling(shape, capability: device.capability) {
             tiledHeadLoss(call, tiling)
         } else {
             storedHeadLoss(call)
@@ -23,20 +23,19 @@ extension CUDABackend {
 
     private func tiledHeadLoss(_ call: HeadCall, _ tiling: HeadTiling) {
         let (shape, width) = (call.shape, tiling.width)
-        let module = "head_loss@\(width)"
+        let module = (tiling.isHopper ? "head_hopper" : "head_loss") + "@\(width)"
         let hasRowGradient = call.dHidden != nil
         let memory = HeadMemory(tiling, workspace(floats: tiling.floats))
         launch(
-            module, "headOperands\(width)", .covering((tiling.rows + tiling.vocabulary) * width / 4),
-            shape.rows, shape.width, shape.vocabulary, call.hidden, call.table, call.labels, memory.statistics,
-            memory.hidden)
+            module, "headOperands\(width)", tiling.operandGrid, shape.rows, shape.width, shape.vocabulary,
+            call.hidden, call.table, call.labels, memory.statistics, memory.hidden)
         launch(
             module, (hasRowGradient ? "headRows" : "headRowsLoss") + "\(width)", tiling.rowGrid, shape.rows,
             shape.vocabulary, tiling.rowShares.tiles, memory.hidden, memory.table, memory.statistics,
             memory.labelLogits, memory.rowSums, memory.rowPartials)
         launch(
             module, "headLosses\(width)", LaunchGrid(blocks: tiling.rows / 8, threads: 256), shape.rows,
-            shape.width, tiling.rowShares.count, call.gradientScale, memory.table, memory.labelLogits,
+            shape.width, tiling.rowShares.count, call.gradientScale, call.table, memory.labelLogits,
             memory.rowSums, memory.rowPartials, memory.statistics, call.losses, call.correct, call.dHidden)
         guard let dTable = call.dTable else { return }
         launch(
@@ -91,32 +90,31 @@ private struct HeadCall {
     let dTable: MutableFloats?
 }
 
-/// How the head's two passes over the logits are cut into blocks (head_tiles.cuh), by the shape alone.
+/// How the head's two passes over the logits are cut into blocks, by the shape and the capability alone: for mma.sync
+/// (head_tiles.cuh), or for wgmma (head_hopper.cu).
 struct HeadTiling {
     /// What passes a matrix's blocks by, in shares of so many tiles; the last may have fewer.
     struct Shares: Equatable {
         let count: Int
         let tiles: Int
 
-        /// Blocks that the cards of 132 processors which these numbers were chosen for run at once.
-        private static let slots = 264
         /// What a block costs beside its tiles, and its sums to be added, in tiles.
         private static let overhead = 2
 
         /// As many as let the blocks end soonest, if they come in waves of as many as run at once.
-        init(kept blocks: Int, passing tiles: Int) {
+        init(kept blocks: Int, passing tiles: Int, slots: Int) {
             func time(_ count: Int) -> Int {
-                (blocks * count + Self.slots - 1) / Self.slots * ((tiles + count - 1) / count + Self.overhead)
+                (blocks * count + slots - 1) / slots * ((tiles + count - 1) / count + Self.overhead)
             }
-            let best = (1...max(1, min(tiles, Self.slots))).min { time($0) < time($1) } ?? 1
+            let best = (1...max(1, min(tiles, slots))).min { time($0) < time($1) } ?? 1
             self.tiles = max(1, (tiles + best - 1) / best)
             count = (tiles + self.tiles - 1) / self.tiles
         }
     }
 
     private static let blockRows = 128
-    private static let threads = 128
 
+    let isHopper: Bool
     /// Rows of both matrices, in whole blocks.
     let rows: Int
     let vocabulary: Int
@@ -124,37 +122,54 @@ struct HeadTiling {
     let width: Int
     let rowShares: Shares
     let tableShares: Shares
+    /// Of a tile that passes.
+    private let passing: Int
 
     /// nil where rows are wider than the kernels hold.
-    init?(_ shape: HeadShape) {
+    ///
+    /// - Parameter capability: the device's: 80, 90…
+    init?(_ shape: HeadShape, capability: Int) {
         guard let width = [32, 64, 128].first(where: { shape.width <= $0 }) else { return nil }
         self.width = width
+        isHopper = capability == 90 && width > 32
         func blocks(_ rows: Int) -> Int { (rows + Self.blockRows - 1) / Self.blockRows }
         (rows, vocabulary) = (blocks(shape.rows) * Self.blockRows, blocks(shape.vocabulary) * Self.blockRows)
-        let passing = Self.passingRows(width)
-        func tiles(_ rows: Int) -> Int { (rows + passing - 1) / passing }
-        rowShares = Shares(kept: blocks(shape.rows), passing: tiles(shape.vocabulary))
-        tableShares = Shares(kept: blocks(shape.vocabulary), passing: tiles(shape.rows))
+        let passing = isHopper ? Self.hopperTile / width : width <= 64 ? 64 : 32
+        self.passing = passing
+        // Blocks that the cards of 132 processors which these numbers were chosen for run at once.
+        let slots = isHopper ? 132 : 264
+        func shares(kept: Int, passing rows: Int) -> Shares {
+            Shares(kept: blocks(kept), passing: (rows + passing - 1) / passing, slots: slots)
+        }
+        rowShares = shares(kept: shape.rows, passing: shape.vocabulary)
+        tableShares = shares(kept: shape.vocabulary, passing: shape.rows)
     }
 
-    /// passingOf in head_tiles.cuh.
-    private static func passingRows(_ width: Int) -> Int { width <= 64 ? 64 : 32 }
+    /// TILE and STAGES in head_hopper.cu.
+    private static let (hopperTile, hopperStages) = (8192, 3)
 
     private func grid(kept rows: Int, _ shares: Shares, statistics: Int) -> LaunchGrid {
-        let passing = Self.passingRows(width)
-        let floats = (Self.blockRows + 2 * passing) * (width + 4) + 2 * statistics * passing
+        let ofMmaSync = (Self.blockRows + 2 * passing) * (width + 4) + 2 * statistics * passing
+        // 256 numbers for the start to lie on 1024 bytes, 24 for four barriers a stage.
+        let ofHopper = Self.hopperStages * (2 * Self.hopperTile + 3 * passing) + 256 + 8 * Self.hopperStages
         return LaunchGrid(
-            blocks: rows / Self.blockRows, shares.count, threads: Self.threads,
-            sharedBytes: floats * MemoryLayout<Float>.stride)
+            blocks: rows / Self.blockRows, shares.count, threads: isHopper ? 384 : 128,
+            sharedBytes: (isHopper ? ofHopper : ofMmaSync) * MemoryLayout<Float>.stride)
     }
 
+    var operandGrid: LaunchGrid {
+        isHopper
+            ? LaunchGrid(blocks: (rows + vocabulary) / 32, threads: 256)
+            : .covering((rows + vocabulary) * width / 4)
+    }
     var rowGrid: LaunchGrid { grid(kept: rows, rowShares, statistics: 0) }
     var tableGrid: LaunchGrid { grid(kept: vocabulary, tableShares, statistics: 3) }
 }
 
 /// Where the tiled head's intermediate numbers lie in the workspace.
 private struct HeadMemory {
-    /// (padded rows, padded width), rounded; `table` follows, (padded vocabulary, padded width).
+    /// (padded rows, padded width), rounded; `table` follows, (padded vocabulary, padded width); on Hopper in tiles, and
+    /// both transposed behind them.
     let hidden: MutableFloats
     let table: MutableFloats
     /// (3, padded rows): normalisers, gradients at labels, labels.
@@ -171,7 +186,7 @@ private struct HeadMemory {
     init(_ tiling: HeadTiling, _ memory: MutableFloats) {
         hidden = memory
         table = hidden + tiling.rows * tiling.width
-        statistics = table + tiling.vocabulary * tiling.width
+        statistics = memory + tiling.operandFloats
         labelLogits = statistics + 3 * tiling.rows
         rowSums = labelLogits + tiling.rows
         rowPartials = rowSums + 4 * tiling.rowShares.count * tiling.rows
@@ -179,9 +194,11 @@ private struct HeadMemory {
 }
 
 extension HeadTiling {
+    fileprivate var operandFloats: Int { (isHopper ? 2 : 1) * (rows + vocabulary) * width }
+
     /// Of the workspace, as HeadMemory lays it out.
     fileprivate var floats: Int {
         let partials = max(rowShares.count * rows, tableShares.count * vocabulary) * width
-        return (rows + vocabulary) * width + (4 + 4 * rowShares.count) * rows + partials
+        return operandFloats + (4 + 4 * rowShares.count) * rows + partials
     }
 }

@@ -4,9 +4,8 @@
 //
 // Matrices come padded to rows of D numbers and whole blocks of rows, zeros beyond, rounded to tf32 (headOperands).
 #pragma once
-#include "attention_tiles.cuh"
+#include "head_sums.cuh"
 
-#define BLOCK_ROWS 128
 #define WARP_ROWS 32
 // Columns of logits that a warp makes at once.
 #define PART 32
@@ -18,8 +17,6 @@ constexpr int passingOf = D <= 64 ? 64 : 32;
 // Whether a warp keeps its rows in registers; from shared memory they are read again for each part.
 template <int D>
 constexpr bool isHeld = D <= 64;
-
-__device__ __forceinline__ int paddedRows(int rows) { return (rows + BLOCK_ROWS - 1) / BLOCK_ROWS * BLOCK_ROWS; }
 
 // 16 bytes of device memory on their way to shared memory.
 __device__ __forceinline__ void copyAhead(float* target, const float* source) {
@@ -185,7 +182,7 @@ __device__ __forceinline__ void headPass(const Share<D>& share, Policy& policy, 
             const float* tile = tiles + (side * ROWS + part) * strideOf<D>;
             float s[2][4][4];
             rows.logits(s, tile);
-            policy.weigh(s, sums, (share.firstTile + n) * ROWS + part, side);
+            policy.template weigh<GRADIENT>(s, sums, (share.firstTile + n) * ROWS + part, side);
             if constexpr (GRADIENT) sums.add(s, tile);
         }
         awaitCopies();

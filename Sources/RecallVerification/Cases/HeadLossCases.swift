@@ -47,13 +47,16 @@ enum HeadLossCases {
             HeadShape(rows: 64, width: 64, vocabulary: 8192),
         ]
 
-    /// About the edges of tiles in each direction; the last three are large enough that several tiles pass a block.
+    /// About the edges of tiles in each direction; the last five are large enough that several tiles pass a block, of the last
+    /// two more than are there at once.
     private static let tiledShapes =
         [32, 33, 64, 100, 128, 130, 256].map { HeadShape(rows: 65, width: $0, vocabulary: 129) }
         + [1, 31, 64, 128, 129].map { HeadShape(rows: $0, width: 64, vocabulary: 96 + $0) } + [
             HeadShape(rows: 1025, width: 8, vocabulary: 2049),
             HeadShape(rows: 2049, width: 36, vocabulary: 1025),
             HeadShape(rows: 1030, width: 70, vocabulary: 1026),
+            HeadShape(rows: 1030, width: 66, vocabulary: 4200),
+            HeadShape(rows: 1030, width: 34, vocabulary: 8400),
         ]
 
     private static func sizes(_ shape: HeadShape) -> [CaseSize] {
