@@ -22,6 +22,7 @@ public enum KernelSources {
         "scan_backward": PackageResources.scan_backward_cu,
         "scan_forward": PackageResources.scan_forward_cu,
         "short_convolution": PackageResources.short_convolution_cu,
+        "taylor_attention": PackageResources.taylor_attention_cu,
     ]
     /// What they include.
     static let headers: [(name: String, text: String)] = [
@@ -32,6 +33,7 @@ public enum KernelSources {
         ("head_tiles.cuh", text(PackageResources.head_tiles_cuh)),
         ("long_convolution.cuh", text(PackageResources.long_convolution_cuh)),
         ("scan.cuh", text(PackageResources.scan_cuh)),
+        ("taylor.cuh", text(PackageResources.taylor_cuh)),
     ]
 
     static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
