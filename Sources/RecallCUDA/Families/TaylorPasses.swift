@@ -81,15 +81,18 @@ struct TaylorPasses {
 
     // MARK: Which form is cheaper
 
+    /// How much longer a multiplication is taken to last in chunks, where a multiprocessor holds fewer blocks and they wait
+    /// for one another's tiles. Not measured.
+    private static let slowness = 1.5
+
     /// Whether the kernels in chunks do less than score tiles over all pairs of tokens.
     static func chunksPay(_ shape: LinearAttentionShape, _ arithmetic: Arithmetic, backward: Bool) -> Bool {
         guard shape.map == .taylor2, shape.featureWidth <= widest else { return false }
-        if let forced = ProcessEnvironment.value("RB_TAYLOR") { return forced == "1" }
         let passes = TaylorPasses(shape, arithmetic)
         // Score tiles hold at least so many columns.
         let (f, e) = (max(16, shape.featureWidth), max(64, shape.valueWidth))
         let pairs = Double(shape.length) / 2 * Self.products(f, e, backward: backward)
-        return passes.operations(backward: backward) < pairs
+        return Self.slowness * passes.operations(backward: backward) < pairs
     }
 
     /// Of a pair of tokens: what is multiplied for each column of inputs and of values.

@@ -29,14 +29,12 @@ enum LinearAttentionCases {
         ]
     }
 
-    /// Where chunks with a state between them are the cheaper way on every device: each width of inputs, values in one slice
-    /// of columns and in several, odd widths, so many sequences that none is cut into segments.
+    /// Where graphics cards, too, cut sequences into chunks with a state between them: each width of inputs that they have
+    /// room for, values in one slice of columns and in several, and so many sequences that none is cut into segments.
     private static let chunkedShapes: [LinearAttentionShape] = [
-        shape(.taylor2, 1217, 16, 64), shape(.taylor2, 1291, 11, 67, heads: 2),
-        shape(.taylor2, 1100, 16, 128, batch: 2),
-        shape(.taylor2, 770, 7, 30, heads: 2), shape(.taylor2, 641, 8, 128, epsilon: 3),
-        shape(.taylor2, 1153, 24, 20), shape(.taylor2, 1665, 19, 50), shape(.taylor2, 1089, 32, 16),
-        shape(.taylor2, 1700, 26, 29), shape(.taylor2, 577, 3, 2, batch: 65, heads: 2),
+        shape(.taylor2, 1481, 16, 64), shape(.taylor2, 1700, 13, 125), shape(.taylor2, 770, 7, 30, heads: 2),
+        shape(.taylor2, 769, 8, 128, epsilon: 3), shape(.taylor2, 1501, 24, 20), shape(.taylor2, 1407, 31, 15),
+        shape(.taylor2, 577, 3, 2, batch: 65, heads: 2),
     ]
 
     private static func prompts(_ map: FeatureMap) -> [LinearAttentionShape] {
