@@ -104,7 +104,9 @@ let package = Package(
             dependencies: ["RecallKernels", "RecallExamples", "RecallVerification", "TestSupport"]),
         .testTarget(
             name: "RecallCUDATests",
-            dependencies: ["RecallCUDA", "RecallKernels", "RecallExamples", "RecallRandom"],
+            dependencies: [
+                "RecallCUDA", "RecallKernels", "RecallExamples", "RecallRandom", "RecallVerification",
+            ],
             exclude: ["requirements.txt"]),
         .testTarget(name: "RecallTensorTests", dependencies: ["RecallTensor", "TestSupport"]),
         .testTarget(name: "RecallModelsTests", dependencies: ["RecallModels", "TestSupport"]),

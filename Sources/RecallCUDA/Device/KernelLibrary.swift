@@ -24,6 +24,7 @@ public enum KernelSources {
         "scan_backward": PackageResources.scan_backward_cu,
         "scan_forward": PackageResources.scan_forward_cu,
         "short_convolution": PackageResources.short_convolution_cu,
+        "taylor_attention": PackageResources.taylor_attention_cu,
     ]
     /// Modules of instructions that one capability alone has, with it.
     private static let capabilities = ["head_hopper": 90]
@@ -45,6 +46,7 @@ public enum KernelSources {
         ("hopper.cuh", text(PackageResources.hopper_cuh)),
         ("long_convolution.cuh", text(PackageResources.long_convolution_cuh)),
         ("scan.cuh", text(PackageResources.scan_cuh)),
+        ("taylor.cuh", text(PackageResources.taylor_cuh)),
     ]
 
     static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }

@@ -33,6 +33,9 @@ extension CUDABackend: LinearAttentionKernels {
         _ shape: LinearAttentionShape, q: Floats, k: Floats, v: Floats, y: MutableFloats,
         normaliser: MutableFloats
     ) {
+        if TaylorPasses.chunksPay(shape, arithmetic, backward: false) {
+            return taylorForward(shape, q: q, k: k, v: v, y: y, normaliser: normaliser)
+        }
         let passes = passes(shape)
         launch(
             "\(Self.module)@\(passes.suffix)", "linearForward\(passes.suffix)",
@@ -44,6 +47,10 @@ extension CUDABackend: LinearAttentionKernels {
         dy: Floats,
         dq: MutableFloats, dk: MutableFloats, dv: MutableFloats
     ) {
+        if TaylorPasses.chunksPay(shape, arithmetic, backward: true) {
+            return taylorBackward(
+                shape, q: q, k: k, v: v, y: y, normaliser: normaliser, dy: dy, dq: dq, dk: dk, dv: dv)
+        }
         let passes = passes(shape)
         let isOne = passes.isOneTile
         let deltas = isOne ? nil : workspace(floats: shape.batch * shape.heads * shape.length)

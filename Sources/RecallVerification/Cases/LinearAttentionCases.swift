@@ -3,10 +3,11 @@ import RecallKernels
 /// Linear attention with each feature map: lengths around chunks, odd widths, batches and heads, a large ε; whole prompts
 /// and single tokens of decoding.
 enum LinearAttentionCases {
-    static let all: [KernelCase] = FeatureMap.allCases.flatMap { map in
-        shapes(map).flatMap { [forward($0), backward($0)] } + prompts(map).map(prefill)
-            + tokens(map).flatMap { [step($0, isFirst: true), step($0, isFirst: false)] }
-    }
+    static let all: [KernelCase] =
+        FeatureMap.allCases.flatMap { map in
+            shapes(map).flatMap { [forward($0), backward($0)] } + prompts(map).map(prefill)
+                + tokens(map).flatMap { [step($0, isFirst: true), step($0, isFirst: false)] }
+        } + chunkedShapes.flatMap { [forward($0), backward($0)] }
 
     private static func shape(
         _ map: FeatureMap, _ length: Int, _ f: Int, _ e: Int, batch: Int = 1, heads: Int = 1,
@@ -27,6 +28,14 @@ enum LinearAttentionCases {
             shape(map, 300, 5, 16), shape(map, 600, 16, 64), shape(map, 600, 8, 17),
         ]
     }
+
+    /// Where graphics cards, too, cut sequences into chunks with a state between them: each width of inputs that they have
+    /// room for, values in one slice of columns and in several, and so many sequences that none is cut into segments.
+    private static let chunkedShapes: [LinearAttentionShape] = [
+        shape(.taylor2, 1481, 16, 64), shape(.taylor2, 1700, 13, 125), shape(.taylor2, 770, 7, 30, heads: 2),
+        shape(.taylor2, 769, 8, 128, epsilon: 3), shape(.taylor2, 1501, 24, 20), shape(.taylor2, 1407, 31, 15),
+        shape(.taylor2, 577, 3, 2, batch: 65, heads: 2),
+    ]
 
     private static func prompts(_ map: FeatureMap) -> [LinearAttentionShape] {
         [
