@@ -1,9 +1,7 @@
-import Foundation
 import RecallData
 import RecallKernels
 import RecallModels
 import RecallTraining
-import Synchronization
 
 /// One batch of MQAR, as a training step takes it.
 public struct StepShape: Hashable, Sendable {
@@ -66,36 +64,19 @@ public enum StepBenchmark {
         makeBackend: @escaping @Sendable () throws -> any Backend
     ) throws -> StepTimes {
         precondition(steps >= 1 && jobs >= 1)
-        let outcomes = Mutex<[Result<[Double], any Error>]>([])
-        let (ready, done) = (DispatchGroup(), DispatchGroup())
-        let start = DispatchSemaphore(value: 0)
         let before = ResidentMemory.bytes()
-        for _ in 0..<jobs {
-            ready.enter()
-            done.enter()
-            let thread = Thread {
-                let prepared = Result {
-                    let trainer = try trainer(model, shape, makeBackend())
-                    _ = try trainer.timeSteps(segment: 0, examples: shape.batch, steps: 2)
-                    return trainer
-                }
-                ready.leave()
-                start.wait()
-                let outcome = prepared.flatMap { trainer in
-                    Result { try trainer.timeSteps(segment: 0, examples: shape.batch, steps: steps) }
-                }
-                outcomes.withLock { $0.append(outcome) }
-                done.leave()
-            }
-            thread.stackSize = 8 << 20
-            thread.start()
+        var resident: Int?
+        let seconds = try SideBySide.run(jobs) {
+            let trainer = try trainer(model, shape, makeBackend())
+            _ = try trainer.timeSteps(segment: 0, examples: shape.batch, steps: 2)
+            return trainer
+        } atRest: {
+            // Every run's memory is as its largest step left it.
+            guard let before, let now = ResidentMemory.bytes() else { return }
+            resident = max(0, now - before) / jobs
+        } start: { trainer in
+            try trainer.timeSteps(segment: 0, examples: shape.batch, steps: steps)
         }
-        ready.wait()
-        // Every run is at rest now, its memory as its largest step left it.
-        let resident = before.flatMap { before in ResidentMemory.bytes().map { max(0, $0 - before) / jobs } }
-        for _ in 0..<jobs { start.signal() }
-        done.wait()
-        let seconds = try outcomes.withLock { try $0.map { try $0.get() } }
         return StepTimes(seconds: seconds, plan: try plan(model, shape), residentBytes: resident)
     }
 

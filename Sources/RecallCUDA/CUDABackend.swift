@@ -29,6 +29,10 @@ public final class CUDABackend {
     /// Device memory that recorded copies from the host copy from.
     var constants: [(address: UnsafeMutableRawPointer, bytes: Int)] = []
     private let copyStream: DriverObject?
+    /// Events of the latest marks, in turn: who waits for an older mark waits for a later one.
+    private let marks: [DriverObject?]
+    private var markCount = 0
+    private static let mostMarks = 4
     var optimiserTable: OptimiserTable?
 
     /// What cuBLAS wants for Hopper's products: with its own memory their split, and so their bits, are always the same.
@@ -52,6 +56,14 @@ public final class CUDABackend {
         var copyStream: DriverObject?
         driver.check(CUDADevice.exclusively { driver.createStream(&copyStream, 1) }, "a stream")
         self.copyStream = copyStream
+        marks = CUDADevice.exclusively {
+            (0..<CUDABackend.mostMarks).map { _ in
+                var event: DriverObject?
+                // CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING: the thread sleeps until then.
+                driver.check(driver.createEvent(&event, 3), "an event")
+                return event
+            }
+        }
         scratch = (try memory.reserve(bytes: Self.scratchRange), 0)
         matrixWorkspace = try memory.allocate(bytes: Self.matrixWorkspaceBytes)
         let cell = try memory.allocate(bytes: MemoryLayout<StepCell>.stride)
@@ -78,8 +90,10 @@ public final class CUDABackend {
         if let optimiserTable { release(optimiserTable.address, bytes: optimiserTable.bytes) }
         release(stepCell, bytes: MemoryLayout<StepCell>.stride)
         _ = matrices.destroy(matrixHandle)
+        memory.releaseKept()
         memory.release(scratch.address)
         memory.release(matrixWorkspace)
+        for event in marks { _ = driver.destroyEvent(event) }
         _ = driver.destroyStream(stream)
         _ = driver.destroyStream(copyStream)
     }
@@ -117,7 +131,8 @@ public final class CUDABackend {
 
     public func reserve(bytes: Int) throws -> UnsafeMutableRawPointer {
         device.makeCurrent()
-        let address = try memory.reserve(bytes: bytes)
+        // A constant is copied besides the stream, on which a range that is reused may still be read.
+        let address = try memory.reserve(bytes: bytes, reuses: !isRecording)
         return UnsafeMutableRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped
     }
 
@@ -126,15 +141,33 @@ public final class CUDABackend {
     }
 
     public func release(_ address: UnsafeMutableRawPointer, bytes: Int) {
+        let address = DeviceAddress(UInt(bitPattern: address))
+        if memory.keep(address) { return }
         device.makeCurrent()
         synchronise()
-        memory.release(DeviceAddress(UInt(bitPattern: address)))
+        memory.release(address)
     }
 
     public func copyToHost(_ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int) {
         let address = DeviceAddress(UInt(bitPattern: source))
         device.driver.check(device.driver.copyToHost(destination, address, bytes, stream), "a copy to the host")
         synchronise()
+    }
+
+    public func mark() -> Int {
+        markCount += 1
+        let event = marks[markCount % Self.mostMarks]
+        device.driver.check(device.driver.recordEvent(event, stream), "a mark")
+        return markCount
+    }
+
+    public func copyToHost(
+        _ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int, after mark: Int
+    ) {
+        let (driver, address) = (device.driver, DeviceAddress(UInt(bitPattern: source)))
+        driver.check(driver.synchroniseEvent(marks[mark % Self.mostMarks]), "a kernel")
+        driver.check(driver.copyToHost(destination, address, bytes, copyStream), "a copy to the host")
+        driver.check(driver.synchroniseStream(copyStream), "a copy to the host")
     }
 
     public func copyFromHost(_ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int) {

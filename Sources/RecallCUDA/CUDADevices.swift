@@ -22,6 +22,14 @@ public enum CUDADevices {
         return try description(device, KernelLibrary(device), MatrixLibrary())
     }
 
+    /// The devices that call themselves as one does, among them that one.
+    ///
+    /// - Throws: `BackendError.unavailable`.
+    public static func alike(_ index: Int) throws -> [Int] {
+        let name = try CUDADevice(index: index).description
+        return try (0..<count).filter { try CUDADevice(index: $0).description == name }
+    }
+
     /// "NVIDIA H100 80GB HBM3, driver CUDA 13.0, cuBLAS 13.1.0, NVRTC 13.0".
     static func description(
         _ device: CUDADevice, _ kernels: KernelLibrary, _ matrices: MatrixLibrary

@@ -154,7 +154,8 @@ public final class ProgressDisplay: @unchecked Sendable {
     public func epochFinished(_ id: String, _ epoch: EpochRecord) {
         locked { now in
             state.update(id) {
-                ($0.step, $0.epoch) = (epoch.step, epoch.epoch)
+                // A graphics card may be in the next epoch already.
+                ($0.step, $0.epoch) = (max($0.step, epoch.step), epoch.epoch)
                 ($0.loss, $0.validationAccuracy) = (epoch.trainLoss, epoch.validationAccuracy)
             }
             if style == .plain, now - (lastLine[id] ?? 0) >= Self.plainEpochInterval {

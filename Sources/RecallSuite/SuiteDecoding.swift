@@ -24,7 +24,7 @@ extension Suite {
         let training = try top.required("training")
         let trainingKeys = try training.mapping(keys: TrainingDecoding.keys)
         seeds = try trainingKeys.optional("seeds")?.integer(in: 1...Self.maximumRuns) ?? 1
-        namesPrecision = try trainingKeys.optional("precision") != nil
+        namesPrecision = trainingKeys.optional("precision") != nil
         dataSeeds = try trainingKeys.optional("data_seeds")?.integer(in: 1...Self.maximumRuns) ?? 1
         search = try TrainingDecoding.search(trainingKeys)
         let grid = try TrainingDecoding.grid(trainingKeys)

@@ -50,18 +50,25 @@ public struct CheckpointFile: Sendable {
 
     /// - Throws: what the disk refuses.
     package func write(_ store: ParameterStore, _ metadata: CheckpointMetadata) throws {
-        var arrays: [NamedArray] = []
-        for parameter in store.parameters {
-            for (prefix, source) in [
+        try write(Self.arrays(of: store), metadata)
+    }
+
+    /// What a checkpoint holds of some parameters, copied.
+    static func arrays(of store: ParameterStore) -> [NamedArray] {
+        store.parameters.flatMap { parameter in
+            [
                 ("", parameter.value), ("optimizer.m.", parameter.firstMoment),
                 ("optimizer.v.", parameter.secondMoment),
-            ] {
-                arrays.append(
-                    NamedArray(
-                        name: prefix + parameter.name, shape: parameter.shape,
-                        values: store.read(source, count: parameter.count)))
+            ].map { prefix, source in
+                NamedArray(
+                    name: prefix + parameter.name, shape: parameter.shape,
+                    values: store.read(source, count: parameter.count))
             }
         }
+    }
+
+    /// - Throws: what the disk refuses.
+    func write(_ arrays: [NamedArray], _ metadata: CheckpointMetadata) throws {
         let record = String(decoding: try JSONEncoder().encode(metadata.record), as: UTF8.self)
         let data = try SafeTensors.encode(
             arrays,

@@ -35,22 +35,28 @@ public struct GeneratedExamples: ExampleSource {
 /// Examples that a device keeps once it was asked for them, if they are few.
 final class KeptExamples: ExampleSource {
     private let source: any ExampleSource
-    private var kept: [Int: ExamplesOnDevice] = [:]
-    /// Bytes of tokens to keep of all segments together.
-    private static let mostBytes = 64 << 20
+    private let areFew: Bool
+    private var kept: [Piece: ExamplesOnDevice] = [:]
+    /// Bytes of tokens to keep of all segments together, and pieces of address space.
+    private static let (mostBytes, mostPieces) = (64 << 20, 256)
 
-    init(_ source: some ExampleSource) { self.source = source }
+    private struct Piece: Hashable {
+        let segment, first, count: Int
+    }
+
+    init(_ source: some ExampleSource) {
+        self.source = source
+        let tokens = source.segments.reduce(0) { $0 + $1.examples * $1.sequenceLength }
+        areFew = tokens * MemoryLayout<Int32>.stride <= Self.mostBytes
+    }
 
     var segments: [Segment] { source.segments }
 
     func examples(_ segment: Int, first: Int, count: Int, on backend: any Backend) throws -> ExamplesOnDevice {
-        let bytes = segments.reduce(0) { $0 + $1.examples * $1.sequenceLength * MemoryLayout<Int32>.stride }
-        guard first == 0, count == segments[segment].examples, bytes <= Self.mostBytes else {
-            return try source.examples(segment, first: first, count: count, on: backend)
-        }
-        if let data = kept[segment] { return data }
+        let piece = Piece(segment: segment, first: first, count: count)
+        if let data = kept[piece] { return data }
         let data = try source.examples(segment, first: first, count: count, on: backend)
-        kept[segment] = data
+        if areFew, kept.count < Self.mostPieces { kept[piece] = data }
         return data
     }
 }
@@ -101,36 +107,33 @@ public struct Evaluator {
         _ source: some ExampleSource, name: String, step: Int,
         didEvaluate: (ExamplesOnDevice) throws -> Void = { _ in }
     ) throws -> Evaluation {
-        var (loss, accuracy, examples) = (0.0, 0.0, 0)
-        var slices: [Evaluation.Slice] = []
-        for (index, segment) in source.segments.enumerated() {
-            var (segmentLoss, segmentCorrect) = (0.0, 0.0)
-            // Long sequences would make a batch as large as training's take many times its memory.
-            let batchSize = max(1, min(batchSize, Self.mostTokens / segment.sequenceLength))
-            // As many batches as the device takes before anybody looks at what they came to.
-            let atOnce = batchSize * arena.backend.stepsAhead
-            for first in stride(from: 0, to: segment.examples, by: atOnce) {
-                let count = min(atOnce, segment.examples - first)
-                let data = try source.examples(index, first: first, count: count, on: arena.backend)
-                let sums = try evaluate(data, batchSize: batchSize, name, step: step)
-                segmentLoss = sums.reduce(segmentLoss) { $0 + $1.loss }
-                segmentCorrect = sums.reduce(segmentCorrect) { $0 + $1.correct }
+        let backend = arena.backend
+        let pieces = pieces(of: source.segments)
+        let results = try Results(pieces, backend)
+        var underWay = StepsUnderWay(backend)
+        var queued: [(piece: Piece, data: ExamplesOnDevice)] = []
+        var sums = source.segments.map { SegmentSums($0) }
+        for (index, piece) in pieces.enumerated() {
+            let data = try source.examples(
+                piece.segment, first: piece.first, count: piece.count, on: backend)
+            for (slot, first) in zip(piece.slots, piece.firsts) {
+                let batch = BatchOnDevice(
+                    data, count: min(piece.batchSize, piece.count - first), order: results.order, first: first)
+                try queue(batch, slot: slot, results, step: step)
+            }
+            queued.append((piece, data))
+            underWay.queued(piece.slots.upperBound, endsGroup: true)
+            while let group = underWay.next(isLast: index + 1 == pieces.count) {
+                let (piece, data) = queued.removeFirst()
+                let losses = results.losses.read(group.steps, after: group.mark)
+                if let batch = losses.firstIndex(where: { !$0.isFinite }) {
+                    throw diagnose(piece.batch(batch, of: data), name, step: step)
+                }
+                sums[piece.segment].add(losses, results.correct.read(group.steps, after: group.mark))
                 try didEvaluate(data)
             }
-            // Every example of a segment has as many labels as any other.
-            let perExample = Double(segment.kvPairs)
-            loss += segmentLoss / perExample
-            accuracy += segmentCorrect / perExample
-            examples += segment.examples
-            let labels = perExample * Double(segment.examples)
-            slices.append(
-                Evaluation.Slice(
-                    segment: segment, loss: segmentLoss / labels,
-                    accuracy: segmentCorrect / perExample / Double(segment.examples)))
         }
-        return Evaluation(
-            loss: loss / Double(examples), accuracy: accuracy / Double(examples), examples: examples,
-            slices: slices)
+        return Evaluation(sums)
     }
 
     /// The logits at the labelled positions of some examples, in the labels' order, a piece at a time.
@@ -155,38 +158,10 @@ public struct Evaluator {
         }
     }
 
-    /// The sums of losses and of right answers over each batch's labelled positions.
-    private func evaluate(
-        _ data: ExamplesOnDevice, batchSize: Int, _ name: String, step: Int
-    ) throws -> [(loss: Double, correct: Double)] {
-        let backend = arena.backend
-        let order = try ArrayOnDevice(Array(0..<Int32(data.count)), backend: backend)
-        let firsts = Array(stride(from: 0, to: data.count, by: batchSize))
-        let none = [Double](repeating: .nan, count: firsts.count)
-        let losses = try ArrayOnDevice(none, backend: backend)
-        let correct = try ArrayOnDevice(none, backend: backend)
-        for (slot, first) in firsts.enumerated() {
-            let batch = BatchOnDevice(
-                data, count: min(batchSize, data.count - first), order: order, first: first)
-            try queue(batch, slot: slot, losses: losses, correct: correct, step: step)
-        }
-        let slots = firsts.indices
-        return try zip(losses.read(slots), correct.read(slots)).enumerated().map { slot, sums in
-            guard sums.0.isFinite else {
-                let end = min(firsts[slot] + batchSize, data.count)
-                throw diagnose(
-                    HostBatch(data, examples: Int32(firsts[slot])..<Int32(end)), name, step: step)
-            }
-            return (sums.0, sums.1)
-        }
-    }
-
-    private func queue(
-        _ batch: BatchOnDevice, slot: Int, losses: ArrayOnDevice<Double>, correct: ArrayOnDevice<Double>,
-        step: Int
-    ) throws(RunError) {
+    /// Queues a batch, whose sums are in its slot when the device has done it.
+    private func queue(_ batch: BatchOnDevice, slot: Int, _ results: Results, step: Int) throws(RunError) {
         let nothing = AdamWStep(learningRate: 0, weightDecay: 0, step: 1)
-        let scalars = batch.scalars(nothing, slot: slot, losses: losses, correct: correct)
+        let scalars = batch.scalars(nothing, slot: slot, losses: results.losses, correct: results.correct)
         try batch.queue("evaluate", scalars, arena: arena, stop: stop, step: step) {
             let tape = Tape(arena: arena, isTraining: false, stop: stop)
             let (input, labels) = tape.batch(batch.shape)
@@ -215,6 +190,101 @@ public struct Evaluator {
         } catch RunError.notFinite(let step, let tensor) {
             return .notFinite(step: step, tensor: "\(tensor), in \(name)")
         } catch { return error }
+    }
+}
+
+// MARK: - Pieces
+
+extension Evaluator {
+    /// Examples of a segment that are asked for together: as many batches as the device takes before anybody looks at
+    /// another piece.
+    private struct Piece {
+        let segment: Int
+        /// The first of the segment's examples.
+        let first: Int
+        let count: Int
+        let batchSize: Int
+        /// Of its batches among all, in order.
+        let slots: Range<Int>
+
+        /// Where each batch begins in the piece.
+        var firsts: StrideTo<Int> { stride(from: 0, to: count, by: batchSize) }
+
+        func batch(_ index: Int, of data: ExamplesOnDevice) -> HostBatch {
+            let first = index * batchSize
+            return HostBatch(data, examples: Int32(first)..<Int32(min(first + batchSize, count)))
+        }
+    }
+
+    private func pieces(of segments: [Segment]) -> [Piece] {
+        var pieces: [Piece] = []
+        var slot = 0
+        for (index, segment) in segments.enumerated() {
+            // Long sequences would make a batch as large as training's take many times its memory.
+            let batchSize = max(1, min(batchSize, Self.mostTokens / segment.sequenceLength))
+            let atOnce = batchSize * StepsUnderWay.groupSize(arena.backend)
+            for first in stride(from: 0, to: segment.examples, by: atOnce) {
+                let count = min(atOnce, segment.examples - first)
+                let batches = (count + batchSize - 1) / batchSize
+                pieces.append(
+                    Piece(
+                        segment: index, first: first, count: count, batchSize: batchSize,
+                        slots: slot..<slot + batches))
+                slot += batches
+            }
+        }
+        return pieces
+    }
+
+    /// Where batches leave what they come to, and the order of their examples, which is that of the data.
+    private struct Results {
+        let losses: ArrayOnDevice<Double>
+        let correct: ArrayOnDevice<Double>
+        let order: ArrayOnDevice<Int32>
+
+        init(_ pieces: [Piece], _ backend: any Backend) throws {
+            let none = [Double](repeating: .nan, count: pieces.last?.slots.upperBound ?? 0)
+            losses = try ArrayOnDevice(none, backend: backend)
+            correct = try ArrayOnDevice(none, backend: backend)
+            order = try ArrayOnDevice(
+                Array(0..<Int32(pieces.map(\.count).max() ?? 0)), backend: backend)
+        }
+    }
+}
+
+/// Sums over a segment's labelled positions.
+private struct SegmentSums {
+    let segment: Segment
+    var loss = 0.0
+    var correct = 0.0
+
+    init(_ segment: Segment) { self.segment = segment }
+
+    /// Adds those of batches, in order.
+    mutating func add(_ losses: [Double], _ corrects: [Double]) {
+        loss = losses.reduce(loss, +)
+        correct = corrects.reduce(correct, +)
+    }
+}
+
+extension Evaluation {
+    /// - Parameter sums: of all segments.
+    fileprivate init(_ sums: [SegmentSums]) {
+        (loss, accuracy, examples, slices) = (0, 0, 0, [])
+        for sums in sums {
+            // Every example of a segment has as many labels as any other.
+            let perExample = Double(sums.segment.kvPairs)
+            let segmentExamples = Double(sums.segment.examples)
+            loss += sums.loss / perExample
+            accuracy += sums.correct / perExample
+            examples += sums.segment.examples
+            slices.append(
+                Slice(
+                    segment: sums.segment, loss: sums.loss / (perExample * segmentExamples),
+                    accuracy: sums.correct / perExample / segmentExamples))
+        }
+        loss /= Double(examples)
+        accuracy /= Double(examples)
     }
 }
 

@@ -31,13 +31,18 @@ final class ArrayOnDevice<Element: BitwiseCopyable> {
 
     deinit { backend.release(address, bytes: bytes) }
 
-    /// Some of the elements, after everything queued before.
-    func read(_ range: Range<Int>) -> [Element] {
+    /// Some of the elements.
+    ///
+    /// - Parameter mark: what they hold when everything before it is done; without one, before now.
+    func read(_ range: Range<Int>, after mark: Int? = nil) -> [Element] {
         precondition(range.lowerBound >= 0 && range.upperBound <= count)
+        let source = address + range.lowerBound
         return Array(unsafeUninitializedCapacity: range.count) { buffer, initialised in
-            if let target = buffer.baseAddress {
-                backend.copyToHost(
-                    address + range.lowerBound, target, bytes: range.count * MemoryLayout<Element>.stride)
+            let bytes = range.count * MemoryLayout<Element>.stride
+            switch (buffer.baseAddress, mark) {
+            case (let target?, let mark?): backend.copyToHost(source, target, bytes: bytes, after: mark)
+            case (let target?, nil): backend.copyToHost(source, target, bytes: bytes)
+            case (nil, _): break
             }
             initialised = range.count
         }

@@ -20,7 +20,8 @@ public protocol TrainingObserver {
     ///   - loss: the mean over the step's labelled positions.
     func didStep(_ step: Int, of totalSteps: Int, loss: Double) throws
 
-    /// After an epoch's training and validation, when its checkpoint is safe. A continued run reports the epoch that it
+    /// After an epoch's training and validation, when its checkpoint is safe; on a device that works behind the host's back
+    /// the next epoch's first steps may come before. A continued run reports the epoch that it
     /// continues after once more.
     ///
     /// - Throws: whatever keeping the record can meet; the run ends with it.
@@ -71,6 +72,10 @@ public final class Trainer {
     private var trainSeconds = 0.0
     private var totalSeconds = 0.0
     private var lastRecord: EpochRecord?
+    /// Of the parameters as they are.
+    private var lastValidation: Evaluation?
+    /// An epoch whose checkpoint may be under way.
+    private var unreported: EpochToReport?
     /// The fixed training data, made once.
     private var fixedData: [ExamplesOnDevice] = []
     /// The validation split, made once where it is small.
@@ -120,18 +125,27 @@ public final class Trainer {
         try observer.willTrain(fromStep: step, refusal: refusal)
         if let lastRecord { try observer.didFinishEpoch(lastRecord) }
         var epoch = lastRecord?.epoch ?? 0
-        while epoch < training.epochs, !hasReachedTarget {
-            let record = try trainEpoch(epoch, observer)
-            epoch += 1
-            lastRecord = record
-            try checkpoint?.write(
-                model.store,
-                CheckpointMetadata(
-                    runID: runID, specification: specification, record: record, trainSeconds: trainSeconds))
-            try observer.didFinishEpoch(record)
+        let test: Evaluation
+        do {
+            while epoch < training.epochs, !hasReachedTarget {
+                let record = try trainEpoch(epoch, observer)
+                epoch += 1
+                lastRecord = record
+                let metadata = CheckpointMetadata(
+                    runID: runID, specification: specification, record: record, trainSeconds: trainSeconds)
+                try reportEpoch(observer, waiting: true)
+                unreported = EpochToReport(metadata, model.store, to: checkpoint)
+                // Behind the host's back the next epoch can begin meanwhile.
+                try reportEpoch(observer, waiting: backend.stepsAhead == 1)
+            }
+            test = try evaluate(.test)
+        } catch {
+            try reportEpoch(observer, waiting: true)
+            throw error
         }
-        let test = try evaluate(.test)
-        let validation = try evaluate(.validation)
+        try reportEpoch(observer, waiting: true)
+        // A run that goes on after its last epoch has no evaluation of it yet.
+        let validation = try lastValidation ?? evaluate(.validation)
         return RunResult(
             epochs: epoch, steps: step, trainLoss: lastRecord?.trainLoss ?? .nan,
             validationLoss: validation.loss, validationAccuracy: validation.accuracy, testLoss: test.loss,
@@ -140,6 +154,16 @@ public final class Trainer {
             trainSeconds: trainSeconds,
             tokensPerSecond: trainSeconds > 0
                 ? Double(epoch) * Double(task.tokensPerEpoch) / trainSeconds : 0)
+    }
+
+    /// Reports the last epoch, if its checkpoint is safe and that has not been done.
+    ///
+    /// - Parameter isWaiting: whether to wait for the checkpoint.
+    /// - Throws: what the disk refused, and what the observer threw.
+    private func reportEpoch(_ observer: some TrainingObserver, waiting isWaiting: Bool = false) throws {
+        guard let epoch = unreported, isWaiting || epoch.isSafe else { return }
+        unreported = nil
+        try observer.didFinishEpoch(try epoch.record())
     }
 
     private var hasReachedTarget: Bool {
@@ -157,37 +181,56 @@ public final class Trainer {
             epoch: epoch)
         let order = try ArrayOnDevice(batches.flatMap(\.examples), backend: backend)
         let sums = try ArrayOnDevice([Double](repeating: .nan, count: batches.count), backend: backend)
-        var (lossSum, labels, firstExample) = (0.0, 0, 0)
+        var (loss, firstExample) = (MeanLoss(), 0)
         var rate = training.learningRate
-        // Steps whose losses nobody has looked at yet.
-        var unread = 0..<0
+        let firstStep = step
+        var underWay = StepsUnderWay(backend)
         for (index, planned) in batches.enumerated() {
-            rate = training.learningRate(epoch: epoch, step: step + unread.count, totalSteps: totalSteps)
+            rate = training.learningRate(epoch: epoch, step: firstStep + index, totalSteps: totalSteps)
             let batch = BatchOnDevice(
                 data[planned.segment], count: planned.examples.count, order: order, first: firstExample)
-            try queueStep(batch, learningRate: rate, after: unread.count, slot: index, losses: sums)
+            try queueStep(
+                batch, learningRate: rate, after: firstStep + index - step, slot: index, losses: sums)
             firstExample += planned.examples.count
-            unread = unread.lowerBound..<index + 1
-            guard unread.count >= backend.stepsAhead || index + 1 == batches.count else { continue }
-            for (slot, loss) in zip(unread, sums.read(unread)) {
-                let planned = batches[slot]
-                guard loss.isFinite else {
-                    throw diagnose(HostBatch(data[planned.segment], examples: planned.examples))
+            let isLast = index + 1 == batches.count
+            underWay.queued(index + 1, endsGroup: isLast)
+            while let group = underWay.next(isLast: isLast) {
+                for (slot, sum) in zip(group.steps, sums.read(group.steps, after: group.mark)) {
+                    try finishStep(batches[slot], sum, data[batches[slot].segment], &loss, observer)
                 }
-                let count = planned.examples.count * data[planned.segment].pairs
-                lossSum += loss
-                labels += count
-                step += 1
-                try observer.didStep(step, of: totalSteps, loss: loss / Double(count))
+                try reportEpoch(observer)
             }
-            unread = index + 1..<index + 1
         }
         trainSeconds += seconds(since: began)
         let validation = try evaluate(.validation)
+        lastValidation = validation
         totalSeconds += seconds(since: began)
         return EpochRecord(
-            epoch: epoch + 1, step: step, learningRate: rate, trainLoss: lossSum / Double(labels),
+            epoch: epoch + 1, step: step, learningRate: rate, trainLoss: loss.sum / Double(loss.labels),
             validationLoss: validation.loss, validationAccuracy: validation.accuracy, seconds: totalSeconds)
+    }
+
+    /// Losses of an epoch's steps and the labels that they are of.
+    private struct MeanLoss {
+        var sum = 0.0
+        var labels = 0
+    }
+
+    /// Counts a step that the device has done.
+    ///
+    /// - Parameters:
+    ///   - sum: of the losses at the batch's labelled positions.
+    ///   - data: of the batch's segment.
+    private func finishStep(
+        _ batch: PlannedBatch, _ sum: Double, _ data: ExamplesOnDevice, _ loss: inout MeanLoss,
+        _ observer: some TrainingObserver
+    ) throws {
+        guard sum.isFinite else { throw diagnose(HostBatch(data, examples: batch.examples)) }
+        let labels = batch.examples.count * data.pairs
+        loss.sum += sum
+        loss.labels += labels
+        step += 1
+        try observer.didStep(step, of: totalSteps, loss: sum / Double(labels))
     }
 
     private func trainingData(epoch: Int) throws -> [ExamplesOnDevice] {

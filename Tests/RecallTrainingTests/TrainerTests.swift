@@ -315,7 +315,7 @@ struct TrainerTests {
         }
         let whole = try run(stoppingAt: .max)
         #expect(whole.losses == 2)
-        // Data, two steps, validation, test and validation again: far more looks than launches.
+        // Data, two steps, validation and test: far more looks than launches.
         #expect(whole.looks > 200)
         var losses: [Int] = []
         for look in stride(from: 1, through: whole.looks, by: max(1, whole.looks / 60)) {

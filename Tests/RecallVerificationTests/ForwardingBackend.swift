@@ -35,6 +35,12 @@ class ForwardingBackend: Backend {
         cpu.withNumbersOnHost(source, count: count, body)
     }
     var stepsAhead: Int { cpu.stepsAhead }
+    func mark() -> Int { cpu.mark() }
+    func copyToHost(
+        _ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int, after mark: Int
+    ) {
+        cpu.copyToHost(source, destination, bytes: bytes, after: mark)
+    }
     func step(_ key: StepKey, _ scalars: StepScalars, _ body: () throws -> Void) rethrows {
         try cpu.step(key, scalars, body)
     }

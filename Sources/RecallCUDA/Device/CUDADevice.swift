@@ -22,6 +22,7 @@ final class CUDADevice: @unchecked Sendable {
     /// - Throws: `BackendError.unavailable` with what is missing.
     init(index: Int) throws {
         driver = try Driver()
+        Self.askForQueues
         let status = driver.initialise(0)
         guard status == 0 else {
             throw BackendError.unavailable("NVIDIA's driver does not start (\(driver.name(of: status)))")
@@ -67,8 +68,13 @@ final class CUDADevice: @unchecked Sendable {
         try exclusive.withLock(body)
     }
 
+    /// Has the driver give every stream a hardware queue of its own, up to the most there are. It has eight otherwise, and runs
+    /// whose streams share one wait for each other's kernels. Once, before the driver starts: it reads the environment then.
+    private static let askForQueues: Void = { _ = setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", 0) }()
+
     /// How many devices there are; 0 where there is no driver.
     static var count: Int {
+        askForQueues
         guard let driver = try? Driver(), driver.initialise(0) == 0 else { return 0 }
         return (try? count(driver)) ?? 0
     }

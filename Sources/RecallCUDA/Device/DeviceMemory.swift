@@ -1,11 +1,19 @@
 import RecallKernels
 
 /// Ranges of a device's address space whose memory is taken as it is needed, so that what lies in them never moves.
+///
+/// Small ranges that are given back are kept for the next of their size: mapping memory takes the driver longer than a
+/// step. Who takes one must use it on the stream of the one before, or wait for that.
 final class DeviceMemory {
     private let device: CUDADevice
     /// Memory comes in multiples of this.
     private let granularity: Int
     private var ranges: [DeviceAddress: Range] = [:]
+    /// Ranges that nobody has, by size, memory under all of each.
+    private var kept: [Int: [DeviceAddress]] = [:]
+    private var keptBytes = 0
+    /// Bytes of them together at most.
+    private static let mostKept = 256 << 20
 
     private struct Range {
         let bytes: Int
@@ -24,11 +32,16 @@ final class DeviceMemory {
         self.granularity = granularity
     }
 
-    /// Address space of at least so many bytes, with no memory under it yet.
+    /// Address space of at least so many bytes, with no memory under it that could be relied on yet.
     ///
+    /// - Parameter reuses: whether it may be a range that was given back.
     /// - Throws: `BackendError.outOfMemory`.
-    func reserve(bytes: Int) throws -> DeviceAddress {
+    func reserve(bytes: Int, reuses: Bool = false) throws -> DeviceAddress {
         let bytes = rounded(bytes)
+        if reuses, let address = kept[bytes]?.popLast() {
+            keptBytes -= bytes
+            return address
+        }
         var address = DeviceAddress(0)
         let status = CUDADevice.exclusively { device.driver.reserveAddresses(&address, bytes, 0, 0, 0) }
         guard status == 0 else { throw BackendError.outOfMemory(bytes: bytes) }
@@ -53,7 +66,13 @@ final class DeviceMemory {
         guard var range = ranges[address] else { preconditionFailure("not a reserved range") }
         guard bytes > range.mapped else { return true }
         guard bytes <= range.bytes else { return false }
-        return CUDADevice.exclusively { extend(address, &range, to: bytes) }
+        return CUDADevice.exclusively {
+            if extend(address, &range, to: bytes) { return true }
+            // What is kept may be what is missing; kernels may still be at work in it.
+            guard keptBytes > 0, device.driver.synchroniseContext() == 0 else { return false }
+            releaseKept()
+            return extend(address, &range, to: bytes)
+        }
     }
 
     private func extend(_ address: DeviceAddress, _ range: inout Range, to bytes: Int) -> Bool {
@@ -76,6 +95,25 @@ final class DeviceMemory {
         return true
     }
 
+    /// Keeps a range for the next of its size, if it is small.
+    ///
+    /// - Returns: false where it must be released.
+    func keep(_ address: DeviceAddress) -> Bool {
+        guard let range = ranges[address] else { preconditionFailure("not a reserved range") }
+        guard range.mapped == range.bytes, keptBytes + range.bytes <= Self.mostKept else { return false }
+        kept[range.bytes, default: []].append(address)
+        keptBytes += range.bytes
+        return true
+    }
+
+    /// Gives back what is kept. Nothing may be at work in it.
+    func releaseKept() {
+        let addresses = kept.values.flatMap { $0 }
+        (kept, keptBytes) = ([:], 0)
+        addresses.forEach(release)
+    }
+
+    /// Nothing may be at work in the range.
     func release(_ address: DeviceAddress) {
         guard let range = ranges.removeValue(forKey: address) else {
             preconditionFailure("not a reserved range")

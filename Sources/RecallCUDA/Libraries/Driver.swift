@@ -22,6 +22,7 @@ struct Driver: Sendable {
     let deviceTotalMemory: @convention(c) (Out<Int>, Int32) -> DriverStatus
     let retainPrimaryContext: @convention(c) (Out<DriverObject?>, Int32) -> DriverStatus
     let setCurrentContext: @convention(c) (DriverObject?) -> DriverStatus
+    let synchroniseContext: @convention(c) () -> DriverStatus
     let memoryInformation: @convention(c) (Out<Int>, Out<Int>) -> DriverStatus
 
     let reserveAddresses: @convention(c) (Out<DeviceAddress>, Int, Int, DeviceAddress, UInt64) -> DriverStatus
@@ -80,6 +81,7 @@ struct Driver: Sendable {
         deviceTotalMemory = try library.function("cuDeviceTotalMem_v2")
         retainPrimaryContext = try library.function("cuDevicePrimaryCtxRetain")
         setCurrentContext = try library.function("cuCtxSetCurrent")
+        synchroniseContext = try library.function("cuCtxSynchronize")
         memoryInformation = try library.function("cuMemGetInfo_v2")
         reserveAddresses = try library.function("cuMemAddressReserve")
         freeAddresses = try library.function("cuMemAddressFree")

@@ -55,6 +55,11 @@ public protocol Backend: AnyObject, LinearAlgebraKernels, NormalisationKernels, 
     /// - Parameter key: names everything that `body` depends on: model, arena, shape.
     func step(_ key: StepKey, _ scalars: StepScalars, _ body: () throws -> Void) rethrows
 
+    /// Notes what is queued so far.
+    ///
+    /// - Returns: what `copyToHost(_:_:bytes:after:)` takes.
+    func mark() -> Int
+
     /// Reserves `bytes` of address space in the device's memory, 64-byte aligned. Before any of it is used, `commit` must
     /// have put memory under it.
     ///
@@ -71,6 +76,11 @@ public protocol Backend: AnyObject, LinearAlgebraKernels, NormalisationKernels, 
 
     /// Copies from the device to the host, after everything queued before.
     func copyToHost(_ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int)
+
+    /// Copies from the device to the host, after everything queued before a mark. The device meanwhile goes on with what was
+    /// queued since, which must not write there.
+    func copyToHost(
+        _ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int, after mark: Int)
 
     /// Copies from the host to the device. What is copied within a `step` is copied again in every one of its key, as it
     /// was in the first.

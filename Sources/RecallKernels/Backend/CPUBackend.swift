@@ -34,6 +34,9 @@ public final class CPUBackend: Backend {
         try body()
     }
 
+    /// Everything is over when it returns.
+    public func mark() -> Int { 0 }
+
     public func reserve(bytes: Int) throws -> UnsafeMutableRawPointer {
         guard let address = Pages.map(bytes: bytes) else { throw BackendError.outOfMemory(bytes: bytes) }
         return address
@@ -50,6 +53,12 @@ public final class CPUBackend: Backend {
 
     public func copyToHost(_ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int) {
         destination.copyMemory(from: source, byteCount: bytes)
+    }
+
+    public func copyToHost(
+        _ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int, after mark: Int
+    ) {
+        copyToHost(source, destination, bytes: bytes)
     }
 
     public func copyFromHost(_ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int) {

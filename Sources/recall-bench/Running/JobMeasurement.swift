@@ -1,9 +1,8 @@
-import Foundation
+import RecallBenchmark
 import RecallKernels
 import RecallReport
 import RecallSuite
 import RecallTraining
-import Synchronization
 
 /// How many runs at once a graphics card trains fastest: a small model's kernels leave most of one idle, a large one's do not.
 struct JobMeasurement {
@@ -49,27 +48,11 @@ struct JobMeasurement {
 
     /// Steps a second of so many runs side by side, on the segment with the longest sequences.
     private func stepsPerSecond(_ jobs: Int, on device: DeviceChoice) throws -> Double {
-        let rates = Mutex<[Result<Double, any Error>]>([])
-        let (ready, done) = (DispatchGroup(), DispatchGroup())
-        let start = DispatchSemaphore(value: 0)
-        for _ in 0..<jobs {
-            ready.enter()
-            done.enter()
-            let thread = Thread {
-                let prepared = Result { try warmTrainer(on: device) }
-                ready.leave()
-                start.wait()
-                let rate = prepared.flatMap { trainer in Result { 1 / (try time(trainer, Self.steps)) } }
-                rates.withLock { $0.append(rate) }
-                done.leave()
-            }
-            thread.stackSize = 16 << 20
-            thread.start()
-        }
-        ready.wait()
-        for _ in 0..<jobs { start.signal() }
-        done.wait()
-        return try rates.withLock { try $0.reduce(0) { $0 + (try $1.get()) } }
+        try SideBySide.run(jobs) {
+            try warmTrainer(on: device)
+        } start: { trainer in
+            1 / (try time(trainer, Self.steps))
+        }.reduce(0, +)
     }
 
     private func warmTrainer(on device: DeviceChoice) throws -> Trainer {

@@ -4,16 +4,14 @@ import RecallSuite
 /// Looks, before anything is trained, whether runs will fit in memory. A process that takes too much is killed without a
 /// word by most systems.
 struct MemoryCheck {
-    /// Runs at once.
-    let jobs: Int
-    /// Bytes that they may take together.
-    let available: Int
+    /// Devices, which share the runs evenly.
+    private let devices: Int
+    /// Bytes that runs may take together on each.
+    private let available: Int
 
-    /// - Parameters:
-    ///   - jobs: at once on all devices, which share them evenly.
     /// - Throws: as `DeviceChoice.availableMemory`.
-    init(jobs: Int, on devices: [DeviceChoice]) throws {
-        self.jobs = (jobs + devices.count - 1) / devices.count
+    init(on devices: [DeviceChoice]) throws {
+        self.devices = devices.count
         available = try devices.map { try $0.availableMemory() }.min() ?? 0
     }
 
@@ -29,12 +27,14 @@ struct MemoryCheck {
         }
     }
 
-    /// - Parameter measurement: tells what a step of a run takes, without doing one.
+    /// - Parameters:
+    ///   - jobs: runs at once, on all devices together.
+    ///   - measurement: tells what a step of a run takes, without doing one.
     /// - Throws: `Failure` (69) for runs that do not fit, `jobs` at a time; what making a model can meet.
-    func require(_ runs: [PlannedRun], _ measurement: ModelMeasurement) throws {
+    func require(_ runs: [PlannedRun], jobs: Int, _ measurement: ModelMeasurement) throws {
         let needs = try runs.map { (run: $0, bytes: try measurement.trainingBytes($0)) }
         // The largest may meet.
-        let largest = needs.sorted { $0.bytes > $1.bytes }.prefix(jobs)
+        let largest = needs.sorted { $0.bytes > $1.bytes }.prefix((jobs + devices - 1) / devices)
         if largest.reduce(0, { $0 + $1.bytes }) > available { throw refusal(Array(largest)) }
     }
 

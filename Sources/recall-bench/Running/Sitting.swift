@@ -53,15 +53,14 @@ struct Sitting {
         let store = try Store(path: database, mode: .readWrite)
         try store.releaseStale()
         let notes = try RowOriginNotes(suite: suite.name, in: store, besides: execution).lines
-        var memory = try MemoryCheck(jobs: options.jobCount, on: devices)
+        let memory = try MemoryCheck(on: devices)
         var selected = try planner.plan(in: store, memory: memory)
         var open = try left(of: selected, store)
         // Another process may have ended what was missing, and so made something else necessary.
         if open.isEmpty { open = try planner.additions(to: store).map(\.planned) }
         try chooseJobs(open, devices)
-        memory = try MemoryCheck(jobs: options.jobCount, on: devices)
         // Before earlier results are forgotten.
-        try memory.require(open, measurement)
+        try memory.require(open, jobs: options.jobCount, measurement)
         try checkpoints.checkSpace(
             for: open,
             further: planner.mostFurther(beyond: selected, open: open), jobs: options.jobCount,

@@ -34,16 +34,15 @@ enum DeviceChoice: Equatable, Sendable, CustomStringConvertible {
 
     var isCPU: Bool { self == .cpu }
 
+    /// The graphics card's index, where it is one.
+    private var card: Int { if case .cuda(let index?) = self { index } else { 0 } }
+
     /// The devices to spread runs over, which are all the same.
     ///
     /// - Throws: as `makeBackend`.
     func all() throws -> [DeviceChoice] {
         guard self == .cuda(nil) else { return [self] }
-        return try failing {
-            let first = try CUDADevices.description(of: 0)
-            return try (0..<CUDADevices.count).filter { try CUDADevices.description(of: $0) == first }
-                .map { .cuda($0) }
-        }
+        return try failing { try CUDADevices.alike(card).map { .cuda($0) } }
     }
 
     /// What products are rounded to where nothing else is asked for.
@@ -77,7 +76,7 @@ enum DeviceChoice: Equatable, Sendable, CustomStringConvertible {
     func makeBackend(threads: Int, _ arithmetic: Arithmetic) throws -> any Backend {
         switch self {
         case .cpu: return CPUBackend(threads: threads)
-        case .cuda(let index): return try failing { try CUDABackend(index: index ?? 0, arithmetic: arithmetic) }
+        case .cuda: return try failing { try CUDABackend(index: card, arithmetic: arithmetic) }
         }
     }
 
@@ -96,7 +95,7 @@ enum DeviceChoice: Equatable, Sendable, CustomStringConvertible {
     func name() throws -> String {
         switch self {
         case .cpu: return CPUInformation.device
-        case .cuda(let index): return "cuda: \(try failing { try CUDADevices.description(of: index ?? 0) })"
+        case .cuda: return "cuda: \(try failing { try CUDADevices.description(of: card) })"
         }
     }
 
@@ -111,7 +110,7 @@ enum DeviceChoice: Equatable, Sendable, CustomStringConvertible {
     func availableMemory() throws -> Int {
         switch self {
         case .cpu: return try EnvironmentVariables.availableMemory()
-        case .cuda(let index): return try failing { try CUDADevices.freeMemory(of: index ?? 0) }
+        case .cuda: return try failing { try CUDADevices.freeMemory(of: card) }
         }
     }
 
@@ -123,8 +122,8 @@ enum DeviceChoice: Equatable, Sendable, CustomStringConvertible {
         case .cpu:
             let rates = FloorRates()
             return rates.seconds
-        case .cuda(let index):
-            let rates = try failing { try CUDARates.measured(index: index ?? 0, arithmetic) }
+        case .cuda:
+            let rates = try failing { try CUDARates.measured(index: card, arithmetic) }
             return { $0.productOperations / rates.productOperations + $0.bytes / rates.bytes }
         }
     }
