@@ -22,6 +22,7 @@ public enum KernelSources {
         "scan_backward": PackageResources.scan_backward_cu,
         "scan_forward": PackageResources.scan_forward_cu,
         "short_convolution": PackageResources.short_convolution_cu,
+        "weight_gradient": PackageResources.weight_gradient_cu,
     ]
     /// What they include.
     static let headers: [(name: String, text: String)] = [
