@@ -8,11 +8,14 @@ public final class CUDABackend {
     let kernels: KernelLibrary
     let matrices: MatrixLibrary
     let matrixHandle: MatrixLibrary.Handle?
+    let plannedProducts: PlannedProductLibrary
+    /// Plans of the shapes that there were; nil for those without.
+    var biasedProducts: [LinearShape: BiasedProduct?] = [:]
     let stream: DriverObject?
     let memory: DeviceMemory
     /// Memory that a kernel uses for itself, valid until the next kernel that asks for it.
     private var scratch: (address: DeviceAddress, bytes: Int)
-    private let matrixWorkspace: DeviceAddress
+    let matrixWorkspace: DeviceAddress
     public private(set) var workspaceGrowths = 0
     /// How products are rounded. Our own kernels multiply in tf32 where cuBLAS is told bf16.
     public let arithmetic: Arithmetic
@@ -36,7 +39,7 @@ public final class CUDABackend {
     var optimiserTable: OptimiserTable?
 
     /// What cuBLAS wants for Hopper's products: with its own memory their split, and so their bits, are always the same.
-    private static let matrixWorkspaceBytes = 32 << 20
+    static let matrixWorkspaceBytes = 32 << 20
     private static let scratchRange = 1 << 36
 
     /// - Parameter index: of the device, from 0.
@@ -47,6 +50,7 @@ public final class CUDABackend {
         device.makeCurrent()
         kernels = try KernelLibrary(device)
         matrices = try MatrixLibrary()
+        plannedProducts = try PlannedProductLibrary()
         memory = DeviceMemory(device)
         let driver = device.driver
         var stream: DriverObject?

@@ -36,6 +36,10 @@ extension CUDABackend: LinearAlgebraKernels {
     public func linearForward(_ layers: [LinearLayerForward], x: Floats) {
         for layer in layers {
             let shape = layer.shape
+            if let bias = layer.bias, let planned = biasedProduct(layer, bias: bias, x: x) {
+                planned.queue(layer, bias: bias, x: x, matrixHandle, workspace: matrixWorkspace, on: stream)
+                continue
+            }
             product(
                 m: shape.outputs, n: shape.rows, k: shape.inputs,
                 DeviceMatrix(layer.weight, stride: shape.inputs, transposed: true),
@@ -48,6 +52,22 @@ extension CUDABackend: LinearAlgebraKernels {
         }
     }
 
+    /// What adds the bias on the product's way out; nil where matrices do not begin and go on in whole quads.
+    private func biasedProduct(_ layer: LinearLayerForward, bias: Floats, x: Floats) -> BiasedProduct? {
+        let addresses = [layer.weight, bias, x, Floats(layer.y)].map { UInt(bitPattern: $0) }
+        guard BiasedProduct.takes(layer.shape),
+            addresses.allSatisfy({ $0 % UInt(BiasedProduct.alignment) == 0 })
+        else { return nil }
+        if let planned = biasedProducts[layer.shape] { return planned }
+        let planned = CUDADevice.exclusively { [plannedProducts, matrixHandle, arithmetic] in
+            BiasedProduct(
+                layer.shape, plannedProducts, matrixHandle, computeType: arithmetic.computeType,
+                workspaceBytes: Self.matrixWorkspaceBytes)
+        }
+        biasedProducts.updateValue(planned, forKey: layer.shape)
+        return planned
+    }
+
     public func linearBackward(_ layers: [LinearLayerBackward], x: Floats, dx: MutableFloats?) {
         for (index, layer) in layers.enumerated() {
             let shape = layer.shape
@@ -58,6 +78,7 @@ extension CUDABackend: LinearAlgebraKernels {
                     DeviceMatrix(layer.weight, stride: shape.inputs), dy, beta: index == 0 ? 0 : 1, dx,
                     stride: shape.inputStride)
             }
+            if weightGradient(layer, x: x) { continue }
             if let dWeight = layer.dWeight {
                 product(
                     m: shape.inputs, n: shape.outputs, k: shape.rows,

@@ -26,11 +26,7 @@ struct MatrixLibrary: Sendable {
 
     /// - Throws: `BackendError.unavailable` where there is no cuBLAS.
     init() throws {
-        let library = try DynamicLibrary(
-            anyOf: DynamicLibrary.candidates(
-                ["libcublas.so.13", "libcublas.so.12", "libcublas.so"], folders: ["/usr/local/cuda/lib64"]),
-            purpose: "NVIDIA's matrix products; it comes with the CUDA toolkit and with the Python package"
-                + " nvidia-cublas, whose folder RECALL_BENCH_CUDA_LIBRARIES may name")
+        let library = try Self.library("libcublas")
         create = try library.function("cublasCreate_v2")
         destroy = try library.function("cublasDestroy_v2")
         setStream = try library.function("cublasSetStream_v2")
@@ -42,5 +38,14 @@ struct MatrixLibrary: Sendable {
         var number = Int32(0)
         _ = property(nil, &number)
         version = number
+    }
+
+    /// One of the libraries that cuBLAS consists of.
+    static func library(_ name: String) throws -> DynamicLibrary {
+        try DynamicLibrary(
+            anyOf: DynamicLibrary.candidates(
+                ["\(name).so.13", "\(name).so.12", "\(name).so"], folders: ["/usr/local/cuda/lib64"]),
+            purpose: "NVIDIA's matrix products; it comes with the CUDA toolkit and with the Python package"
+                + " nvidia-cublas, whose folder RECALL_BENCH_CUDA_LIBRARIES may name")
     }
 }

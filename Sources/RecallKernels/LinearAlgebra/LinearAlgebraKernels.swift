@@ -1,5 +1,5 @@
 /// The sizes of a linear layer y = x Wᵀ + b.
-public struct LinearShape: Equatable, Sendable {
+public struct LinearShape: Hashable, Sendable {
     /// Rows of x and y: tokens.
     public var rows: Int
     /// Columns of x.

@@ -12,6 +12,9 @@ enum LinearAlgebraCases {
         LinearShape(rows: 1025, inputs: 17, outputs: 66), LinearShape(rows: 9300, inputs: 5, outputs: 19),
         LinearShape(rows: 65, inputs: 33, outputs: 40, inputStride: 71),
         LinearShape(rows: 257, inputs: 64, outputs: 64, inputStride: 192),
+        LinearShape(rows: 1, inputs: 128, outputs: 384), LinearShape(rows: 1030, inputs: 64, outputs: 192),
+        LinearShape(rows: 2051, inputs: 36, outputs: 68, inputStride: 40),
+        LinearShape(rows: 1100, inputs: 128, outputs: 260), LinearShape(rows: 1027, inputs: 132, outputs: 8),
     ]
 
     private static var others: [KernelCase] {
@@ -20,6 +23,7 @@ enum LinearAlgebraCases {
         return [
             forward(LinearShape(rows: 65, inputs: 33, outputs: 130), bias: false),
             backward(shape, [.x]), backward(shape, [.weight]), backward(shape, [.bias]),
+            backward(LinearShape(rows: 1100, inputs: 20, outputs: 72), [.weight]),
             backward(LinearShape(rows: 65, inputs: 33, outputs: 40, inputStride: 71), [.x]),
             backward(LinearShape(rows: 0, inputs: 5, outputs: 9), [.weight, .bias]),
             forwardTogether(together), backwardTogether(together),
