@@ -3,7 +3,8 @@ import Testing
 
 @Suite struct VerifyTests {
     @Test func aTableAndItsSummary() throws {
-        let outcome = try Workspace().run("verify", "--only", "linearBackward rows 1 in 1 ", "--only", "FILLZERO")
+        let outcome = try Workspace().run(
+            "verify", "--only", "linearBackward rows 1 in 1 ", "--only", "FILLZERO")
         #expect(outcome.status == 0, "\(outcome.errors)")
         #expect(outcome.errors == "")
         let lines = outcome.outputLines
