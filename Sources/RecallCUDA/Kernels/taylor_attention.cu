@@ -358,7 +358,7 @@ __device__ __forceinline__ void sumsPass(const TaylorSizes& z, const TaylorArray
     BACKWARD(taylorQueries##SUFFIX, queriesPass<F, E, EXACT>)                                         \
     BACKWARD(taylorKeys##SUFFIX, keysPass<F, E, EXACT>)
 
-// Each takes the compiler seconds, and a model needs one: LinearAttentionCUDA.swift asks for it by its suffix.
+// Each takes the compiler seconds, and a model needs one: KernelLibrary.swift asks for it by its suffix.
 #if defined(ALL) || defined(GROUP_8x64)
 PASSES(8, 64, 8x64, false)
 #endif
