@@ -94,7 +94,9 @@ struct Ring {
         if (threadIdx.x == 0) {
             for (int stage = 0; stage < STAGES; ++stage) {
                 straightReady[stage].start(1), transposedReady[stage].start(1);
-                straightFree[stage].start(KEPT_WARPS), transposedFree[stage].start(KEPT_WARPS);
+                straightFree[stage].start(KEPT_WARPS);
+                // Every thread has read statistics beside a transposed tile, so every thread says when it is done.
+                transposedFree[stage].start(2 * WARPGROUP);
             }
             publishBarriers();
         }
@@ -262,7 +264,7 @@ __device__ __forceinline__ void passTiles(const Ring<D>& ring, const HopperShare
             awaitProducts<0>();
             pin(products.sums);
             pin(products.s[0]);
-            release(ring.transposedFree[before.stage]);
+            ring.transposedFree[before.stage].arrive();
             if (grew) products.scale(factors);
             products.takeWeights();
         }
