@@ -46,14 +46,14 @@ private let cases: [LongCase] =
     [1, 2, 63, 64, 65, 200].flatMap { length in
         [1, 16, 17, 64].map { LongCase(batch: length == 64 ? 1 : 3, length: length, channels: $0) }
     } + [
-        // Both radices of the root, at every depth of the tree; single sequences, whose filter has no spectrum to share;
-        // runs of sequences, one or several to a run.
+        // Passes of the root over 2, 4, 8 and 16 rows, with none, one and two levels of nodes below; single sequences, whose
+        // filter has no spectrum to share; runs of sequences, one or several to a run.
         LongCase(batch: 2, length: 3, channels: 5), LongCase(batch: 1, length: 8, channels: 5),
         LongCase(batch: 5, length: 9, channels: 5), LongCase(batch: 1, length: 15, channels: 33),
         LongCase(batch: 70, length: 17, channels: 18), LongCase(batch: 16, length: 33, channels: 5),
         LongCase(batch: 1, length: 65, channels: 20), LongCase(batch: 17, length: 130, channels: 2),
         LongCase(batch: 2, length: 257, channels: 5), LongCase(batch: 1, length: 512, channels: 3),
-        // Several tiles of tokens.
+        LongCase(batch: 1, length: 1000, channels: 17), LongCase(batch: 2, length: 1024, channels: 3),
         LongCase(batch: 1, length: 1030, channels: 17), LongCase(batch: 3, length: 2048, channels: 2),
     ]
 

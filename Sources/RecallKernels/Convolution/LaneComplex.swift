@@ -82,19 +82,18 @@ struct LaneQuartet {
         (self.p0, self.p1, self.p2, self.p3) = (p0, p1, p2, p3)
     }
 
-    /// - Parameter stride: points from one to the next.
+    /// - Parameter stride: elements from one to the next.
     @inline(__always)
-    static func load(_ x: Floats, stride: Int = 1) -> LaneQuartet {
-        LaneQuartet(
-            .load(x), .load(x + 32 * stride), .load(x + 64 * stride), .load(x + 96 * stride))
+    static func load(_ x: Floats, stride: Int = 32) -> LaneQuartet {
+        LaneQuartet(.load(x), .load(x + stride), .load(x + 2 * stride), .load(x + 3 * stride))
     }
 
     @inline(__always)
-    func store(_ x: MutableFloats, stride: Int = 1) {
+    func store(_ x: MutableFloats, stride: Int = 32) {
         p0.store(x)
-        p1.store(x + 32 * stride)
-        p2.store(x + 64 * stride)
-        p3.store(x + 96 * stride)
+        p1.store(x + stride)
+        p2.store(x + 2 * stride)
+        p3.store(x + 3 * stride)
     }
 
     /// The residues of coefficients.

@@ -13,11 +13,16 @@ import Foundation
 /// order in which it falls out, and as everything is done with a factor before the next is begun, all but the largest
 /// factors stay in the nearer caches, at any n.
 ///
+/// A pass over an array that outgrows a cache costs more than its arithmetic, so a pass splits twice, sixteen ways in
+/// all: column by column, the second split finds what the first has left in the nearest cache.
+///
 /// The backward transform does not scale: backward(forward(x)) = size · x.
 struct LaneFourierTransform {
     /// n, a power of two of at least 8.
     let size: Int
-    /// Into how many factors the root xⁿ - i is split; every other node is split into four.
+    /// How many rows of the array the root's pass works on, 2, 4, 8 or 16, such that 4 · 16ᵏ points are left in each.
+    private let rootRows: Int
+    /// Into how many factors the root xⁿ - i is split. With eight or sixteen rows these are split into four once more.
     private let rootRadix: Int
     /// α, α², α³ of each node, the root being number 1 and the children of node k number radix · k and on.
     private let table: Floats
@@ -33,11 +38,20 @@ struct LaneFourierTransform {
     static func tableFloats(size: Int) -> Int { 3 * size }
 
     /// Elements of an array of `size` points.
-    static func arrayFloats(size: Int) -> Int { 32 * size }
+    static func arrayFloats(size: Int) -> Int { place(size) }
+
+    /// Where a point lies in an array: two lines of a cache more after every 64 points, or the rows of a pass, a power of
+    /// two apart, would all fall on the same lines of a cache.
+    @inline(__always)
+    private static func place(_ point: Int) -> Int { 32 * (point + point / 64) }
+
+    /// Points of a row that a pass does at a time: divides 4.
+    private static let columns = 2
 
     /// - Parameter table: `tableFloats(size:)` elements, written; must outlive this value.
     init(size: Int, table: MutableFloats) {
         self.size = size
+        rootRows = 2 << ((size.trailingZeroBitCount + 1) % 4)
         rootRadix = size.trailingZeroBitCount % 2 == 0 ? 4 : 2
         var nodes = 1
         while nodes <= size / 4 {
@@ -50,70 +64,78 @@ struct LaneFourierTransform {
     @inline(__always)
     private func twiddles(_ node: Int) -> NodeTwiddles { NodeTwiddles(table + 6 * node) }
 
-    // MARK: Whole transforms
-
-    /// The spectrum of real sequences (length, 16).
-    func spectrum(_ signal: Floats, length: Int, into x: MutableFloats) {
-        splitRoot(signal, length: length, into: x)
-        run(ForwardWork(x: x))
-    }
-
-    /// The sequences of a spectrum, which is overwritten, times `size`.
-    func signal(_ x: MutableFloats, length: Int, into signal: MutableFloats) {
-        run(BackwardWork(x: x))
-        joinRoot(x, length: length, into: signal)
-    }
-
     // MARK: The root
 
-    /// Splits sequences into the residues modulo the root's factors.
+    /// Splits sequences into the residues modulo the factors that the root's pass comes to.
     ///
     /// - Parameters:
-    ///   - signal: (length, 16), at most `size` long.
+    ///   - length: at most `size`.
     ///   - x: the array, written.
-    func splitRoot(_ signal: Floats, length: Int, into x: MutableFloats) {
-        let q = size / rootRadix
+    ///   - source: asked for times below `length` only.
+    func splitRoot(_ source: some LaneSource, length: Int, into x: MutableFloats) {
+        let step = size / rootRows
+        let (row, q) = (Self.place(step), size / rootRadix)
         let alpha = twiddles(1)
-        @inline(__always) func point(_ t: Int) -> Vector { t < length ? .load(signal + 16 * t) : .zero }
-        let filled = min(q, length)
-        if rootRadix == 2 {
-            for j in 0..<filled {
-                let (real, b) = (LaneComplex(re: point(j), im: .zero), alpha.two.times(point(j + q)))
-                (real + b).store(x + 32 * j)
-                (real - b).store(x + 32 * (j + q))
+        @inline(__always) func point(_ t: Int) -> Vector { t < length ? source.number(t) : .zero }
+        for first in Swift.stride(from: 0, to: step, by: Self.columns) {
+            let x = x + Self.place(first)
+            for k in 0..<rootRows / rootRadix {
+                for j in 0..<Self.columns {
+                    let (t, x) = (first + j + k * step, x + 32 * j + k * row)
+                    if rootRadix == 2 {
+                        let (real, b) = (LaneComplex(re: point(t), im: .zero), alpha.two.times(point(t + q)))
+                        (real + b).store(x)
+                        (real - b).store(x + row * rootRows / 2)
+                    } else {
+                        LaneQuartet.forward(point(t), point(t + q), point(t + 2 * q), point(t + 3 * q), alpha)
+                            .store(x, stride: row * rootRows / 4)
+                    }
+                }
             }
-        } else {
-            for j in 0..<filled {
-                LaneQuartet.forward(point(j), point(j + q), point(j + 2 * q), point(j + 3 * q), alpha)
-                    .store(x + 32 * j, stride: q)
-            }
-        }
-        for k in 0..<rootRadix {
-            (x + 32 * (k * q + filled)).update(repeating: 0, count: 32 * (q - filled))
+            guard rootRows > rootRadix else { continue }
+            for k in 0..<rootRadix { splitColumns(x + 4 * k * row, stride: row, node: rootRadix + k) }
         }
     }
 
-    /// The reverse of `splitRoot`, times the root's radix.
-    func joinRoot(_ x: Floats, length: Int, into signal: MutableFloats) {
-        let q = size / rootRadix
+    /// The reverse of `splitRoot`, times `rootRows`.
+    ///
+    /// - Parameters:
+    ///   - x: the array, overwritten.
+    ///   - sink: given the sequences' numbers at each time below `length`, in any order.
+    func joinRoot(_ x: MutableFloats, length: Int, into sink: some LaneSink) {
+        let step = size / rootRows
+        let (row, q) = (Self.place(step), size / rootRadix)
         let alpha = twiddles(1)
-        @inline(__always) func store(_ value: Vector, _ t: Int) {
-            if t < length { value.store(signal + 16 * t) }
+        @inline(__always) func keep(_ value: Vector, _ t: Int) { if t < length { sink.take(value, t) } }
+        for first in Swift.stride(from: 0, to: step, by: Self.columns) {
+            let x = x + Self.place(first)
+            if rootRows > rootRadix {
+                for k in 0..<rootRadix { joinColumns(x + 4 * k * row, stride: row, node: rootRadix + k) }
+            }
+            for k in 0..<rootRows / rootRadix {
+                for j in 0..<Self.columns {
+                    let (t, x) = (first + j + k * step, x + 32 * j + k * row)
+                    if rootRadix == 2 {
+                        let (y0, y1) = (LaneComplex.load(x), LaneComplex.load(x + row * rootRows / 2))
+                        keep(y0.re + y1.re, t)
+                        keep((y0 - y1).realTimesConjugate(of: alpha.two), t + q)
+                    } else {
+                        let points = LaneQuartet.load(x, stride: row * rootRows / 4).realBackward(alpha)
+                        keep(points.0, t)
+                        keep(points.1, t + q)
+                        keep(points.2, t + 2 * q)
+                        keep(points.3, t + 3 * q)
+                    }
+                }
+            }
         }
-        if rootRadix == 2 {
-            for j in 0..<min(q, length) {
-                let (y0, y1) = (LaneComplex.load(x + 32 * j), LaneComplex.load(x + 32 * (j + q)))
-                store(y0.re + y1.re, j)
-                store((y0 - y1).realTimesConjugate(of: alpha.two), j + q)
-            }
-        } else {
-            for j in 0..<min(q, length) {
-                let (p0, p1, p2, p3) = LaneQuartet.load(x + 32 * j, stride: q).realBackward(alpha)
-                store(p0, j)
-                store(p1, j + q)
-                store(p2, j + 2 * q)
-                store(p3, j + 3 * q)
-            }
+    }
+
+    /// Adds the sequence 1, 0, 0, …, whose residues are all 1, to one that `splitRoot` has split.
+    func addImpulse(_ x: MutableFloats) {
+        for k in 0..<rootRows {
+            let first = x + k * Self.place(size / rootRows)
+            (Vector.load(first) + 1).store(first)
         }
     }
 
@@ -121,49 +143,60 @@ struct LaneFourierTransform {
 
     /// Transforms what `splitRoot` made, does the work, and transforms back what `joinRoot` will take.
     func run(_ work: some SpectralWork) {
-        let q = size / rootRadix
-        for k in 0..<rootRadix { run(work, offset: 32 * q * k, size: q, node: rootRadix + k) }
+        let size = size / rootRows
+        for k in 0..<rootRows { run(work, offset: Self.place(size) * k, size: size, node: rootRows + k) }
     }
 
     private func run<Work: SpectralWork>(_ work: Work, offset: Int, size: Int, node: Int) {
-        switch size {
-        case 4: work.leaf(offset, twiddles(node))
-        case 16: runSixteen(work, offset: offset, node: node)
-        default:
-            let q = size / 4
-            split(work, offset: offset, q, node)
-            for k in 0..<4 { run(work, offset: offset + 32 * q * k, size: q, node: 4 * node + k) }
-            join(work, offset: offset, q, node)
+        guard size > 4 else { return work.leaf(offset, twiddles(node)) }
+        split(work, offset: offset, size: size, node)
+        if size == 64 {
+            for k in 0..<16 { work.leaf(offset + 128 * k, twiddles(16 * node + k)) }
+        } else {
+            let row = Self.place(size / 16)
+            for k in 0..<16 { run(work, offset: offset + row * k, size: size / 16, node: 16 * node + k) }
         }
+        join(work, offset: offset, size: size, node)
     }
 
-    @inline(never)
-    private func runSixteen<Work: SpectralWork>(_ work: Work, offset: Int, node: Int) {
-        split(work, offset: offset, 4, node)
-        for k in 0..<4 { work.leaf(offset + 128 * k, twiddles(4 * node + k)) }
-        join(work, offset: offset, 4, node)
-    }
-
-    /// - Parameter q: a quarter of the node's size.
-    @inline(__always)
-    private func split<Work: SpectralWork>(_ work: Work, offset: Int, _ q: Int, _ node: Int) {
-        let alpha = twiddles(node)
+    /// A node into four factors and those into four each.
+    private func split<Work: SpectralWork>(_ work: Work, offset: Int, size: Int, _ node: Int) {
+        let row = Self.place(size / 16)
         for array in 0..<Work.forwards {
             let x = work.x + array * work.spacing + offset
-            for j in 0..<q {
-                LaneQuartet.load(x + 32 * j, stride: q).forward(alpha).store(x + 32 * j, stride: q)
+            for first in Swift.stride(from: 0, to: size / 16, by: Self.columns) {
+                let x = x + Self.place(first)
+                for k in 0..<4 { splitColumns(x + k * row, stride: 4 * row, node: node) }
+                for k in 0..<4 { splitColumns(x + 4 * k * row, stride: row, node: 4 * node + k) }
+            }
+        }
+    }
+
+    private func join<Work: SpectralWork>(_ work: Work, offset: Int, size: Int, _ node: Int) {
+        let row = Self.place(size / 16)
+        for array in 0..<Work.backwards {
+            let x = work.x + array * work.spacing + offset
+            for first in Swift.stride(from: 0, to: size / 16, by: Self.columns) {
+                let x = x + Self.place(first)
+                for k in 0..<4 { joinColumns(x + 4 * k * row, stride: row, node: 4 * node + k) }
+                for k in 0..<4 { joinColumns(x + k * row, stride: 4 * row, node: node) }
             }
         }
     }
 
     @inline(__always)
-    private func join<Work: SpectralWork>(_ work: Work, offset: Int, _ q: Int, _ node: Int) {
+    private func splitColumns(_ x: MutableFloats, stride: Int, node: Int) {
         let alpha = twiddles(node)
-        for array in 0..<Work.backwards {
-            let x = work.x + array * work.spacing + offset
-            for j in 0..<q {
-                LaneQuartet.load(x + 32 * j, stride: q).backward(alpha).store(x + 32 * j, stride: q)
-            }
+        for j in 0..<Self.columns {
+            LaneQuartet.load(x + 32 * j, stride: stride).forward(alpha).store(x + 32 * j, stride: stride)
+        }
+    }
+
+    @inline(__always)
+    private func joinColumns(_ x: MutableFloats, stride: Int, node: Int) {
+        let alpha = twiddles(node)
+        for j in 0..<Self.columns {
+            LaneQuartet.load(x + 32 * j, stride: stride).backward(alpha).store(x + 32 * j, stride: stride)
         }
     }
 

@@ -4,32 +4,23 @@ extension CPUBackend {
         _ shape: LongConvolutionShape, u: Floats, filter: Floats, gate: Floats, y: MutableFloats
     ) {
         let plan = FourierPlan(shape)
-        let (groups, array, length) = (plan.groups, plan.array, shape.length)
-        let shared = workers.sharedWorkspace(
-            floats: plan.sharedArrays * array + 2 * groups.floats + plan.tableFloats)
-        let packedFilter = shared + plan.sharedArrays * array
-        let packed = packedFilter + groups.floats
-        let transform = LaneFourierTransform(size: plan.size, table: packed + groups.floats)
-        packFilter(plan, transform, filter, into: packedFilter, spectra: shared)
-        forEachSequence(plan, packed: packed, packings: 1, arrays: 2) { sequence in
-            let (u, gate, y) = (u + sequence.start, gate + sequence.start, y + sequence.start)
-            let signals = sequence.packed
-            sequence.overTokens { groups.pack(u, $0, into: signals) }
-            sequence.overGroups(arrays: 2) { group, x in
-                let signal = signals + group * groups.stride
-                transform.splitRoot(signal, length: length, into: x)
-                if plan.isSingle {
-                    transform.splitRoot(
-                        packedFilter + group * groups.stride, length: length, into: x + array)
-                    transform.run(ProductWork(x: x, spacing: array))
-                } else {
-                    transform.run(FilteringWork(x: x, spectrum: shared + group * array))
-                }
-                transform.joinRoot(x, length: length, into: signal)
+        let (array, length) = (plan.array, shape.length)
+        let spectra = workers.sharedWorkspace(floats: plan.sharedArrays * array + plan.tableFloats)
+        let transform = LaneFourierTransform(size: plan.size, table: spectra + plan.sharedArrays * array)
+        makeSpectra(plan, transform, filter, into: spectra)
+        forEachPart(plan, arrays: 2) { part, x in
+            let (rows, u) = (part.rows, u + part.start)
+            transform.splitRoot(RowSource(rows: rows, matrix: u), length: length, into: x)
+            if plan.isSingle {
+                transform.splitRoot(RowSource(rows: rows, matrix: filter), length: length, into: x + array)
+                transform.addImpulse(x + array)
+                transform.run(ProductWork(x: x, spacing: array))
+            } else {
+                transform.run(FilteringWork(x: x, spectrum: spectra + part.group * array))
             }
-            sequence.overTokens {
-                groups.writeForward(signals, scale: plan.scale, u: u, gate: gate, $0, y: y)
-            }
+            let sink = GatedSink(
+                rows: rows, scale: plan.scale, u: u, gate: gate + part.start, y: y + part.start)
+            transform.joinRoot(x, length: length, into: sink)
         }
     }
 
@@ -40,101 +31,88 @@ extension CPUBackend {
         dFilter: MutableFloats, dGate: MutableFloats
     ) {
         let plan = FourierPlan(shape)
-        let (groups, array, length) = (plan.groups, plan.array, shape.length)
-        let shared = workers.sharedWorkspace(
-            floats: (1 + plan.chunks) * plan.sharedArrays * array + 3 * groups.floats + plan.tableFloats)
+        let (array, length) = (plan.array, shape.length)
+        let spectra = workers.sharedWorkspace(
+            floats: (1 + plan.chunks) * plan.sharedArrays * array + plan.tableFloats)
         // Each chunk's sums of the spectra of u * v.
-        let products = shared + plan.sharedArrays * array
-        let packedFilter = products + plan.chunks * plan.sharedArrays * array
-        let packed = packedFilter + groups.floats
-        let transform = LaneFourierTransform(size: plan.size, table: packed + 2 * groups.floats)
-        packFilter(plan, transform, filter, into: packedFilter, spectra: shared)
-        forEachSequence(plan, packed: packed, packings: 2, arrays: 3) { sequence in
-            let (u, gate, dy) = (u + sequence.start, gate + sequence.start, dy + sequence.start)
-            let (us, vs) = (sequence.packed, sequence.packed + groups.floats)
-            sequence.overTokens {
-                groups.pack(u, $0, into: us)
-                groups.packReversedProduct(dy, gate, $0, into: vs)
-            }
-            sequence.overGroups(arrays: 3) { group, x in
-                let offset = group * groups.stride
-                let (u, v, filter) = (us + offset, vs + offset, packedFilter + offset)
-                transform.splitRoot(u, length: length, into: x)
-                transform.splitRoot(v, length: length, into: x + array)
-                if plan.isSingle {
-                    transform.splitRoot(filter, length: length, into: x + 2 * array)
-                    transform.run(ThreeProductsWork(x: x, spacing: array))
-                    transform.joinRoot(x + 2 * array, length: length, into: filter)
-                } else {
-                    transform.run(
-                        GradientWork(
-                            x: x, spacing: array, spectrum: shared + group * array,
-                            products: products + (sequence.chunk * groups.count + group) * array,
-                            isAdding: !sequence.isFirst))
-                }
-                transform.joinRoot(x, length: length, into: u)
-                transform.joinRoot(x + array, length: length, into: v)
-            }
-            sequence.overTokens {
-                groups.writeBackward(
-                    us, vs, scale: plan.scale, dy: dy, $0, du: du + sequence.start,
-                    dGate: dGate + sequence.start)
-            }
+        let products = spectra + plan.sharedArrays * array
+        let transform = LaneFourierTransform(
+            size: plan.size, table: products + plan.chunks * plan.sharedArrays * array)
+        makeSpectra(plan, transform, filter, into: spectra)
+        /// Row t of the filter's gradient is number L-1-t of u * v.
+        func writeFilterGradient(_ x: MutableFloats, _ rows: LaneRows) {
+            let sink = ReversedSink(rows: rows, scale: plan.scale, out: dFilter)
+            transform.joinRoot(x, length: length, into: sink)
         }
-        let everything = plan.sequence(0, chunk: 0, of: workers, packed: packed)
-        if !plan.isSingle {
-            everything.overGroups(arrays: 0) { group, _ in
-                let sum = products + group * array
-                for chunk in 1..<max(1, plan.chunks) {
-                    let more = products + (chunk * groups.count + group) * array
-                    for i in 0..<array { sum[i] += more[i] }
-                }
-                transform.signal(sum, length: length, into: packedFilter + group * groups.stride)
+        forEachPart(plan, arrays: 3) { part, x in
+            let (rows, dy, v) = (part.rows, dy + part.start, x + array)
+            transform.splitRoot(RowSource(rows: rows, matrix: u + part.start), length: length, into: x)
+            transform.splitRoot(
+                ReversedProductSource(rows: rows, a: dy, b: gate + part.start), length: length, into: v)
+            if plan.isSingle {
+                let f = x + 2 * array
+                transform.splitRoot(RowSource(rows: rows, matrix: filter), length: length, into: f)
+                transform.addImpulse(f)
+                transform.run(ThreeProductsWork(x: x, spacing: array))
+                writeFilterGradient(f, rows)
+            } else {
+                transform.run(
+                    GradientWork(
+                        x: x, spacing: array, spectrum: spectra + part.group * array,
+                        products: products + (part.chunk * plan.groups + part.group) * array,
+                        isAdding: !part.isFirst))
             }
-        }
-        everything.overTokens { groups.writeReversed(packedFilter, scale: plan.scale, $0, dFilter) }
-    }
-
-    /// Packs the filter with its skip and, unless a single sequence's work makes them where it needs them, makes its spectra.
-    private func packFilter(
-        _ plan: FourierPlan, _ transform: LaneFourierTransform, _ filter: Floats,
-        into packed: MutableFloats, spectra: MutableFloats
-    ) {
-        let everything = plan.sequence(0, chunk: 0, of: workers, packed: packed)
-        everything.overTokens { plan.groups.pack(filter, $0, into: packed) }
-        for group in 0..<plan.groups.count {
-            let first = packed + group * plan.groups.stride
-            (Vector.load(first) + 1).store(first)
+            let (dGate, du) = (dGate + part.start, du + part.start)
+            transform.joinRoot(
+                x, length: length, into: ProductSink(rows: rows, scale: plan.scale, factor: dy, out: dGate))
+            transform.joinRoot(
+                v, length: length, into: ReversedSumSink(rows: rows, scale: plan.scale, term: dy, out: du))
         }
         guard !plan.isSingle else { return }
-        everything.overGroups(arrays: 0) { group, _ in
-            transform.spectrum(
-                packed + group * plan.groups.stride, length: plan.shape.length,
-                into: spectra + group * plan.array)
+        workers.forEachBlock(plan.groups) { group, _ in
+            let sum = products + group * array
+            for chunk in 1..<max(1, plan.chunks) {
+                let more = products + (chunk * plan.groups + group) * array
+                for i in 0..<array { sum[i] += more[i] }
+            }
+            transform.run(BackwardWork(x: sum))
+            writeFilterGradient(sum, plan.rows(group))
         }
     }
 
-    /// Calls `body` with each sequence: where there are enough of them in runs of which each is one worker's, else one
-    /// after the other, each all workers'.
-    ///
-    /// - Parameters:
-    ///   - packed: room for `packings` packed matrices of one sequence.
-    ///   - arrays: transforms that a group's work needs room for.
-    private func forEachSequence(
-        _ plan: FourierPlan, packed: MutableFloats, packings: Int, arrays: Int,
-        _ body: (FourierSequence) -> Void
+    /// Makes the filter's spectra, its skip included, unless a single sequence's work makes them where it needs them.
+    private func makeSpectra(
+        _ plan: FourierPlan, _ transform: LaneFourierTransform, _ filter: Floats, into spectra: MutableFloats
     ) {
+        guard !plan.isSingle else { return }
+        workers.forEachBlock(plan.groups) { group, _ in
+            let x = spectra + group * plan.array
+            let source = RowSource(rows: plan.rows(group), matrix: filter)
+            transform.splitRoot(source, length: plan.shape.length, into: x)
+            transform.addImpulse(x)
+            transform.run(ForwardWork(x: x))
+        }
+    }
+
+    /// Calls `body` with every group of channels of every sequence and room for `arrays` transforms: where there are
+    /// enough sequences, a run of them is one worker's, else the groups of one after the other are shared by all.
+    private func forEachPart(
+        _ plan: FourierPlan, arrays: Int, _ body: (_ part: FourierPart, _ x: MutableFloats) -> Void
+    ) {
+        let floats = arrays * plan.array
         guard plan.chunks > 1 else {
             for index in 0..<plan.shape.batch {
-                body(plan.sequence(index, chunk: 0, of: workers, packed: packed))
+                workers.forEachBlock(plan.groups, floats: floats) { group, worker in
+                    body(plan.part(chunk: 0, index, group), workers.workspace(worker))
+                }
             }
             return
         }
-        let floats = arrays * plan.array + packings * plan.groups.floats
         workers.forEachBlock(plan.chunks, floats: floats) { chunk, worker in
-            let own = workers.workspace(worker) + arrays * plan.array
             for index in plan.sequences(chunk) {
-                body(plan.sequence(index, chunk: chunk, of: workers, worker: worker, packed: own))
+                for group in 0..<plan.groups {
+                    body(plan.part(chunk: chunk, index, group), workers.workspace(worker))
+                }
             }
         }
     }
@@ -143,13 +121,14 @@ extension CPUBackend {
 /// How a long convolution is done by transforms.
 private struct FourierPlan {
     let shape: LongConvolutionShape
-    let groups: ChannelGroups
+    /// How many groups of sixteen channels there are.
+    let groups: Int
     /// Points and elements of a transform.
     let size, array: Int
 
     init(_ shape: LongConvolutionShape) {
         self.shape = shape
-        groups = ChannelGroups(channels: shape.channels, length: shape.length)
+        groups = ConvolutionLanes.groups(channels: shape.channels)
         size = LaneFourierTransform.size(length: shape.length)
         array = LaneFourierTransform.arrayFloats(size: size)
     }
@@ -159,7 +138,7 @@ private struct FourierPlan {
     var isSingle: Bool { shape.batch == 1 }
 
     /// Transforms of all groups, as many as memory that all workers share is needed for.
-    var sharedArrays: Int { isSingle ? 0 : groups.count }
+    var sharedArrays: Int { isSingle ? 0 : groups }
 
     var tableFloats: Int { LaneFourierTransform.tableFloats(size: size) }
 
@@ -173,51 +152,26 @@ private struct FourierPlan {
         shape.batch * chunk / chunks..<shape.batch * (chunk + 1) / chunks
     }
 
-    func sequence(
-        _ index: Int, chunk: Int, of workers: Workers, worker: Int? = nil, packed: MutableFloats
-    ) -> FourierSequence {
-        FourierSequence(
-            plan: self, workers: workers, worker: worker, chunk: chunk,
-            index: index, packed: packed)
+    func rows(_ group: Int) -> LaneRows {
+        LaneRows(
+            lanes: ConvolutionLanes(group: group, channels: shape.channels), channels: shape.channels,
+            length: shape.length)
+    }
+
+    func part(chunk: Int, _ index: Int, _ group: Int) -> FourierPart {
+        FourierPart(
+            chunk: chunk, isFirst: index == sequences(chunk).lowerBound,
+            start: index * shape.length * shape.channels, group: group, rows: rows(group))
     }
 }
 
-/// The work on one sequence: one worker's alone, or shared by all.
-private struct FourierSequence {
-    let plan: FourierPlan
-    let workers: Workers
-    /// The one, or nil for all.
-    let worker: Int?
+/// A group of channels of one sequence.
+private struct FourierPart {
     let chunk: Int
-    /// Its number in the batch.
-    let index: Int
-    /// Room for its packed matrices.
-    let packed: MutableFloats
-
-    /// Where it begins, in elements.
-    var start: Int { index * plan.shape.length * plan.shape.channels }
-
-    /// Whether it is its chunk's first.
-    var isFirst: Bool { index == plan.sequences(chunk).lowerBound }
-
-    /// Calls `body` with all tokens, some at a time.
-    func overTokens(_ body: (Range<Int>) -> Void) {
-        let length = plan.shape.length
-        guard worker == nil else { return body(0..<length) }
-        let tile = 512
-        workers.forEachBlock((length + tile - 1) / tile) { index, _ in
-            body(index * tile..<min((index + 1) * tile, length))
-        }
-    }
-
-    /// Calls `body` with each group of channels and room for `arrays` transforms.
-    func overGroups(arrays: Int, _ body: (_ group: Int, _ x: MutableFloats) -> Void) {
-        if let worker {
-            for group in 0..<plan.groups.count { body(group, workers.workspace(worker)) }
-        } else {
-            workers.forEachBlock(plan.groups.count, floats: arrays * plan.array) { group, worker in
-                body(group, workers.workspace(worker))
-            }
-        }
-    }
+    /// Whether the sequence is its chunk's first.
+    let isFirst: Bool
+    /// Where the sequence begins, in elements.
+    let start: Int
+    let group: Int
+    let rows: LaneRows
 }
