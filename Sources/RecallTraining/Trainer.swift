@@ -140,7 +140,10 @@ public final class Trainer {
             }
             test = try evaluate(.test)
         } catch {
-            try reportEpoch(observer, waiting: true)
+            do { try reportEpoch(observer, waiting: true) } catch let lost {
+                // What ended the run comes first, but a stop that lost an epoch says so.
+                throw error as? RunError == .stopped ? lost : error
+            }
             throw error
         }
         try reportEpoch(observer, waiting: true)
