@@ -42,6 +42,27 @@ import Testing
         #expect(cell[3...] == [0, 0, 0, 0, 0, 0])
     }
 
+    /// CUlaunchConfig and CUlaunchAttribute in cuda.h: 7 unsigned int, two pointers, an unsigned int; an enumerator, and a
+    /// union of 64 bytes on 8.
+    @Test func launchesAreLaidOutAsTheDriverReadsThem() {
+        withUnsafePointer(to: LaunchAttribute.startsEarly) { attribute in
+            let address = UInt64(UInt(bitPattern: attribute))
+            let stream = OpaquePointer(bitPattern: 0x10)
+            let configuration = LaunchConfiguration(
+                LaunchGrid(blocks: 1, 2, 3, threads: 4, 5, sharedBytes: 6), stream: stream, attribute: attribute
+            )
+            withUnsafeBytes(of: configuration) { bytes in
+                #expect(Array(bytes.bindMemory(to: UInt32.self).prefix(7)) == [1, 2, 3, 4, 5, 1, 6])
+                #expect(bytes.loadUnaligned(fromByteOffset: 32, as: UInt64.self) == 0x10)
+                #expect(bytes.loadUnaligned(fromByteOffset: 40, as: UInt64.self) == address)
+                #expect(bytes.loadUnaligned(fromByteOffset: 48, as: UInt32.self) == 1)
+            }
+        }
+        withUnsafeBytes(of: LaunchAttribute.startsEarly) { bytes in
+            #expect(Array(bytes.bindMemory(to: UInt32.self)) == [6, 0, 1] + [UInt32](repeating: 0, count: 15))
+        }
+    }
+
     /// DROPOUT_PURPOSE in common.cuh.
     @Test func theKernelsKnowDropoutsPurpose() throws {
         let header = try #require(KernelSources.headers.first { $0.name == "common.cuh" }).text

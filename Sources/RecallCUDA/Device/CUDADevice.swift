@@ -14,6 +14,9 @@ final class CUDADevice: @unchecked Sendable {
     let sharedMemoryPerBlock: Int
     /// The driver's newest CUDA version: 13000 for 13.0.
     let driverVersion: Int
+    /// Whether a kernel may be started before the one before is over: so a recorded step loses less between them. A driver
+    /// older than CUDA 12.3 cannot record it.
+    let startsKernelsEarly: Bool
     private let context: DriverObject?
 
     /// The oldest capability with the tensor cores' tf32 products and asynchronous copies: Ampere.
@@ -52,6 +55,7 @@ final class CUDADevice: @unchecked Sendable {
         var version = Int32(0)
         driver.check(driver.driverVersion(&version))
         driverVersion = Int(version)
+        startsKernelsEarly = capability >= 90 && driverVersion >= 12030 && driver.launchConfiguredKernel != nil
         var context: DriverObject?
         let retained = driver.retainPrimaryContext(&context, handle)
         guard retained == 0 else {

@@ -52,13 +52,15 @@ public enum KernelSources {
 
     static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
 
-    /// Machine code of one module, or of a group of its kernels.
+    /// Compiles one module, or a group of its kernels.
     ///
     /// - Parameters:
     ///   - name: "NAME", or "NAME@GROUP" for the kernels that the source has under `#if defined(GROUP_…)`.
     ///   - capability: 80, 90…
     /// - Throws: `RuntimeCompiler.CompilationFailure`.
-    public static func compile(_ name: String, _ compiler: RuntimeCompiler, capability: Int) throws -> [UInt8] {
+    public static func compile(_ name: String, _ compiler: RuntimeCompiler, capability: Int) throws
+        -> RuntimeCompiler.Compiled
+    {
         let parts = parts(name)
         return try compiler.compile(
             text(source(of: name)), name: "\(parts.module).cu", headers: headers,
@@ -140,7 +142,7 @@ final class KernelLibrary {
         let file = cache?.appendingPathComponent("\(name)-\(hash(name)).cubin")
         if let file, let code = try? Data(contentsOf: file), !code.isEmpty { return Array(code) }
         do {
-            let code = try KernelSources.compile(name, compiler, capability: device.capability)
+            let code = try KernelSources.compile(name, compiler, capability: device.capability).machineCode
             if let file {
                 // A cache that cannot be written costs seconds at the next start, no more.
                 try? FileManager.default.createDirectory(

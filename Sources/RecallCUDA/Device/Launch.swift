@@ -89,8 +89,7 @@ extension CUDABackend {
     }
 
     func launch(_ module: String, _ name: String, _ grid: LaunchGrid, _ arguments: [any KernelArgument]) {
-        let (blocks, threads) = (grid.blocks, grid.threads)
-        guard blocks.x > 0, blocks.y > 0, blocks.z > 0 else { return }
+        guard grid.blocks.x > 0, grid.blocks.y > 0, grid.blocks.z > 0 else { return }
         let function = kernels.function(module, name)
         kernels.allow(function, sharedMemory: grid.sharedBytes)
         var parameters = KernelArguments()
@@ -100,9 +99,9 @@ extension CUDABackend {
             var pointers = starts.map {
                 UnsafeMutableRawPointer(words.baseAddress.unsafelyUnwrapped + $0) as UnsafeMutableRawPointer?
             }
-            return device.driver.launchKernel(
-                function, UInt32(blocks.x), UInt32(blocks.y), UInt32(blocks.z), UInt32(threads.x),
-                UInt32(threads.y), 1, UInt32(grid.sharedBytes), stream, &pointers, nil)
+            // The kernels themselves wait for what is before them (awaitEarlierKernels in common.cuh).
+            return device.driver.launch(
+                function, grid, &pointers, on: stream, startsEarly: device.startsKernelsEarly)
         }
         device.driver.check(status, "\(module)/\(name)")
     }

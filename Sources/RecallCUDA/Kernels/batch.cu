@@ -3,6 +3,7 @@
 
 // All of a cell but whether the losses so far were finite.
 extern "C" __global__ void setStep(StepCell* cell, StepCell now) {
+    awaitEarlierKernels();
     now.isSound = cell->isSound;
     *cell = now;
 }
@@ -10,6 +11,7 @@ extern "C" __global__ void setStep(StepCell* cell, StepCell now) {
 // tokens (batch, length), rows (batch, pairs), labels (batch, pairs) of the step's examples: a block a sequence.
 extern "C" __global__ void gatherBatch(
     const StepCell* cell, int length, int pairs, int* tokens, int* rows, int* labels) {
+    awaitEarlierKernels();
     int sequence = blockIdx.x;
     long long example = cell->order[sequence];
     for (int i = threadIdx.x; i < length; i += blockDim.x)
@@ -24,6 +26,7 @@ extern "C" __global__ void gatherBatch(
 // Σ x by one block, in Float64 and in an order that its 1024 threads fix. Where x are losses, a sum that is not finite
 // stops the updates.
 extern "C" __global__ void recordSum(StepCell* cell, int count, const float* x, bool isLoss) {
+    awaitEarlierKernels();
     __shared__ double sums[1024];
     double sum = 0.0;
     for (int i = threadIdx.x; i < count; i += blockDim.x) sum += (double)x[i];

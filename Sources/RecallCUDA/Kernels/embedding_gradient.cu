@@ -67,6 +67,7 @@ __device__ __forceinline__ void turnIntoPlaces(int rows, int before, int (&place
 // them there.
 extern "C" __global__ void __launch_bounds__(SORT_WARPS * WARP) sortPositions(
     int count, int vocabulary, int owned, const int* __restrict__ tokens, int* starts, int* sorted) {
+    awaitEarlierKernels();
     __shared__ int places[MOST_OWNED][SORT_WARPS + 1], ownStarts[MOST_OWNED], before;
     int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
     int firstRow = blockIdx.x * owned, rows = min(owned, vocabulary - firstRow);
@@ -273,15 +274,18 @@ __device__ __forceinline__ void sumSequences(int batch, int length, int width, c
     extern "C" __global__ void __launch_bounds__(SUM_THREADS, 3) sumTableRows##NUMBERS(                                \
         int count, int width, int vocabulary, const int* tokens, const int* starts, const int* sorted, Mask mask,      \
         const float* dy, float* dTable, float* partial) {                                                              \
+        awaitEarlierKernels();                                                                                         \
         sumRows<NUMBERS>(count, width, vocabulary, tokens, starts, sorted, mask, dy, dTable, partial);                 \
     }                                                                                                                  \
     extern "C" __global__ void __launch_bounds__(SUM_THREADS) sumLongTableRows##NUMBERS(                               \
         int count, int width, const int* tokens, const int* starts, const int* sorted, const float* partial,           \
         float* dTable) {                                                                                               \
+        awaitEarlierKernels();                                                                                         \
         sumLongRows<NUMBERS>(count, width, tokens, starts, sorted, partial, dTable);                                   \
     }                                                                                                                  \
     extern "C" __global__ void __launch_bounds__(SUM_THREADS, 3) positionGradient##NUMBERS(                            \
         int batch, int length, int width, Mask mask, const float* dy, float* dPositions) {                             \
+        awaitEarlierKernels();                                                                                         \
         sumSequences<NUMBERS>(batch, length, width, mask, dy, dPositions);                                             \
     }
 

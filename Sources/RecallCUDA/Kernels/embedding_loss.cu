@@ -23,6 +23,7 @@ __device__ __forceinline__ void embedEight(const float* table, const float* posi
 extern "C" __global__ void embeddingForward(
     int batch, int length, int width, const int* tokens, const float* table, const float* positions, Mask mask,
     float* y) {
+    awaitEarlierKernels();
     long long count = (long long)batch * length * width;
     bool whole = width % 8 == 0 && isInQuads(width, table, positions, y);
     FOR_EACH(block, (count + 7) / 8) {
@@ -62,6 +63,7 @@ __device__ __forceinline__ void gather(long long count, int across, const float*
 }
 
 extern "C" __global__ void gatherRows(long long count, int width, const float* x, const int* rows, float* y) {
+    awaitEarlierKernels();
     if (isInQuads(width, x, y)) {
         gather<float4>(count, width / 4, x, rows, y);
     } else {
@@ -106,6 +108,7 @@ __device__ __forceinline__ void scatter(long long first, int total, int count, i
 
 extern "C" __global__ void scatterRows(
     int total, int count, int width, const float* dy, const int* rows, float* dx) {
+    awaitEarlierKernels();
     long long first = ((long long)blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP) * SCATTER_ROWS;
     if (first >= total) return;
     if (isInQuads(width, dy, dx)) {
@@ -159,6 +162,7 @@ struct RowSums {
 extern "C" __global__ void __launch_bounds__(LOSS_THREADS) softmaxLoss(
     int vocabulary, int stride, const int* labels, float* logits, float gradientScale, bool hasGradient,
     float* losses, float* correct) {
+    awaitEarlierKernels();
     __shared__ float shared[33];
     __shared__ int firsts[LOSS_THREADS / WARP];
     float* x = logits + (long long)blockIdx.x * stride;

@@ -191,6 +191,7 @@ struct Fillers {
 extern "C" __global__ void __launch_bounds__(WARP) makeExamples(
     uint64 seed, uint32 stream, int vocabulary, int length, int pairs, bool random, bool disjoint,
     const uint64* __restrict__ cumulative, long long first, int* tokens, int* positions, int* labels) {
+    awaitEarlierKernels();
     extern __shared__ int scratch[];
     int slots = length / 2 - pairs, lane = threadIdx.x;
     int *keys = scratch + 4 * WARP, *values = keys + pairs, *picks = values + pairs, *moved = picks + pairs;

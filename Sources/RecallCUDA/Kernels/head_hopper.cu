@@ -349,6 +349,7 @@ __device__ __forceinline__ void headTablePass(int rows, int vocabulary, int tile
     extern "C" __global__ void __launch_bounds__(HOPPER_THREADS, 1)                                                  \
         NAME(int rows, int vocabulary, int tilesEach, const float* hidden, const float* table, const float* statistics, \
              float* labelLogits, RowSums* sums, float* partials) {                                                   \
+        awaitEarlierKernels();                                                                                       \
         headRowsPass<D, GRADIENT>(rows, vocabulary, tilesEach, hidden, table, statistics, labelLogits, sums, partials); \
     }
 
@@ -356,6 +357,7 @@ __device__ __forceinline__ void headTablePass(int rows, int vocabulary, int tile
     extern "C" __global__ void headOperands##D(int rows, int width, int vocabulary, const float* hidden,             \
                                                const float* table, const int* labels, float* statistics,             \
                                                float* tiles) {                                                       \
+        awaitEarlierKernels();                                                                                       \
         makeTiles<D>(rows, width, vocabulary, hidden, table, labels, statistics, tiles);                             \
     }                                                                                                                \
     ROWS_PASS(headRows##D, D, true)                                                                                  \
@@ -363,6 +365,7 @@ __device__ __forceinline__ void headTablePass(int rows, int vocabulary, int tile
     extern "C" __global__ void __launch_bounds__(HOPPER_THREADS, 1)                                                  \
         headTable##D(int rows, int vocabulary, int tilesEach, const float* hidden, const float* table,               \
                      const float* statistics, float* partials) {                                                     \
+        awaitEarlierKernels();                                                                                       \
         headTablePass<D>(rows, vocabulary, tilesEach, hidden, table, statistics, partials);                          \
     }                                                                                                                \
     HEAD_SUMS(D)

@@ -101,6 +101,7 @@ __device__ __forceinline__ void makeOperands(int rows, int width, int vocabulary
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                                    \
         NAME(int rows, int vocabulary, int tilesEach, const float* hidden, const float* table, const float* statistics, \
              float* labelLogits, RowSums* sums, float* partials) {                                                   \
+        awaitEarlierKernels();                                                                                       \
         headRowsPass<D, GRADIENT>(rows, vocabulary, tilesEach, hidden, table, statistics, labelLogits, sums, partials); \
     }
 
@@ -108,6 +109,7 @@ __device__ __forceinline__ void makeOperands(int rows, int width, int vocabulary
     extern "C" __global__ void headOperands##D(int rows, int width, int vocabulary, const float* hidden,             \
                                                const float* table, const int* labels, float* statistics,             \
                                                float* operands) {                                                    \
+        awaitEarlierKernels();                                                                                       \
         makeOperands<D>(rows, width, vocabulary, hidden, table, labels, statistics, operands);                       \
     }                                                                                                                \
     ROWS_PASS(headRows##D, D, true, BLOCKS)                                                                          \
@@ -115,6 +117,7 @@ __device__ __forceinline__ void makeOperands(int rows, int width, int vocabulary
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                                    \
         headTable##D(int rows, int vocabulary, int tilesEach, const float* hidden, const float* table,               \
                      const float* statistics, float* partials) {                                                     \
+        awaitEarlierKernels();                                                                                       \
         headTablePass<D>(rows, vocabulary, tilesEach, hidden, table, statistics, partials);                          \
     }                                                                                                                \
     HEAD_SUMS(D)

@@ -139,10 +139,12 @@ __device__ __forceinline__ void finishTable(int width, int vocabulary, int share
     extern "C" __global__ void headLosses##D(                                                                        \
         int rows, int width, int shares, float gradientScale, const float* table, const float* labelLogits,          \
         const RowSums* sums, const float* partials, float* statistics, float* losses, float* correct, float* dHidden) { \
+        awaitEarlierKernels();                                                                                       \
         finishRows<D>(rows, width, shares, gradientScale, table, labelLogits, sums, partials, statistics, losses, correct, \
                       dHidden);                                                                                      \
     }                                                                                                                \
     extern "C" __global__ void headTableSum##D(int width, int vocabulary, int shares, float gradientScale,           \
                                                const float* partials, float* dTable) {                               \
+        awaitEarlierKernels();                                                                                       \
         finishTable<D>(width, vocabulary, shares, gradientScale, partials, dTable);                                  \
     }

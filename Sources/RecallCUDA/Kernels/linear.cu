@@ -3,6 +3,7 @@
 
 // y (rows, columns) += bias (columns).
 extern "C" __global__ void addBias(long long rows, int columns, const float* bias, float* y) {
+    awaitEarlierKernels();
     if (isInQuads(columns, bias, y)) {
         int across = columns / 4;
         FOR_EACH(i, rows * across) {
@@ -17,6 +18,7 @@ extern "C" __global__ void addBias(long long rows, int columns, const float* bia
 // partial (gridDim.y, columns): column sums of this block's rows of x (rows, columns). Threads (32, 8): 32 columns, and
 // eight rows at a time, which are added in order at the end.
 extern "C" __global__ void columnSums(int rows, int columns, const float* x, float* partial) {
+    awaitEarlierKernels();
     __shared__ float sums[8][33];
     int column = blockIdx.x * 32 + threadIdx.x;
     int each = (rows + gridDim.y - 1) / gridDim.y, first = blockIdx.y * each, end = min(rows, first + each);

@@ -75,6 +75,7 @@ struct Linear {
 #define FORWARD(NAME, F, E, WIDE, EXACT, BLOCKS)                                                      \
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                     \
         NAME(LINEAR_PARAMETERS, const float* q, const float* k, const float* v, float* y, float* normaliser) { \
+        awaitEarlierKernels();                                                                        \
         attentionForwardPass<F, E, WIDE, EXACT>(AttentionSizes LINEAR_SIZES, Linear{scale, epsilon, map}, q, k, v, \
                                                    y, normaliser);                                    \
     }
@@ -83,6 +84,7 @@ struct Linear {
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                     \
         NAME(LINEAR_PARAMETERS, const float* q, const float* k, const float* v, const float* y,       \
              const float* normaliser, const float* dy, float* dq, float* dk, float* dv, float* deltas) { \
+        awaitEarlierKernels();                                                                        \
         __VA_ARGS__(AttentionSizes LINEAR_SIZES, Linear{scale, epsilon, map},                         \
                     AttentionArrays{q, k, v, y, normaliser, dy, dq, dk, dv, deltas});                 \
     }
@@ -198,10 +200,12 @@ __device__ __forceinline__ void writeState(int length, int heads, int f, int e, 
     int length, int heads, int f, int e, int map, int rows, const float *k, const float *v, float *state
 
 extern "C" __global__ void __launch_bounds__(THREADS) linearState(STATE_PARAMETERS) {
+    awaitEarlierKernels();
     writeState<false>(length, heads, f, e, map, rows, k, v, state);
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS) linearStateExact(STATE_PARAMETERS) {
+    awaitEarlierKernels();
     writeState<true>(length, heads, f, e, map, rows, k, v, state);
 }
 
@@ -227,6 +231,7 @@ __device__ __forceinline__ void makeFeatures(float* keyFeatures, float* queryFea
 extern "C" __global__ void __launch_bounds__(STEP_WARPS * WARP)
     linearStep(int f, int e, int map, int rows, float epsilon, const float* q, const float* k, const float* v, float* state,
                float* y) {
+    awaitEarlierKernels();
     // Features of so many rows; (q ‖ 1), (k ‖ 1), (v ‖ 1); the warps' sums (STEP_WARPS, e + 1).
     float* keyFeatures = sharedFloats();
     float* queryFeatures = keyFeatures + STEP_ROWS;

@@ -120,6 +120,7 @@ __device__ __forceinline__ void backward(
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) longBackward##TOKENS##NAME(                       \
         int batch, int length, int channels, const float* u, const float* filter, const float* gate,                \
         const float* dy, float* du, float* dGate, float* partials) {                                                \
+        awaitEarlierKernels();                                                                                      \
         backward<TOKENS, EXACT>({batch, length, channels}, u, filter, gate, dy, du, dGate, partials);               \
     }
 

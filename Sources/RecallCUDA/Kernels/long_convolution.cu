@@ -109,20 +109,24 @@ __device__ __forceinline__ void filterGradient(
 #define LONG_CONVOLUTION(TILE, NAME, EXACT)                                                                         \
     extern "C" __global__ void __launch_bounds__(THREADS, 2) longForward##TILE##NAME(                               \
         int batch, int length, int channels, const float* filter, const float* u, const float* gate, float* y) {    \
+        awaitEarlierKernels();                                                                                      \
         convolve<TILE, OUTPUT, EXACT>({batch, length, channels}, filter, u, 0, gate, y);                            \
     }                                                                                                               \
     extern "C" __global__ void __launch_bounds__(THREADS, 2) longGateGradient##TILE##NAME(                          \
         int batch, int length, int channels, const float* filter, const float* u, const float* dy, float* dGate) {  \
+        awaitEarlierKernels();                                                                                      \
         convolve<TILE, GATE_GRADIENT, EXACT>({batch, length, channels}, filter, u, 0, dy, dGate);                   \
     }                                                                                                               \
     extern "C" __global__ void __launch_bounds__(THREADS, 2) longInputGradient##TILE##NAME(                         \
         int batch, int length, int channels, const float* filter, const float* gate, const float* dy, float* du) {  \
+        awaitEarlierKernels();                                                                                      \
         convolve<TILE, INPUT_GRADIENT, EXACT>({batch, length, channels}, filter, dy, gate, dy, du);                 \
     }
 
 #define LONG_FILTER(NAME, EXACT)                                                                                    \
     extern "C" __global__ void __launch_bounds__(THREADS, 2) longFilterGradient##NAME(                              \
         int batch, int length, int channels, const float* u, const float* gate, const float* dy, float* partials) { \
+        awaitEarlierKernels();                                                                                      \
         filterGradient<EXACT>({batch, length, channels}, u, gate, dy, partials);                                    \
     }
 
@@ -139,6 +143,7 @@ extern "C" __global__ void longConvolutionStep(
     int batch, int channels, int position, int capacity, const float* __restrict__ u,
     const float* __restrict__ filter, const float* __restrict__ gate, const float* __restrict__ past,
     float* __restrict__ y) {
+    awaitEarlierKernels();
     __shared__ float slices[STEP_SLICES][WARP];
     int channel = blockIdx.x * WARP + threadIdx.x;
     bool exists = channel < channels;

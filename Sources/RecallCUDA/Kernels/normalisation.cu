@@ -192,6 +192,7 @@ __device__ __forceinline__ void backward(
     extern "C" __global__ void __launch_bounds__(256) addNormForward##NAME(                                            \
         bool isLayer, int rows, int width, float epsilon, const float* residual, const float* branch,                  \
         const float* gain, const float* bias, float* sum, float* y, float* statistics) {                               \
+        awaitEarlierKernels();                                                                                         \
         forward<Layout<HELD, RUN>>(                                                                                    \
             isLayer, rows, width, epsilon, residual, branch, gain, bias, sum, y, statistics);                          \
     }                                                                                                                  \
@@ -199,6 +200,7 @@ __device__ __forceinline__ void backward(
     __launch_bounds__(Layout<HELD, RUN>::BACKWARD_WARPS* WARP, Layout<HELD, RUN>::BLOCKS) addNormBackward##NAME(       \
         bool isLayer, int rows, int width, const float* sum, const float* gain, const float* statistics,               \
         const float* dy, const float* dSum, float* dInput, float* partial) {                                           \
+        awaitEarlierKernels();                                                                                         \
         backward<Layout<HELD, RUN>>(isLayer, rows, width, sum, gain, statistics, dy, dSum, dInput, partial);           \
     }
 

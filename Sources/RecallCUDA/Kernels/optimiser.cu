@@ -14,6 +14,7 @@ static_assert(sizeof(Piece) == 40, "laid out as in Swift");
 extern "C" __global__ void adamW(
     const Piece* pieces, const StepCell* cell, StepCell scalars, float beta2, float newFirst, float newSecond,
     float epsilon) {
+    awaitEarlierKernels();
     Piece piece = pieces[blockIdx.x];
     StepCell now = cell ? *cell : scalars;
     if (!now.isSound) return;

@@ -9,6 +9,7 @@
 extern "C" __global__ void __launch_bounds__(MOST_THREADS) sumPartials(
     int parts, long long stride, const float* __restrict__ partials, int count0, float* out0, int count1, float* out1,
     int count2, float* out2) {
+    awaitEarlierKernels();
     __shared__ float sums[MOST_THREADS];
     int i = blockIdx.x * blockDim.x + threadIdx.x, count = count0 + count1 + count2;
     float sum = 0.0f;

@@ -297,6 +297,7 @@ __device__ __forceinline__ void backward(
 extern "C" __global__ void addStateGradients(
     int groups, long long tokens, int states, int stateStride, const float* __restrict__ partials,
     float* __restrict__ db, float* __restrict__ dc) {
+    awaitEarlierKernels();
     FOR_EACH(i, tokens * 2 * states) {
         float sum = 0.0f;
         for (int group = 0; group < groups; ++group) sum += partials[group * tokens * 2 * states + i];
@@ -311,6 +312,7 @@ extern "C" __global__ void addStateGradients(
     extern "C" __global__ void __launch_bounds__(MOST_THREADS) scanBackward##S##x##CC(                              \
         SIZES, INPUTS, const float* __restrict__ checkpoints, const float* dOut, float* statePartials, float* db,   \
         float* dc, float* parameterPartials, float* dx, float* dDelta, float* dz, float* sums) {                    \
+        awaitEarlierKernels();                                                                                      \
         backward<S, CC, PIECE>(                                                                                     \
             GIVEN, checkpoints, dOut, {statePartials, db, dc, parameterPartials, dx, dDelta, dz, sums});            \
     }

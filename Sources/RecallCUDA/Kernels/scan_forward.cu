@@ -87,6 +87,7 @@ __device__ __forceinline__ void forward(
 #define SCAN_FORWARD(S, CC, BLOCKS)                                                                                         \
     extern "C" __global__ void __launch_bounds__(128, BLOCKS) scanForward##S##x##CC(                                \
         SIZES, INPUTS, float* out, float* sums, float* checkpoints, float* state) {                                 \
+        awaitEarlierKernels();                                                                                      \
         forward<S, CC>(GIVEN, out, sums, checkpoints, state);                                                       \
     }
 

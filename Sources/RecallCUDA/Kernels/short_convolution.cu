@@ -161,11 +161,13 @@ __device__ __forceinline__ void backward(
     extern "C" __global__ void shortForward##TAPS##NAME(                                                           \
         int batch, int length, int channels, int taps, long long inputStride, const float* u, const float* weight, \
         const float* bias, const float* gate, float* y) {                                                          \
+        awaitEarlierKernels();                                                                                     \
         forward<TAPS, SILU>(batch, length, channels, taps, inputStride, u, weight, bias, gate, y);                 \
     }                                                                                                              \
     extern "C" __global__ void __launch_bounds__(WARP * ROWS) shortBackward##TAPS##NAME(                           \
         int batch, int length, int channels, int taps, long long inputStride, const float* u, const float* weight, \
         const float* bias, const float* gate, const float* dy, float* du, float* dGate, float* partials) {         \
+        awaitEarlierKernels();                                                                                     \
         backward<TAPS, SILU>(                                                                                      \
             batch, length, channels, taps, inputStride, u, weight, bias, gate, dy, du, dGate, partials);           \
     }
@@ -191,6 +193,7 @@ extern "C" __global__ void shortForwardWide(
     int batch, int length, int channels, int taps, long long inputStride, const float* __restrict__ u,
     const float* __restrict__ weight, const float* __restrict__ bias, const float* __restrict__ gate,
     float* __restrict__ y) {
+    awaitEarlierKernels();
     FOR_EACH(i, (long long)batch * length * channels) {
         long long token = i / channels;
         int channel = i % channels;
@@ -205,6 +208,7 @@ extern "C" __global__ void shortBackwardWideCore(
     int batch, int length, int channels, int taps, long long inputStride, const float* __restrict__ u,
     const float* __restrict__ weight, const float* __restrict__ bias, const float* __restrict__ gate,
     const float* __restrict__ dy, float* __restrict__ dc, float* __restrict__ dGate) {
+    awaitEarlierKernels();
     FOR_EACH(i, (long long)batch * length * channels) {
         long long token = i / channels;
         int channel = i % channels;
@@ -219,6 +223,7 @@ extern "C" __global__ void shortBackwardWideCore(
 extern "C" __global__ void shortBackwardWideInput(
     int batch, int length, int channels, int taps, long long inputStride, const float* __restrict__ weight,
     const float* __restrict__ dc, const float* __restrict__ skipped, float* __restrict__ du) {
+    awaitEarlierKernels();
     FOR_EACH(i, (long long)batch * length * channels) {
         long long token = i / channels;
         int channel = i % channels, t = token % length;
@@ -233,6 +238,7 @@ extern "C" __global__ void shortBackwardWideInput(
 extern "C" __global__ void shortBackwardWideFilter(
     int batch, int length, int channels, int taps, long long inputStride, const float* __restrict__ u,
     const float* __restrict__ dc, float* __restrict__ partials) {
+    awaitEarlierKernels();
     __shared__ float shared[ROWS][WARP];
     int channel = blockIdx.x * WARP + threadIdx.x, j = blockIdx.y;
     int back = j < taps ? taps - 1 - j : 0;
@@ -256,6 +262,7 @@ extern "C" __global__ void shortConvolutionStep(
     int batch, int channels, int taps, long long inputStride, const float* __restrict__ u,
     const float* __restrict__ weight, const float* __restrict__ bias, const float* __restrict__ gate,
     float* __restrict__ past, float* __restrict__ y) {
+    awaitEarlierKernels();
     FOR_EACH(i, (long long)batch * channels) {
         long long b = i / channels;
         int channel = i % channels;

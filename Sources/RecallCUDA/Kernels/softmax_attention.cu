@@ -80,6 +80,7 @@ struct Softmax {
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                     \
         NAME(ATTENTION_PARAMETERS, const float* q, const float* k, const float* v, float* out,        \
              float* logSumExp) {                                                                      \
+        awaitEarlierKernels();                                                                        \
         attentionForwardPass<D, D, WIDE, EXACT>(AttentionSizes ATTENTION_SIZES, Softmax{scale, dropout}, q, k, \
                                                    v, out, logSumExp);                                \
     }
@@ -88,6 +89,7 @@ struct Softmax {
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                     \
         NAME(ATTENTION_PARAMETERS, const float* q, const float* k, const float* v, const float* out,  \
              const float* logSumExp, const float* dOut, float* dq, float* dk, float* dv, float* deltas) { \
+        awaitEarlierKernels();                                                                        \
         __VA_ARGS__(AttentionSizes ATTENTION_SIZES, Softmax{scale, dropout},                          \
                     AttentionArrays{q, k, v, out, logSumExp, dOut, dq, dk, dv, deltas});              \
     }
@@ -156,6 +158,7 @@ extern "C" __global__ void __launch_bounds__(STEP_WARPS * WARP)
     attentionStep(int heads, int width, long long rowStride, float scale, int cached, int capacity, const float* q,
                   const float* k, const float* v, const float* cachedKeys, const float* cachedValues, float* scores,
                   float* out) {
+    awaitEarlierKernels();
     __shared__ float shared[33];
     int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, batch = blockIdx.x / heads, head = blockIdx.x % heads;
     long long own = batch * rowStride + head * width, stride = (long long)heads * width;
@@ -187,6 +190,7 @@ extern "C" __global__ void __launch_bounds__(STEP_WARPS * WARP)
 // of a share of the batch: the angle is made once, in float64.
 extern "C" __global__ void rotary(int batch, int length, int heads, int width, long long rowStride, float base,
                                   int firstPosition, float direction, float* x) {
+    awaitEarlierKernels();
     int half = width / 2;
     long long n = blockIdx.x * (long long)blockDim.x + threadIdx.x;
     if (n >= (long long)length * half) return;

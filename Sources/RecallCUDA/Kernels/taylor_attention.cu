@@ -340,6 +340,7 @@ __device__ __forceinline__ void sumsPass(const TaylorSizes& z, const TaylorArray
     extern "C" __global__ void __launch_bounds__(THREADS, 2)                                          \
         NAME(TAYLOR_PARAMETERS, const float* y, const float* normaliser, const float* dy, float* dq, float* dk, \
              float* dv, float* deltas, long long slice) {                                             \
+        awaitEarlierKernels();                                                                        \
         __VA_ARGS__(TaylorSizes TAYLOR_SIZES,                                                         \
                     TaylorArrays{q, k, v, y, normaliser, dy, dq, dk, dv, deltas, states, slice});     \
     }
@@ -347,9 +348,11 @@ __device__ __forceinline__ void sumsPass(const TaylorSizes& z, const TaylorArray
 #define PASSES(F, E, SUFFIX, EXACT)                                                                   \
     extern "C" __global__ void __launch_bounds__(THREADS, 2)                                          \
         taylorForward##SUFFIX(TAYLOR_PARAMETERS, float* y, float* normaliser) {                       \
+        awaitEarlierKernels();                                                                        \
         forwardPass<F, E, EXACT>(TaylorSizes TAYLOR_SIZES, q, k, v, states, y, normaliser);           \
     }                                                                                                 \
     extern "C" __global__ void __launch_bounds__(THREADS, 2) taylorKeySums##SUFFIX(TAYLOR_PARAMETERS) { \
+        awaitEarlierKernels();                                                                        \
         TaylorArrays arrays = {q, k, v};                                                              \
         arrays.states = states;                                                                       \
         sumsPass<F, E, EXACT, false>(TaylorSizes TAYLOR_SIZES, arrays);                               \
@@ -387,6 +390,7 @@ PASSES(32, 16, 32x16Exact, true)
 #if defined(ALL) || defined(GROUP_Sums)
 // From each segment's sum to that of it and all before it, or with `backwards` all after it: (slots, count) in place.
 extern "C" __global__ void taylorRunningSums(int slots, long long count, int backwards, float* states) {
+    awaitEarlierKernels();
     FOR_EACH(i, count) {
         float sum = 0.0f;
         for (int n = 0; n < slots; ++n) {
@@ -398,6 +402,7 @@ extern "C" __global__ void taylorRunningSums(int slots, long long count, int bac
 
 // dq and dk from those of each slice of the values' columns: (slices, 2, count).
 extern "C" __global__ void taylorAddSlices(int slices, long long count, const float* parts, float* dq, float* dk) {
+    awaitEarlierKernels();
     FOR_EACH(i, 2 * count) {
         float sum = 0.0f;
         for (int n = 0; n < slices; ++n) sum += parts[n * 2 * count + i];

@@ -153,6 +153,7 @@ __device__ __forceinline__ void weightGradient(
     extern "C" __global__ void __launch_bounds__(THREADS) weightGradient##OUTPUTS##x##INPUTS(                \
         int rows, int inputs, int outputs, int inputStride, int each, bool hasBias, const float* x,          \
         const float* dy, float* partial) {                                                                   \
+        awaitEarlierKernels();                                                                               \
         weightGradient<OUTPUTS, INPUTS>(rows, inputs, outputs, inputStride, each, hasBias, x, dy, partial);  \
     }
 

@@ -57,6 +57,14 @@ struct Driver: Sendable {
             DriverObject?, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, DriverObject?,
             UnsafeMutablePointer<UnsafeMutableRawPointer?>?, UnsafeMutablePointer<UnsafeMutableRawPointer?>?
         ) -> DriverStatus
+    /// The same of a `LaunchConfiguration`; nil where the driver is older than CUDA 11.8.
+    let launchConfiguredKernel:
+        (
+            @convention(c) (
+                UnsafeRawPointer, DriverObject?, UnsafeMutablePointer<UnsafeMutableRawPointer?>?,
+                UnsafeMutablePointer<UnsafeMutableRawPointer?>?
+            ) -> DriverStatus
+        )?
 
     let beginCapture: @convention(c) (DriverObject?, Int32) -> DriverStatus
     let endCapture: @convention(c) (DriverObject?, Out<DriverObject?>) -> DriverStatus
@@ -108,6 +116,7 @@ struct Driver: Sendable {
         moduleFunction = try library.function("cuModuleGetFunction")
         setFunctionAttribute = try library.function("cuFuncSetAttribute")
         launchKernel = try library.function("cuLaunchKernel")
+        launchConfiguredKernel = try? library.function("cuLaunchKernelEx")
         beginCapture = try library.function("cuStreamBeginCapture_v2")
         endCapture = try library.function("cuStreamEndCapture")
         instantiateGraph = try library.function("cuGraphInstantiateWithFlags")

@@ -17,12 +17,21 @@ public struct RuntimeCompiler: Sendable {
     private let log: @convention(c) (Program?, Out<CChar>) -> Int32
     private let cubinSize: @convention(c) (Program?, Out<Int>) -> Int32
     private let cubin: @convention(c) (Program?, Out<CChar>) -> Int32
+    private let assemblySize: @convention(c) (Program?, Out<Int>) -> Int32
+    private let assembly: @convention(c) (Program?, Out<CChar>) -> Int32
     /// "13.0".
     public let version: String
 
     /// A compiler error in one of our own kernels, or an architecture that this compiler does not know.
     public struct CompilationFailure: Error, CustomStringConvertible {
         public let description: String
+    }
+
+    /// What a source was compiled to.
+    public struct Compiled: Sendable {
+        public let machineCode: [UInt8]
+        /// PTX, which the machine code was made from.
+        public let assembly: String
     }
 
     /// - Throws: `BackendError.unavailable` where there is no NVRTC.
@@ -40,6 +49,8 @@ public struct RuntimeCompiler: Sendable {
         log = try library.function("nvrtcGetProgramLog")
         cubinSize = try library.function("nvrtcGetCUBINSize")
         cubin = try library.function("nvrtcGetCUBIN")
+        assemblySize = try library.function("nvrtcGetPTXSize")
+        assembly = try library.function("nvrtcGetPTX")
         let versionOf: @convention(c) (Out<Int32>, Out<Int32>) -> Int32 = try library.function("nvrtcVersion")
         var (major, minor) = (Int32(0), Int32(0))
         _ = versionOf(&major, &minor)
@@ -56,7 +67,7 @@ public struct RuntimeCompiler: Sendable {
         }
     }
 
-    /// Machine code of a source for an architecture.
+    /// Compiles a source for an architecture.
     ///
     /// - Parameters:
     ///   - name: of the file, for messages.
@@ -65,7 +76,7 @@ public struct RuntimeCompiler: Sendable {
     /// - Throws: `CompilationFailure` with the compiler's log.
     public func compile(
         _ source: String, name: String, headers: [(name: String, text: String)], options: [String]
-    ) throws -> [UInt8] {
+    ) throws -> Compiled {
         var program: Program?
         let created = withTexts(headers.map(\.text)) { texts in
             withTexts(headers.map(\.name)) { names in
@@ -76,27 +87,31 @@ public struct RuntimeCompiler: Sendable {
         defer { _ = destroy(&program) }
         let status = withTexts(options) { compile(program, Int32(options.count), $0) }
         guard status == 0 else {
-            throw CompilationFailure(description: "\(name) did not compile (\(status)):\n\(readLog(program))")
+            let log = Self.text(read(program, logSize, log))
+            throw CompilationFailure(description: "\(name) did not compile (\(status)):\n\(log)")
         }
-        var size = 0
-        guard cubinSize(program, &size) == 0, size > 0 else {
+        let code = read(program, cubinSize, cubin)
+        guard !code.isEmpty else {
             throw CompilationFailure(description: "\(name): this NVRTC makes no machine code for \(options)")
         }
-        var code = [UInt8](repeating: 0, count: size)
-        let read = code.withUnsafeMutableBytes { bytes in
-            cubin(program, bytes.baseAddress!.assumingMemoryBound(to: CChar.self))
-        }
-        guard read == 0 else { throw CompilationFailure(description: "nvrtcGetCUBIN: \(read)") }
-        return code
+        return Compiled(machineCode: code, assembly: Self.text(read(program, assemblySize, assembly)))
     }
 
-    private func readLog(_ program: Program?) -> String {
-        var size = 0
-        guard logSize(program, &size) == 0, size > 1 else { return "" }
-        var text = [CChar](repeating: 0, count: size)
-        guard log(program, &text) == 0 else { return "" }
-        return String(decoding: text.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    /// One of a program's results; empty where it has none.
+    private func read(
+        _ program: Program?, _ size: (Program?, Out<Int>) -> Int32, _ copy: (Program?, Out<CChar>) -> Int32
+    ) -> [UInt8] {
+        var count = 0
+        guard size(program, &count) == 0, count > 0 else { return [] }
+        var bytes = [UInt8](repeating: 0, count: count)
+        let status = bytes.withUnsafeMutableBytes {
+            copy(program, $0.baseAddress!.assumingMemoryBound(to: CChar.self))
+        }
+        return status == 0 ? bytes : []
     }
+
+    /// Of bytes that a zero ends.
+    private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes.dropLast(), as: UTF8.self) }
 
     private func withTexts<Result>(_ texts: [String], _ body: (Texts?) -> Result) -> Result {
         let copies = texts.map { Array($0.utf8CString) }
