@@ -61,7 +61,7 @@ import Testing
         #expect(NormLayout(width: 1025, isInQuads: true) == nil)
     }
 
-    @Test(arguments: [1, 64, 65, 264], [1, 8, 33, 256])
+    @Test(arguments: [1, 8, 9, 264], [1, 8, 33, 257])
     func partialSumsAreHalvedUntilOneIsLeft(parts: Int, columns: Int) {
         let grid = CUDABackend.partialsGrid(parts: parts, columns: columns)
         #expect(grid.blocks.x * grid.threads.x >= columns)

@@ -16,9 +16,11 @@ extension CUDABackend {
         launch("partial_sums", "sumPartials", Self.partialsGrid(parts: parts, columns: stride), arguments)
     }
 
-    /// Many parts are added by many threads a column, so that each waits for its few numbers once.
+    /// A thread has eight parts on their way at once (AT_ONCE in partial_sums.cu): up to 32 threads a column then wait for
+    /// all of them together. At least 256 threads a block, and whole warps across.
     static func partialsGrid(parts: Int, columns: Int) -> LaunchGrid {
-        let (across, slices) = parts > 64 ? (8, 128) : (32, 16)
+        let slices = [1, 2, 4, 8, 16].first { 8 * $0 >= parts } ?? 32
+        let across = max(32, 256 / slices)
         return LaunchGrid(blocks: (columns + across - 1) / across, threads: across, slices)
     }
 }

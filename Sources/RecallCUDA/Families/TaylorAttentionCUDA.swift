@@ -63,9 +63,7 @@ extension CUDABackend {
         }
         launch(module, "taylorKeys\(suffix)", passes.backward, common + gradients)
         if isSliced {
-            launch(
-                "\(Self.module)@Sums", "taylorAddSlices", .covering(2 * inputs), passes.slices, inputs, parts,
-                dq, dk)
+            addPartials(parts: passes.slices, parts, (inputs, dq), (inputs, dk))
         }
     }
 }

@@ -399,14 +399,4 @@ extern "C" __global__ void taylorRunningSums(int slots, long long count, int bac
         }
     }
 }
-
-// dq and dk from those of each slice of the values' columns: (slices, 2, count).
-extern "C" __global__ void taylorAddSlices(int slices, long long count, const float* parts, float* dq, float* dk) {
-    awaitEarlierKernels();
-    FOR_EACH(i, 2 * count) {
-        float sum = 0.0f;
-        for (int n = 0; n < slices; ++n) sum += parts[n * 2 * count + i];
-        *(i < count ? dq + i : dk + i - count) = sum;
-    }
-}
 #endif
