@@ -234,6 +234,8 @@ public final class Tape {
     /// Where a gradient is to be written: a fresh buffer, which becomes or is added to the tensor's gradient.
     struct GradientTarget {
         let pointer: MutableFloats
+        /// Whether there is a gradient already, to be added to.
+        var isAddedTo = false
         fileprivate let fresh: Tensor?
     }
 
@@ -248,6 +250,14 @@ public final class Tape {
         }
         let fresh = self.tensor(tensor.shape)
         return GradientTarget(pointer: fresh.pointer, fresh: fresh)
+    }
+
+    /// The same for an entry that can add to the gradient that is there, if nobody else refers to that.
+    func addingTarget(_ tensor: Tensor) -> GradientTarget {
+        guard tensor.gradientOwner === tensor, tensor.hasGradientOfItsOwn, let gradient = tensor.gradient else {
+            return gradientTarget(tensor)
+        }
+        return GradientTarget(pointer: gradient.pointer, isAddedTo: true, fresh: gradient)
     }
 
     /// The same in the gradient that the entry reads, if the kernel may write over it and nobody else refers to it.
@@ -268,7 +278,7 @@ public final class Tape {
     func commit(_ target: GradientTarget, to tensor: Tensor) {
         guard let fresh = target.fresh else { return }
         inspect(fresh, "gradient at \(currentEntry)")
-        if let present = tensor.gradient {
+        if !target.isAddedTo, let present = tensor.gradient {
             // Nobody else refers to the fresh one yet.
             launch { backend.add(fresh.count, a: present.values, b: fresh.values, y: fresh.pointer) }
         }

@@ -49,6 +49,9 @@ public final class Tensor {
         set { holder.gradient = newValue }
     }
 
+    /// Whether there is a gradient and nobody else refers to it.
+    var hasGradientOfItsOwn: Bool { isKnownUniquelyReferenced(&holder.gradient) }
+
     init(shape: [Int], storage: Storage) {
         self.shape = shape
         rowStride = shape.last ?? 1

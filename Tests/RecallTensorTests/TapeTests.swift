@@ -230,6 +230,42 @@ struct TapeTests {
         #expect(relativeError(run.gradient(b.weight), parts[1].dWeight) < 1e-5)
     }
 
+    /// The second layer's gradient by x is added to the first's where that lies.
+    @Test func aLinearLayerAddsToTheGradientThatIsThere() throws {
+        let arena = try Arena(backend: CPUBackend())
+        let (a, b) = (linearLayer("a", inputs: 5, outputs: 3), linearLayer("b", inputs: 5, outputs: 4))
+        let store = try ParameterStore([a.weight, b.weight], backend: arena.backend, seed: 1)
+        store.beginStep()
+        let tape = Tape(arena: arena, isTraining: true)
+        let x = tape.tensor([7, 5], Input([7, 5], seed: 1).numbers)
+        for (y, seed) in [(tape.linear(x, a), 2), (tape.linear(x, b), 3)] as [(Tensor, UInt64)] {
+            tape.setGradient(of: y, randomFloats(y.count, seed: seed))
+        }
+        arena.placements = []
+        try tape.backward()
+        #expect(arena.placements?.count == 1)
+    }
+
+    /// A norm's residual and branch have one gradient: a linear layer of the residual must not add to the branch's.
+    @Test func aSharedGradientIsNotAddedTo() throws {
+        let layer = linearLayer("a", inputs: 6, outputs: 3)
+        let norm = Norm(kind: .rms, gain: parameter("n.weight", [6]), bias: nil, epsilon: 1e-5)
+        let (residual, branch) = (Input([4, 6], seed: 2), Input([4, 6], seed: 3))
+        let run = try Differentiated([residual, branch], [layer.weight, norm.gain]) { tape, inputs in
+            [tape.linear(inputs[0], layer), tape.addNorm(inputs[0], inputs[1], norm).y]
+        }
+        let dSum = NormalisationReference.backward(
+            NormShape(kind: .rms, rows: 4, width: 6, epsilon: 1e-5), sum: sum(residual.doubles, branch.doubles),
+            gain: run.value(norm.gain), dy: run.dy[1], dSum: nil
+        ).dInput
+        let dx = LinearAlgebraReference.backward(
+            LinearShape(rows: 4, inputs: 6, outputs: 3), x: residual.doubles, weight: run.value(layer.weight),
+            dy: run.dy[0]
+        ).dx
+        #expect(relativeError(run.dInputs[0], sum(dSum, dx)) < 1e-5)
+        #expect(relativeError(run.dInputs[1], dSum) < 1e-5)
+    }
+
     /// The same tensor as residual and branch: a sum's gradient reaches it twice, from one buffer.
     @Test func aTensorAddedToItselfGetsTwiceTheGradient() throws {
         let norm = Norm(kind: .layer, gain: parameter("n.weight", [6]), bias: nil, epsilon: 1e-5)

@@ -67,8 +67,8 @@ class ForwardingBackend: Backend {
         cpu.linearForward(layers, x: x)
     }
 
-    func linearBackward(_ layers: [LinearLayerBackward], x: Floats, dx: MutableFloats?) {
-        cpu.linearBackward(layers, x: x, dx: dx)
+    func linearBackward(_ layers: [LinearLayerBackward], x: Floats, dx: MutableFloats?, addsToDx: Bool) {
+        cpu.linearBackward(layers, x: x, dx: dx, addsToDx: addsToDx)
     }
 
     func addNormForward(

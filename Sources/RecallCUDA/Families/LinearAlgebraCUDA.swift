@@ -68,14 +68,15 @@ extension CUDABackend: LinearAlgebraKernels {
         return planned
     }
 
-    public func linearBackward(_ layers: [LinearLayerBackward], x: Floats, dx: MutableFloats?) {
+    public func linearBackward(_ layers: [LinearLayerBackward], x: Floats, dx: MutableFloats?, addsToDx: Bool) {
         for (index, layer) in layers.enumerated() {
             let shape = layer.shape
             let dy = DeviceMatrix(layer.dy, stride: shape.outputs)
             if let dx {
                 product(
                     m: shape.inputs, n: shape.rows, k: shape.outputs,
-                    DeviceMatrix(layer.weight, stride: shape.inputs), dy, beta: index == 0 ? 0 : 1, dx,
+                    DeviceMatrix(layer.weight, stride: shape.inputs), dy, beta: addsToDx || index > 0 ? 1 : 0,
+                    dx,
                     stride: shape.inputStride)
             }
             if weightGradient(layer, x: x) { continue }

@@ -14,7 +14,7 @@ extension CPUBackend: LinearAlgebraKernels {
         }
     }
 
-    public func linearBackward(_ layers: [LinearLayerBackward], x: Floats, dx: MutableFloats?) {
+    public func linearBackward(_ layers: [LinearLayerBackward], x: Floats, dx: MutableFloats?, addsToDx: Bool) {
         let shape = layers[0].shape
         // A group of rows sums its own gradients block after block, while dy is in cache for dx too. The first
         // group sums in the outputs themselves, the others in partials that are then added in order.
@@ -31,7 +31,7 @@ extension CPUBackend: LinearAlgebraKernels {
                     let gradients = group == 0 ? layer.outputs : layer.partials(at: partial)
                     layer.run(
                         block, x: x + first * shape.inputStride, dx: dx.map { $0 + first * shape.inputStride },
-                        isFirstLayer: index == 0, gradients, isFirstBlock: first == rows.lowerBound)
+                        addsToDx: addsToDx || index > 0, gradients, isFirstBlock: first == rows.lowerBound)
                     partial += layer.gradientSize
                 }
             }
@@ -96,10 +96,10 @@ extension LinearLayerBackward {
     /// Some rows of the layer, x and dx being the first of them.
     ///
     /// - Parameters:
-    ///   - isFirstLayer: whether dx is written, not added to.
-    ///   - isFirstBlock: whether the gradients are.
+    ///   - addsToDx: whether dx is added to, not written.
+    ///   - isFirstBlock: whether the gradients are written, not added to.
     fileprivate func run(
-        _ rows: Range<Int>, x: Floats, dx: MutableFloats?, isFirstLayer: Bool, _ gradients: LinearGradients,
+        _ rows: Range<Int>, x: Floats, dx: MutableFloats?, addsToDx: Bool, _ gradients: LinearGradients,
         isFirstBlock: Bool
     ) {
         let (inputs, outputs) = (shape.inputs, shape.outputs)
@@ -107,7 +107,7 @@ extension LinearLayerBackward {
         if let dx {
             matrixProduct(
                 m: rows.count, n: inputs, k: outputs, dy, stride: outputs, weight, stride: inputs,
-                beta: isFirstLayer ? 0 : 1, dx, stride: shape.inputStride)
+                beta: addsToDx ? 1 : 0, dx, stride: shape.inputStride)
         }
         if let weight = gradients.weight {
             matrixProduct(

@@ -65,7 +65,8 @@ public protocol LinearAlgebraKernels {
     /// - Parameters:
     ///   - layers: as in forward.
     ///   - dx: (rows, inputs), `inputStride` apart, or nil; written.
-    func linearBackward(_ layers: [LinearLayerBackward], x: Floats, dx: MutableFloats?)
+    ///   - addsToDx: whether dx is added to instead.
+    func linearBackward(_ layers: [LinearLayerBackward], x: Floats, dx: MutableFloats?, addsToDx: Bool)
 }
 
 extension LinearAlgebraKernels {
@@ -78,10 +79,11 @@ extension LinearAlgebraKernels {
 
     /// dx = dy W, dW = dyᵀ x, db = Σ dy of one layer.
     public func linearBackward(
-        _ shape: LinearShape, x: Floats, weight: Floats, dy: Floats, dx: MutableFloats?,
+        _ shape: LinearShape, x: Floats, weight: Floats, dy: Floats, dx: MutableFloats?, addsToDx: Bool = false,
         dWeight: MutableFloats?, dBias: MutableFloats?
     ) {
         linearBackward(
-            [LinearLayerBackward(shape, weight: weight, dy: dy, dWeight: dWeight, dBias: dBias)], x: x, dx: dx)
+            [LinearLayerBackward(shape, weight: weight, dy: dy, dWeight: dWeight, dBias: dBias)], x: x, dx: dx,
+            addsToDx: addsToDx)
     }
 }

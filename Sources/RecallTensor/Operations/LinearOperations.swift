@@ -70,7 +70,7 @@ extension Tape {
             backward: { [unowned self, ys = ys.map(\.gradientOnly)] in
                 let used = layers.indices.filter { ys[$0].gradient != nil }
                 guard !used.isEmpty else { return }
-                let dx = gradientTarget(x)
+                let dx = addingTarget(x)
                 parameterGradients(of: used.map { layers[$0] }[...]) { gradients in
                     launch {
                         backend.linearBackward(
@@ -79,7 +79,7 @@ extension Tape {
                                     shapes[index], weight: layers[index].weight.value,
                                     dy: ys[index].gradient.unsafelyUnwrapped.values, dWeight: gradient.weight,
                                     dBias: gradient.bias)
-                            }, x: x.values, dx: dx.pointer)
+                            }, x: x.values, dx: dx.pointer, addsToDx: dx.isAddedTo)
                     }
                 }
                 commit(dx, to: x)

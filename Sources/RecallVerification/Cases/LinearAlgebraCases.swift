@@ -26,6 +26,8 @@ enum LinearAlgebraCases {
             backward(LinearShape(rows: 1100, inputs: 20, outputs: 72), [.weight]),
             backward(LinearShape(rows: 65, inputs: 33, outputs: 40, inputStride: 71), [.x]),
             backward(LinearShape(rows: 0, inputs: 5, outputs: 9), [.weight, .bias]),
+            backward(LinearShape(rows: 65, inputs: 33, outputs: 40, inputStride: 71), addsToDx: true),
+            backward(LinearShape(rows: 1100, inputs: 36, outputs: 68), addsToDx: true),
             forwardTogether(together), backwardTogether(together),
         ]
     }
@@ -81,26 +83,32 @@ enum LinearAlgebraCases {
         }
     }
 
-    private static func backward(_ shape: LinearShape, _ wanted: Gradients = .all) -> KernelCase {
-        KernelCase("linearBackward", sizes(shape), words(shape, wanted.words)) { p in
+    private static func backward(
+        _ shape: LinearShape, _ wanted: Gradients = .all, addsToDx: Bool = false
+    ) -> KernelCase {
+        KernelCase("linearBackward", sizes(shape), words(shape, addsToDx ? "adds to dx" : wanted.words)) { p in
             let x = input(shape, &p)
             let weight = p.input("weight", numbers(shape.outputs * shape.inputs, 2), isFactor: true)
             let dy = p.input("dy", numbers(shape.rows * shape.outputs, 4), isFactor: true)
             let dxBuffer = p.buffer(shape.rows * shape.inputStride)
-            let dx = wanted.contains(.x) ? p.output("dx", in: dxBuffer, rows(shape), bound: 1e-5) : nil
+            let dx =
+                addsToDx
+                ? p.update("dx", numbers(shape.rows * shape.inputs, 5), in: dxBuffer, rows(shape), bound: 1e-5)
+                : wanted.contains(.x) ? p.output("dx", in: dxBuffer, rows(shape), bound: 1e-5) : nil
             let dWeight =
                 wanted.contains(.weight) ? p.output("dWeight", shape.outputs * shape.inputs, bound: 1e-4) : nil
             let dBias = wanted.contains(.bias) ? p.output("dBias", shape.outputs, bound: 1e-4) : nil
             p.call = {
                 $0.linearBackward(
-                    shape, x: $1[x], weight: $1[weight], dy: $1[dy], dx: $1[ifAny: dx],
-                    dWeight: $1[ifAny: dWeight],
-                    dBias: $1[ifAny: dBias])
+                    shape, x: $1[x], weight: $1[weight], dy: $1[dy], dx: $1[ifAny: dx], addsToDx: addsToDx,
+                    dWeight: $1[ifAny: dWeight], dBias: $1[ifAny: dBias])
             }
             p.reference = { value in
                 let all = LinearAlgebraReference.backward(
                     shape, x: value[x], weight: value[weight], dy: value[dy])
-                return [(dx, all.dx), (dWeight, all.dWeight), (dBias, all.dBias)].compactMap {
+                let before = dx.map { addsToDx ? value[$0] : [] } ?? []
+                let sum = before.isEmpty ? all.dx : zip(before, all.dx).map(+)
+                return [(dx, sum), (dWeight, all.dWeight), (dBias, all.dBias)].compactMap {
                     operand, values in
                     operand.map { Expectation($0, values) }
                 }
@@ -178,7 +186,7 @@ enum LinearAlgebraCases {
                         LinearLayerBackward(
                             $0.shape, weight: at[$0.weight], dy: at[$0.dy], dWeight: at[ifAny: $0.dWeight],
                             dBias: at[ifAny: $0.dBias])
-                    }, x: at[x], dx: at[dx])
+                    }, x: at[x], dx: at[dx], addsToDx: false)
             }
             p.reference = { value in
                 var sum = [Double](repeating: 0, count: shapes[0].rows * shapes[0].inputs)
