@@ -63,6 +63,23 @@ import Testing
         }
     }
 
+    /// CUDA_KERNEL_NODE_PARAMS in cuda.h: a pointer, 7 unsigned int, two pointers.
+    @Test func nodesAreLaidOutAsTheDriverReadsThem() throws {
+        var parameter = nil as UnsafeMutableRawPointer?
+        let function = try #require(OpaquePointer(bitPattern: 0x10))
+        withUnsafeMutablePointer(to: &parameter) { parameters in
+            let node = KernelNode(
+                function, LaunchGrid(blocks: 1, 2, 3, threads: 4, 5, sharedBytes: 6), parameters)
+            withUnsafeBytes(of: node) { bytes in
+                #expect(bytes.load(as: UInt64.self) == 0x10)
+                #expect(Array(bytes.bindMemory(to: UInt32.self)[2..<9]) == [1, 2, 3, 4, 5, 1, 6])
+                #expect(
+                    bytes.load(fromByteOffset: 40, as: UInt64.self) == UInt64(UInt(bitPattern: parameters)))
+                #expect(bytes.load(fromByteOffset: 48, as: UInt64.self) == 0 && bytes.count == 56)
+            }
+        }
+    }
+
     /// DROPOUT_PURPOSE in common.cuh.
     @Test func theKernelsKnowDropoutsPurpose() throws {
         let header = try #require(KernelSources.headers.first { $0.name == "common.cuh" }).text

@@ -92,18 +92,26 @@ extension CUDABackend {
         guard grid.blocks.x > 0, grid.blocks.y > 0, grid.blocks.z > 0 else { return }
         let function = kernels.function(module, name)
         kernels.allow(function, sharedMemory: grid.sharedBytes)
+        let status = withAddresses(of: arguments) {
+            // The kernels themselves wait for what is before them (awaitEarlierKernels in common.cuh).
+            device.driver.launch(function, grid, $0, on: stream, startsEarly: device.startsKernelsEarly)
+        }
+        device.driver.check(status, "\(module)/\(name)")
+    }
+
+    /// Calls `body` with the address of each argument.
+    func withAddresses<Result>(
+        of arguments: [any KernelArgument], _ body: (UnsafeMutablePointer<UnsafeMutableRawPointer?>) -> Result
+    ) -> Result {
         var parameters = KernelArguments()
         for argument in arguments { argument.write(to: &parameters) }
         let starts = parameters.starts
-        let status = parameters.words.withUnsafeMutableBufferPointer { words in
-            var pointers = starts.map {
+        return parameters.words.withUnsafeMutableBufferPointer { words in
+            var addresses = starts.map {
                 UnsafeMutableRawPointer(words.baseAddress.unsafelyUnwrapped + $0) as UnsafeMutableRawPointer?
             }
-            // The kernels themselves wait for what is before them (awaitEarlierKernels in common.cuh).
-            return device.driver.launch(
-                function, grid, &pointers, on: stream, startsEarly: device.startsKernelsEarly)
+            return body(&addresses)
         }
-        device.driver.check(status, "\(module)/\(name)")
     }
 
     /// A mask for a kernel. While steps are replayed, the step is the one in device memory.

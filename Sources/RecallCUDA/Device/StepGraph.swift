@@ -3,7 +3,16 @@ import RecallKernels
 /// How often a step was done, and its recording once there is one.
 struct RecordedStep {
     fileprivate var count = 0
-    fileprivate var graph: DriverObject?
+    fileprivate var recording: Recording?
+}
+
+/// What a step queues, as a graph.
+private struct Recording {
+    let graph: DriverObject?
+    /// Made from the graph, of whose nodes its own go by the names.
+    let executable: DriverObject?
+    /// The node that tells the device which step it is.
+    let first: DriverObject?
 }
 
 extension CUDABackend {
@@ -14,25 +23,53 @@ extension CUDABackend {
         device.makeCurrent()
         cellAtHand = stepCell
         defer { cellAtHand = nil }
-        launch("batch", "setStep", LaunchGrid(blocks: 1, threads: 1), stepCell, StepCell(scalars))
+        let cell = StepCell(scalars)
         var step = steps[key] ?? RecordedStep()
         step.count += 1
-        if step.graph == nil {
+        if let recording = step.recording {
+            tell(recording, cell)
+        } else if step.count > 1 {
+            step.recording = try record(cell, body)
+        } else {
             // The first does what is done only once: memory is taken, kernels are compiled, products are planned.
-            guard step.count > 1 else {
-                try body()
-                steps[key] = step
-                return
-            }
-            step.graph = try record(body)
+            setStep(cell)
+            try body()
         }
         steps[key] = step
-        device.driver.check(device.driver.launchGraph(step.graph, stream), "a recorded step")
+        guard let recording = step.recording else { return }
+        device.driver.check(device.driver.launchGraph(recording.executable, stream), "a recorded step")
     }
 
-    /// What `body` queues, as a graph.
-    private func record(_ body: () throws -> Void) rethrows -> DriverObject? {
-        try CUDADevice.exclusively { try capture(body) }
+    private static let one = LaunchGrid(blocks: 1, threads: 1)
+
+    private func setStep(_ cell: StepCell) { launch("batch", "setStep", Self.one, stepCell, cell) }
+
+    /// Has a recorded step's first kernel set another cell; what was queued before keeps its own.
+    private func tell(_ recording: Recording, _ cell: StepCell) {
+        let status = withAddresses(of: [stepCell, cell]) { addresses in
+            withUnsafeBytes(of: KernelNode(kernels.function("batch", "setStep"), Self.one, addresses)) {
+                device.driver.setNode(recording.executable, recording.first, $0.baseAddress.unsafelyUnwrapped)
+            }
+        }
+        device.driver.check(status, "a recorded step")
+    }
+
+    /// What `body` queues, as a graph that begins with the cell.
+    private func record(_ cell: StepCell, _ body: () throws -> Void) rethrows -> Recording {
+        try CUDADevice.exclusively {
+            let graph = try capture {
+                setStep(cell)
+                try body()
+            }
+            let driver = device.driver
+            var (count, first): (Int, DriverObject?) = (0, nil)
+            driver.check(driver.graphRoots(graph, nil, &count), "a recorded step")
+            precondition(count == 1, "a step that begins with \(count) kernels at once")
+            driver.check(driver.graphRoots(graph, &first, &count), "a recorded step")
+            var executable: DriverObject?
+            driver.check(driver.instantiateGraph(&executable, graph, 0), "a recorded step")
+            return Recording(graph: graph, executable: executable, first: first)
+        }
     }
 
     private func capture(_ body: () throws -> Void) rethrows -> DriverObject? {
@@ -51,15 +88,14 @@ extension CUDABackend {
             _ = driver.destroyGraph(graph)
             throw error
         }
-        var executable: DriverObject?
-        driver.check(driver.instantiateGraph(&executable, graph, 0), "a recorded step")
-        driver.check(driver.destroyGraph(graph))
-        return executable
+        return graph
     }
 
     func forgetSteps() {
-        for step in steps.values where step.graph != nil {
-            _ = device.driver.destroyExecutableGraph(step.graph)
+        for step in steps.values {
+            guard let recording = step.recording else { continue }
+            _ = device.driver.destroyExecutableGraph(recording.executable)
+            _ = device.driver.destroyGraph(recording.graph)
         }
         steps = [:]
         for constant in constants { release(constant.address, bytes: constant.bytes) }

@@ -69,6 +69,9 @@ struct Driver: Sendable {
     let beginCapture: @convention(c) (DriverObject?, Int32) -> DriverStatus
     let endCapture: @convention(c) (DriverObject?, Out<DriverObject?>) -> DriverStatus
     let instantiateGraph: @convention(c) (Out<DriverObject?>, DriverObject?, UInt64) -> DriverStatus
+    let graphRoots: @convention(c) (DriverObject?, Out<DriverObject?>?, Out<Int>) -> DriverStatus
+    /// Of a node of the graph that an executable one was made from: `KernelNode`.
+    let setNode: @convention(c) (DriverObject?, DriverObject?, UnsafeRawPointer) -> DriverStatus
     let launchGraph: @convention(c) (DriverObject?, DriverObject?) -> DriverStatus
     let destroyGraph: @convention(c) (DriverObject?) -> DriverStatus
     let destroyExecutableGraph: @convention(c) (DriverObject?) -> DriverStatus
@@ -120,6 +123,8 @@ struct Driver: Sendable {
         beginCapture = try library.function("cuStreamBeginCapture_v2")
         endCapture = try library.function("cuStreamEndCapture")
         instantiateGraph = try library.function("cuGraphInstantiateWithFlags")
+        graphRoots = try library.function("cuGraphGetRootNodes")
+        setNode = try library.function("cuGraphExecKernelNodeSetParams")
         launchGraph = try library.function("cuGraphLaunch")
         destroyGraph = try library.function("cuGraphDestroy")
         destroyExecutableGraph = try library.function("cuGraphExecDestroy")

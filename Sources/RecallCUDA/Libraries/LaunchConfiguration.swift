@@ -28,6 +28,27 @@ struct LaunchAttribute {
     static let startsEarly = LaunchAttribute(name: 6, value: (1, 0, 0, 0, 0, 0, 0, 0))
 }
 
+/// CUDA_KERNEL_NODE_PARAMS of cuda.h, its first version: a kernel in a graph.
+struct KernelNode {
+    private let function: DriverObject
+    private let blocksX, blocksY, blocksZ: UInt32
+    private let threadsX, threadsY, threadsZ: UInt32
+    private let sharedBytes: UInt32
+    private let parameters: UnsafeMutablePointer<UnsafeMutableRawPointer?>
+    private let extra: UnsafeRawPointer? = nil
+
+    init(
+        _ function: DriverObject, _ grid: LaunchGrid,
+        _ parameters: UnsafeMutablePointer<UnsafeMutableRawPointer?>
+    ) {
+        self.function = function
+        (blocksX, blocksY, blocksZ) = (UInt32(grid.blocks.x), UInt32(grid.blocks.y), UInt32(grid.blocks.z))
+        (threadsX, threadsY, threadsZ) = (UInt32(grid.threads.x), UInt32(grid.threads.y), 1)
+        sharedBytes = UInt32(grid.sharedBytes)
+        self.parameters = parameters
+    }
+}
+
 extension Driver {
     /// Queues a kernel.
     ///
