@@ -16,7 +16,8 @@ public final class CUDABackend {
     /// Memory that a kernel uses for itself, valid until the next kernel that asks for it.
     private var scratch: (address: DeviceAddress, bytes: Int)
     let matrixWorkspace: DeviceAddress
-    public private(set) var workspaceGrowths = 0
+    var lateSums: LateSums
+    public internal(set) var workspaceGrowths = 0
     /// How products are rounded. Our own kernels multiply in tf32 where cuBLAS is told bf16.
     public let arithmetic: Arithmetic
     /// Asked between the pieces of what the host itself does; kernels are queued faster than anybody could ask.
@@ -69,6 +70,7 @@ public final class CUDABackend {
             }
         }
         scratch = (try memory.reserve(bytes: Self.scratchRange), 0)
+        lateSums = LateSums(at: try memory.reserve(bytes: LateSums.range))
         matrixWorkspace = try memory.allocate(bytes: Self.matrixWorkspaceBytes)
         let cell = try memory.allocate(bytes: MemoryLayout<StepCell>.stride)
         stepCell = UnsafeMutableRawPointer(bitPattern: UInt(cell)).unsafelyUnwrapped
@@ -96,6 +98,7 @@ public final class CUDABackend {
         _ = matrices.destroy(matrixHandle)
         memory.releaseKept()
         memory.release(scratch.address)
+        memory.release(lateSums.address)
         memory.release(matrixWorkspace)
         for event in marks { _ = driver.destroyEvent(event) }
         _ = driver.destroyStream(stream)
@@ -103,7 +106,7 @@ public final class CUDABackend {
     }
 
     public var deviceDescription: String { CUDADevices.description(device, kernels, matrices) }
-    public var workspaceBytes: Int { scratch.bytes + Self.matrixWorkspaceBytes }
+    public var workspaceBytes: Int { scratch.bytes + lateSums.bytes + Self.matrixWorkspaceBytes }
 
     /// Device memory for a kernel's own use, valid until the next call; holds anything.
     func workspace(floats: Int) -> MutableFloats {

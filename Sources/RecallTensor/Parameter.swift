@@ -48,6 +48,8 @@ public final class ParameterStore {
     public let parameters: [Parameter]
     public let backend: any Backend
     private let base: UnsafeMutableRawPointer
+    /// All gradients behind each other.
+    let gradients: UnsafeMutableBufferPointer<Float>
     /// Of device memory, for all four of each.
     public let bytes: Int
 
@@ -64,6 +66,7 @@ public final class ParameterStore {
         bytes = max(4 * total, 16) * MemoryLayout<Float>.stride
         base = try backend.allocate(bytes: bytes)
         let floats = base.bindMemory(to: Float.self, capacity: 4 * total)
+        gradients = UnsafeMutableBufferPointer(start: floats + total, count: total)
         var start = 0
         for (parameter, size) in zip(parameters, sizes) {
             parameter.place(

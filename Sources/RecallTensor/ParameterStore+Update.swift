@@ -4,6 +4,7 @@ extension ParameterStore {
     /// Forgets the last step's gradients; the next backward writes them anew.
     public func beginStep() {
         for parameter in parameters { parameter.hasGradient = false }
+        if let address = gradients.baseAddress { backend.expectGradients(at: address, count: gradients.count) }
     }
 
     /// One AdamW step over every parameter that has a gradient.

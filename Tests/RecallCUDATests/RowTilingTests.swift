@@ -61,10 +61,29 @@ import Testing
         #expect(NormLayout(width: 1025, isInQuads: true) == nil)
     }
 
-    @Test(arguments: [1, 8, 9, 264], [1, 8, 33, 257])
-    func partialSumsAreHalvedUntilOneIsLeft(parts: Int, columns: Int) {
-        let grid = CUDABackend.partialsGrid(parts: parts, columns: columns)
-        #expect(grid.blocks.x * grid.threads.x >= columns)
-        #expect(grid.threads.y.nonzeroBitCount == 1 && grid.threads.x * grid.threads.y <= 1024)
+    @Test(arguments: [1, 8, 9, 264, .max]) func partialSumsAreHalvedUntilOneIsLeft(parts: Int) {
+        let threads = CUDABackend.partialsThreads(parts: parts)
+        #expect(threads.slices.nonzeroBitCount == 1 && (256...1024).contains(threads.across * threads.slices))
+        #expect(threads.across % 32 == 0)
+    }
+
+    /// struct PartialSums in partial_sums.cu.
+    @Test func sumsAreLaidOutAsTheKernelReadsThem() throws {
+        let source = KernelSources.text(try #require(KernelSources.modules["partial_sums"]))
+        #expect(source.contains("#define MOST_SUMS \(PartialSums.most)\n"))
+        let (from, to) = (Floats(bitPattern: 0x10)!, MutableFloats(bitPattern: 0x20)!)
+        let sums = [33, 0, 64, 1].map {
+            PartialSum(partials: from, output: to, stride: 98, count: $0, parts: 5)
+        }
+        let list = PartialSums(sums: sums, across: 32)
+        #expect(list.blocks == 5)
+        var arguments = KernelArguments()
+        list.write(to: &arguments)
+        #expect(arguments.starts == [0] && arguments.words.count == 5 * PartialSums.most)
+        for (index, (count, first)) in zip([33, 0, 64, 1], [0, 2, 2, 4] as [UInt64]).enumerated() {
+            let words = arguments.words[5 * index..<5 * index + 5]
+            #expect(words == [0x10, 0x20, 98, UInt64(count), 5 | first << 32])
+        }
+        #expect(arguments.words[20...].allSatisfy { $0 == 0 })
     }
 }

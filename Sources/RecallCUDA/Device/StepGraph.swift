@@ -22,27 +22,34 @@ extension CUDABackend {
     public func step(_ key: StepKey, _ scalars: StepScalars, _ body: () throws -> Void) rethrows {
         device.makeCurrent()
         cellAtHand = stepCell
-        defer { cellAtHand = nil }
+        defer {
+            cellAtHand = nil
+            forgetLateSums()
+        }
         let cell = StepCell(scalars)
         var step = steps[key] ?? RecordedStep()
         step.count += 1
         if let recording = step.recording {
             tell(recording, cell)
         } else if step.count > 1 {
-            step.recording = try record(cell, body)
+            step.recording = try record { try queue(cell, body) }
         } else {
             // The first does what is done only once: memory is taken, kernels are compiled, products are planned.
-            setStep(cell)
-            try body()
+            try queue(cell, body)
         }
         steps[key] = step
         guard let recording = step.recording else { return }
         device.driver.check(device.driver.launchGraph(recording.executable, stream), "a recorded step")
     }
 
-    private static let one = LaunchGrid(blocks: 1, threads: 1)
+    /// Queues a whole step.
+    private func queue(_ cell: StepCell, _ body: () throws -> Void) rethrows {
+        launch("batch", "setStep", Self.one, stepCell, cell)
+        try body()
+        addLateSums()
+    }
 
-    private func setStep(_ cell: StepCell) { launch("batch", "setStep", Self.one, stepCell, cell) }
+    private static let one = LaunchGrid(blocks: 1, threads: 1)
 
     /// Has a recorded step's first kernel set another cell; what was queued before keeps its own.
     private func tell(_ recording: Recording, _ cell: StepCell) {
@@ -54,13 +61,10 @@ extension CUDABackend {
         device.driver.check(status, "a recorded step")
     }
 
-    /// What `body` queues, as a graph that begins with the cell.
-    private func record(_ cell: StepCell, _ body: () throws -> Void) rethrows -> Recording {
+    /// What `body` queues, as a graph that begins with the kernel that sets the cell.
+    private func record(_ body: () throws -> Void) rethrows -> Recording {
         try CUDADevice.exclusively {
-            let graph = try capture {
-                setStep(cell)
-                try body()
-            }
+            let graph = try capture(body)
             let driver = device.driver
             var (count, first): (Int, DriverObject?) = (0, nil)
             driver.check(driver.graphRoots(graph, nil, &count), "a recorded step")

@@ -18,15 +18,15 @@ extension CUDABackend: ConvolutionKernels {
             // As many blocks as are at work at once; each leaves one row of partial sums.
             let blocks = tokens == 256 || (tokens == 128 && arithmetic == .fp32) ? 132 : 264
             let slices = min(max(1, blocks / shape.groups), shape.rows)
-            let partials = workspace(floats: slices * count)
             let grid = LaunchGrid(
                 blocks: shape.groups, slices, threads: 256,
                 sharedBytes: 2 * LongConvolutionTile.bytes(tokens)
                     + LongConvolutionTile.filterBytes(64 + tokens))
-            launch(
-                "long_backward", "longBackward\(tokens)\(exactness)", grid,
-                shape.arguments + [u, filter, gate, dy, du, dGate, partials])
-            addPartials(parts: slices, partials, (count, dFilter))
+            addPartials(parts: slices, to: [(count, dFilter)]) { partials in
+                launch(
+                    "long_backward", "longBackward\(tokens)\(exactness)", grid,
+                    shape.arguments + [u, filter, gate, dy, du, dGate, partials])
+            }
         } else {
             convolve("longGateGradient", shape, filter, u, dy, dGate)
             convolve("longInputGradient", shape, filter, gate, dy, du)
@@ -40,11 +40,12 @@ extension CUDABackend: ConvolutionKernels {
         let (tiles, count) = (shape.tiles(of: 64), shape.length * shape.channels)
         // Enough blocks to fill the device, each with a slice of the groups of sequences.
         let slices = min(max(1, (511 + shape.groups * tiles) / (shape.groups * tiles)), shape.rows)
-        let partials = workspace(floats: 2 * slices * count)
         let grid = LaunchGrid(
             blocks: shape.groups, tiles, slices, threads: 256, sharedBytes: 2 * LongConvolutionTile.bytes(64))
-        launch(Self.module, "longFilterGradient\(exactness)", grid, shape.arguments + [u, gate, dy, partials])
-        addPartials(parts: 2 * slices, partials, (count, dFilter))
+        addPartials(parts: 2 * slices, to: [(count, dFilter)]) { partials in
+            launch(
+                Self.module, "longFilterGradient\(exactness)", grid, shape.arguments + [u, gate, dy, partials])
+        }
     }
 
     private func convolve(

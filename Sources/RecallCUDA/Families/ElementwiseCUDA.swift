@@ -11,6 +11,7 @@ extension CUDABackend: ElementwiseKernels {
     public func fillZero(_ count: Int, y: MutableFloats) { pass("fillZero", (count + 3) / 4, count, y) }
 
     public func add(_ count: Int, a: Floats, b: Floats, y: MutableFloats) {
+        addLateSums()
         pass("add", (count + 3) / 4, count, a, b, y)
     }
 
@@ -47,6 +48,7 @@ extension CUDABackend: ElementwiseKernels {
     }
 
     public func allFinite(_ count: Int, x: Floats) -> Bool {
+        addLateSums()
         let found = UnsafeMutablePointer<Int32>(OpaquePointer(workspace(floats: 1)))
         var result = Int32(0)
         copyFromHost(&result, found, bytes: MemoryLayout<Int32>.stride)

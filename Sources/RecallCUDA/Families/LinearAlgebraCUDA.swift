@@ -96,11 +96,11 @@ extension CUDABackend: LinearAlgebraKernels {
     /// y (columns) = Σ_rows x (rows, columns), in an order that the shape fixes.
     func columnSums(rows: Int, columns: Int, _ x: Floats, into y: MutableFloats) {
         let parts = max(1, min(128, rows / 64))
-        let partial = workspace(floats: parts * columns)
-        launch(
-            Self.module, "columnSums", LaunchGrid(blocks: (columns + 31) / 32, parts, threads: 32, 8), rows,
-            columns, x, partial)
-        addPartials(parts: parts, partial, (columns, y))
+        addPartials(parts: parts, to: [(columns, y)]) { partials in
+            launch(
+                Self.module, "columnSums", LaunchGrid(blocks: (columns + 31) / 32, parts, threads: 32, 8), rows,
+                columns, x, partials)
+        }
     }
 }
 

@@ -67,13 +67,11 @@ extension CUDABackend: NormalisationKernels {
         let width = shape.width
         let layout = layout(shape, sum, gain, dy, dSum, Floats(dInput))
         let grid = layout.backwardGrid(shape)
-        let blocks = grid.blocks.x
-        let partial = workspace(floats: (blocks + 1) * 2 * width)
-        // Behind the parts there is room for a gradient that nobody asked for.
-        let spare = partial + blocks * 2 * width
-        launch(
-            Self.module, "addNormBackward\(layout.suffix)", grid, shape.kind == .layer, shape.rows, width, sum,
-            gain, statistics, dy, dSum, dInput, partial)
-        addPartials(parts: blocks, partial, (width, dGain), (width, dBias ?? spare))
+        addPartials(parts: grid.blocks.x, to: [(width, dGain), (width, dBias)]) { partials in
+            launch(
+                Self.module, "addNormBackward\(layout.suffix)", grid, shape.kind == .layer, shape.rows, width,
+                sum,
+                gain, statistics, dy, dSum, dInput, partials)
+        }
     }
 }

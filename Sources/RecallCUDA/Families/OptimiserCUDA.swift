@@ -33,6 +33,7 @@ extension CUDABackend: OptimiserKernels {
 
     public func adamW(_ parameters: [AdamWParameter], _ step: AdamWStep) {
         let table = table(parameters)
+        addLateSums()
         launch(
             "optimiser", "adamW", LaunchGrid(blocks: table.pieces, threads: 256),
             table.address, cellAtHand, StepCell(step),

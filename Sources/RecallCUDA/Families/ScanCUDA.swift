@@ -59,8 +59,8 @@ extension CUDABackend: ScanKernels {
                 shape.states, shape.stateStride, memory, db, dc)
         }
         addPartials(
-            parts: shape.batch, parameterPartials, (stateCount, dALog), (shape.channels, dDeltaBias),
-            (shape.channels, dSkip))
+            parts: shape.batch, parameterPartials,
+            [(stateCount, dALog), (shape.channels, dDeltaBias), (shape.channels, dSkip)])
     }
 }
 

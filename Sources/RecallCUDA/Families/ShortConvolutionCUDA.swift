@@ -18,19 +18,18 @@ extension CUDABackend {
         _ shape: ShortConvolutionShape, u: Floats, weight: Floats, bias: Floats, gate: Floats?, dy: Floats,
         du: MutableFloats, dWeight: MutableFloats, dBias: MutableFloats, dGate: MutableFloats?
     ) {
-        let weights = shape.channels * shape.taps
-        let row = weights + shape.channels
         // As many blocks as are at work at once: each leaves one row of partial sums.
         guard let grid = shape.runGrid(atMost: 528), let suffix = shape.suffix else {
             return wideBackward(
                 shape, u: u, weight: weight, bias: bias, gate: gate, dy: dy, du: du, dWeight: dWeight,
                 dBias: dBias, dGate: dGate)
         }
-        let partials = workspace(floats: grid.blocks.y * row)
-        launch(
-            Self.module, "shortBackward\(suffix)", grid,
-            shape.arguments + [u, weight, bias, gate, dy, du, dGate, partials])
-        addPartials(parts: grid.blocks.y, partials, (weights, dWeight), (shape.channels, dBias))
+        let outputs = [(shape.channels * shape.taps, dWeight), (shape.channels, dBias)] as [SumOutput]
+        addPartials(parts: grid.blocks.y, to: outputs) { partials in
+            launch(
+                Self.module, "shortBackward\(suffix)", grid,
+                shape.arguments + [u, weight, bias, gate, dy, du, dGate, partials])
+        }
     }
 
     /// With more taps than a thread's registers hold: dc first, then what follows from it.
@@ -50,7 +49,7 @@ extension CUDABackend {
         launch(Self.module, "shortBackwardWideInput", elements, shape.arguments + [weight, dc, skipped, du])
         let sums = LaunchGrid(blocks: shape.groups, shape.taps + 1, slices, threads: 32, 8)
         launch(Self.module, "shortBackwardWideFilter", sums, shape.arguments + [u, dc, partials])
-        addPartials(parts: slices, partials, (weights, dWeight), (shape.channels, dBias))
+        addPartials(parts: slices, partials, [(weights, dWeight), (shape.channels, dBias)])
     }
 
     public func shortConvolutionStep(

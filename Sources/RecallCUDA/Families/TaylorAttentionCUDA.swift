@@ -63,7 +63,7 @@ extension CUDABackend {
         }
         launch(module, "taylorKeys\(suffix)", passes.backward, common + gradients)
         if isSliced {
-            addPartials(parts: passes.slices, parts, (inputs, dq), (inputs, dk))
+            addPartials(parts: passes.slices, parts, [(inputs, dq), (inputs, dk)])
         }
     }
 }

@@ -60,18 +60,15 @@ extension CUDABackend {
             [x, layer.dy].allSatisfy({ UInt(bitPattern: $0) % 16 == 0 })
         else { return false }
         let (weights, biases) = (shape.outputs * shape.inputs, layer.dBias == nil ? 0 : shape.outputs)
-        let partials = workspace(floats: tiling.blocks.shares * (weights + biases))
-        launch(
-            "weight_gradient", tiling.kernel,
-            LaunchGrid(
-                blocks: tiling.blocks.outputs, tiling.blocks.inputs, tiling.blocks.shares, threads: 256,
-                sharedBytes: tiling.sharedBytes),
-            shape.rows, shape.inputs, shape.outputs, shape.inputStride, tiling.rows, biases > 0, x, layer.dy,
-            partials)
-        if let dBias = layer.dBias {
-            addPartials(parts: tiling.blocks.shares, partials, (weights, dWeight), (biases, dBias))
-        } else {
-            addPartials(parts: tiling.blocks.shares, partials, (weights, dWeight))
+        addPartials(parts: tiling.blocks.shares, to: [(weights, dWeight), (biases, layer.dBias)]) { partials in
+            launch(
+                "weight_gradient", tiling.kernel,
+                LaunchGrid(
+                    blocks: tiling.blocks.outputs, tiling.blocks.inputs, tiling.blocks.shares, threads: 256,
+                    sharedBytes: tiling.sharedBytes),
+                shape.rows, shape.inputs, shape.outputs, shape.inputStride, tiling.rows, biases > 0, x,
+                layer.dy,
+                partials)
         }
         return true
     }

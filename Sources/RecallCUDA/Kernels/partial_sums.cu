@@ -2,21 +2,36 @@
 #include "common.cuh"
 
 #define MOST_THREADS 1024
-
+#define MOST_SUMS 24
 // Numbers that a thread has on their way at once.
 #define AT_ONCE 8
 
-// Rows of `parts` partial sums, `stride` apart, added in an order that the block fixes. Threads (columns, slices):
-// each slice adds every so many-th row, then the second half of the slices is added to the first until one is left. A row
-// is up to three runs of numbers behind each other, each with its own output.
-extern "C" __global__ void __launch_bounds__(MOST_THREADS) sumPartials(
-    int parts, long long stride, const float* __restrict__ partials, long long count0, float* out0, long long count1,
-    float* out1, long long count2, float* out2) {
+// out[i] = Σ_n partials[n · stride + i] of `parts` rows, by blocks from `firstBlock` on: struct of PartialSumsCUDA.swift.
+struct PartialSum {
+    const float* partials;
+    float* out;
+    long long stride, count;
+    int parts, firstBlock;
+};
+static_assert(sizeof(PartialSum) == 40, "laid out as in Swift");
+
+struct PartialSums {
+    PartialSum sums[MOST_SUMS];
+};
+
+// Every sum in an order that the block's layout fixes. Threads (columns, slices): each slice adds every so many-th row, then
+// the second half of the slices is added to the first until one is left.
+extern "C" __global__ void __launch_bounds__(MOST_THREADS) sumPartials(int count, const __grid_constant__ PartialSums all) {
     awaitEarlierKernels();
     __shared__ float sums[MOST_THREADS];
-    long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x, count = count0 + count1 + count2;
+    int which = 0;
+    while (which + 1 < count && all.sums[which + 1].firstBlock <= blockIdx.x) ++which;
+    const float* __restrict__ partials = all.sums[which].partials;
+    long long stride = all.sums[which].stride;
+    long long i = (long long)(blockIdx.x - all.sums[which].firstBlock) * blockDim.x + threadIdx.x;
+    int parts = i < all.sums[which].count ? all.sums[which].parts : 0;
     float sum = 0.0f;
-    for (int first = threadIdx.y; first < parts && i < count; first += AT_ONCE * blockDim.y) {
+    for (int first = threadIdx.y; first < parts; first += AT_ONCE * blockDim.y) {
         float numbers[AT_ONCE];
 #pragma unroll
         for (int n = 0; n < AT_ONCE; ++n) {
@@ -32,13 +47,5 @@ extern "C" __global__ void __launch_bounds__(MOST_THREADS) sumPartials(
         __syncthreads();
         if (threadIdx.y < half) sums[at] += sums[at + half * blockDim.x];
     }
-    if (threadIdx.y > 0 || i >= count) return;
-    sum = sums[at];
-    if (i < count0) {
-        out0[i] = sum;
-    } else if (i < count0 + count1) {
-        out1[i - count0] = sum;
-    } else {
-        out2[i - count0 - count1] = sum;
-    }
+    if (threadIdx.y == 0 && i < all.sums[which].count) all.sums[which].out[i] = sums[at];
 }

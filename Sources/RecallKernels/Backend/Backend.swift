@@ -55,6 +55,10 @@ public protocol Backend: AnyObject, LinearAlgebraKernels, NormalisationKernels, 
     /// - Parameter key: names everything that `body` depends on: model, arena, shape.
     func step(_ key: StepKey, _ scalars: StepScalars, _ body: () throws -> Void) rethrows
 
+    /// Says where the gradients of parameters lie that the step at hand makes. Within `step` a kernel may leave what is
+    /// written there, and there alone, unfinished until one that reads gradients: `adamW`, `add` or `allFinite`.
+    func expectGradients(at address: Floats, count: Int)
+
     /// Notes what is queued so far.
     ///
     /// - Returns: what `copyToHost(_:_:bytes:after:)` takes.
@@ -105,6 +109,9 @@ public protocol Backend: AnyObject, LinearAlgebraKernels, NormalisationKernels, 
 }
 
 extension Backend {
+    /// Leaves nothing unfinished.
+    public func expectGradients(at address: Floats, count: Int) {}
+
     /// Reserves `bytes` with memory under all of them; `release` gives them back.
     ///
     /// - Throws: `BackendError.outOfMemory`.
