@@ -80,6 +80,20 @@ import Testing
         }
     }
 
+    /// Where there is no compiler, the sources alone say whether every kernel waits for the one before.
+    @Test func everyKernelsFirstStatementWaits() {
+        for (name, text) in KernelSources.headers + KernelSources.modules.map({ ($0, KernelSources.text($1)) })
+        {
+            let lines = text.split(separator: "\n").map { $0.drop { $0 == " " } }
+            let kernels = lines.count { $0.contains("__global__") }
+            let waits = lines.indices.dropFirst().filter {
+                lines[$0].hasPrefix("awaitEarlierKernels();")
+                    && lines[$0 - 1].reversed().first { $0 != " " && $0 != "\\" } == "{"
+            }
+            #expect(waits.count == kernels, "\(name)")
+        }
+    }
+
     /// DROPOUT_PURPOSE in common.cuh.
     @Test func theKernelsKnowDropoutsPurpose() throws {
         let header = try #require(KernelSources.headers.first { $0.name == "common.cuh" }).text

@@ -16,8 +16,8 @@ struct OptimiserTable {
 }
 
 extension CUDABackend: OptimiserKernels {
-    /// Numbers that a block updates.
-    private static let pieceSize = 2048
+    /// Numbers that a block updates, and its threads: four each, so that all of them are on their way at once.
+    private static let (pieceSize, pieceThreads) = (1024, 256)
 
     public func adamW(
         _ count: Int, _ step: AdamWStep, gradient: Floats, parameter: MutableFloats, firstMoment: MutableFloats,
@@ -35,7 +35,7 @@ extension CUDABackend: OptimiserKernels {
         let table = table(parameters)
         addLateSums()
         launch(
-            "optimiser", "adamW", LaunchGrid(blocks: table.pieces, threads: 256),
+            "optimiser", "adamW", LaunchGrid(blocks: table.pieces, threads: Self.pieceThreads),
             table.address, cellAtHand, StepCell(step),
             step.beta2, Float(1 - Double(step.beta1)), Float(1 - Double(step.beta2)), step.epsilon)
     }
