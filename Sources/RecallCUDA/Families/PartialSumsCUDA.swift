@@ -62,7 +62,7 @@ extension CUDABackend {
     ///   - leave: launches the kernel with where its blocks leave theirs: (parts, sum of the outputs' counts).
     func addPartials(parts: Int, to outputs: [SumOutput], _ leave: (_ partials: MutableFloats) -> Void) {
         let floats = parts * outputs.reduce(0) { $0 + $1.count }
-        guard mayWait(parts: parts, floats: floats, outputs) else {
+        guard mayWait(floats: floats, outputs) else {
             let partials = workspace(floats: floats)
             leave(partials)
             return addPartials(parts: parts, partials, outputs)
@@ -92,11 +92,11 @@ extension CUDABackend {
         lateSums.gradients = first..<first + UInt(count * MemoryLayout<Float>.stride)
     }
 
-    /// Whether sums are gradients of a step, and added in the order in which they would be at once.
-    private func mayWait(parts: Int, floats: Int, _ outputs: [SumOutput]) -> Bool {
-        guard cellAtHand != nil, let gradients = lateSums.gradients, floats * 4 <= LateSums.most,
-            Self.partialsThreads(parts: parts) == Self.partialsThreads(parts: .max)
-        else { return false }
+    /// Whether sums are gradients of a step.
+    private func mayWait(floats: Int, _ outputs: [SumOutput]) -> Bool {
+        guard cellAtHand != nil, let gradients = lateSums.gradients, floats * 4 <= LateSums.most else {
+            return false
+        }
         return outputs.allSatisfy { $0.sums.map { gradients.contains(UInt(bitPattern: $0)) } ?? true }
     }
 
@@ -137,7 +137,7 @@ extension CUDABackend {
             LaunchGrid(blocks: list.blocks, threads: threads.across, threads.slices), sums.count, list)
     }
 
-    /// A thread has eight parts on their way at once (AT_ONCE in partial_sums.cu): where they are more, many threads add a
-    /// column's.
+    /// A thread has eight parts on their way at once (AT_ONCE in partial_sums.cu): where they are more, 32 threads add a
+    /// column's. The order is the same in the wider layout.
     static func partialsThreads(parts: Int) -> (across: Int, slices: Int) { parts <= 8 ? (256, 1) : (32, 32) }
 }

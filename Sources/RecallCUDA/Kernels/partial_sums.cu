@@ -19,8 +19,9 @@ struct PartialSums {
     PartialSum sums[MOST_SUMS];
 };
 
-// Every sum in an order that the block's layout fixes. Threads (columns, slices): each slice adds every so many-th row, then
-// the second half of the slices is added to the first until one is left.
+// Every sum in an order that the number of its parts fixes. Threads (columns, slices), 32 slices where a sum has more parts than
+// one thread has on their way: each slice adds every so many-th row, then the second half of the slices is added to the first
+// until one is left. Of few parts the first slice adds all.
 extern "C" __global__ void __launch_bounds__(MOST_THREADS) sumPartials(int count, const __grid_constant__ PartialSums all) {
     awaitEarlierKernels();
     __shared__ float sums[MOST_THREADS];
@@ -30,12 +31,13 @@ extern "C" __global__ void __launch_bounds__(MOST_THREADS) sumPartials(int count
     long long stride = all.sums[which].stride;
     long long i = (long long)(blockIdx.x - all.sums[which].firstBlock) * blockDim.x + threadIdx.x;
     int parts = i < all.sums[which].count ? all.sums[which].parts : 0;
+    int slices = parts > AT_ONCE ? blockDim.y : 1;
     float sum = 0.0f;
-    for (int first = threadIdx.y; first < parts; first += AT_ONCE * blockDim.y) {
+    for (int first = threadIdx.y < slices ? threadIdx.y : parts; first < parts; first += AT_ONCE * slices) {
         float numbers[AT_ONCE];
 #pragma unroll
         for (int n = 0; n < AT_ONCE; ++n) {
-            int part = first + n * blockDim.y;
+            int part = first + n * slices;
             numbers[n] = part < parts ? partials[part * stride + i] : 0.0f;
         }
 #pragma unroll
