@@ -19,12 +19,16 @@ extension CUDABackend: ScanKernels {
         _ shape: ScanShape, _ inputs: [any KernelArgument], out: MutableFloats, checkpoints: MutableFloats?,
         state: MutableFloats?
     ) {
-        let plan = ScanPlan(shape)
-        let sums = plan.passes.count > 1 ? workspace(floats: shape.batch * shape.length * shape.channels) : nil
-        for pass in plan.passes {
+        let passes = ScanPass.forward(shape)
+        let sums = passes.count > 1 ? workspace(floats: shape.batch * shape.length * shape.channels) : nil
+        // A thread a channel.
+        let threads = min(128, (shape.channels + 31) / 32 * 32)
+        let grid = LaunchGrid(
+            blocks: (shape.channels + threads - 1) / threads, shape.batch, threads: threads, sharedBytes: 0)
+        for pass in passes {
             launch(
-                "scan_forward", "scanForward\(plan.suffix)", plan.forwardGrid,
-                shape.arguments + pass + inputs + [out, sums, checkpoints, state])
+                "scan_forward", "scanForward\(pass.states)", grid,
+                shape.arguments + pass.arguments + inputs + [out, sums, checkpoints, state])
         }
     }
 
@@ -34,14 +38,15 @@ extension CUDABackend: ScanKernels {
         dDeltaBias: MutableFloats, dALog: MutableFloats, db: MutableFloats, dc: MutableFloats,
         dSkip: MutableFloats, dz: MutableFloats
     ) {
-        let plan = ScanPlan(shape)
+        let plan = ScanBackwardPlan(shape)
+        let passes = ScanPass.backward(shape)
         // What a block may have on sm_90 and before it, less some spare.
-        let grid = plan.backwardGrid(sharedBytes: (device.capability >= 90 ? 224 : 160) << 10)
+        let grid = plan.grid(sharedBytes: (device.capability >= 90 ? 224 : 160) << 10)
         let groups = grid.blocks.x
         let (tokens, stateCount) = (shape.batch * shape.length, shape.channels * shape.states)
         let stateFloats = groups > 1 ? groups * tokens * 2 * shape.states : 0
         let parameterFloats = shape.batch * (stateCount + 2 * shape.channels)
-        let sumFloats = plan.passes.count > 1 ? 3 * tokens * shape.channels : 0
+        let sumFloats = passes.count > 1 ? 3 * tokens * shape.channels : 0
         let memory = workspace(floats: stateFloats + parameterFloats + sumFloats)
         let parameterPartials = memory + stateFloats
         let inputs: [any KernelArgument] = [x, delta, deltaBias, aLog, b, c, skip, z, checkpoints, dOut]
@@ -49,9 +54,10 @@ extension CUDABackend: ScanKernels {
             groups > 1 ? memory : nil, db, dc, parameterPartials, dx, dDelta, dz,
             sumFloats > 0 ? parameterPartials + parameterFloats : nil,
         ]
-        for pass in plan.passes {
+        for pass in passes {
             launch(
-                "scan_backward", "scanBackward\(plan.suffix)", grid, shape.arguments + pass + inputs + outputs)
+                "scan_backward", "scanBackward\(plan.suffix)", grid,
+                shape.arguments + pass.arguments + inputs + outputs)
         }
         if groups > 1 {
             launch(
@@ -68,53 +74,62 @@ extension ScanShape {
     fileprivate var arguments: [any KernelArgument] { [length, channels, states, stateStride, gateStride] }
 }
 
-/// How the scan's kernels lie on the device: the letters are those of scan.cuh.
-private struct ScanPlan {
-    let shape: ScanShape
-    /// S: a warp holds 4·S states at a time.
-    let lanes: Int
-    /// CC, channels of a lane.
-    let columns: Int
+/// States that a kernel goes through at a time.
+private struct ScanPass {
+    let first: Int
+    /// How many the kernel holds.
+    let states: Int
+    let isLast: Bool
 
-    init(_ shape: ScanShape) {
-        self.shape = shape
-        lanes = [1, 2, 4, 8].first { shape.states <= 4 * $0 } ?? 16
-        columns = 2
-    }
+    var arguments: [any KernelArgument] { [first, first == 0, isLast] }
 
-    var suffix: String { "\(lanes)x\(columns)" }
-
-    /// A warp's channels.
-    private var width: Int { columns * (32 / lanes) }
-    /// Warps that hold all channels.
-    private var warps: Int { (shape.channels + width - 1) / width }
-    /// Numbers of a chunk, one a token and channel, and its B and C.
-    private var area: Int { 16 * width }
-    private var stateArea: Int { 16 * 2 * 4 * lanes }
-
-    /// First state, whether it is the first pass, and whether it is the last.
-    var passes: [[any KernelArgument]] {
-        stride(from: 0, to: shape.states, by: 4 * lanes).map { first in
-            [first, first == 0, first + 4 * lanes >= shape.states]
+    /// Sixteen at a time, and no more than needed for the rest.
+    static func forward(_ shape: ScanShape) -> [ScanPass] {
+        stride(from: 0, to: shape.states, by: 16).map { first in
+            let rest = shape.states - first
+            return ScanPass(first: first, states: [4, 8].first { rest <= $0 } ?? 16, isLast: rest <= 16)
         }
     }
 
-    var forwardGrid: LaunchGrid {
-        let warps = min(4, warps)
-        return LaunchGrid(
-            blocks: (self.warps + warps - 1) / warps, shape.batch, threads: 32 * warps,
-            sharedBytes: 4 * warps * (3 * area + stateArea))
+    static func backward(_ shape: ScanShape) -> [ScanPass] {
+        let states = ScanBackwardPlan(shape).states
+        return stride(from: 0, to: shape.states, by: states).map { first in
+            ScanPass(first: first, states: states, isLast: first + states >= shape.states)
+        }
+    }
+}
+
+/// How the backward scan lies on the device: the letters are those of scan_backward.cu.
+private struct ScanBackwardPlan {
+    let shape: ScanShape
+    /// S, over which a channel's states are spread.
+    let lanes: Int
+    /// NS, states of a lane.
+    let laneStates: Int
+
+    init(_ shape: ScanShape) {
+        self.shape = shape
+        (lanes, laneStates) = shape.states <= 8 ? (2, 4) : shape.states <= 16 ? (2, 8) : (4, 8)
     }
 
+    var suffix: String { "\(lanes)x\(laneStates)" }
+    var states: Int { lanes * laneStates }
+
     /// A block takes as many channels as its threads' registers and shared memory allow: fewer groups of channels to add.
-    func backwardGrid(sharedBytes: Int) -> LaunchGrid {
-        // Workspace in scan_backward.cu, and the sums over the warp's channels.
-        let warpBytes = 4 * (4 * area + stateArea + 4 * 4 * columns * 32 + stateArea)
-        let most = min(lanes == 1 ? 8 : 16, sharedBytes / warpBytes)
+    func grid(sharedBytes: Int) -> LaunchGrid {
+        // A warp's channels, and warps that hold all.
+        let width = 2 * 32 / lanes
+        let warps = (shape.channels + width - 1) / width
+        // The numbers of B and C of a chunk, of which a block has two; a warp has one, and its workspace.
+        let stateArea = 16 * 2 * states
+        let piece = 32 / laneStates
+        let warpBytes = 4 * (4 * 16 * width + (16 / piece + piece) * 2 * laneStates * 32 + stateArea)
+        let blockBytes = 4 * 2 * stateArea
+        let most = min(8, (sharedBytes - blockBytes) / warpBytes)
         let groups = (warps + most - 1) / most
-        let warps = (self.warps + groups - 1) / groups
+        let blockWarps = (warps + groups - 1) / groups
         return LaunchGrid(
-            blocks: (self.warps + warps - 1) / warps, shape.batch, threads: 32 * warps,
-            sharedBytes: warps * warpBytes)
+            blocks: (warps + blockWarps - 1) / blockWarps, shape.batch, threads: 32 * blockWarps,
+            sharedBytes: blockBytes + blockWarps * warpBytes)
     }
 }

@@ -1,9 +1,8 @@
-// Mamba's selective scan with its softplus, skip and gate (MODELS.md C.14, D.5).
+// Mamba's selective scan with its softplus, skip and gate (MODELS.md C.14, D.5): what its two directions share.
 //
-// A warp walks one sequence with 32/S groups of CC channels and all of up to 4·S states: a lane holds CC channels times
-// four states. So a sum over states goes over S lanes, one over channels over 32/S, and both first over what a lane holds. A
-// chunk is the 16 tokens between checkpoints; what its tokens need lies in shared memory, each warp's in its own. More
-// states than 4·S are gone through in passes, the sums over states handed on from pass to pass in `sums`.
+// A chunk is the 16 tokens between checkpoints. All of a block's threads walk one sequence, so they share its B and C, which
+// come to shared memory a chunk ahead. States that do not fit a kernel are gone through in passes, the sums over states handed
+// on from pass to pass in `sums`.
 #pragma once
 #include "common.cuh"
 
@@ -29,221 +28,49 @@ __device__ __forceinline__ float exp2Approximate(float x) {
 }
 
 __device__ __forceinline__ float fastSigmoid(float x) { return __fdividef(1.0f, 1.0f + exp2Approximate(-LOG2E * x)); }
+
+// max(x, 0) + ln(1 + e), e = e^{-|x|}: ln(1 + e) = 2 artanh s, s = e/(2 + e), of which the polynomial in s² has a relative
+// error of 4e-9 up to s = 1/3, so that small steps keep their digits too.
 __device__ __forceinline__ float softplus(float x) {
-    return fmaxf(x, 0.0f) + log1pf(exp2Approximate(-LOG2E * fabsf(x)));
+    float e = exp2Approximate(-LOG2E * fabsf(x));
+    float s = __fdividef(e, 2.0f + e), u = s * s;
+    float series = fmaf(fmaf(fmaf(fmaf(0.28178334f, u, 0.27960604f), u, 0.40024910f), u, 0.66666315f), u, 2.0f);
+    return fmaf(s, series, fmaxf(x, 0.0f));
 }
-
-// What a lane is and has.
-template <int S, int CC>
-struct Lane {
-    static constexpr int GROUPS = WARP / S;
-    // Channels of a warp.
-    static constexpr int WIDTH = CC * GROUPS;
-    // States of a warp.
-    static constexpr int STATES = 4 * S;
-    // Numbers of a chunk, one a token and channel.
-    static constexpr int AREA = CHUNK * WIDTH;
-    static constexpr int STATE_AREA = CHUNK * 2 * STATES;
-    // After a sum over states, a lane holds this many channels of its group's.
-    static constexpr int KEPT = CC > S ? CC / S : 1;
-
-    int lane, group, part;
-    // The warp's first channel.
-    int warpChannel;
-
-    __device__ __forceinline__ Lane(int warp) {
-        lane = threadIdx.x % WARP;
-        group = lane / S;
-        part = lane % S;
-        warpChannel = warp * WIDTH;
-    }
-
-    // The lane's first channel, of the warp's.
-    __device__ __forceinline__ int column() const { return group * CC; }
-    // The first that it holds of a sum over states, of the warp's.
-    __device__ __forceinline__ int keptColumn() const { return group * CC + part * CC / S; }
-    __device__ __forceinline__ int channel(int c) const { return warpChannel + column() + c; }
-    __device__ __forceinline__ int state(const ScanSizes& sizes, int n) const {
-        return sizes.firstState + 4 * part + n;
-    }
-    __device__ __forceinline__ bool holds(const ScanSizes& sizes, int c, int n) const {
-        return channel(c) < sizes.channels && state(sizes, n) < sizes.states;
-    }
-};
 
 template <int COUNT>
 __device__ __forceinline__ void load(float (&x)[COUNT], const float* shared) {
-    if constexpr (COUNT == 4) {
-        float4 v = *(const float4*)shared;
-        x[0] = v.x, x[1] = v.y, x[2] = v.z, x[3] = v.w;
-    } else if constexpr (COUNT == 2) {
+    if constexpr (COUNT % 4 == 0) {
+#pragma unroll
+        for (int i = 0; i < COUNT; i += 4) {
+            float4 v = *(const float4*)(shared + i);
+            x[i] = v.x, x[i + 1] = v.y, x[i + 2] = v.z, x[i + 3] = v.w;
+        }
+    } else {
+        static_assert(COUNT == 2, "by fours or a pair");
         float2 v = *(const float2*)shared;
         x[0] = v.x, x[1] = v.y;
-    } else {
-#pragma unroll
-        for (int i = 0; i < COUNT; ++i) x[i] = shared[i];
     }
 }
 
-// Sums of each of COUNT numbers over LANES lanes, STRIDE apart. Every step halves the numbers that a lane goes on with, until
-// there is one: of lanes i = 0, 1, … it holds those from COUNT·i/LANES on.
-template <int COUNT, int LANES, int STRIDE, int SIZE>
-__device__ __forceinline__ void sumOverLanes(float (&x)[SIZE], int lane) {
-    if constexpr (LANES > 1) {
-        constexpr int OFFSET = STRIDE * LANES / 2;
-        if constexpr (COUNT > 1) {
-            bool upper = lane & OFFSET;
-#pragma unroll
-            for (int i = 0; i < COUNT / 2; ++i) {
-                float sent = upper ? x[i] : x[i + COUNT / 2], kept = upper ? x[i + COUNT / 2] : x[i];
-                x[i] = kept + __shfl_xor_sync(FULL, sent, OFFSET);
-            }
-            sumOverLanes<COUNT / 2, LANES / 2, STRIDE>(x, lane);
-        } else {
-            x[0] += __shfl_xor_sync(FULL, x[0], OFFSET);
-            sumOverLanes<1, LANES / 2, STRIDE>(x, lane);
-        }
+// Has the block copy B and C of a chunk to shared memory, (token, B ‖ C) of STATES states each from the pass's first on; 0
+// where there is no such token or state. They have come after waitForStates and a barrier.
+template <int STATES>
+__device__ __forceinline__ void copyStates(
+    const ScanSizes& sizes, const ScanInputs& in, long long row, int first, float* shared) {
+    for (int index = threadIdx.x; index < CHUNK * 2 * STATES; index += blockDim.x) {
+        int t = index / (2 * STATES), k = index % (2 * STATES), n = sizes.firstState + k % STATES;
+        bool exists = first + t < sizes.length && n < sizes.states;
+        const float* source = k < STATES ? in.b : in.c;
+        long long at = exists ? (row * sizes.length + first + t) * sizes.stateStride + n : 0;
+        uint32 target = __cvta_generic_to_shared(shared + index);
+        asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(target), "l"(source + at),
+                     "r"(exists ? 4 : 0)
+                     : "memory");
     }
 }
 
-// A log₂e, A = -exp(aLog): then e^{ΔA} = 2^(Δ rate). 0 where there is no such channel or state, whose h then stays 0.
-template <int S, int CC>
-__device__ __forceinline__ void loadRates(
-    const Lane<S, CC>& l, const ScanSizes& sizes, const float* aLog, float (&rates)[CC][4]) {
-#pragma unroll
-    for (int c = 0; c < CC; ++c) {
-#pragma unroll
-        for (int n = 0; n < 4; ++n) {
-            long long at = (long long)l.channel(c) * sizes.states + l.state(sizes, n);
-            rates[c][n] = l.holds(sizes, c, n) ? -LOG2E * expf(aLog[at]) : 0.0f;
-        }
-    }
-}
-
-// Where a lane's i-th number of a chunk lies: they are dealt out to the lanes in order, so that neighbours load neighbours.
-template <int S, int CC>
-struct Element {
-    int index, t, channel;
-    long long token;
-    bool exists;
-
-    __device__ __forceinline__ Element(
-        const Lane<S, CC>& l, const ScanSizes& sizes, long long row, int first, int i) {
-        index = i * WARP + l.lane;
-        t = index / Lane<S, CC>::WIDTH;
-        channel = l.warpChannel + index % Lane<S, CC>::WIDTH;
-        token = row * sizes.length + first + t;
-        exists = first + t < sizes.length && channel < sizes.channels;
-    }
-    __device__ __forceinline__ long long at(const ScanSizes& sizes) const {
-        return token * sizes.channels + channel;
-    }
-    __device__ __forceinline__ long long atGate(const ScanSizes& sizes) const {
-        return token * sizes.gateStride + channel;
-    }
-};
-
-// Numbers of a chunk that a lane has at a time on their way from memory. All are loaded before any is put away: a store, which
-// may be to where the next would be loaded from for all that the compiler knows, would hold that up.
-template <int S, int CC>
-struct Batch {
-    static constexpr int ELEMENTS = Lane<S, CC>::AREA / WARP;
-    static constexpr int SIZE = ELEMENTS < 8 ? ELEMENTS : 8;
-};
-
-// x and delta + deltaBias of a batch of a chunk's elements.
-template <int S, int CC>
-struct InputBatch {
-    float x[Batch<S, CC>::SIZE], raw[Batch<S, CC>::SIZE];
-
-    __device__ __forceinline__ void fetch(
-        const Lane<S, CC>& l, const ScanSizes& sizes, const ScanInputs& in, long long row, int first, int start) {
-#pragma unroll
-        for (int i = 0; i < Batch<S, CC>::SIZE; ++i) {
-            Element<S, CC> e(l, sizes, row, first, start + i);
-            x[i] = e.exists ? in.x[e.at(sizes)] : 0.0f;
-            raw[i] = e.exists ? in.delta[e.at(sizes)] + in.deltaBias[e.channel] : -INFINITY;
-        }
-    }
-
-    // Δ and Δx; past the last token Δ = 0, and the state stays.
-    __device__ __forceinline__ void put(const Lane<S, CC>& l, int start, float* deltas, float* inputs) const {
-#pragma unroll
-        for (int i = 0; i < Batch<S, CC>::SIZE; ++i) {
-            float delta = softplus(raw[i]);
-            deltas[(start + i) * WARP + l.lane] = delta;
-            inputs[(start + i) * WARP + l.lane] = delta * x[i];
-        }
-    }
-};
-
-// B and C of a chunk, (token, B ‖ C).
-template <int S, int CC>
-__device__ __forceinline__ void stageStates(
-    const Lane<S, CC>& l, const ScanSizes& sizes, const ScanInputs& in, long long row, int first, float* states) {
-    constexpr int STATES = Lane<S, CC>::STATES, COUNT = Lane<S, CC>::STATE_AREA / WARP;
-    constexpr int SIZE = COUNT < 16 ? COUNT : 16;
-#pragma unroll
-    for (int start = 0; start < COUNT; start += SIZE) {
-        float values[SIZE];
-#pragma unroll
-        for (int i = 0; i < SIZE; ++i) {
-            int index = (start + i) * WARP + l.lane, t = index / (2 * STATES), k = index % (2 * STATES);
-            int n = sizes.firstState + k % STATES;
-            bool exists = first + t < sizes.length && n < sizes.states;
-            long long at = (row * sizes.length + first + t) * sizes.stateStride + n;
-            values[i] = exists ? (k < STATES ? in.b : in.c)[at] : 0.0f;
-        }
-#pragma unroll
-        for (int i = 0; i < SIZE; ++i) states[(start + i) * WARP + l.lane] = values[i];
-    }
-}
-
-// h ← a ⊙ h + Δx B with a = e^{ΔA}.
-template <int CC>
-__device__ __forceinline__ void advance(
-    const float (&rates)[CC][4], const float* deltas, const float* inputs, const float* b, float (&a)[CC][4],
-    const float (&before)[CC][4], float (&h)[CC][4]) {
-    float delta[CC], input[CC], bs[4];
-    load(delta, deltas);
-    load(input, inputs);
-    load(bs, b);
-#pragma unroll
-    for (int c = 0; c < CC; ++c) {
-#pragma unroll
-        for (int n = 0; n < 4; ++n) {
-            a[c][n] = exp2Approximate(delta[c] * rates[c][n]);
-            h[c][n] = fmaf(a[c][n], before[c][n], input[c] * bs[n]);
-        }
-    }
-}
-
-// A state (states, channels) in memory, or zero where `source` is null.
-template <int S, int CC>
-__device__ __forceinline__ void loadState(
-    const Lane<S, CC>& l, const ScanSizes& sizes, const float* source, float (&h)[CC][4]) {
-#pragma unroll
-    for (int c = 0; c < CC; ++c) {
-#pragma unroll
-        for (int n = 0; n < 4; ++n) {
-            long long at = (long long)l.state(sizes, n) * sizes.channels + l.channel(c);
-            h[c][n] = source && l.holds(sizes, c, n) ? source[at] : 0.0f;
-        }
-    }
-}
-
-template <int S, int CC>
-__device__ __forceinline__ void storeState(
-    const Lane<S, CC>& l, const ScanSizes& sizes, const float (&h)[CC][4], float* target) {
-#pragma unroll
-    for (int n = 0; n < 4; ++n) {
-#pragma unroll
-        for (int c = 0; c < CC; ++c) {
-            long long at = (long long)l.state(sizes, n) * sizes.channels + l.channel(c);
-            if (l.holds(sizes, c, n)) target[at] = h[c][n];
-        }
-    }
-}
+__device__ __forceinline__ void waitForStates() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
 #define SIZES                                                                                                       \
     int length, int channels, int states, int stateStride, int gateStride, int firstState, int isFirstPass,         \

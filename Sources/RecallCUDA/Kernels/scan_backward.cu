@@ -1,5 +1,12 @@
-// The selective scan's gradients: see scan.cuh.
+// The selective scan's gradients (see scan.cuh). A warp walks one sequence, last token first, with 32/S groups of two channels
+// and up to S·NS states of them: a lane holds two channels times NS states. A sum over states goes over S lanes, one over
+// channels through shared memory, over the groups of a warp and then over the warps of a block.
 #include "scan.cuh"
+
+// Channels of a lane.
+#define COLUMNS 2
+// Quads of a chunk's elements, which are one a token and channel, that a lane has at a time on their way from memory.
+#define BATCH 2
 
 struct ScanGradients {
     // (groups, batch, length, b ‖ c) of numbers; groups of channels are added by addStateGradients.
@@ -13,94 +20,305 @@ struct ScanGradients {
     float* sums;
 };
 
-// A warp's shared memory in the backward.
-template <int S, int CC, int PIECE>
-struct Workspace {
-    using L = Lane<S, CC>;
-    // Per token and channel. First Δ, Δx and g; a token that is done has left Σ λ B in `inputs` and Σ C h in `gradients`.
-    float *deltas, *inputs, *gradients, *decays;
-    float* states;
-    // h before each piece of a chunk, each lane's own.
-    float* saved;
+// What a lane is and has.
+template <int S, int NS>
+struct Lane {
+    static constexpr int GROUPS = WARP / S;
+    // Channels and states of a warp.
+    static constexpr int WIDTH = COLUMNS * GROUPS;
+    static constexpr int STATES = S * NS;
+    // Numbers of a chunk: its elements, and its B and C.
+    static constexpr int AREA = CHUNK * WIDTH;
+    static constexpr int STATE_AREA = CHUNK * 2 * STATES;
+    // A lane's numbers of one token and state for both its channels.
+    using Cells = float[COLUMNS][NS];
 
-    static constexpr int SIZE = 4 * L::AREA + L::STATE_AREA + CHUNK / PIECE * 4 * CC * WARP;
+    int lane, group, part;
+    // The warp's first channel.
+    int warpChannel;
 
-    __device__ __forceinline__ Workspace(float* shared) {
-        deltas = shared, inputs = deltas + L::AREA, gradients = inputs + L::AREA, decays = gradients + L::AREA;
-        states = decays + L::AREA, saved = states + L::STATE_AREA;
+    __device__ __forceinline__ Lane(int warp) {
+        lane = threadIdx.x % WARP;
+        group = lane / S;
+        part = lane % S;
+        warpChannel = warp * WIDTH;
     }
-    __device__ __forceinline__ float4* save(const L& l, int piece, int c) const {
-        return (float4*)saved + (piece * CC + c) * WARP + l.lane;
+
+    // The lane's first channel, of the warp's, and the one of its group's whose sum over states it is left with.
+    __device__ __forceinline__ int column() const { return group * COLUMNS; }
+    __device__ __forceinline__ int keptColumn() const { return group * COLUMNS + part * COLUMNS / S; }
+    __device__ __forceinline__ int channel(int c) const { return warpChannel + column() + c; }
+    __device__ __forceinline__ int state(const ScanSizes& sizes, int n) const {
+        return sizes.firstState + NS * part + n;
     }
-    __device__ __forceinline__ void store(const L& l, int piece, const float (&h)[CC][4]) const {
+    __device__ __forceinline__ bool holds(const ScanSizes& sizes, int c, int n) const {
+        return channel(c) < sizes.channels && state(sizes, n) < sizes.states;
+    }
+};
+
+// Four numbers, the first `count` of which there are, the others are 0.
+template <bool IN_QUADS>
+__device__ __forceinline__ float4 readQuad(const float* from, int count) {
+    if (IN_QUADS) return count > 0 ? *(const float4*)from : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+    return make_float4(
+        count > 0 ? from[0] : 0.0f, count > 1 ? from[1] : 0.0f, count > 2 ? from[2] : 0.0f, count > 3 ? from[3] : 0.0f);
+}
+
+template <bool IN_QUADS>
+__device__ __forceinline__ void writeQuad(float* to, const float4& x, int count) {
+    if (IN_QUADS) {
+        if (count > 0) *(float4*)to = x;
+        return;
+    }
+    if (count > 0) to[0] = x.x;
+    if (count > 1) to[1] = x.y;
+    if (count > 2) to[2] = x.z;
+    if (count > 3) to[3] = x.w;
+}
+
+// Where a lane's elements of a chunk lie: quads of neighbouring channels, every STEP-th token from the lane's first on. Quad i
+// is number i·32 + lane of a chunk's.
+template <int S, int NS>
+struct Elements {
+    using L = Lane<S, NS>;
+    // Lanes that have a token's.
+    static constexpr int LANES = L::WIDTH / 4, STEP = WARP / LANES, COUNT = CHUNK / STEP;
+
+    // The first of the four channels, and how many of them there are.
+    int channel, channels;
+    // Between quads.
+    int stride, gateStride;
+    // How many of the chunk's tokens there are from the lane's first on.
+    int tokens;
+    // Of the first.
+    long long at, atGate;
+    // Whether quads can be read and written as such.
+    bool inQuads;
+
+    __device__ __forceinline__ Elements(const L& l, const ScanSizes& sizes, long long row, int first, bool inQuads)
+        : inQuads(inQuads) {
+        int t = first + l.lane / LANES;
+        channel = l.warpChannel + l.lane % LANES * 4;
+        channels = min(4, sizes.channels - channel);
+        stride = STEP * sizes.channels, gateStride = STEP * sizes.gateStride;
+        tokens = sizes.length - t;
+        at = (row * sizes.length + t) * sizes.channels + channel;
+        atGate = (row * sizes.length + t) * sizes.gateStride + channel;
+    }
+    // How many numbers a quad has.
+    __device__ __forceinline__ int count(int i) const { return i * STEP < tokens ? channels : 0; }
+    __device__ __forceinline__ float4 ofChannels(const float* x) const {
+        return inQuads ? readQuad<true>(x + channel, channels) : readQuad<false>(x + channel, channels);
+    }
+};
+
+#define EACH(OPERATION) OPERATION(x) OPERATION(y) OPERATION(z) OPERATION(w)
+
+// What a batch of elements is given as: x, delta + deltaBias, z and dOut, 0 for those that there are not.
+template <int S, int NS>
+struct Given {
+    float4 x[BATCH], raw[BATCH], z[BATCH], d[BATCH];
+
+    __device__ __forceinline__ Given(
+        const Elements<S, NS>& e, const ScanInputs& in, const float* dOut, const float4& deltaBias, int start) {
+        if (e.inQuads) {
+            fetch<true>(e, in, dOut, start);
+        } else {
+            fetch<false>(e, in, dOut, start);
+        }
 #pragma unroll
-        for (int c = 0; c < CC; ++c) *save(l, piece, c) = make_float4(h[c][0], h[c][1], h[c][2], h[c][3]);
+        for (int i = 0; i < BATCH; ++i) {
+#define ADD_BIAS(K) raw[i].K += deltaBias.K;
+            EACH(ADD_BIAS)
+        }
     }
-    __device__ __forceinline__ void load(const L& l, int piece, float (&h)[CC][4]) const {
+
+    // All are loaded before any is put away: a store, which may be to where the next would be loaded from for all that the
+    // compiler knows, would hold that up.
+    template <bool IN_QUADS>
+    __device__ __forceinline__ void fetch(
+        const Elements<S, NS>& e, const ScanInputs& in, const float* dOut, int start) {
+        const float *xs = in.x + e.at, *deltas = in.delta + e.at, *ds = dOut + e.at, *zs = in.z + e.atGate;
 #pragma unroll
-        for (int c = 0; c < CC; ++c) {
-            float4 v = *save(l, piece, c);
-            h[c][0] = v.x, h[c][1] = v.y, h[c][2] = v.z, h[c][3] = v.w;
+        for (int i = 0; i < BATCH; ++i) {
+            int count = e.count(start + i), offset = (start + i) * e.stride;
+            x[i] = readQuad<IN_QUADS>(xs + offset, count);
+            raw[i] = readQuad<IN_QUADS>(deltas + offset, count);
+            d[i] = readQuad<IN_QUADS>(ds + offset, count);
+            z[i] = readQuad<IN_QUADS>(zs + (start + i) * e.gateStride, count);
         }
     }
 };
 
-// The gates and the gradients of the output of the elements from `start` on, 0 for those that there are not.
-template <int S, int CC, int SIZE>
-__device__ __forceinline__ void fetchOutputs(
-    float (&z)[SIZE], float (&d)[SIZE], const Lane<S, CC>& l, const ScanSizes& sizes, const ScanInputs& in,
-    const float* dOut, long long row, int first, int start) {
+// Hides from the compiler what x is made of: it would add constants to that, and so have a sum of its own for each of many
+// addresses that are one number and a constant.
+__device__ __forceinline__ int opaque(int x) {
+    asm("" : "+r"(x));
+    return x;
+}
+
+// A warp's shared memory.
+template <int S, int NS, int PIECE>
+struct Workspace {
+    using L = Lane<S, NS>;
+    using Cells = typename L::Cells;
+    // Quads of a lane: of its cells of one token, and of its dB ‖ dC.
+    static constexpr int QUADS = COLUMNS * NS / 4, SUM_QUADS = 2 * NS / 4;
+    static constexpr int SIZE =
+        4 * L::AREA + (CHUNK / PIECE * QUADS + PIECE * SUM_QUADS + 2) * 4 * WARP + L::STATE_AREA;
+
+    // Per token and channel. First Δ, Δx and g; a token that is done has left Σ λ B in `inputs` and Σ C h in `gradients`.
+    float *deltas, *inputs, *gradients, *decays;
+    // h before each piece of a chunk, each lane's own.
+    float4* saved;
+    // A piece's dB ‖ dC of each lane (see laneSum), and a chunk's of the warp: (token, dB ‖ dC).
+    float4* laneSums;
+    float* stateSums;
+    // What each lane adds up over a sequence for the channels of its elements: dDeltaBias, then dSkip.
+    float4* channelSums;
+
+    __device__ __forceinline__ Workspace(float* shared) {
+        deltas = shared, inputs = deltas + L::AREA, gradients = inputs + L::AREA, decays = gradients + L::AREA;
+        saved = (float4*)(decays + L::AREA);
+        laneSums = saved + CHUNK / PIECE * QUADS * WARP;
+        channelSums = laneSums + PIECE * SUM_QUADS * WARP;
+        stateSums = (float*)(channelSums + 2 * WARP);
+    }
+    __device__ __forceinline__ void store(const L& l, int piece, const Cells& h) const {
+        const float* numbers = &h[0][0];
 #pragma unroll
-    for (int i = 0; i < SIZE; ++i) {
-        Element<S, CC> e(l, sizes, row, first, start + i);
-        z[i] = e.exists ? in.z[e.atGate(sizes)] : 0.0f;
-        d[i] = e.exists ? dOut[e.at(sizes)] : 0.0f;
+        for (int i = 0; i < QUADS; ++i)
+            saved[(piece * QUADS + i) * WARP + l.lane] =
+                make_float4(numbers[4 * i], numbers[4 * i + 1], numbers[4 * i + 2], numbers[4 * i + 3]);
+    }
+    __device__ __forceinline__ void load(const L& l, int piece, Cells& h) const {
+        float* numbers = &h[0][0];
+#pragma unroll
+        for (int i = 0; i < QUADS; ++i) {
+            float4 v = saved[(piece * QUADS + i) * WARP + l.lane];
+            numbers[4 * i] = v.x, numbers[4 * i + 1] = v.y, numbers[4 * i + 2] = v.z, numbers[4 * i + 3] = v.w;
+        }
+    }
+    // Of a piece's dB ‖ dC of a lane, those of a token and the next one's are TOKEN_STRIDE apart. Quad j of a token's is
+    // turned(lane, j)-th, so that neighbours that write (or read) at once use different banks.
+    static constexpr int TOKEN_STRIDE = WARP * SUM_QUADS;
+    static __device__ __forceinline__ int turned(int lane, int j) { return j ^ (lane / (8 / SUM_QUADS) % SUM_QUADS); }
+};
+
+// A log₂e, A = -exp(aLog): then e^{ΔA} = 2^(Δ rate). 0 where there is no such channel or state, whose h then stays 0.
+template <int S, int NS>
+__device__ __forceinline__ void loadRates(
+    const Lane<S, NS>& l, const ScanSizes& sizes, const float* aLog, float (&rates)[COLUMNS][NS]) {
+#pragma unroll
+    for (int c = 0; c < COLUMNS; ++c) {
+#pragma unroll
+        for (int n = 0; n < NS; ++n) {
+            long long at = (long long)l.channel(c) * sizes.states + l.state(sizes, n);
+            rates[c][n] = l.holds(sizes, c, n) ? -LOG2E * expf(aLog[at]) : 0.0f;
+        }
     }
 }
 
-// Δ, Δx and the gradient of the ungated output, g = dOut silu(z), of a chunk.
-template <int S, int CC, int PIECE>
+// A state (states, channels) in memory, or zero where `source` is null.
+template <int S, int NS>
+__device__ __forceinline__ void loadState(
+    const Lane<S, NS>& l, const ScanSizes& sizes, const float* source, float (&h)[COLUMNS][NS]) {
+    const float* own = source + (long long)l.state(sizes, 0) * sizes.channels + l.channel(0);
+#pragma unroll
+    for (int n = 0; n < NS; ++n) {
+#pragma unroll
+        for (int c = 0; c < COLUMNS; ++c)
+            h[c][n] = source && l.holds(sizes, c, n) ? own[n * sizes.channels + c] : 0.0f;
+    }
+}
+
+// Δ, Δx and the gradient of the ungated output, g = dOut silu(z), of a chunk. Past the last token Δ = 0, and the state stays.
+template <int S, int NS, int PIECE>
 __device__ __forceinline__ void stageTokens(
-    const Lane<S, CC>& l, const ScanSizes& sizes, const ScanInputs& in, const float* dOut, long long row, int first,
-    const Workspace<S, CC, PIECE>& w) {
-    constexpr int SIZE = Batch<S, CC>::SIZE;
+    const Lane<S, NS>& l, const Elements<S, NS>& e, const ScanInputs& in, const float* dOut,
+    const Workspace<S, NS, PIECE>& w) {
+    float4 deltaBias = e.ofChannels(in.deltaBias);
 #pragma unroll 1
-    for (int start = 0; start < Batch<S, CC>::ELEMENTS; start += SIZE) {
-        InputBatch<S, CC> inputs;
-        float z[SIZE], d[SIZE];
-        inputs.fetch(l, sizes, in, row, first, start);
-        fetchOutputs(z, d, l, sizes, in, dOut, row, first, start);
-        inputs.put(l, start, w.deltas, w.inputs);
+    for (int start = 0; start < e.COUNT; start += BATCH) {
+        Given<S, NS> given(e, in, dOut, deltaBias, start);
 #pragma unroll
-        for (int i = 0; i < SIZE; ++i)
-            w.gradients[(start + i) * WARP + l.lane] = d[i] * z[i] * fastSigmoid(z[i]);
+        for (int i = 0; i < BATCH; ++i) {
+            int index = (start + i) * WARP + l.lane;
+            bool exists = e.count(start + i) > 0;
+            float4 delta, input, g;
+#define STAGE(K)                                                                                                    \
+    delta.K = exists ? softplus(given.raw[i].K) : 0.0f;                                                             \
+    input.K = delta.K * given.x[i].K;                                                                               \
+    g.K = given.d[i].K * given.z[i].K * fastSigmoid(given.z[i].K);
+            EACH(STAGE)
+            ((float4*)w.deltas)[index] = delta;
+            ((float4*)w.inputs)[index] = input;
+            ((float4*)w.gradients)[index] = g;
+        }
     }
 }
 
-// A token's part of D.5: from h before and after it and `carry` = a_{t+1} λ_{t+1}, which becomes a_t λ_t.
-template <int S, int CC, int PIECE>
-__device__ __forceinline__ void backwardToken(
-    const Lane<S, CC>& l, const Workspace<S, CC, PIECE>& w, int t, const float (&rates)[CC][4],
-    const float (&a)[CC][4], const float (&before)[CC][4], const float (&h)[CC][4], float (&carry)[CC][4],
-    float (&dA)[CC][4], float* stateSums) {
-    using L = Lane<S, CC>;
+// h ← a ⊙ h + Δx B with a = e^{ΔA}, of token t of a chunk.
+template <int S, int NS, int PIECE>
+__device__ __forceinline__ void advance(
+    const Lane<S, NS>& l, const Workspace<S, NS, PIECE>& w, const float* states, int t,
+    const float (&rates)[COLUMNS][NS], float (&a)[COLUMNS][NS], const float (&before)[COLUMNS][NS],
+    float (&h)[COLUMNS][NS]) {
+    using L = Lane<S, NS>;
     int at = t * L::WIDTH + l.column();
-    float delta[CC], input[CC], g[CC], b[4], c4[4];
+    float delta[COLUMNS], input[COLUMNS], b[NS];
+    load(delta, w.deltas + at);
+    load(input, w.inputs + at);
+    load(b, states + t * 2 * L::STATES + NS * l.part);
+#pragma unroll
+    for (int c = 0; c < COLUMNS; ++c) {
+#pragma unroll
+        for (int n = 0; n < NS; ++n) {
+            a[c][n] = exp2Approximate(delta[c] * rates[c][n]);
+            h[c][n] = fmaf(a[c][n], before[c][n], input[c] * b[n]);
+        }
+    }
+}
+
+// Sums of two numbers over S lanes: the first half of them is left with the first's, the other half with the second's.
+template <int S>
+__device__ __forceinline__ float sumOverStates(const float (&x)[2], const int lane) {
+    bool upper = lane & (S / 2);
+    float sum = (upper ? x[1] : x[0]) + __shfl_xor_sync(FULL, upper ? x[0] : x[1], S / 2);
+#pragma unroll
+    for (int offset = S / 4; offset > 0; offset /= 2) sum += __shfl_xor_sync(FULL, sum, offset);
+    return sum;
+}
+
+// What a token leaves a lane with: sums over states of C h, λ B and λ A a h log₂e.
+struct TokenSums {
+    float y, lambdaB, decay;
+};
+
+// Token i's part of D.5, the t-th of the chunk, its dB ‖ dC to `quads` of the lane sums: from h before and after it and `carry` = a_{t+1} λ_{t+1}, which becomes
+// a_t λ_t.
+template <int S, int NS, int PIECE>
+__device__ __forceinline__ TokenSums backwardToken(
+    const Lane<S, NS>& l, const Workspace<S, NS, PIECE>& w, const float* states, int i, int t,
+    const int (&quads)[Workspace<S, NS, PIECE>::SUM_QUADS], const float (&rates)[COLUMNS][NS], const float (&a)[COLUMNS][NS], const float (&before)[COLUMNS][NS],
+    const float (&h)[COLUMNS][NS], float (&carry)[COLUMNS][NS], float (&dA)[COLUMNS][NS]) {
+    using L = Lane<S, NS>;
+    int at = t * L::WIDTH + l.column();
+    float delta[COLUMNS], input[COLUMNS], g[COLUMNS], b[NS], c4[NS];
     load(delta, w.deltas + at);
     load(input, w.inputs + at);
     load(g, w.gradients + at);
-    load(b, w.states + t * 2 * L::STATES + 4 * l.part);
-    load(c4, w.states + t * 2 * L::STATES + L::STATES + 4 * l.part);
-    // dB ‖ dC; Σ C h; Σ λ B; Σ λ A a h log₂e.
-    float dStates[8] = {}, y[CC] = {}, lambdaB[CC] = {}, decay[CC] = {};
+    load(b, states + t * 2 * L::STATES + NS * l.part);
+    load(c4, states + t * 2 * L::STATES + L::STATES + NS * l.part);
+    float dStates[2 * NS] = {}, y[COLUMNS] = {}, lambdaB[COLUMNS] = {}, decay[COLUMNS] = {};
 #pragma unroll
-    for (int c = 0; c < CC; ++c) {
+    for (int c = 0; c < COLUMNS; ++c) {
 #pragma unroll
-        for (int n = 0; n < 4; ++n) {
+        for (int n = 0; n < NS; ++n) {
             float lambda = fmaf(c4[n], g[c], carry[c][n]);
             y[c] = fmaf(c4[n], h[c][n], y[c]);
             dStates[n] = fmaf(lambda, input[c], dStates[n]);
-            dStates[4 + n] = fmaf(g[c], h[c][n], dStates[4 + n]);
+            dStates[NS + n] = fmaf(g[c], h[c][n], dStates[NS + n]);
             lambdaB[c] = fmaf(lambda, b[n], lambdaB[c]);
             carry[c][n] = lambda * a[c][n];
             float product = carry[c][n] * before[c][n];
@@ -108,106 +326,154 @@ __device__ __forceinline__ void backwardToken(
             dA[c][n] = fmaf(product, delta[c], dA[c][n]);
         }
     }
-    sumOverLanes<8, L::GROUPS, S>(dStates, l.lane);
-    sumOverLanes<CC, S, 1>(y, l.lane);
-    sumOverLanes<CC, S, 1>(lambdaB, l.lane);
-    sumOverLanes<CC, S, 1>(decay, l.lane);
-    // Every lane has read what is overwritten now.
-    __syncwarp();
-    constexpr int KEPT_STATES = L::GROUPS < 8 ? 8 / L::GROUPS : 1;
-    int firstKept = l.group * 8 / L::GROUPS;
 #pragma unroll
-    for (int i = 0; i < KEPT_STATES; ++i) {
-        int k = firstKept + i;
-        stateSums[t * 2 * L::STATES + (k < 4 ? 0 : L::STATES) + 4 * l.part + k % 4] = dStates[i];
-    }
+    for (int j = 0; j < w.SUM_QUADS; ++j)
+        w.laneSums[i * w.TOKEN_STRIDE + quads[j]] =
+            make_float4(dStates[4 * j], dStates[4 * j + 1], dStates[4 * j + 2], dStates[4 * j + 3]);
+    return {sumOverStates<S>(y, l.lane), sumOverStates<S>(lambdaB, l.lane), sumOverStates<S>(decay, l.lane)};
+}
+
+// dB and dC of a piece, summed over the groups of channels.
+template <int S, int NS, int PIECE>
+__device__ __forceinline__ void sumOverGroups(
+    const Lane<S, NS>& l, const Workspace<S, NS, PIECE>& w, int piece) {
+    using L = Lane<S, NS>;
+    constexpr int QUADS = Workspace<S, NS, PIECE>::SUM_QUADS, TOKEN = S * QUADS;
+    static_assert(PIECE * TOKEN % WARP == 0, "every lane has as much to do");
 #pragma unroll
-    for (int i = 0; i < L::KEPT; ++i) {
-        int kept = t * L::WIDTH + l.keptColumn() + i;
-        w.gradients[kept] = y[i], w.inputs[kept] = lambdaB[i], w.decays[kept] = decay[i];
+    for (int start = 0; start < PIECE * TOKEN; start += WARP) {
+        int i = (start + l.lane) / TOKEN, part = (start + l.lane) / QUADS % S, j = (start + l.lane) % QUADS;
+        int first = i * w.TOKEN_STRIDE + part * QUADS;
+        // The turns repeat themselves every eight lanes.
+        int quads[8 / S];
+#pragma unroll
+        for (int group = 0; group < 8 / S; ++group) quads[group] = opaque(first + w.turned(group * S + part, j));
+        float4 sum = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+#pragma unroll
+        for (int group = 0; group < L::GROUPS; ++group) {
+            float4 v = w.laneSums[quads[group % (8 / S)] + group * S * QUADS];
+            sum.x += v.x, sum.y += v.y, sum.z += v.z, sum.w += v.w;
+        }
+        bool isC = j >= QUADS / 2;
+        int n = NS * part + 4 * (j % (QUADS / 2));
+        *(float4*)(w.stateSums + (piece * PIECE + i) * 2 * L::STATES + (isC ? L::STATES : 0) + n) = sum;
     }
 }
 
-// A chunk, last token first, in pieces of PIECE tokens whose states fit in registers: from the checkpoint to before each
-// piece, then for each piece forward once more and back. stateSums: (token, dB ‖ dC) of the warp's channels.
-template <int S, int CC, int PIECE>
+// A chunk, last token first, in pieces of PIECE tokens whose states fit in registers: from the checkpoint, saved as the first
+// piece's, to before each piece, then for each piece forward once more and back.
+template <int S, int NS, int PIECE>
 __device__ __forceinline__ void backwardChunk(
-    const Lane<S, CC>& l, const Workspace<S, CC, PIECE>& w, const float (&rates)[CC][4], float (&carry)[CC][4],
-    float (&dA)[CC][4], float* stateSums) {
-    using L = Lane<S, CC>;
-    float h[PIECE + 1][CC][4], a[PIECE][CC][4];
+    const Lane<S, NS>& l, const Workspace<S, NS, PIECE>& w, const float* states, const float (&rates)[COLUMNS][NS],
+    float (&carry)[COLUMNS][NS], float (&dA)[COLUMNS][NS]) {
+    using L = Lane<S, NS>;
+    float h[PIECE + 1][COLUMNS][NS], a[PIECE][COLUMNS][NS];
     w.load(l, 0, h[0]);
 #pragma unroll 1
     for (int piece = 1; piece < CHUNK / PIECE; ++piece) {
 #pragma unroll
-        for (int i = 0; i < PIECE; ++i) {
-            int t = (piece - 1) * PIECE + i, at = t * L::WIDTH + l.column();
-            const float* b = w.states + t * 2 * L::STATES + 4 * l.part;
-            advance(rates, w.deltas + at, w.inputs + at, b, a[0], h[0], h[0]);
-        }
+        for (int i = 0; i < PIECE; ++i)
+            advance(l, w, states, (piece - 1) * PIECE + i, rates, a[0], h[0], h[0]);
         w.store(l, piece, h[0]);
     }
 #pragma unroll 1
     for (int piece = CHUNK / PIECE - 1; piece >= 0; --piece) {
         w.load(l, piece, h[0]);
 #pragma unroll
-        for (int i = 0; i < PIECE; ++i) {
-            int t = piece * PIECE + i, at = t * L::WIDTH + l.column();
-            const float* b = w.states + t * 2 * L::STATES + 4 * l.part;
-            advance(rates, w.deltas + at, w.inputs + at, b, a[i], h[i], h[i + 1]);
-        }
+        for (int i = 0; i < PIECE; ++i) advance(l, w, states, piece * PIECE + i, rates, a[i], h[i], h[i + 1]);
+        TokenSums sums[PIECE];
+        int quads[Workspace<S, NS, PIECE>::SUM_QUADS];
+#pragma unroll
+        for (int j = 0; j < w.SUM_QUADS; ++j) quads[j] = opaque(l.lane * w.SUM_QUADS + w.turned(l.lane, j));
 #pragma unroll
         for (int i = PIECE - 1; i >= 0; --i)
-            backwardToken(l, w, piece * PIECE + i, rates, a[i], h[i], h[i + 1], carry, dA, stateSums);
+            sums[i] = backwardToken(l, w, states, i, piece * PIECE + i, quads, rates, a[i], h[i], h[i + 1], carry, dA);
+        // Every lane has read what is overwritten now, and written what is added up.
+        __syncwarp();
+#pragma unroll
+        for (int i = 0; i < PIECE; ++i) {
+            int kept = (piece * PIECE + i) * L::WIDTH + l.keptColumn();
+            w.gradients[kept] = sums[i].y, w.inputs[kept] = sums[i].lambdaB, w.decays[kept] = sums[i].decay;
+        }
+        sumOverGroups(l, w, piece);
+        __syncwarp();
     }
 }
 
-// What a lane adds up over a sequence for the channels of its elements.
-template <int COUNT>
-struct ChannelSums {
-    float deltaBias[COUNT], skip[COUNT];
-};
+// Sums over states of an element that the passes before have handed on are added, and before the last pass handed on.
+__device__ __forceinline__ void handOn(
+    const ScanSizes& sizes, float4 (&own)[3], float* handed, long long plane, int count) {
+#pragma unroll
+    for (int k = 0; k < 3; ++k) {
+        if (!sizes.isFirstPass) {
+            float4 before = readQuad<false>(handed + k * plane, count);
+#define ADD_BEFORE(K) own[k].K += before.K;
+            EACH(ADD_BEFORE)
+        }
+        if (!sizes.isLastPass) writeQuad<false>(handed + k * plane, own[k], count);
+    }
+}
 
-// dx, dDelta and dz of a chunk. dx may be dOut and dDelta delta: an element's are read before they are written.
-template <int S, int CC, int PIECE, int COUNT>
+template <bool IN_QUADS>
+__device__ __forceinline__ void writeElements(
+    float* zTarget, const float4& dz, float* xTarget, const float4& dx, float* deltaTarget, const float4& dDelta,
+    int count) {
+    writeQuad<IN_QUADS>(zTarget, dz, count);
+    writeQuad<IN_QUADS>(xTarget, dx, count);
+    writeQuad<IN_QUADS>(deltaTarget, dDelta, count);
+}
+
+// dx, dDelta and dz of a chunk, and what it adds to dDeltaBias and dSkip of the lane's channels. dx may be dOut and dDelta
+// delta: an element's are read before they are written.
+template <int S, int NS, int PIECE>
 __device__ __forceinline__ void writeGradients(
-    const Lane<S, CC>& l, const ScanSizes& sizes, const ScanInputs& in, const Workspace<S, CC, PIECE>& w,
-    const float* dOut, long long row, int first, long long plane, ScanGradients& out, ChannelSums<COUNT>& sums) {
-    constexpr int SIZE = Batch<S, CC>::SIZE;
+    const Lane<S, NS>& l, const Elements<S, NS>& e, const ScanSizes& sizes, const ScanInputs& in, const float* dOut,
+    const Workspace<S, NS, PIECE>& w, long long plane, const ScanGradients& out) {
+    float4 deltaBias = e.ofChannels(in.deltaBias), skip = e.ofChannels(in.skip);
+    float4 dDeltaBias = w.channelSums[l.lane], dSkip = w.channelSums[WARP + l.lane];
+#pragma unroll 1
+    for (int start = 0; start < e.COUNT; start += BATCH) {
+        Given<S, NS> given(e, in, dOut, deltaBias, start);
 #pragma unroll
-    for (int start = 0; start < Batch<S, CC>::ELEMENTS; start += SIZE) {
-        InputBatch<S, CC> inputs;
-        float z[SIZE], d[SIZE];
-        inputs.fetch(l, sizes, in, row, first, start);
-        fetchOutputs(z, d, l, sizes, in, dOut, row, first, start);
-#pragma unroll
-        for (int i = 0; i < SIZE; ++i) {
-            Element<S, CC> e(l, sizes, row, first, start + i);
-            if (!e.exists) continue;
-            float x = inputs.x[i];
-            float y = w.gradients[e.index], lambdaB = w.inputs[e.index], decay = w.decays[e.index];
-            float* handed = out.sums + e.at(sizes);
-            if (!sizes.isFirstPass) y += handed[0], lambdaB += handed[plane], decay += handed[2 * plane];
-            if (!sizes.isLastPass) {
-                handed[0] = y, handed[plane] = lambdaB, handed[2 * plane] = decay;
-                continue;
+        for (int i = 0; i < BATCH; ++i) {
+            int count = e.count(start + i), index = (start + i) * WARP + l.lane;
+            if (count <= 0) continue;
+            long long at = e.at + (start + i) * e.stride;
+            // Σ C h, Σ λ B and Σ λ A a h log₂e.
+            float4 own[3] = {((float4*)w.gradients)[index], ((float4*)w.inputs)[index], ((float4*)w.decays)[index]};
+            if (!sizes.isFirstPass || !sizes.isLastPass) {
+                handOn(sizes, own, out.sums + at, plane, count);
+                if (!sizes.isLastPass) continue;
             }
-            float skip = in.skip[e.channel], s = fastSigmoid(z[i]), g = d[i] * z[i] * s;
-            out.dz[e.atGate(sizes)] = d[i] * fmaf(skip, x, y) * s * (1.0f + z[i] * (1.0f - s));
-            out.dx[e.at(sizes)] = fmaf(skip, g, w.deltas[e.index] * lambdaB);
-            float dRaw = fmaf(x, lambdaB, LN2 * decay) * fastSigmoid(inputs.raw[i]);
-            out.dDelta[e.at(sizes)] = dRaw;
-            sums.deltaBias[(start + i) % COUNT] += dRaw;
-            sums.skip[(start + i) % COUNT] += g * x;
+            float4 delta = ((float4*)w.deltas)[index], dx, dRaw, dz;
+            // silu'(z) = s (1 + z (1 - s)).
+#define GRADIENTS(K)                                                                                                \
+    {                                                                                                               \
+        float x = given.x[i].K, z = given.z[i].K, d = given.d[i].K, s = fastSigmoid(z), gate = z * s, g = d * gate; \
+        dz.K = d * fmaf(skip.K, x, own[0].K) * fmaf(gate, 1.0f - s, s);                                             \
+        dx.K = fmaf(skip.K, g, delta.K * own[1].K);                                                                 \
+        dRaw.K = fmaf(x, own[1].K, LN2 * own[2].K) * fastSigmoid(given.raw[i].K);                                   \
+        dDeltaBias.K += dRaw.K;                                                                                     \
+        dSkip.K = fmaf(g, x, dSkip.K);                                                                              \
+    }
+            EACH(GRADIENTS)
+            float* gateTarget = out.dz + e.atGate + (start + i) * e.gateStride;
+            if (e.inQuads) {
+                writeElements<true>(gateTarget, dz, out.dx + at, dx, out.dDelta + at, dRaw, count);
+            } else {
+                writeElements<false>(gateTarget, dz, out.dx + at, dx, out.dDelta + at, dRaw, count);
+            }
         }
     }
+    w.channelSums[l.lane] = dDeltaBias, w.channelSums[WARP + l.lane] = dSkip;
 }
 
-// db and dc of a chunk: the block's warps' sums, added in their order.
-template <int S, int CC>
+// db and dc of a chunk: the block's warps' sums, added in their order. `stateSums` is the first warp's, the others' lie
+// `size` apart.
+template <int S, int NS>
 __device__ __forceinline__ void writeStateGradients(
-    const ScanSizes& sizes, const float* stateSums, long long row, int first, const ScanGradients& out) {
-    using L = Lane<S, CC>;
+    const ScanSizes& sizes, const float* stateSums, int size, long long row, int first, const ScanGradients& out) {
+    using L = Lane<S, NS>;
     int warps = blockDim.x / WARP;
     for (int index = threadIdx.x; index < L::STATE_AREA; index += blockDim.x) {
         int t = index / (2 * L::STATES), k = index % (2 * L::STATES);
@@ -215,7 +481,7 @@ __device__ __forceinline__ void writeStateGradients(
         int n = sizes.firstState + k % L::STATES;
         if (first + t >= sizes.length || n >= sizes.states) continue;
         float sum = 0.0f;
-        for (int warp = 0; warp < warps; ++warp) sum += stateSums[warp * L::STATE_AREA + index];
+        for (int warp = 0; warp < warps; ++warp) sum += stateSums[warp * size + index];
         long long token = row * sizes.length + first + t;
         if (out.statePartials) {
             long long group = (long long)blockIdx.x * gridDim.y * sizes.length + token;
@@ -226,71 +492,85 @@ __device__ __forceinline__ void writeStateGradients(
     }
 }
 
-template <int S, int CC, int COUNT>
+template <int S, int NS, int PIECE>
 __device__ __forceinline__ void writeParameterPartials(
-    const Lane<S, CC>& l, const ScanSizes& sizes, const float (&rates)[CC][4], const float (&dA)[CC][4],
-    ChannelSums<COUNT>& sums, float* partials) {
+    const Lane<S, NS>& l, const ScanSizes& sizes, const Workspace<S, NS, PIECE>& w, const float (&rates)[COLUMNS][NS],
+    const float (&dA)[COLUMNS][NS], float* partials) {
+    using L = Lane<S, NS>;
     long long stateCount = (long long)sizes.channels * sizes.states;
 #pragma unroll
-    for (int c = 0; c < CC; ++c) {
+    for (int c = 0; c < COLUMNS; ++c) {
 #pragma unroll
-        for (int n = 0; n < 4; ++n) {
+        for (int n = 0; n < NS; ++n) {
             long long at = (long long)l.channel(c) * sizes.states + l.state(sizes, n);
             // dA_log = A ⊙ dA.
             if (l.holds(sizes, c, n)) partials[at] = dA[c][n] * rates[c][n] * LN2;
         }
     }
     if (!sizes.isLastPass) return;
-#pragma unroll
-    for (int i = 0; i < COUNT; ++i) {
-        // Lanes that have had elements of the same channel.
-#pragma unroll
-        for (int offset = 16; offset >= Lane<S, CC>::WIDTH; offset >>= 1) {
-            sums.deltaBias[i] += __shfl_xor_sync(FULL, sums.deltaBias[i], offset);
-            sums.skip[i] += __shfl_xor_sync(FULL, sums.skip[i], offset);
-        }
-        int channel = l.warpChannel + (i * WARP + l.lane) % Lane<S, CC>::WIDTH;
+    // Over the lanes that have had elements of a channel, WIDTH numbers apart.
+    __syncwarp();
+    for (int column = l.lane; column < L::WIDTH; column += WARP) {
+        int channel = l.warpChannel + column;
         if (channel >= sizes.channels) continue;
-        partials[stateCount + channel] = sums.deltaBias[i];
-        partials[stateCount + sizes.channels + channel] = sums.skip[i];
+#pragma unroll
+        for (int k = 0; k < 2; ++k) {
+            const float* sums = (const float*)(w.channelSums + k * WARP) + column;
+            float sum = 0.0f;
+#pragma unroll
+            for (int at = 0; at < 4 * WARP; at += L::WIDTH) sum += sums[at];
+            partials[stateCount + k * sizes.channels + channel] = sum;
+        }
     }
 }
 
-template <int S, int CC, int PIECE>
+// Whether everything of which there is one number an element, or a channel, can be read and written in quads.
+__device__ __forceinline__ bool areInQuads(
+    const ScanSizes& sizes, const ScanInputs& in, const float* dOut, const ScanGradients& out) {
+    return isInQuads(sizes.channels, in.x, in.delta, dOut) && isInQuads(sizes.gateStride, in.z, out.dz)
+        && isInQuads(sizes.channels, in.deltaBias, in.skip) && isInQuads(4, out.dx, out.dDelta);
+}
+
+template <int S, int NS, int PIECE>
 __device__ __forceinline__ void backward(
     const ScanSizes& sizes, const ScanInputs& in, const float* __restrict__ checkpoints, const float* dOut,
-    ScanGradients out) {
-    using L = Lane<S, CC>;
-    constexpr int COUNT = L::WIDTH > WARP ? L::WIDTH / WARP : 1;
+    const ScanGradients& out) {
+    using L = Lane<S, NS>;
+    using W = Workspace<S, NS, PIECE>;
     extern __shared__ float4 shared4[];
+    // B and C of a chunk, and of the one before.
+    float* states = (float*)shared4;
     int warp = threadIdx.x / WARP, warps = blockDim.x / WARP;
-    Workspace<S, CC, PIECE> w((float*)shared4 + warp * Workspace<S, CC, PIECE>::SIZE);
-    float* stateSums = (float*)shared4 + warps * Workspace<S, CC, PIECE>::SIZE;
+    W w(states + 2 * L::STATE_AREA + warp * W::SIZE);
     L l(blockIdx.x * warps + warp);
     long long row = blockIdx.y, stateCount = (long long)sizes.states * sizes.channels;
     long long plane = (long long)gridDim.y * sizes.length * sizes.channels;
     int chunks = (sizes.length + CHUNK - 1) / CHUNK;
-    float rates[CC][4], carry[CC][4] = {}, dA[CC][4] = {};
-    ChannelSums<COUNT> sums = {};
+    float rates[COLUMNS][NS], carry[COLUMNS][NS] = {}, dA[COLUMNS][NS] = {};
     loadRates(l, sizes, in.aLog, rates);
+    w.channelSums[l.lane] = w.channelSums[WARP + l.lane] = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+    bool inQuads = areInQuads(sizes, in, dOut, out);
+    copyStates<L::STATES>(sizes, in, row, (chunks - 1) * CHUNK, states + (chunks - 1) % 2 * L::STATE_AREA);
     for (int chunk = chunks - 1; chunk >= 0; --chunk) {
         int first = chunk * CHUNK;
-        __syncwarp();
-        float h[CC][4];
+        float h[COLUMNS][NS];
         // The first chunk's is zero.
         loadState(l, sizes, chunk ? checkpoints + (row * chunks + chunk) * stateCount : 0, h);
-        stageTokens(l, sizes, in, dOut, row, first, w);
-        stageStates(l, sizes, in, row, first, w.states);
+        Elements<S, NS> e(l, sizes, row, first, inQuads);
+        stageTokens(l, e, in, dOut, w);
         w.store(l, 0, h);
-        __syncwarp();
-        backwardChunk(l, w, rates, carry, dA, stateSums + warp * L::STATE_AREA);
+        waitForStates();
+        // The chunk's B and C have come, and nobody reads the last chunk's or its sums any longer.
         __syncthreads();
-        writeStateGradients<S, CC>(sizes, stateSums, row, first, out);
-        writeGradients(l, sizes, in, w, dOut, row, first, plane, out, sums);
+        if (chunk) copyStates<L::STATES>(sizes, in, row, first - CHUNK, states + (chunk - 1) % 2 * L::STATE_AREA);
+        backwardChunk(l, w, states + chunk % 2 * L::STATE_AREA, rates, carry, dA);
         __syncthreads();
+        writeStateGradients<S, NS>(
+            sizes, states + 2 * L::STATE_AREA + W::SIZE - L::STATE_AREA, W::SIZE, row, first, out);
+        writeGradients(l, e, sizes, in, dOut, w, plane, out);
     }
     float* partials = out.parameterPartials + row * (stateCount + 2 * sizes.channels);
-    writeParameterPartials(l, sizes, rates, dA, sums, partials);
+    writeParameterPartials(l, sizes, w, rates, dA, partials);
 }
 
 // db and dc from the partial sums (groups, tokens, b ‖ c) of groups of channels.
@@ -307,19 +587,16 @@ extern "C" __global__ void addStateGradients(
     }
 }
 
-// S·4 states that a warp holds at a time, CC channels a lane, PIECE tokens whose states are in registers.
-#define SCAN_BACKWARD(S, CC, PIECE, MOST_THREADS)                                                                   \
-    extern "C" __global__ void __launch_bounds__(MOST_THREADS) scanBackward##S##x##CC(                              \
+// S·NS states of a pass, PIECE tokens whose states are in registers.
+#define SCAN_BACKWARD(S, NS, PIECE)                                                                                 \
+    extern "C" __global__ void __launch_bounds__(256) scanBackward##S##x##NS(                                       \
         SIZES, INPUTS, const float* __restrict__ checkpoints, const float* dOut, float* statePartials, float* db,   \
         float* dc, float* parameterPartials, float* dx, float* dDelta, float* dz, float* sums) {                    \
         awaitEarlierKernels();                                                                                      \
-        backward<S, CC, PIECE>(                                                                                     \
+        backward<S, NS, PIECE>(                                                                                     \
             GIVEN, checkpoints, dOut, {statePartials, db, dc, parameterPartials, dx, dDelta, dz, sums});            \
     }
 
-SCAN_BACKWARD(1, 2, 4, 256)
-SCAN_BACKWARD(2, 2, 4, 512)
-SCAN_BACKWARD(4, 2, 4, 512)
-SCAN_BACKWARD(4, 4, 4, 256)
-SCAN_BACKWARD(8, 2, 4, 512)
-SCAN_BACKWARD(16, 2, 4, 512)
+SCAN_BACKWARD(2, 4, 8)
+SCAN_BACKWARD(2, 8, 4)
+SCAN_BACKWARD(4, 8, 4)

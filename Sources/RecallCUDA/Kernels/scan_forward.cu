@@ -1,99 +1,138 @@
-// The selective scan forward: see scan.cuh.
+// The selective scan forward (see scan.cuh): a thread walks one channel of a sequence with NS states of it, so that no sum
+// over states leaves the thread.
 #include "scan.cuh"
 
-// out = (Σ C h + skip x) silu(z) of a chunk, or before the last pass its sums over states alone.
-template <int S, int CC>
-__device__ __forceinline__ void writeOutputs(
-    const Lane<S, CC>& l, const ScanSizes& sizes, const ScanInputs& in, long long row, int first, const float* y,
-    float* sums, float* out) {
-    constexpr int SIZE = Batch<S, CC>::SIZE;
-#pragma unroll 1
-    for (int start = 0; start < Batch<S, CC>::ELEMENTS; start += SIZE) {
-        float x[SIZE], z[SIZE], before[SIZE];
+// Tokens whose inputs a thread loads at once, a run ahead of their use.
+#define RUN 4
+
+// A thread's channel of a sequence. Where there is none, it goes along for the barriers and changes nothing.
+struct Column {
+    int channel, length, channels, gateStride;
+    // Of the channel's first token among (batch, length, channels), and of its gate.
+    long long first, firstGate;
+    float deltaBias, skip;
+
+    __device__ __forceinline__ Column(const ScanSizes& sizes, const ScanInputs& in, long long row) {
+        channel = blockIdx.x * blockDim.x + threadIdx.x;
+        bool exists = channel < sizes.channels;
+        length = exists ? sizes.length : 0;
+        channels = sizes.channels, gateStride = sizes.gateStride;
+        first = row * sizes.length * channels + channel;
+        firstGate = row * sizes.length * gateStride + channel;
+        deltaBias = exists ? in.deltaBias[channel] : 0.0f;
+        skip = exists ? in.skip[channel] : 0.0f;
+    }
+    __device__ __forceinline__ bool exists() const { return length > 0; }
+    __device__ __forceinline__ long long at(int t) const { return first + (long long)t * channels; }
+    __device__ __forceinline__ long long atGate(int t) const { return firstGate + (long long)t * gateStride; }
+};
+
+// x, delta + deltaBias and z of tokens first, first + 1, …
+struct InputRun {
+    float x[RUN], raw[RUN], z[RUN];
+
+    __device__ __forceinline__ void fetch(const Column& column, const ScanInputs& in, int first) {
+        const float *xs = in.x + column.at(first), *deltas = in.delta + column.at(first);
+        const float* zs = in.z + column.atGate(first);
 #pragma unroll
-        for (int i = 0; i < SIZE; ++i) {
-            Element<S, CC> e(l, sizes, row, first, start + i);
-            x[i] = e.exists ? in.x[e.at(sizes)] : 0.0f;
-            z[i] = e.exists ? in.z[e.atGate(sizes)] : 0.0f;
-            before[i] = e.exists && !sizes.isFirstPass ? sums[e.at(sizes)] : 0.0f;
-        }
-#pragma unroll
-        for (int i = 0; i < SIZE; ++i) {
-            Element<S, CC> e(l, sizes, row, first, start + i);
-            if (!e.exists) continue;
-            float sum = y[e.index] + before[i];
-            if (sizes.isLastPass) {
-                out[e.at(sizes)] = fmaf(in.skip[e.channel], x[i], sum) * z[i] * fastSigmoid(z[i]);
-            } else {
-                sums[e.at(sizes)] = sum;
-            }
+        for (int i = 0; i < RUN; ++i) {
+            bool exists = first + i < column.length;
+            x[i] = exists ? xs[i * column.channels] : 0.0f;
+            // Past the last token Δ = 0, and the state stays.
+            raw[i] = exists ? deltas[i * column.channels] + column.deltaBias : -INFINITY;
+            z[i] = exists ? zs[i * column.gateStride] : 0.0f;
         }
     }
+};
+
+// h ← e^{ΔA} ⊙ h + Δx B, and Σ C h.
+template <int NS>
+__device__ __forceinline__ float advance(
+    float delta, float input, const float (&rates)[NS], const float* states, float (&h)[NS]) {
+    float b[NS], c[NS], y[4] = {};
+    load(b, states);
+    load(c, states + NS);
+#pragma unroll
+    for (int n = 0; n < NS; ++n) {
+        h[n] = fmaf(exp2Approximate(delta * rates[n]), h[n], input * b[n]);
+        y[n % 4] = fmaf(c[n], h[n], y[n % 4]);
+    }
+    return (y[0] + y[1]) + (y[2] + y[3]);
+}
+
+// A run: out = (Σ C h + skip x) silu(z), or before the last pass its sums over states alone.
+template <int NS>
+__device__ __forceinline__ void forwardRun(
+    const Column& column, const ScanSizes& sizes, const InputRun& run, const float (&rates)[NS], const float* states,
+    float (&h)[NS], int first, float* sums, float* out) {
+    long long start = column.at(first);
+    float* target = (sizes.isLastPass ? out : sums) + start;
+#pragma unroll
+    for (int i = 0; i < RUN; ++i) {
+        float delta = softplus(run.raw[i]), x = run.x[i], z = run.z[i];
+        float y = advance(delta, delta * x, rates, states + i * 2 * NS, h);
+        if (first + i >= column.length) continue;
+        if (!sizes.isFirstPass) y += sums[start + i * column.channels];
+        target[i * column.channels] = sizes.isLastPass ? fmaf(column.skip, x, y) * z * fastSigmoid(z) : y;
+    }
+}
+
+// The states of a channel of (states, channels) numbers.
+template <int NS>
+__device__ __forceinline__ void storeState(
+    const Column& column, const ScanSizes& sizes, const float (&h)[NS], float* target) {
+    target += (long long)sizes.firstState * sizes.channels + column.channel;
+#pragma unroll
+    for (int n = 0; n < NS; ++n)
+        if (column.exists() && sizes.firstState + n < sizes.states) target[n * sizes.channels] = h[n];
 }
 
 // checkpoints (batch, chunks, states, channels) and state (batch, states, channels) may be null.
-template <int S, int CC>
+template <int NS>
 __device__ __forceinline__ void forward(
     const ScanSizes& sizes, const ScanInputs& in, float* __restrict__ out, float* __restrict__ sums,
     float* __restrict__ checkpoints, float* __restrict__ state) {
-    using L = Lane<S, CC>;
-    extern __shared__ float4 shared4[];
-    float* shared = (float*)shared4 + threadIdx.x / WARP * (3 * L::AREA + L::STATE_AREA);
-    float *deltas = shared, *inputs = deltas + L::AREA, *y = inputs + L::AREA, *states = y + L::AREA;
-    L l(blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP);
-    if (l.warpChannel >= sizes.channels) return;
+    __shared__ __align__(16) float states[2][CHUNK * 2 * NS];
     long long row = blockIdx.y, stateCount = (long long)sizes.states * sizes.channels;
+    Column column(sizes, in, row);
+    // A log₂e, A = -exp(aLog): then e^{ΔA} = 2^(Δ rate). 0 where there is no such state, whose h then stays 0.
+    float rates[NS], h[NS];
+#pragma unroll
+    for (int n = 0; n < NS; ++n) {
+        int own = sizes.firstState + n;
+        bool exists = column.exists() && own < sizes.states;
+        rates[n] = exists ? -LOG2E * expf(in.aLog[(long long)column.channel * sizes.states + own]) : 0.0f;
+        h[n] = exists && state ? state[row * stateCount + (long long)own * sizes.channels + column.channel] : 0.0f;
+    }
     int chunks = (sizes.length + CHUNK - 1) / CHUNK;
-    float rates[CC][4], h[CC][4], a[CC][4];
-    loadRates(l, sizes, in.aLog, rates);
-    loadState(l, sizes, state ? state + row * stateCount : 0, h);
-    // The first batch of the next chunk is on its way while this one is worked on.
-    InputBatch<S, CC> next;
-    next.fetch(l, sizes, in, row, 0, 0);
+    copyStates<NS>(sizes, in, row, 0, states[0]);
+    InputRun next;
+    next.fetch(column, in, 0);
     for (int chunk = 0; chunk < chunks; ++chunk) {
         int first = chunk * CHUNK;
-        __syncwarp();
-        next.put(l, 0, deltas, inputs);
+        waitForStates();
+        // This chunk's have come, and nobody reads the last one's, which the next one's replace.
+        __syncthreads();
+        if (chunk + 1 < chunks) copyStates<NS>(sizes, in, row, first + CHUNK, states[(chunk + 1) % 2]);
+        if (checkpoints) storeState(column, sizes, h, checkpoints + (row * chunks + chunk) * stateCount);
 #pragma unroll 1
-        for (int start = Batch<S, CC>::SIZE; start < Batch<S, CC>::ELEMENTS; start += Batch<S, CC>::SIZE) {
-            next.fetch(l, sizes, in, row, first, start);
-            next.put(l, start, deltas, inputs);
+        for (int t = 0; t < CHUNK && first + t < sizes.length; t += RUN) {
+            InputRun run = next;
+            next.fetch(column, in, first + t + RUN);
+            forwardRun(column, sizes, run, rates, states[chunk % 2] + t * 2 * NS, h, first + t, sums, out);
         }
-        stageStates(l, sizes, in, row, first, states);
-        if (checkpoints) storeState(l, sizes, h, checkpoints + (row * chunks + chunk) * stateCount);
-        if (chunk + 1 < chunks) next.fetch(l, sizes, in, row, first + CHUNK, 0);
-        __syncwarp();
-#pragma unroll 4
-        for (int t = 0; t < CHUNK; ++t) {
-            int at = t * L::WIDTH + l.column();
-            const float* b = states + t * 2 * L::STATES + 4 * l.part;
-            advance(rates, deltas + at, inputs + at, b, a, h, h);
-            float cs[4], sum[CC];
-            load(cs, b + L::STATES);
-#pragma unroll
-            for (int c = 0; c < CC; ++c)
-                sum[c] = cs[0] * h[c][0] + cs[1] * h[c][1] + (cs[2] * h[c][2] + cs[3] * h[c][3]);
-            sumOverLanes<CC, S, 1>(sum, l.lane);
-#pragma unroll
-            for (int i = 0; i < L::KEPT; ++i) y[t * L::WIDTH + l.keptColumn() + i] = sum[i];
-        }
-        __syncwarp();
-        writeOutputs(l, sizes, in, row, first, y, sums, out);
     }
-    if (state) storeState(l, sizes, h, state + row * stateCount);
+    if (state) storeState(column, sizes, h, state + row * stateCount);
 }
 
-// S·4 states that a warp holds at a time, CC channels a lane.
-#define SCAN_FORWARD(S, CC, BLOCKS)                                                                                         \
-    extern "C" __global__ void __launch_bounds__(128, BLOCKS) scanForward##S##x##CC(                                \
-        SIZES, INPUTS, float* out, float* sums, float* checkpoints, float* state) {                                 \
+// NS states of a pass.
+#define SCAN_FORWARD(NS)                                                                                            \
+    extern "C" __global__ void __launch_bounds__(128, 4)                                                            \
+        scanForward##NS(SIZES, INPUTS, float* out, float* sums, float* checkpoints, float* state) {                 \
         awaitEarlierKernels();                                                                                      \
-        forward<S, CC>(GIVEN, out, sums, checkpoints, state);                                                       \
+        forward<NS>(GIVEN, out, sums, checkpoints, state);                                                          \
     }
 
-SCAN_FORWARD(1, 2, 4)
-SCAN_FORWARD(2, 2, 4)
-SCAN_FORWARD(4, 2, 4)
-SCAN_FORWARD(4, 4, 4)
-SCAN_FORWARD(8, 2, 4)
-SCAN_FORWARD(16, 2, 4)
+SCAN_FORWARD(4)
+SCAN_FORWARD(8)
+SCAN_FORWARD(16)
