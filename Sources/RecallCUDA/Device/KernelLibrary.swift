@@ -47,6 +47,7 @@ public enum KernelSources {
         ("hopper.cuh", text(PackageResources.hopper_cuh)),
         ("long_convolution.cuh", text(PackageResources.long_convolution_cuh)),
         ("scan.cuh", text(PackageResources.scan_cuh)),
+        ("scan_lanes.cuh", text(PackageResources.scan_lanes_cuh)),
         ("taylor.cuh", text(PackageResources.taylor_cuh)),
     ]
 

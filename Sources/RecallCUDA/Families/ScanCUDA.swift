@@ -123,7 +123,7 @@ private struct ScanBackwardPlan {
         // The numbers of B and C of a chunk, of which a block has two; a warp has one, and its workspace.
         let stateArea = 16 * 2 * states
         let piece = 32 / laneStates
-        let warpBytes = 4 * (4 * 16 * width + (16 / piece + piece) * 2 * laneStates * 32 + stateArea)
+        let warpBytes = 4 * (4 * 16 * width + ((16 / piece + piece) * 2 * laneStates + 2 * 4) * 32 + stateArea)
         let blockBytes = 4 * 2 * stateArea
         let most = min(8, (sharedBytes - blockBytes) / warpBytes)
         let groups = (warps + most - 1) / most

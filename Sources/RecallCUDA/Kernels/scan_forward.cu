@@ -27,9 +27,9 @@ struct Column {
     __device__ __forceinline__ long long atGate(int t) const { return firstGate + (long long)t * gateStride; }
 };
 
-// x, delta + deltaBias and z of tokens first, first + 1, …
+// x, delta and z of tokens first, first + 1, …; 0 past the last.
 struct InputRun {
-    float x[RUN], raw[RUN], z[RUN];
+    float x[RUN], delta[RUN], z[RUN];
 
     __device__ __forceinline__ void fetch(const Column& column, const ScanInputs& in, int first) {
         const float *xs = in.x + column.at(first), *deltas = in.delta + column.at(first);
@@ -38,8 +38,7 @@ struct InputRun {
         for (int i = 0; i < RUN; ++i) {
             bool exists = first + i < column.length;
             x[i] = exists ? xs[i * column.channels] : 0.0f;
-            // Past the last token Δ = 0, and the state stays.
-            raw[i] = exists ? deltas[i * column.channels] + column.deltaBias : -INFINITY;
+            delta[i] = exists ? deltas[i * column.channels] : 0.0f;
             z[i] = exists ? zs[i * column.gateStride] : 0.0f;
         }
     }
@@ -69,11 +68,13 @@ __device__ __forceinline__ void forwardRun(
     float* target = (sizes.isLastPass ? out : sums) + start;
 #pragma unroll
     for (int i = 0; i < RUN; ++i) {
-        float delta = softplus(run.raw[i]), x = run.x[i], z = run.z[i];
+        bool exists = first + i < column.length;
+        // Past the last token Δ = 0, and the state stays.
+        float delta = softplus(exists ? run.delta[i] + column.deltaBias : -INFINITY), x = run.x[i], z = run.z[i];
         float y = advance(delta, delta * x, rates, states + i * 2 * NS, h);
-        if (first + i >= column.length) continue;
-        if (!sizes.isFirstPass) y += sums[start + i * column.channels];
-        target[i * column.channels] = sizes.isLastPass ? fmaf(column.skip, x, y) * z * fastSigmoid(z) : y;
+        if (!sizes.isFirstPass && exists) y += sums[start + i * column.channels];
+        float gated = fmaf(column.skip, x, y) * z * fastSigmoid(z);
+        if (exists) target[i * column.channels] = sizes.isLastPass ? gated : y;
     }
 }
 
