@@ -43,26 +43,22 @@ __device__ __forceinline__ void loadState(
 // Δ, Δx and the gradient of the ungated output, g = dOut silu(z), of a chunk. Past the last token Δ = 0, and the state stays.
 template <int S, int NS, int PIECE>
 __device__ __forceinline__ void stageTokens(
-    const Lane<S, NS>& l, const Elements<S, NS>& e, const ScanInputs& in, const float* dOut,
+    const Lane<S, NS>& l, const Elements<S, NS>& e, const Given<S, NS>& given, const ScanInputs& in,
     const Workspace<S, NS, PIECE>& w) {
     float4 deltaBias = e.ofChannels(in.deltaBias);
-#pragma unroll 1
-    for (int start = 0; start < e.COUNT; start += BATCH) {
-        Given<S, NS> given(e, in, dOut, deltaBias, start);
 #pragma unroll
-        for (int i = 0; i < BATCH; ++i) {
-            int index = (start + i) * WARP + l.lane;
-            bool exists = e.count(start + i) > 0;
-            float4 delta, input, g;
+    for (int i = 0; i < e.COUNT; ++i) {
+        int index = i * WARP + l.lane;
+        bool exists = e.count(i) > 0;
+        float4 delta, input, g;
 #define STAGE(K)                                                                                                    \
-    delta.K = exists ? softplus(given.raw[i].K) : 0.0f;                                                             \
+    delta.K = softplus(exists ? given.delta[i].K + deltaBias.K : -INFINITY);                                        \
     input.K = delta.K * given.x[i].K;                                                                               \
     g.K = given.d[i].K * given.z[i].K * fastSigmoid(given.z[i].K);
-            EACH(STAGE)
-            ((float4*)w.deltas)[index] = delta;
-            ((float4*)w.inputs)[index] = input;
-            ((float4*)w.gradients)[index] = g;
-        }
+        EACH(STAGE)
+        ((float4*)w.deltas)[index] = delta;
+        ((float4*)w.inputs)[index] = input;
+        ((float4*)w.gradients)[index] = g;
     }
 }
 
@@ -164,7 +160,7 @@ __device__ __forceinline__ void sumOverGroups(
         }
         bool isC = j >= QUADS / 2;
         int n = NS * part + 4 * (j % (QUADS / 2));
-        *(float4*)(w.stateSums + (piece * PIECE + i) * 2 * L::STATES + (isC ? L::STATES : 0) + n) = sum;
+        *(float4*)(w.stateSums(piece * PIECE + i) + (isC ? L::STATES : 0) + n) = sum;
     }
 }
 
@@ -235,60 +231,57 @@ __device__ __forceinline__ void writeElements(
 // delta: an element's are read before they are written.
 template <int S, int NS, int PIECE>
 __device__ __forceinline__ void writeGradients(
-    const Lane<S, NS>& l, const Elements<S, NS>& e, const ScanSizes& sizes, const ScanInputs& in, const float* dOut,
-    const Workspace<S, NS, PIECE>& w, long long plane, const ScanGradients& out) {
+    const Lane<S, NS>& l, const Elements<S, NS>& e, const Given<S, NS>& given, const ScanSizes& sizes,
+    const ScanInputs& in, const Workspace<S, NS, PIECE>& w, long long plane, const ScanGradients& out) {
     float4 deltaBias = e.ofChannels(in.deltaBias), skip = e.ofChannels(in.skip);
     float4 dDeltaBias = w.channelSums[l.lane], dSkip = w.channelSums[WARP + l.lane];
-#pragma unroll 1
-    for (int start = 0; start < e.COUNT; start += BATCH) {
-        Given<S, NS> given(e, in, dOut, deltaBias, start);
 #pragma unroll
-        for (int i = 0; i < BATCH; ++i) {
-            int count = e.count(start + i), index = (start + i) * WARP + l.lane;
-            if (count <= 0) continue;
-            long long at = e.at + (start + i) * e.stride;
-            // Σ C h, Σ λ B and Σ λ A a h log₂e.
-            float4 own[3] = {((float4*)w.gradients)[index], ((float4*)w.inputs)[index], ((float4*)w.decays)[index]};
-            if (!sizes.isFirstPass || !sizes.isLastPass) {
-                handOn(sizes, own, out.sums + at, plane, count);
-                if (!sizes.isLastPass) continue;
-            }
-            float4 delta = ((float4*)w.deltas)[index], dx, dRaw, dz;
-            // silu'(z) = s (1 + z (1 - s)).
+    for (int i = 0; i < e.COUNT; ++i) {
+        int count = e.count(i), index = i * WARP + l.lane;
+        if (count <= 0) continue;
+        long long at = e.at + i * e.stride;
+        // Σ C h, Σ λ B and Σ λ A a h log₂e.
+        float4 own[3] = {((float4*)w.gradients)[index], ((float4*)w.inputs)[index], ((float4*)w.decays)[index]};
+        if (!sizes.isFirstPass || !sizes.isLastPass) {
+            handOn(sizes, own, out.sums + at, plane, count);
+            if (!sizes.isLastPass) continue;
+        }
+        float4 delta = ((float4*)w.deltas)[index], dx, dRaw, dz;
+        // silu'(z) = s (1 + z (1 - s)).
 #define GRADIENTS(K)                                                                                                \
     {                                                                                                               \
         float x = given.x[i].K, z = given.z[i].K, d = given.d[i].K, s = fastSigmoid(z), gate = z * s, g = d * gate; \
         dz.K = d * fmaf(skip.K, x, own[0].K) * fmaf(gate, 1.0f - s, s);                                             \
         dx.K = fmaf(skip.K, g, delta.K * own[1].K);                                                                 \
-        dRaw.K = fmaf(x, own[1].K, LN2 * own[2].K) * fastSigmoid(given.raw[i].K);                                   \
+        dRaw.K = fmaf(x, own[1].K, LN2 * own[2].K) * fastSigmoid(given.delta[i].K + deltaBias.K);                                   \
         dDeltaBias.K += dRaw.K;                                                                                     \
         dSkip.K = fmaf(g, x, dSkip.K);                                                                              \
     }
-            EACH(GRADIENTS)
-            float* gateTarget = out.dz + e.atGate + (start + i) * e.gateStride;
-            if (e.inQuads) {
-                writeElements<true>(gateTarget, dz, out.dx + at, dx, out.dDelta + at, dRaw, count);
-            } else {
-                writeElements<false>(gateTarget, dz, out.dx + at, dx, out.dDelta + at, dRaw, count);
-            }
+        EACH(GRADIENTS)
+        float* gateTarget = out.dz + e.atGate + i * e.gateStride;
+        if (e.inQuads) {
+            writeElements<true>(gateTarget, dz, out.dx + at, dx, out.dDelta + at, dRaw, count);
+        } else {
+            writeElements<false>(gateTarget, dz, out.dx + at, dx, out.dDelta + at, dRaw, count);
         }
     }
     w.channelSums[l.lane] = dDeltaBias, w.channelSums[WARP + l.lane] = dSkip;
 }
 
-// db and dc of a chunk: the block's warps' sums, added in their order. `stateSums` is the first warp's, the others' lie
-// `size` apart.
-template <int S, int NS>
+// db and dc of a chunk: the block's warps' sums, added in their order. `firstWarp` is the first one's.
+template <int S, int NS, int PIECE>
 __device__ __forceinline__ void writeStateGradients(
-    const ScanSizes& sizes, const float* stateSums, int size, long long row, int first, const ScanGradients& out) {
+    const ScanSizes& sizes, const Workspace<S, NS, PIECE>& firstWarp, long long row, int first,
+    const ScanGradients& out) {
     constexpr int STATES = Lane<S, NS>::STATES;
     int warps = blockDim.x / WARP;
     for (int index = 4 * threadIdx.x; index < CHUNK * 2 * STATES; index += 4 * blockDim.x) {
         int t = index / (2 * STATES), k = index % (2 * STATES), n = sizes.firstState + k % STATES;
         if (first + t >= sizes.length) break;
-        float4 sum = *(const float4*)(stateSums + index);
+        const float* sums = firstWarp.stateSums(t) + k;
+        float4 sum = *(const float4*)sums;
         for (int warp = 1; warp < warps; ++warp) {
-            float4 v = *(const float4*)(stateSums + warp * size + index);
+            float4 v = *(const float4*)(sums + warp * firstWarp.SIZE);
             sum.x += v.x, sum.y += v.y, sum.z += v.z, sum.w += v.w;
         }
         long long token = row * sizes.length + first + t;
@@ -362,21 +355,27 @@ __device__ __forceinline__ void backward(
     copyStates<L::STATES>(sizes, in, row, (chunks - 1) * CHUNK, states + (chunks - 1) % 2 * L::STATE_AREA);
     for (int chunk = chunks - 1; chunk >= 0; --chunk) {
         int first = chunk * CHUNK;
+        Elements<S, NS> e(l, sizes, row, first, inQuads);
+        Given<S, NS> given;
+        given.fetch(e, in, dOut);
         float h[COLUMNS][NS];
         // The first chunk's is zero.
         loadState(l, sizes, chunk ? checkpoints + (row * chunks + chunk) * stateCount : 0, h);
-        Elements<S, NS> e(l, sizes, row, first, inQuads);
-        stageTokens(l, e, in, dOut, w);
-        w.store(l, 0, h);
+        stageTokens(l, e, given, in, w);
         waitForStates();
         // The chunk's B and C have come, and nobody reads the last chunk's or its sums any longer.
         __syncthreads();
-        if (chunk) copyStates<L::STATES>(sizes, in, row, first - CHUNK, states + (chunk - 1) % 2 * L::STATE_AREA);
+        w.store(l, 0, h);
+        if (chunk) {
+            copyStates<L::STATES>(sizes, in, row, first - CHUNK, states + (chunk - 1) % 2 * L::STATE_AREA);
+            given.prefetch(Elements<S, NS>(l, sizes, row, first - CHUNK, inQuads), in, dOut);
+        }
         backwardChunk(l, w, states + chunk % 2 * L::STATE_AREA, rates, carry, dA);
+        // Once more what there was no room for meanwhile.
+        given.fetch(e, in, dOut);
         __syncthreads();
-        writeStateGradients<S, NS>(
-            sizes, states + 2 * L::STATE_AREA + W::SIZE - L::STATE_AREA, W::SIZE, row, first, out);
-        writeGradients(l, e, sizes, in, dOut, w, plane, out);
+        writeStateGradients(sizes, W(states + 2 * L::STATE_AREA), row, first, out);
+        writeGradients(l, e, given, sizes, in, w, plane, out);
     }
     float* partials = out.parameterPartials + row * (stateCount + 2 * sizes.channels);
     writeParameterPartials(l, sizes, w, rates, dA, partials);
@@ -397,8 +396,8 @@ extern "C" __global__ void addStateGradients(
 }
 
 // S·NS states of a pass, PIECE tokens whose states are in registers.
-#define SCAN_BACKWARD(S, NS, PIECE)                                                                                 \
-    extern "C" __global__ void __launch_bounds__(256) scanBackward##S##x##NS(                                       \
+#define SCAN_BACKWARD(S, NS, PIECE, MOST_THREADS)                                                                   \
+    extern "C" __global__ void __launch_bounds__(MOST_THREADS) scanBackward##S##x##NS(                              \
         SIZES, INPUTS, const float* __restrict__ checkpoints, const float* dOut, float* statePartials, float* db,   \
         float* dc, float* parameterPartials, float* dx, float* dDelta, float* dz, float* sums) {                    \
         awaitEarlierKernels();                                                                                      \
@@ -406,6 +405,6 @@ extern "C" __global__ void addStateGradients(
             GIVEN, checkpoints, dOut, {statePartials, db, dc, parameterPartials, dx, dDelta, dz, sums});            \
     }
 
-SCAN_BACKWARD(2, 4, 8)
-SCAN_BACKWARD(2, 8, 4)
-SCAN_BACKWARD(4, 8, 4)
+SCAN_BACKWARD(2, 4, 8, 256)
+SCAN_BACKWARD(4, 4, 4, 512)
+SCAN_BACKWARD(4, 8, 4, 256)

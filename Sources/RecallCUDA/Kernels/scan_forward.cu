@@ -5,42 +5,55 @@
 // Tokens whose inputs a thread loads at once, a run ahead of their use.
 #define RUN 4
 
+// Hides from the compiler what p, in global memory, is made of: it would make each address from that anew.
+template <typename T>
+__device__ __forceinline__ T* opaque(T* p) {
+    auto address = __cvta_generic_to_global(p);
+    asm("" : "+l"(address));
+    return (T*)__cvta_global_to_generic(address);
+}
+
 // A thread's channel of a sequence. Where there is none, it goes along for the barriers and changes nothing.
 struct Column {
     int channel, length, channels, gateStride;
-    // Of the channel's first token among (batch, length, channels), and of its gate.
-    long long first, firstGate;
     float deltaBias, skip;
 
-    __device__ __forceinline__ Column(const ScanSizes& sizes, const ScanInputs& in, long long row) {
+    __device__ __forceinline__ Column(const ScanSizes& sizes, const ScanInputs& in) {
         channel = blockIdx.x * blockDim.x + threadIdx.x;
         bool exists = channel < sizes.channels;
         length = exists ? sizes.length : 0;
         channels = sizes.channels, gateStride = sizes.gateStride;
-        first = row * sizes.length * channels + channel;
-        firstGate = row * sizes.length * gateStride + channel;
         deltaBias = exists ? in.deltaBias[channel] : 0.0f;
         skip = exists ? in.skip[channel] : 0.0f;
     }
     __device__ __forceinline__ bool exists() const { return length > 0; }
-    __device__ __forceinline__ long long at(int t) const { return first + (long long)t * channels; }
-    __device__ __forceinline__ long long atGate(int t) const { return firstGate + (long long)t * gateStride; }
 };
 
-// x, delta and z of tokens first, first + 1, …; 0 past the last.
+// x, delta and z of the tokens `first`, first + 1, … that are loaded next; 0 past the last.
 struct InputRun {
     float x[RUN], delta[RUN], z[RUN];
+};
 
-    __device__ __forceinline__ void fetch(const Column& column, const ScanInputs& in, int first) {
-        const float *xs = in.x + column.at(first), *deltas = in.delta + column.at(first);
-        const float* zs = in.z + column.atGate(first);
+struct Reader {
+    const float *x, *delta, *z;
+    int first = 0;
+
+    __device__ __forceinline__ Reader(const Column& column, const ScanInputs& in, long long row) {
+        long long start = row * column.length * column.channels + column.channel;
+        x = in.x + start, delta = in.delta + start;
+        z = in.z + row * column.length * column.gateStride + column.channel;
+    }
+    __device__ __forceinline__ void next(const Column& column, InputRun& run) {
 #pragma unroll
         for (int i = 0; i < RUN; ++i) {
             bool exists = first + i < column.length;
-            x[i] = exists ? xs[i * column.channels] : 0.0f;
-            delta[i] = exists ? deltas[i * column.channels] : 0.0f;
-            z[i] = exists ? zs[i * column.gateStride] : 0.0f;
+            run.x[i] = exists ? x[i * column.channels] : 0.0f;
+            run.delta[i] = exists ? delta[i * column.channels] : 0.0f;
+            run.z[i] = exists ? z[i * column.gateStride] : 0.0f;
         }
+        first += RUN;
+        x = opaque(x + RUN * column.channels), delta = opaque(delta + RUN * column.channels);
+        z = opaque(z + RUN * column.gateStride);
     }
 };
 
@@ -59,22 +72,21 @@ __device__ __forceinline__ float advance(
     return (y[0] + y[1]) + (y[2] + y[3]);
 }
 
-// A run: out = (Σ C h + skip x) silu(z), or before the last pass its sums over states alone.
+// The run of tokens first, first + 1, …: out = (Σ C h + skip x) silu(z), or before the last pass its sums over states alone;
+// `out` and `sums` are the channel's at the run's first token.
 template <int NS>
 __device__ __forceinline__ void forwardRun(
     const Column& column, const ScanSizes& sizes, const InputRun& run, const float (&rates)[NS], const float* states,
-    float (&h)[NS], int first, float* sums, float* out) {
-    long long start = column.at(first);
-    float* target = (sizes.isLastPass ? out : sums) + start;
+    float (&h)[NS], int first, const float* sums, float* out) {
 #pragma unroll
     for (int i = 0; i < RUN; ++i) {
         bool exists = first + i < column.length;
         // Past the last token Δ = 0, and the state stays.
         float delta = softplus(exists ? run.delta[i] + column.deltaBias : -INFINITY), x = run.x[i], z = run.z[i];
         float y = advance(delta, delta * x, rates, states + i * 2 * NS, h);
-        if (!sizes.isFirstPass && exists) y += sums[start + i * column.channels];
+        if (sums && exists) y += sums[i * column.channels];
         float gated = fmaf(column.skip, x, y) * z * fastSigmoid(z);
-        if (exists) target[i * column.channels] = sizes.isLastPass ? gated : y;
+        if (exists) out[i * column.channels] = sizes.isLastPass ? gated : y;
     }
 }
 
@@ -95,7 +107,7 @@ __device__ __forceinline__ void forward(
     float* __restrict__ checkpoints, float* __restrict__ state) {
     __shared__ __align__(16) float states[2][CHUNK * 2 * NS];
     long long row = blockIdx.y, stateCount = (long long)sizes.states * sizes.channels;
-    Column column(sizes, in, row);
+    Column column(sizes, in);
     // A log₂e, A = -exp(aLog): then e^{ΔA} = 2^(Δ rate). 0 where there is no such state, whose h then stays 0.
     float rates[NS], h[NS];
 #pragma unroll
@@ -107,8 +119,11 @@ __device__ __forceinline__ void forward(
     }
     int chunks = (sizes.length + CHUNK - 1) / CHUNK;
     copyStates<NS>(sizes, in, row, 0, states[0]);
+    Reader reader(column, in, row);
     InputRun next;
-    next.fetch(column, in, 0);
+    reader.next(column, next);
+    long long start = row * sizes.length * sizes.channels + column.channel;
+    float *target = (sizes.isLastPass ? out : sums) + start, *before = sizes.isFirstPass ? nullptr : sums + start;
     for (int chunk = 0; chunk < chunks; ++chunk) {
         int first = chunk * CHUNK;
         waitForStates();
@@ -119,8 +134,11 @@ __device__ __forceinline__ void forward(
 #pragma unroll 1
         for (int t = 0; t < CHUNK && first + t < sizes.length; t += RUN) {
             InputRun run = next;
-            next.fetch(column, in, first + t + RUN);
-            forwardRun(column, sizes, run, rates, states[chunk % 2] + t * 2 * NS, h, first + t, sums, out);
+            reader.next(column, next);
+            forwardRun(
+                column, sizes, run, rates, states[chunk % 2] + t * 2 * NS, h, first + t, before, target);
+            target = opaque(target + RUN * sizes.channels);
+            if (before) before += RUN * sizes.channels;
         }
     }
     if (state) storeState(column, sizes, h, state + row * stateCount);

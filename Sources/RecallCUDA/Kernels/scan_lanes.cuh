@@ -8,8 +8,6 @@
 
 // Channels of a lane.
 #define COLUMNS 2
-// Quads of a chunk's elements, which are one a token and channel, that a lane has at a time on their way from memory.
-#define BATCH 2
 
 // What a lane is and has.
 template <int S, int NS>
@@ -67,7 +65,7 @@ __device__ __forceinline__ void writeQuad(float* to, const float4& x, int count)
     if (count > 3) to[3] = x.w;
 }
 
-// Where a lane's elements of a chunk lie: quads of neighbouring channels, every STEP-th token from the lane's first on. Quad i
+// Where a lane's elements of a chunk, one a token and channel, lie: quads of neighbouring channels, every STEP-th token from the lane's first on. Quad i
 // is number i·32 + lane of a chunk's.
 template <int S, int NS>
 struct Elements {
@@ -105,38 +103,47 @@ struct Elements {
 
 #define EACH(OPERATION) OPERATION(x) OPERATION(y) OPERATION(z) OPERATION(w)
 
-// What a batch of elements is given as: x, delta + deltaBias, z and dOut, 0 for those that there are not.
+__device__ __forceinline__ void prefetchLine(const float* from) {
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(from));
+}
+
+// What a lane's elements of a chunk are given as: x, delta, z and dOut, 0 for those that there are not. All are loaded before any
+// is used, and at a place where there is other work until they come.
 template <int S, int NS>
 struct Given {
-    float4 x[BATCH], raw[BATCH], z[BATCH], d[BATCH];
+    static constexpr int COUNT = Elements<S, NS>::COUNT;
+    float4 x[COUNT], delta[COUNT], z[COUNT], d[COUNT];
 
-    __device__ __forceinline__ Given(
-        const Elements<S, NS>& e, const ScanInputs& in, const float* dOut, const float4& deltaBias, int start) {
+    __device__ __forceinline__ void fetch(const Elements<S, NS>& e, const ScanInputs& in, const float* dOut) {
         if (e.inQuads) {
-            fetch<true>(e, in, dOut, start);
+            fetchBy<true>(e, in, dOut);
         } else {
-            fetch<false>(e, in, dOut, start);
-        }
-#pragma unroll
-        for (int i = 0; i < BATCH; ++i) {
-#define ADD_BIAS(K) raw[i].K += deltaBias.K;
-            EACH(ADD_BIAS)
+            fetchBy<false>(e, in, dOut);
         }
     }
 
-    // All are loaded before any is put away: a store, which may be to where the next would be loaded from for all that the
-    // compiler knows, would hold that up.
-    template <bool IN_QUADS>
-    __device__ __forceinline__ void fetch(
-        const Elements<S, NS>& e, const ScanInputs& in, const float* dOut, int start) {
+    // Has the level-2 cache fetch them. A row's quads share a line, or two.
+    __device__ __forceinline__ void prefetch(const Elements<S, NS>& e, const ScanInputs& in, const float* dOut) {
         const float *xs = in.x + e.at, *deltas = in.delta + e.at, *ds = dOut + e.at, *zs = in.z + e.atGate;
 #pragma unroll
-        for (int i = 0; i < BATCH; ++i) {
-            int count = e.count(start + i), offset = (start + i) * e.stride;
+        for (int i = 0; i < COUNT; ++i) {
+            if (e.count(i) <= 0) continue;
+            int offset = i * e.stride;
+            prefetchLine(xs + offset), prefetchLine(deltas + offset), prefetchLine(ds + offset);
+            prefetchLine(zs + i * e.gateStride);
+        }
+    }
+
+    template <bool IN_QUADS>
+    __device__ __forceinline__ void fetchBy(const Elements<S, NS>& e, const ScanInputs& in, const float* dOut) {
+        const float *xs = in.x + e.at, *deltas = in.delta + e.at, *ds = dOut + e.at, *zs = in.z + e.atGate;
+#pragma unroll
+        for (int i = 0; i < COUNT; ++i) {
+            int count = e.count(i), offset = i * e.stride;
             x[i] = readQuad<IN_QUADS>(xs + offset, count);
-            raw[i] = readQuad<IN_QUADS>(deltas + offset, count);
+            delta[i] = readQuad<IN_QUADS>(deltas + offset, count);
             d[i] = readQuad<IN_QUADS>(ds + offset, count);
-            z[i] = readQuad<IN_QUADS>(zs + (start + i) * e.gateStride, count);
+            z[i] = readQuad<IN_QUADS>(zs + i * e.gateStride, count);
         }
     }
 };
@@ -155,16 +162,14 @@ struct Workspace {
     using Cells = typename L::Cells;
     // Quads of a lane: of its cells of one token, and of its dB ‖ dC.
     static constexpr int QUADS = COLUMNS * NS / 4, SUM_QUADS = 2 * NS / 4;
-    static constexpr int SIZE =
-        4 * L::AREA + (CHUNK / PIECE * QUADS + PIECE * SUM_QUADS + 2) * 4 * WARP + L::STATE_AREA;
+    static constexpr int SIZE = 4 * L::AREA + (CHUNK / PIECE * QUADS + PIECE * SUM_QUADS + 2) * 4 * WARP;
 
     // Per token and channel. First Δ, Δx and g; a token that is done has left Σ λ B in `inputs` and Σ C h in `gradients`.
     float *deltas, *inputs, *gradients, *decays;
-    // h before each piece of a chunk, each lane's own.
+    // h before each piece of a chunk, each lane's own; a piece that is done has left the warp's (token, dB ‖ dC) there.
     float4* saved;
-    // A piece's dB ‖ dC of each lane (see laneSum), and a chunk's of the warp: (token, dB ‖ dC).
+    // A piece's dB ‖ dC of each lane.
     float4* laneSums;
-    float* stateSums;
     // What each lane adds up over a sequence for the channels of its elements: dDeltaBias, then dSkip.
     float4* channelSums;
 
@@ -173,7 +178,11 @@ struct Workspace {
         saved = (float4*)(decays + L::AREA);
         laneSums = saved + CHUNK / PIECE * QUADS * WARP;
         channelSums = laneSums + PIECE * SUM_QUADS * WARP;
-        stateSums = (float*)(channelSums + 2 * WARP);
+    }
+    // dB ‖ dC of a token, summed over the warp's channels.
+    __device__ __forceinline__ float* stateSums(int t) const {
+        static_assert(PIECE * 2 * L::STATES <= 4 * QUADS * WARP, "a piece's fit where its h was");
+        return (float*)(saved + t / PIECE * QUADS * WARP) + t % PIECE * 2 * L::STATES;
     }
     __device__ __forceinline__ void store(const L& l, int piece, const Cells& h) const {
         const float* numbers = &h[0][0];

@@ -9,6 +9,7 @@ enum ScanCases {
             forward(shape(2, 33, 20, 5), keeps: false), forward(shape(1, 40, 16, 3), isExtreme: true),
             backward(shape(1, 40, 16, 3), isExtreme: true), backward(shape(3, 65, 33, 16), inPlace: true),
             backward(shape(1, 64, 48, 16), inPlace: true),
+            backward(shape(2, 41, 44, 16, inQuads: true), inPlace: true),
         ]
         + [(1, 1, 0), (3, 1, 0), (1, 1, 19), (3, 1, 36), (3, 37, 0), (3, 30, 7), (1, 65, 64)].flatMap {
             batch, tokens, earlier in
@@ -20,16 +21,23 @@ enum ScanCases {
     /// Numbers of other tensors before B in a projection's row.
     private static let offset = 3
 
-    private static func shape(_ batch: Int, _ length: Int, _ channels: Int, _ states: Int) -> ScanShape {
+    /// - Parameter inQuads: whether the gates' rows lie whole fours apart, so that they may be read by fours.
+    private static func shape(
+        _ batch: Int, _ length: Int, _ channels: Int, _ states: Int, inQuads: Bool = false
+    ) -> ScanShape {
         ScanShape(
             batch: batch, length: length, channels: channels, states: states, stateStride: 2 * states + offset,
-            gateStride: 2 * channels + 1)
+            gateStride: 2 * channels + (inQuads ? 0 : 1))
     }
 
     private static let shapes = [
         shape(1, 1, 1, 1), shape(3, 1, 16, 16), shape(1, 15, 17, 13), shape(2, 16, 32, 1), shape(1, 17, 5, 61),
         shape(3, 63, 24, 13), shape(1, 64, 48, 16), shape(3, 65, 33, 16), shape(35, 18, 7, 3),
         shape(2, 200, 128, 16),
+        // By fours, with more channels than a block takes, and with more states than a pass does.
+        shape(2, 35, 20, 16, inQuads: true), shape(3, 33, 68, 8, inQuads: true),
+        shape(1, 19, 300, 16, inQuads: true), shape(1, 18, 263, 7), shape(1, 37, 140, 24, inQuads: true),
+        shape(2, 17, 30, 20), shape(1, 34, 36, 70, inQuads: true),
     ]
 
     private static func sizes(_ shape: ScanShape) -> [CaseSize] {
