@@ -99,8 +99,8 @@ struct TokenSums {
     float y, lambdaB, decay;
 };
 
-// Token i of a piece's part of D.5, the t-th of the chunk: from h before and after it and `carry` = a_{t+1} λ_{t+1}, which
-// becomes a_t λ_t. Its dB ‖ dC go to `quads` of the lane sums.
+// D.5 for token i of a piece, the t-th of the chunk: from h before and after it and `carry` = a_{t+1} λ_{t+1}, which becomes
+// a_t λ_t. Its dB ‖ dC go to `quads` of the lane sums.
 template <int S, int NS, int PIECE>
 __device__ __forceinline__ TokenSums backwardToken(
     const Lane<S, NS>& l, const Workspace<S, NS, PIECE>& w, const float* states, int i, int t,
@@ -253,7 +253,7 @@ __device__ __forceinline__ void writeGradients(
         float x = given.x[i].K, z = given.z[i].K, d = given.d[i].K, s = fastSigmoid(z), gate = z * s, g = d * gate; \
         dz.K = d * fmaf(skip.K, x, own[0].K) * fmaf(gate, 1.0f - s, s);                                             \
         dx.K = fmaf(skip.K, g, delta.K * own[1].K);                                                                 \
-        dRaw.K = fmaf(x, own[1].K, LN2 * own[2].K) * fastSigmoid(given.delta[i].K + deltaBias.K);                                   \
+        dRaw.K = fmaf(x, own[1].K, LN2 * own[2].K) * fastSigmoid(given.delta[i].K + deltaBias.K);                   \
         dDeltaBias.K += dRaw.K;                                                                                     \
         dSkip.K = fmaf(g, x, dSkip.K);                                                                              \
     }

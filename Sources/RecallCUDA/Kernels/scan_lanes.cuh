@@ -65,8 +65,8 @@ __device__ __forceinline__ void writeQuad(float* to, const float4& x, int count)
     if (count > 3) to[3] = x.w;
 }
 
-// Where a lane's elements of a chunk, one a token and channel, lie: quads of neighbouring channels, every STEP-th token from the lane's first on. Quad i
-// is number i·32 + lane of a chunk's.
+// Where a lane's elements of a chunk, one a token and channel, lie: quads of neighbouring channels, every STEP-th token from
+// the lane's first on. Quad i is number i·32 + lane of a chunk's.
 template <int S, int NS>
 struct Elements {
     using L = Lane<S, NS>;
@@ -107,8 +107,8 @@ __device__ __forceinline__ void prefetchLine(const float* from) {
     asm volatile("prefetch.global.L2 [%0];" ::"l"(from));
 }
 
-// What a lane's elements of a chunk are given as: x, delta, z and dOut, 0 for those that there are not. All are loaded before any
-// is used, and at a place where there is other work until they come.
+// What a lane's elements of a chunk are given as: x, delta, z and dOut, 0 for those that there are not. All are loaded before
+// any is used, and at a place where there is other work until they come.
 template <int S, int NS>
 struct Given {
     static constexpr int COUNT = Elements<S, NS>::COUNT;
