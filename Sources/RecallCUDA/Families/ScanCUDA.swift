@@ -106,15 +106,10 @@ private struct ScanBackwardPlan {
     let lanes: Int
     /// NS, states of a lane.
     let laneStates: Int
-    /// Tokens of a piece.
-    let piece: Int
-    /// Warps of a block for which there are registers.
-    let mostWarps: Int
 
     init(_ shape: ScanShape) {
         self.shape = shape
-        (lanes, laneStates, piece, mostWarps) =
-            shape.states <= 8 ? (2, 4, 8, 8) : shape.states <= 16 ? (4, 4, 4, 16) : (4, 8, 4, 8)
+        (lanes, laneStates) = shape.states <= 8 ? (2, 4) : shape.states <= 16 ? (2, 8) : (4, 8)
     }
 
     var suffix: String { "\(lanes)x\(laneStates)" }
@@ -125,10 +120,12 @@ private struct ScanBackwardPlan {
         // A warp's channels, and warps that hold all.
         let width = 2 * 32 / lanes
         let warps = (shape.channels + width - 1) / width
-        // A warp's workspace, and a block's B and C of two chunks.
-        let warpBytes = 4 * (4 * 16 * width + ((16 / piece + piece) * 2 * laneStates + 2 * 4) * 32)
-        let blockBytes = 4 * 2 * (16 * 2 * states)
-        let most = min(mostWarps, (sharedBytes - blockBytes) / warpBytes)
+        // The numbers of B and C of a chunk, of which a block has two; a warp has one, and its workspace.
+        let stateArea = 16 * 2 * states
+        let piece = 32 / laneStates
+        let warpBytes = 4 * (4 * 16 * width + ((16 / piece + piece) * 2 * laneStates + 2 * 4) * 32 + stateArea)
+        let blockBytes = 4 * 2 * stateArea
+        let most = min(8, (sharedBytes - blockBytes) / warpBytes)
         let groups = (warps + most - 1) / most
         let blockWarps = (warps + groups - 1) / groups
         return LaunchGrid(

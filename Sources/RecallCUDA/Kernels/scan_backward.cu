@@ -160,7 +160,7 @@ __device__ __forceinline__ void sumOverGroups(
         }
         bool isC = j >= QUADS / 2;
         int n = NS * part + 4 * (j % (QUADS / 2));
-        *(float4*)(w.stateSums(piece * PIECE + i) + (isC ? L::STATES : 0) + n) = sum;
+        *(float4*)(w.stateSums + (piece * PIECE + i) * 2 * L::STATES + (isC ? L::STATES : 0) + n) = sum;
     }
 }
 
@@ -268,20 +268,19 @@ __device__ __forceinline__ void writeGradients(
     w.channelSums[l.lane] = dDeltaBias, w.channelSums[WARP + l.lane] = dSkip;
 }
 
-// db and dc of a chunk: the block's warps' sums, added in their order. `firstWarp` is the first one's.
-template <int S, int NS, int PIECE>
+// db and dc of a chunk: the block's warps' sums, added in their order. `stateSums` is the first warp's, the others' lie
+// `size` apart.
+template <int S, int NS>
 __device__ __forceinline__ void writeStateGradients(
-    const ScanSizes& sizes, const Workspace<S, NS, PIECE>& firstWarp, long long row, int first,
-    const ScanGradients& out) {
+    const ScanSizes& sizes, const float* stateSums, int size, long long row, int first, const ScanGradients& out) {
     constexpr int STATES = Lane<S, NS>::STATES;
     int warps = blockDim.x / WARP;
     for (int index = 4 * threadIdx.x; index < CHUNK * 2 * STATES; index += 4 * blockDim.x) {
         int t = index / (2 * STATES), k = index % (2 * STATES), n = sizes.firstState + k % STATES;
         if (first + t >= sizes.length) break;
-        const float* sums = firstWarp.stateSums(t) + k;
-        float4 sum = *(const float4*)sums;
+        float4 sum = *(const float4*)(stateSums + index);
         for (int warp = 1; warp < warps; ++warp) {
-            float4 v = *(const float4*)(sums + warp * firstWarp.SIZE);
+            float4 v = *(const float4*)(stateSums + warp * size + index);
             sum.x += v.x, sum.y += v.y, sum.z += v.z, sum.w += v.w;
         }
         long long token = row * sizes.length + first + t;
@@ -362,10 +361,10 @@ __device__ __forceinline__ void backward(
         // The first chunk's is zero.
         loadState(l, sizes, chunk ? checkpoints + (row * chunks + chunk) * stateCount : 0, h);
         stageTokens(l, e, given, in, w);
+        w.store(l, 0, h);
         waitForStates();
         // The chunk's B and C have come, and nobody reads the last chunk's or its sums any longer.
         __syncthreads();
-        w.store(l, 0, h);
         if (chunk) {
             copyStates<L::STATES>(sizes, in, row, first - CHUNK, states + (chunk - 1) % 2 * L::STATE_AREA);
             given.prefetch(Elements<S, NS>(l, sizes, row, first - CHUNK, inQuads), in, dOut);
@@ -374,7 +373,8 @@ __device__ __forceinline__ void backward(
         // Once more what there was no room for meanwhile.
         given.fetch(e, in, dOut);
         __syncthreads();
-        writeStateGradients(sizes, W(states + 2 * L::STATE_AREA), row, first, out);
+        writeStateGradients<S, NS>(
+            sizes, states + 2 * L::STATE_AREA + W::SIZE - L::STATE_AREA, W::SIZE, row, first, out);
         writeGradients(l, e, given, sizes, in, w, plane, out);
     }
     float* partials = out.parameterPartials + row * (stateCount + 2 * sizes.channels);
@@ -396,8 +396,8 @@ extern "C" __global__ void addStateGradients(
 }
 
 // S·NS states of a pass, PIECE tokens whose states are in registers.
-#define SCAN_BACKWARD(S, NS, PIECE, MOST_THREADS)                                                                   \
-    extern "C" __global__ void __launch_bounds__(MOST_THREADS) scanBackward##S##x##NS(                              \
+#define SCAN_BACKWARD(S, NS, PIECE)                                                                                 \
+    extern "C" __global__ void __launch_bounds__(256) scanBackward##S##x##NS(                                       \
         SIZES, INPUTS, const float* __restrict__ checkpoints, const float* dOut, float* statePartials, float* db,   \
         float* dc, float* parameterPartials, float* dx, float* dDelta, float* dz, float* sums) {                    \
         awaitEarlierKernels();                                                                                      \
@@ -405,6 +405,6 @@ extern "C" __global__ void addStateGradients(
             GIVEN, checkpoints, dOut, {statePartials, db, dc, parameterPartials, dx, dDelta, dz, sums});            \
     }
 
-SCAN_BACKWARD(2, 4, 8, 256)
-SCAN_BACKWARD(4, 4, 4, 512)
-SCAN_BACKWARD(4, 8, 4, 256)
+SCAN_BACKWARD(2, 4, 8)
+SCAN_BACKWARD(2, 8, 4)
+SCAN_BACKWARD(4, 8, 4)

@@ -162,14 +162,16 @@ struct Workspace {
     using Cells = typename L::Cells;
     // Quads of a lane: of its cells of one token, and of its dB ‖ dC.
     static constexpr int QUADS = COLUMNS * NS / 4, SUM_QUADS = 2 * NS / 4;
-    static constexpr int SIZE = 4 * L::AREA + (CHUNK / PIECE * QUADS + PIECE * SUM_QUADS + 2) * 4 * WARP;
+    static constexpr int SIZE =
+        4 * L::AREA + (CHUNK / PIECE * QUADS + PIECE * SUM_QUADS + 2) * 4 * WARP + L::STATE_AREA;
 
     // Per token and channel. First Δ, Δx and g; a token that is done has left Σ λ B in `inputs` and Σ C h in `gradients`.
     float *deltas, *inputs, *gradients, *decays;
-    // h before each piece of a chunk, each lane's own; a piece that is done has left the warp's (token, dB ‖ dC) there.
+    // h before each piece of a chunk, each lane's own.
     float4* saved;
-    // A piece's dB ‖ dC of each lane.
+    // A piece's dB ‖ dC of each lane (see laneSum), and a chunk's of the warp: (token, dB ‖ dC).
     float4* laneSums;
+    float* stateSums;
     // What each lane adds up over a sequence for the channels of its elements: dDeltaBias, then dSkip.
     float4* channelSums;
 
@@ -178,11 +180,7 @@ struct Workspace {
         saved = (float4*)(decays + L::AREA);
         laneSums = saved + CHUNK / PIECE * QUADS * WARP;
         channelSums = laneSums + PIECE * SUM_QUADS * WARP;
-    }
-    // dB ‖ dC of a token, summed over the warp's channels.
-    __device__ __forceinline__ float* stateSums(int t) const {
-        static_assert(PIECE * 2 * L::STATES <= 4 * QUADS * WARP, "a piece's fit where its h was");
-        return (float*)(saved + t / PIECE * QUADS * WARP) + t % PIECE * 2 * L::STATES;
+        stateSums = (float*)(channelSums + 2 * WARP);
     }
     __device__ __forceinline__ void store(const L& l, int piece, const Cells& h) const {
         const float* numbers = &h[0][0];
