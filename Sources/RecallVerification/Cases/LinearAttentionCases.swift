@@ -24,6 +24,9 @@ enum LinearAttentionCases {
             shape(map, 31, 20, 16), shape(map, 32, 16, 64), shape(map, 33, 9, 20), shape(map, 63, 16, 64),
             shape(map, 64, 16, 64, batch: 3), shape(map, 64, 8, 16, heads: 3), shape(map, 130, 9, 20),
             shape(map, 65, 9, 20, batch: 3, heads: 2), shape(map, 20, 6, 8, epsilon: 3),
+            // Rows on 16 bytes: backward in one pass where there is one.
+            shape(map, 33, 12, 20, batch: 2, heads: 2), shape(map, 100, 8, 64, batch: 2),
+            shape(map, 257, 16, 40),
             // Where the state between chunks is the cheaper way, for some maps and for all.
             shape(map, 300, 5, 16), shape(map, 600, 16, 64), shape(map, 600, 8, 17),
         ]

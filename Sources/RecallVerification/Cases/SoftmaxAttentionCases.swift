@@ -33,6 +33,22 @@ enum SoftmaxAttentionCases {
         AttentionSizes(length: 1, headWidth: 8, dropout: someDropout),
         AttentionSizes(batch: 3, length: 67, heads: 2, headWidth: 20, dropout: someDropout),
         AttentionSizes(length: 150, headWidth: 64, window: 40, dropout: someDropout),
+        // Rows on 16 bytes: backward in one pass where there is one, over one to nine blocks of two tiles a head.
+        AttentionSizes(batch: 3, length: 1, headWidth: 16, gap: 4),
+        AttentionSizes(batch: 2, length: 33, heads: 2, headWidth: 20, gap: 4),
+        AttentionSizes(batch: 3, length: 64, headWidth: 128, gap: 4),
+        AttentionSizes(batch: 2, length: 65, headWidth: 64, dropout: someDropout, gap: 4),
+        AttentionSizes(length: 128, headWidth: 32, window: 1, gap: 4),
+        AttentionSizes(length: 130, heads: 2, headWidth: 128, gap: 4),
+        AttentionSizes(batch: 2, length: 191, headWidth: 64, window: 70, gap: 4),
+        AttentionSizes(batch: 2, length: 256, headWidth: 64, gap: 4),
+        AttentionSizes(length: 256, headWidth: 128, window: 64, dropout: someDropout, gap: 4),
+        AttentionSizes(length: 257, headWidth: 12, window: 65, gap: 4),
+        AttentionSizes(length: 330, headWidth: 40, dropout: someDropout, gap: 4),
+        AttentionSizes(length: 449, headWidth: 16, window: 200, gap: 4),
+        AttentionSizes(batch: 2, length: 500, headWidth: 16, gap: 4),
+        AttentionSizes(length: 1000, headWidth: 16, gap: 4),
+        AttentionSizes(length: 1030, headWidth: 8, window: 130, gap: 4),
         AttentionSizes(length: 140, headWidth: 64, sharpness: 50),
         AttentionSizes(length: 140, headWidth: 64, sharpness: 0),
     ]
@@ -132,12 +148,14 @@ private struct AttentionSizes: Sendable {
     var dropout: Dropout?
     /// What the scores are about multiplied by.
     var sharpness: Float = 1
+    /// Numbers between one token's projection and the next's, which nothing may touch.
+    var gap = 3
 
     private var width: Int { heads * headWidth }
     private var count: Int { batch * length * width }
     private var shape: AttentionShape {
         AttentionShape(
-            batch: batch, length: length, heads: heads, headWidth: headWidth, rowStride: 3 * width + 3,
+            batch: batch, length: length, heads: heads, headWidth: headWidth, rowStride: 3 * width + gap,
             window: window)
     }
 
@@ -149,6 +167,7 @@ private struct AttentionSizes: Sendable {
     private var words: String {
         let words = [
             window == .max ? "any window" : "", dropout == nil ? "" : "dropout",
+            gap % 4 == 0 ? "rows on 16 bytes" : "",
             sharpness == 1 ? "" : sharpness == 0 ? "scores 0" : "scores of hundreds",
         ]
         return words.filter { !$0.isEmpty }.joined(separator: ", ")
