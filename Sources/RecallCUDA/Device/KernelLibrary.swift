@@ -6,6 +6,7 @@ import RecallKernels
 public enum KernelSources {
     /// Files that are compiled, one module each, by name without ".cu".
     public static let modules: [String: [UInt8]] = [
+        "attention_hopper": PackageResources.attention_hopper_cu,
         "batch": PackageResources.batch_cu,
         "elementwise": PackageResources.elementwise_cu,
         "embedding_gradient": PackageResources.embedding_gradient_cu,
@@ -28,7 +29,7 @@ public enum KernelSources {
         "weight_gradient": PackageResources.weight_gradient_cu,
     ]
     /// Modules of instructions that one capability alone has, with it.
-    private static let capabilities = ["head_hopper": 90]
+    private static let capabilities = ["attention_hopper": 90, "head_hopper": 90]
 
     /// Modules that there are for a capability, sorted.
     static func names(for capability: Int) -> [String] {
@@ -41,6 +42,9 @@ public enum KernelSources {
         ("attention_tiles.cuh", text(PackageResources.attention_tiles_cuh)),
         ("attention_passes.cuh", text(PackageResources.attention_passes_cuh)),
         ("attention_backward.cuh", text(PackageResources.attention_backward_cuh)),
+        ("attention_hopper.cuh", text(PackageResources.attention_hopper_cuh)),
+        ("attention_hopper_backward.cuh", text(PackageResources.attention_hopper_backward_cuh)),
+        ("attention_hopper_forward.cuh", text(PackageResources.attention_hopper_forward_cuh)),
         ("head_policies.cuh", text(PackageResources.head_policies_cuh)),
         ("head_sums.cuh", text(PackageResources.head_sums_cuh)),
         ("head_tiles.cuh", text(PackageResources.head_tiles_cuh)),
@@ -48,6 +52,7 @@ public enum KernelSources {
         ("long_convolution.cuh", text(PackageResources.long_convolution_cuh)),
         ("scan.cuh", text(PackageResources.scan_cuh)),
         ("scan_lanes.cuh", text(PackageResources.scan_lanes_cuh)),
+        ("softmax_policy.cuh", text(PackageResources.softmax_policy_cuh)),
         ("taylor.cuh", text(PackageResources.taylor_cuh)),
     ]
 

@@ -24,6 +24,12 @@ extension CUDABackend: SoftmaxAttentionKernels {
         _ shape: AttentionShape, q: Floats, k: Floats, v: Floats, dropout: Dropout?, out: MutableFloats,
         logSumExp: MutableFloats
     ) {
+        let hopper = HopperAttention(shape, arithmetic, capability: device.capability)
+        if let hopper, HopperAttention.areInQuads([q, k, v, .init(out)]) {
+            return launch(
+                hopper.module, "attentionForward\(hopper.width)", hopper.forward,
+                arguments(shape, dropout) + [q, k, v, out, logSumExp])
+        }
         let passes = passes(shape)
         launch(
             "\(Self.module)@\(passes.suffix)", "attentionForward\(passes.suffix)",
@@ -35,6 +41,12 @@ extension CUDABackend: SoftmaxAttentionKernels {
         _ shape: AttentionShape, q: Floats, k: Floats, v: Floats, dropout: Dropout?, out: Floats,
         logSumExp: Floats, dOut: Floats, dq: MutableFloats, dk: MutableFloats, dv: MutableFloats
     ) {
+        let hopper = HopperAttention(shape, arithmetic, capability: device.capability)
+        if let hopper, HopperAttention.areInQuads([q, k, v, out, dOut, .init(dq)]) {
+            return launch(
+                hopper.module, "attentionWhole\(hopper.width)", hopper.backward,
+                arguments(shape, dropout) + [q, k, v, out, logSumExp, dOut, dq, dk, dv])
+        }
         let passes = passes(shape)
         let isOne = passes.isOneTile
         let deltas = isOne ? nil : workspace(floats: shape.batch * shape.heads * shape.length)

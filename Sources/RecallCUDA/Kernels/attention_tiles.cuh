@@ -221,6 +221,14 @@ __device__ __forceinline__ void multiplyRows(float (&s)[4][4], const float* a, c
     }
 }
 
+template <int TILES>
+__device__ __forceinline__ void clear(float (&d)[TILES][4]) {
+#pragma unroll
+    for (int c = 0; c < TILES; ++c)
+#pragma unroll
+        for (int i = 0; i < 4; ++i) d[c][i] = 0.0f;
+}
+
 // out (16, 8·TILES) += x (16, 8) · eight rows of b, of which x's columns 0 to 3 belong to the even ones, 4 to 7 to the odd
 // ones.
 template <int TILES, int STRIDE, bool EXACT>
@@ -232,14 +240,27 @@ __device__ __forceinline__ void addEight(float (&out)[TILES][4], const uint32 (&
 }
 
 // out (16, 8·TILES) += w (16, 32) · b (32, …), w as multiplyRows left it: in addEight's order of rows, no number of w has to
-// change lanes.
+// change lanes. Tensor cores cut off what does not fit when they add: EXACT sums begin at 0 here and are then added rounded, or
+// those of a thousand tokens would all be too small.
 template <int TILES, int STRIDE, bool EXACT>
 __device__ __forceinline__ void addProduct(float (&out)[TILES][4], const float (&w)[4][4], const float* b) {
+    float sums[EXACT ? TILES : 1][4];
+    if constexpr (EXACT) clear(sums);
 #pragma unroll
     for (int n = 0; n < 4; ++n) {
         uint32 x[4] = {operand<EXACT>(w[n][0]), operand<EXACT>(w[n][2]), operand<EXACT>(w[n][1]),
                        operand<EXACT>(w[n][3])};
-        addEight<TILES, STRIDE, EXACT>(out, x, b + 8 * n * STRIDE);
+        if constexpr (EXACT) {
+            addEight<TILES, STRIDE, EXACT>(sums, x, b + 8 * n * STRIDE);
+        } else {
+            addEight<TILES, STRIDE, EXACT>(out, x, b + 8 * n * STRIDE);
+        }
+    }
+    if constexpr (EXACT) {
+#pragma unroll
+        for (int c = 0; c < TILES; ++c)
+#pragma unroll
+            for (int i = 0; i < 4; ++i) out[c][i] += sums[c][i];
     }
 }
 
@@ -274,14 +295,6 @@ __device__ __forceinline__ void storeRows(const float (&d)[TILES][4], float* tar
             }
         }
     }
-}
-
-template <int TILES>
-__device__ __forceinline__ void clear(float (&d)[TILES][4]) {
-#pragma unroll
-    for (int c = 0; c < TILES; ++c)
-#pragma unroll
-        for (int i = 0; i < 4; ++i) d[c][i] = 0.0f;
 }
 
 // Over the four lanes that hold a row of an accumulator.

@@ -1,0 +1,54 @@
+import RecallKernels
+
+/// The passes of attention_hopper.cu: whether softmax attention takes them, by its shape and the device's capability alone,
+/// and their grids.
+struct HopperAttention {
+    /// Tokens that a block keeps, and that pass by at a time.
+    private static let (tokens, passing) = (64, 32)
+    /// A block has numbers of each of a sequence's tokens in its shared memory.
+    private static let longest = 512
+    /// A block has a head of a sequence: with fewer, smaller blocks use more of the device.
+    private static let fewestHeads = 1
+
+    private let heads: Int
+    private let length: Int
+    /// Of a head, padded: 64 or 128.
+    let width: Int
+
+    /// - Parameter capability: the device's: 80, 90…
+    init?(_ shape: AttentionShape, _ arithmetic: Arithmetic, capability: Int) {
+        (heads, length) = (shape.batch * shape.heads, shape.length)
+        width = shape.headWidth <= 64 ? 64 : 128
+        guard capability == 90, arithmetic != .fp32, 33...128 ~= shape.headWidth,
+            shape.headWidth % 4 == 0, shape.rowStride % 4 == 0, length <= Self.longest,
+            heads >= Self.fewestHeads
+        else { return nil }
+    }
+
+    /// Whether rows start on 16 bytes, as these passes want it.
+    static func areInQuads(_ starts: [Floats]) -> Bool {
+        starts.allSatisfy { UInt(bitPattern: $0) % 16 == 0 }
+    }
+
+    /// With the group of its kernels.
+    var module: String { "attention_hopper@\(width)" }
+
+    private var tiles: Int { (length + Self.tokens - 1) / Self.tokens }
+
+    /// Tiles start on 1024 bytes.
+    private func grid(blocks: Int, sharedFloats: Int) -> LaunchGrid {
+        LaunchGrid(blocks: blocks, threads: 128, sharedBytes: 1024 + sharedFloats * MemoryLayout<Float>.stride)
+    }
+
+    var forward: LaunchGrid {
+        // Keys; values, straight and turned; a place for queries; dropout's bits.
+        grid(blocks: heads * tiles, sharedFloats: 4 * Self.passing * width + 2 * Self.tokens)
+    }
+
+    var backward: LaunchGrid {
+        // Keys; queries and their gradients, straight and turned; gradients of scores and dropout's bits; two numbers of each
+        // token.
+        let floats = (Self.tokens + 4 * Self.passing) * width + Self.passing * (Self.tokens + 4 + 2)
+        return grid(blocks: heads, sharedFloats: floats + 2 * Self.tokens * tiles)
+    }
+}
