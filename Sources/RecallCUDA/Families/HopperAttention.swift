@@ -5,10 +5,10 @@ import RecallKernels
 struct HopperAttention {
     /// Tokens that a block keeps, and that pass by at a time.
     private static let (tokens, passing) = (64, 32)
-    /// A block has numbers of each of a sequence's tokens in its shared memory.
+    /// Backward's block has numbers of each of a sequence's tokens in its shared memory.
     private static let longest = 512
-    /// A block has a head of a sequence: with fewer, smaller blocks use more of the device.
-    private static let fewestHeads = 1
+    /// Backward's block has a head of a sequence: with fewer, more and smaller blocks use the device better.
+    static let fewestHeads = 32
 
     private let heads: Int
     private let length: Int
@@ -20,8 +20,7 @@ struct HopperAttention {
         (heads, length) = (shape.batch * shape.heads, shape.length)
         width = shape.headWidth <= 64 ? 64 : 128
         guard capability == 90, arithmetic != .fp32, 33...128 ~= shape.headWidth,
-            shape.headWidth % 4 == 0, shape.rowStride % 4 == 0, length <= Self.longest,
-            heads >= Self.fewestHeads
+            shape.headWidth % 4 == 0, shape.rowStride % 4 == 0
         else { return nil }
     }
 
@@ -45,7 +44,9 @@ struct HopperAttention {
         grid(blocks: heads * tiles, sharedFloats: 4 * Self.passing * width + 2 * Self.tokens)
     }
 
-    var backward: LaunchGrid {
+    /// Nil where the two passes are better.
+    var backward: LaunchGrid? {
+        guard heads >= Self.fewestHeads, length <= Self.longest else { return nil }
         // Keys; queries and their gradients, straight and turned; gradients of scores and dropout's bits; two numbers of each
         // token.
         let floats = (Self.tokens + 4 * Self.passing) * width + Self.passing * (Self.tokens + 4 + 2)

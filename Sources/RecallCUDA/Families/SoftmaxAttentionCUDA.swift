@@ -42,9 +42,11 @@ extension CUDABackend: SoftmaxAttentionKernels {
         logSumExp: Floats, dOut: Floats, dq: MutableFloats, dk: MutableFloats, dv: MutableFloats
     ) {
         let hopper = HopperAttention(shape, arithmetic, capability: device.capability)
-        if let hopper, HopperAttention.areInQuads([q, k, v, out, dOut, .init(dq)]) {
+        if let hopper, let grid = hopper.backward,
+            HopperAttention.areInQuads([q, k, v, out, dOut, .init(dq)])
+        {
             return launch(
-                hopper.module, "attentionWhole\(hopper.width)", hopper.backward,
+                hopper.module, "attentionWhole\(hopper.width)", grid,
                 arguments(shape, dropout) + [q, k, v, out, logSumExp, dOut, dq, dk, dv])
         }
         let passes = passes(shape)
