@@ -124,6 +124,7 @@ __device__ __forceinline__ void makeLeft(uint32 (&x)[4][4], const float (&w)[4][
 
 // The block's shared memory from its first 1024 bytes on, as swizzled tiles want it.
 __device__ __forceinline__ float* swizzledFloats() {
-    uint64 start = (uint64)sharedFloats();
-    return (float*)(start + (-sharedAddress((void*)start) & 1023));
+    float* start = sharedFloats();
+    // By an index: of an address made from a number the compiler would not know what memory it is in.
+    return start + (-sharedAddress(start) & 1023) / sizeof(float);
 }
