@@ -43,7 +43,7 @@ extension CUDABackend: SoftmaxAttentionKernels {
     ) {
         let hopper = HopperAttention(shape, arithmetic, capability: device.capability)
         if let hopper, let grid = hopper.backward,
-            HopperAttention.areInQuads([q, k, v, out, dOut, .init(dq)])
+            HopperAttention.areInQuads([q, k, v, out, dOut, .init(dq), .init(dk), .init(dv)])
         {
             return launch(
                 hopper.module, "attentionWhole\(hopper.width)", grid,

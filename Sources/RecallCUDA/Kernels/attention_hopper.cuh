@@ -55,18 +55,35 @@ __device__ __forceinline__ void showProducts() { asm volatile("fence.proxy.async
 // Waits for all copies that this thread has on their way (copyTile).
 __device__ __forceinline__ void awaitCopies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
+// How the block's threads share a tile of WIDTH: four numbers of a row each, DOWN rows at once; every eighth row is swizzled
+// as the first.
+template <int WIDTH>
+struct Shares {
+    static constexpr int ACROSS = WIDTH / 4, DOWN = THREADS / ACROSS, KINDS = 8 / DOWN;
+    int row = threadIdx.x / ACROSS, column = threadIdx.x % ACROSS * 4;
+
+    // Where the thread's first rows are in a tile of ROWS, one of each kind.
+    template <int ROWS>
+    __device__ __forceinline__ void places(int (&at)[KINDS]) const {
+#pragma unroll
+        for (int kind = 0; kind < KINDS; ++kind) at[kind] = placeInTile<ROWS>(row + kind * DOWN, column);
+    }
+};
+
 // (ROWS, WIDTH) of device memory, rows on 16 bytes, on their way to a straight tile as they are, 0 beyond the matrix.
 template <int ROWS, int WIDTH>
 __device__ __forceinline__ void copyTile(float* tile, const Rows& rows) {
-    constexpr int ACROSS = WIDTH / 4, DOWN = THREADS / ACROSS;
-    int row = threadIdx.x / ACROSS, column = threadIdx.x % ACROSS * 4;
-    const float* source = rows.start + row * rows.stride + column;
+    constexpr int DOWN = Shares<WIDTH>::DOWN, KINDS = Shares<WIDTH>::KINDS;
+    Shares<WIDTH> share;
+    int at[KINDS], left = share.column < rows.width ? rows.count - share.row : 0;
+    share.template places<ROWS>(at);
+    uint32 target = sharedAddress(tile);
+    const float* source = rows.start + share.row * rows.stride + share.column;
 #pragma unroll
-    for (int i = 0; i < ROWS / DOWN; ++i, row += DOWN, source += DOWN * rows.stride) {
-        bool valid = row < rows.count && column < rows.width;
+    for (int i = 0; i < ROWS / DOWN; ++i, source += DOWN * rows.stride) {
         asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(
-                         sharedAddress(tile + placeInTile<ROWS>(row, column))),
-                     "l"(valid ? source : rows.start), "r"(valid ? 16 : 0)
+                         target + at[i % KINDS] * 4 + i / KINDS * (8 * 32 * 4)),
+                     "l"(source), "r"(i * DOWN < left ? 16 : 0)
                      : "memory");
     }
 }
@@ -74,12 +91,13 @@ __device__ __forceinline__ void copyTile(float* tile, const Rows& rows) {
 // Makes operands of what copyTile brought: each thread of its own numbers, once they are there.
 template <int ROWS, int WIDTH>
 __device__ __forceinline__ void roundTile(float* tile) {
-    constexpr int ACROSS = WIDTH / 4, DOWN = THREADS / ACROSS;
-    int row = threadIdx.x / ACROSS, column = threadIdx.x % ACROSS * 4;
+    constexpr int DOWN = Shares<WIDTH>::DOWN, KINDS = Shares<WIDTH>::KINDS;
+    int at[KINDS];
+    Shares<WIDTH>().template places<ROWS>(at);
 #pragma unroll 8
-    for (int i = 0; i < ROWS / DOWN; ++i, row += DOWN) {
-        float* at = tile + placeInTile<ROWS>(row, column);
-        *(uint4*)at = operands<false>(*(const float4*)at, Unchanged());
+    for (int i = 0; i < ROWS / DOWN; ++i) {
+        float* quad = tile + at[i % KINDS] + i / KINDS * (8 * 32);
+        *(uint4*)quad = operands<false>(*(const float4*)quad, Unchanged());
     }
 }
 
@@ -87,17 +105,18 @@ __device__ __forceinline__ void roundTile(float* tile) {
 // in columns 0 to 3, the even ones, then the odd ones. ROUNDS: whether the straight tile is wanted too.
 template <int WIDTH, bool ROUNDS>
 __device__ __forceinline__ void turnTile(float* straight, float* turned) {
-    int lane = threadIdx.x % WARP, place = (lane & ~7) + lane % 8 / 2 + lane % 2 * 4;
-    uint32* target = (uint32*)turned;
-#pragma unroll 4
-    for (int column = threadIdx.x / WARP * 4; column < WIDTH; column += THREADS / WARP * 4) {
-        float* at = straight + placeInTile<STEP>(lane, column);
+    // A lane has a token, a warp every fourth four of its columns.
+    int lane = threadIdx.x % WARP, column = threadIdx.x / WARP * 4, place = (lane & ~7) + lane % 8 / 2 + lane % 2 * 4;
+    int from[2] = {placeInTile<STEP>(lane, column), placeInTile<STEP>(lane, column + 16)}, to[4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i) to[i] = swizzled(column + i, place);
+#pragma unroll
+    for (int n = 0; n < WIDTH / 16; ++n) {
+        float* at = straight + from[n % 2] + n / 2 * (STEP * 32);
         uint4 bits = operands<false>(*(const float4*)at, Unchanged());
         if (ROUNDS) *(uint4*)at = bits;
-        target[swizzled(column, place)] = bits.x;
-        target[swizzled(column + 1, place)] = bits.y;
-        target[swizzled(column + 2, place)] = bits.z;
-        target[swizzled(column + 3, place)] = bits.w;
+        uint32* target = (uint32*)turned + n * (16 * 32);
+        target[to[0]] = bits.x, target[to[1]] = bits.y, target[to[2]] = bits.z, target[to[3]] = bits.w;
     }
 }
 
@@ -119,6 +138,24 @@ __device__ __forceinline__ void makeLeft(uint32 (&x)[4][4], const float (&w)[4][
     for (int n = 0; n < 4; ++n) {
         x[n][0] = operand<false>(w[n][0]), x[n][1] = operand<false>(w[n][2]);
         x[n][2] = operand<false>(w[n][1]), x[n][3] = operand<false>(w[n][3]);
+    }
+}
+
+// Writes a warp's (16, 8·TILES) times `factor`, but for what is not of the matrix, whose rows lie on 16 bytes: (rows, columns)
+// at target.
+template <int TILES>
+__device__ __forceinline__ void storePairs(const float (&d)[TILES][4], float factor, float* target, long long stride, int rows,
+                                           int columns) {
+    int left = columns - accumulatorColumn(0);
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+        int row = accumulatorRow(2 * half);
+        float* at = target + row * stride + accumulatorColumn(0);
+        if (row < rows) {
+#pragma unroll
+            for (int c = 0; c < TILES; ++c)
+                if (8 * c < left) *(float2*)(at + 8 * c) = make_float2(d[c][2 * half] * factor, d[c][2 * half + 1] * factor);
+        }
     }
 }
 

@@ -234,8 +234,8 @@ struct HopperBackward {
             addQueryGradient(query);
         }
         long long input = head.input + key * z.inputStride, value = head.value + key * z.valueStride;
-        storeInputGradient(policy, dk, a.k + input, a.dk + input, z.inputStride, z.length - key, z.f);
-        storeRows(dv, a.dv + value, z.valueStride, z.length - key, z.e, [](float x, int, int) { return x; });
+        storePairs(dk, policy.scale, a.dk + input, z.inputStride, z.length - key, z.f);
+        storePairs(dv, 1.0f, a.dv + value, z.valueStride, z.length - key, z.e);
     }
 
     __device__ __forceinline__ void run() {

@@ -97,8 +97,7 @@ struct HopperForward {
 #pragma unroll
             for (int c = 0; c < F / 8; ++c) o[c][2 * half] *= end.x, o[c][2 * half + 1] *= end.x;
         }
-        storeRows(o, out + head.out + query * z.outStride, z.outStride, z.length - query, z.e,
-                  [](float x, int, int) { return x; });
+        storePairs(o, 1.0f, out + head.out + query * z.outStride, z.outStride, z.length - query, z.e);
     }
 
     __device__ __forceinline__ void run(const float* q, float* out, float* statistics) {

@@ -59,6 +59,22 @@ __device__ __forceinline__ bool isKept(const unsigned char* bits, int query, int
     return bits[query * 8 + key / 8] >> (key & 7) & 1;
 }
 
+// Of a lane's scores of 16 rows by 32 columns, bit 4n + i of number i of accumulator n. Keys begin at `key` of the tile.
+template <bool ROWS_ARE_KEYS>
+__device__ __forceinline__ uint32 keptOf(const unsigned char* bits, int key) {
+    uint32 kept = 0;
+#pragma unroll
+    for (int n = 0; n < 4; ++n) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+            int row = accumulatorRow(i), column = 8 * n + accumulatorColumn(i);
+            bool one = ROWS_ARE_KEYS ? isKept(bits, column, key + row) : isKept(bits, row, key + column);
+            kept |= (uint32)one << (4 * n + i);
+        }
+    }
+    return kept;
+}
+
 // s += 16 rows of `a`, of which ROWS lie in device memory, times 32 rows of `b`, over all their columns, WIDTH at a time.
 template <int ROWS, int PASSING, int WIDTH, bool EXACT, class Map>
 __device__ __forceinline__ void multiplyWide(float (&s)[4][4], float* aTile, float* bTile, const Rows& a, const Rows& b,
@@ -171,6 +187,9 @@ template <bool ROWS_ARE_KEYS, bool WHOLE, class Policy>
 __device__ __forceinline__ void weighVisible(const Policy& policy, float (&s)[4][4], float (&dp)[4][4],
                                                const AttentionSizes& z, int row0, int column0, const float2* statistics,
                                                const unsigned char* bits, int keyInTile) {
+    // Asked for once: a branch at every score would keep the compiler from working on several.
+    float multiplier = policy.dropping() ? policy.dropout.scale : 1.0f;
+    uint32 keptBits = policy.dropping() ? keptOf<ROWS_ARE_KEYS>(bits, keyInTile) : ~0u;
 #pragma unroll
     for (int n = 0; n < 4; ++n) {
 #pragma unroll
@@ -179,8 +198,7 @@ __device__ __forceinline__ void weighVisible(const Policy& policy, float (&s)[4]
             int query = ROWS_ARE_KEYS ? column : row, key = ROWS_ARE_KEYS ? row : column;
             int queryToken = query + (ROWS_ARE_KEYS ? column0 : row0), keyToken = key + (ROWS_ARE_KEYS ? row0 : column0);
             bool visible = WHOLE || (z.visible(queryToken, keyToken) && queryToken < z.length);
-            float kept = 1.0f;
-            if (policy.dropping()) kept = isKept(bits, query, keyInTile + key) ? policy.dropout.scale : 0.0f;
+            float kept = keptBits >> (4 * n + i) & 1 ? multiplier : 0.0f;
             float2 both = policy.gradient(s[n][i], dp[n][i], statistics[query], kept);
             s[n][i] = visible ? both.x : 0.0f;
             // dp - δ, rounded, would not be 0.

@@ -22,6 +22,7 @@ struct Softmax {
     __device__ __forceinline__ void weigh(float (&s)[4][4], Sums& sums, float (&o)[TILES][4], const AttentionSizes& z,
                                           int query0, int key0, const unsigned char* bits) const {
         float largest[2] = {-INFINITY, -INFINITY};
+        uint32 keptBits = dropping() ? keptOf<false>(bits, 0) : ~0u;
 #pragma unroll
         for (int n = 0; n < 4; ++n) {
 #pragma unroll
@@ -48,8 +49,7 @@ struct Softmax {
                 for (int i = 2 * half; i < 2 * half + 2; ++i) {
                     float p = power2(s[n][i] - base);
                     sums.sum[half] += p;
-                    bool kept = !dropping() || isKept(bits, accumulatorRow(i), 8 * n + accumulatorColumn(i));
-                    s[n][i] = kept ? p : 0.0f;
+                    s[n][i] = keptBits >> (4 * n + i) & 1 ? p : 0.0f;
                 }
             }
         }
