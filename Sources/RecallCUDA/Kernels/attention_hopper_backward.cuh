@@ -53,16 +53,19 @@ struct HopperBackward {
         copyTile<STEP, F>(gradientTile, gradients.from(query));
     }
 
-    // Brings the block's keys and values, and the first queries.
-    __device__ __forceinline__ void keepTokens() {
+    // Brings the block's keys and values, and the queries that come first.
+    __device__ __forceinline__ void keepTokens(int query) {
         __syncthreads();
         copyTile<KEPT, F>(keyTile, keysFrom(first));
         copyTile<KEPT, F>(turnedQueries, valuesFrom(first));
-        copyStep(first);
+        copyStep(query);
         if (first > 0) {
-            prefetch<KEPT>(keysFrom(first - KEPT));
-            prefetch<KEPT>(valuesFrom(first - KEPT));
-            prefetch<KEPT>(outputs.from(first - KEPT));
+            int next = first - KEPT;
+            prefetch<KEPT>(keysFrom(next));
+            prefetch<KEPT>(valuesFrom(next));
+            prefetch<KEPT>(queries.from(next));
+            prefetch<KEPT>(gradients.from(next));
+            prefetch<KEPT>(outputs.from(next));
         }
         awaitCopies();
         roundTile<KEPT, F>(keyTile);
@@ -218,17 +221,21 @@ struct HopperBackward {
         }
     }
 
-    // dk and dv of the block's keys, and their part of dq.
-    __device__ __forceinline__ void passQueries() {
+    // dk and dv of the block's keys, and their part of dq. Queries pass by forwards and backwards in turns: those that came last
+    // for the keys before are still near.
+    __device__ __forceinline__ void passQueries(bool backwards) {
         int key = first + warpRow, last = min(z.length, first + KEPT - 1 + z.window);
+        int left = (last - first + STEP - 1) / STEP, by = backwards ? -STEP : STEP;
+        int query = backwards ? first + (left - 1) * STEP : first;
+        keepTokens(query);
 #pragma unroll 1
-        for (int query = first; query < last; query += STEP) {
+        for (; left > 0; --left, query += by) {
             prepare(query);
             float s[4][4], dp[4][4];
             multiplyScores(s, dp);
             // All warps have read the straight tiles.
             __syncthreads();
-            if (query + STEP < last) copyStep(query + STEP);
+            if (left > 1) copyStep(query + by);
             weighGradients<true>(policy, s, dp, z, key, query, statistics + query, bits, warpRow);
             addKeyGradients(s, dp);
             addQueryGradient(query);
@@ -239,10 +246,8 @@ struct HopperBackward {
     }
 
     __device__ __forceinline__ void run() {
+        bool backwards = false;
 #pragma unroll 1
-        for (first = (z.length - 1) / KEPT * KEPT; first >= 0; first -= KEPT) {
-            keepTokens();
-            passQueries();
-        }
+        for (first = (z.length - 1) / KEPT * KEPT; first >= 0; first -= KEPT, backwards = !backwards) passQueries(backwards);
     }
 };
