@@ -7,17 +7,16 @@ struct HopperAttention {
     private static let (tokens, passing) = (64, 32)
     /// Backward's block has numbers of each of a sequence's tokens in its shared memory.
     private static let longest = 512
-    /// Backward's block has a head of a sequence: with fewer, more and smaller blocks use the device better.
-    static let fewestHeads = 32
+    /// Backward's block has a head of a sequence: with fewer of more than one tile, smaller blocks use the device better.
+    static let fewestHeads = 128
 
-    private let heads: Int
-    private let length: Int
+    private let shape: AttentionShape
     /// Of a head, padded: 64 or 128.
     let width: Int
 
     /// - Parameter capability: the device's: 80, 90…
     init?(_ shape: AttentionShape, _ arithmetic: Arithmetic, capability: Int) {
-        (heads, length) = (shape.batch * shape.heads, shape.length)
+        self.shape = shape
         width = shape.headWidth <= 64 ? 64 : 128
         guard capability == 90, arithmetic != .fp32, 33...128 ~= shape.headWidth,
             shape.headWidth % 4 == 0, shape.rowStride % 4 == 0
@@ -32,24 +31,27 @@ struct HopperAttention {
     /// With the group of its kernels.
     var module: String { "attention_hopper@\(width)" }
 
-    private var tiles: Int { (length + Self.tokens - 1) / Self.tokens }
+    private var tiles: Int { (shape.length + Self.tokens - 1) / Self.tokens }
 
     /// Tiles start on 1024 bytes.
-    private func grid(blocks: Int, sharedFloats: Int) -> LaunchGrid {
-        LaunchGrid(blocks: blocks, threads: 128, sharedBytes: 1024 + sharedFloats * MemoryLayout<Float>.stride)
+    private func grid(_ x: Int, _ y: Int, sharedFloats: Int) -> LaunchGrid {
+        LaunchGrid(blocks: x, y, threads: 128, sharedBytes: 1024 + sharedFloats * MemoryLayout<Float>.stride)
     }
 
     var forward: LaunchGrid {
         // Keys; values, straight and turned; a place for queries; dropout's bits.
-        grid(blocks: heads * tiles, sharedFloats: 4 * Self.passing * width + 2 * Self.tokens)
+        grid(
+            shape.batch * shape.heads * tiles, 1,
+            sharedFloats: 4 * Self.passing * width + 2 * Self.tokens)
     }
 
     /// Nil where the two passes are better.
     var backward: LaunchGrid? {
-        guard heads >= Self.fewestHeads, length <= Self.longest else { return nil }
+        let isWorthwhile = tiles == 1 || shape.batch * shape.heads >= Self.fewestHeads
+        guard isWorthwhile, shape.length <= Self.longest else { return nil }
         // Keys; queries and their gradients, straight and turned; gradients of scores and dropout's bits; two numbers of each
         // token.
         let floats = (Self.tokens + 4 * Self.passing) * width + Self.passing * (Self.tokens + 4 + 2)
-        return grid(blocks: heads, sharedFloats: floats + 2 * Self.tokens * tiles)
+        return grid(shape.batch, shape.heads, sharedFloats: floats + 2 * Self.tokens * tiles)
     }
 }
