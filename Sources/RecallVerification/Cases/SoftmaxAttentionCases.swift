@@ -36,6 +36,7 @@ enum SoftmaxAttentionCases {
         // Rows on 16 bytes: backward in one pass where there is one, over one to nine blocks of two tiles a head.
         AttentionSizes(batch: 3, length: 1, headWidth: 16, gap: 4),
         AttentionSizes(batch: 2, length: 33, heads: 2, headWidth: 20, gap: 4),
+        AttentionSizes(batch: 2, length: 50, heads: 2, headWidth: 64, gap: 4),
         AttentionSizes(batch: 3, length: 64, headWidth: 128, gap: 4),
         AttentionSizes(batch: 2, length: 65, headWidth: 64, dropout: someDropout, gap: 4),
         AttentionSizes(length: 128, headWidth: 32, window: 1, gap: 4),
