@@ -7,6 +7,7 @@
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                     \
         attentionForward##F(ATTENTION_PARAMETERS, const float* q, const float* k, const float* v, float* out, \
                             float* logSumExp) {                                                       \
+        awaitEarlierKernels();                                                                        \
         AttentionSizes sizes ATTENTION_SIZES;                                                         \
         Softmax policy{scale, dropout};                                                               \
         HopperForward<F, Softmax>(sizes, policy, k, v).run(q, out, logSumExp);                        \
@@ -16,6 +17,7 @@
     extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)                                     \
         attentionWhole##F(ATTENTION_PARAMETERS, const float* q, const float* k, const float* v, const float* out, \
                           const float* logSumExp, const float* dOut, float* dq, float* dk, float* dv) { \
+        awaitEarlierKernels();                                                                        \
         AttentionSizes sizes ATTENTION_SIZES;                                                         \
         Softmax policy{scale, dropout};                                                               \
         AttentionArrays arrays{q, k, v, out, logSumExp, dOut, dq, dk, dv, nullptr};                   \
