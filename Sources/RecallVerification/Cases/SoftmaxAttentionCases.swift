@@ -52,7 +52,7 @@ enum SoftmaxAttentionCases {
         AttentionSizes(length: 1030, headWidth: 8, window: 130, gap: 4),
         // The same with enough heads for a block each.
         AttentionSizes(batch: 16, length: 33, heads: 2, headWidth: 128, gap: 4),
-        AttentionSizes(batch: 54, length: 65, heads: 3, headWidth: 64, window: 1, gap: 4),
+        AttentionSizes(batch: 54, length: 65, heads: 3, headWidth: 64, window: 2, gap: 4),
         AttentionSizes(batch: 80, length: 100, heads: 2, headWidth: 36, dropout: someDropout, gap: 4),
         AttentionSizes(
             batch: 54, length: 130, heads: 3, headWidth: 100, window: 70, dropout: someDropout, gap: 4),
