@@ -33,7 +33,7 @@ enum SoftmaxAttentionCases {
         AttentionSizes(length: 1, headWidth: 8, dropout: someDropout),
         AttentionSizes(batch: 3, length: 67, heads: 2, headWidth: 20, dropout: someDropout),
         AttentionSizes(length: 150, headWidth: 64, window: 40, dropout: someDropout),
-        // Rows on 16 bytes: backward in one pass where there is one, over one to nine blocks of two tiles a head.
+        // Rows on 16 bytes, as passes by larger products want them.
         AttentionSizes(batch: 3, length: 1, headWidth: 16, gap: 4),
         AttentionSizes(batch: 2, length: 33, heads: 2, headWidth: 20, gap: 4),
         AttentionSizes(batch: 2, length: 50, heads: 2, headWidth: 64, gap: 4),
@@ -50,7 +50,7 @@ enum SoftmaxAttentionCases {
         AttentionSizes(batch: 2, length: 500, headWidth: 16, gap: 4),
         AttentionSizes(length: 1000, headWidth: 16, gap: 4),
         AttentionSizes(length: 1030, headWidth: 8, window: 130, gap: 4),
-        // The same with enough heads for a block each.
+        // The same with enough heads for backward in one pass, a block a head.
         AttentionSizes(batch: 16, length: 33, heads: 2, headWidth: 128, gap: 4),
         AttentionSizes(batch: 54, length: 65, heads: 3, headWidth: 64, window: 2, gap: 4),
         AttentionSizes(batch: 80, length: 100, heads: 2, headWidth: 36, dropout: someDropout, gap: 4),
