@@ -52,9 +52,6 @@ __device__ __forceinline__ void pin(uint32 (&x)[N][4]) {
 // What this thread wrote to shared memory is there for the products that come after the next barrier.
 __device__ __forceinline__ void showProducts() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
-// Waits for all copies that this thread has on their way (copyTile).
-__device__ __forceinline__ void awaitCopies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
-
 // How the block's threads share a tile of WIDTH: four numbers of a row each, DOWN rows at once; every eighth row is swizzled
 // as the first.
 template <int WIDTH>

@@ -78,15 +78,6 @@ __device__ __forceinline__ float4 readQuad(const Rows& rows, int row, int column
     return quad;
 }
 
-#define LOG2E 1.4426950408889634f
-
-// 2ˣ to the last bits of float32, 0 for what is below its normal numbers.
-__device__ __forceinline__ float power2(float x) {
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
-}
-
 struct Unchanged {
     __device__ __forceinline__ float operator()(float x) const { return x; }
 };
@@ -134,8 +125,7 @@ __device__ __forceinline__ void prefetch(const Rows& rows) {
     int across = (rows.width + 31) / 32;
     for (int n = threadIdx.x; n < ROWS * across; n += THREADS) {
         int row = n / across, column = n % across * 32;
-        if (row < rows.count)
-            asm volatile("prefetch.global.L2 [%0];" ::"l"(rows.start + row * rows.stride + column));
+        if (row < rows.count) prefetchLine(rows.start + row * rows.stride + column);
     }
 }
 

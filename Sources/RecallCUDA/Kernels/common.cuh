@@ -4,6 +4,8 @@
 #define WARP 32
 #define FULL 0xffffffffu
 #define INFINITY __int_as_float(0x7f800000)
+#define LOG2E 1.4426950408889634f
+#define LN2 0.6931471805599453f
 
 typedef unsigned int uint32;
 typedef unsigned long long uint64;
@@ -17,6 +19,12 @@ __device__ __forceinline__ void awaitEarlierKernels() {
     asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 #endif
 }
+
+// Waits for all copies to shared memory that this thread has on their way.
+__device__ __forceinline__ void awaitCopies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
+
+// Has the level-2 cache fetch a line, without waiting for it.
+__device__ __forceinline__ void prefetchLine(const float* from) { asm volatile("prefetch.global.L2 [%0];" ::"l"(from)); }
 
 // What differs from step to step, in device memory while steps are replayed: struct StepCell in StepCell.swift.
 struct StepCell {
@@ -118,6 +126,13 @@ __device__ __forceinline__ float blockMax(float x, float* shared) {
     }
     __syncthreads();
     return shared[32];
+}
+
+// 2ˣ to the last bits of float32, 0 for what is below its normal numbers.
+__device__ __forceinline__ float power2(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
 }
 
 __device__ __forceinline__ float sigmoid(float x) { return 1.0f / (1.0f + expf(-x)); }

@@ -24,9 +24,6 @@ __device__ __forceinline__ void copyAhead(float* target, const float* source) {
                  : "memory");
 }
 
-// Waits for all that this thread has on its way.
-__device__ __forceinline__ void awaitCopies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
-
 template <int D, int ROWS>
 __device__ __forceinline__ void copyRowsAhead(float* tile, const float* rows) {
     constexpr int ACROSS = D / 4, STEP = THREADS / ACROSS;

@@ -7,8 +7,6 @@
 #include "common.cuh"
 
 #define CHUNK 16
-#define LOG2E 1.4426950408889634f
-#define LN2 0.6931471805599453f
 
 struct ScanInputs {
     const float *x, *delta, *deltaBias, *aLog, *b, *c, *skip, *z;
@@ -21,18 +19,12 @@ struct ScanSizes {
     bool isFirstPass, isLastPass;
 };
 
-__device__ __forceinline__ float exp2Approximate(float x) {
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
-}
-
-__device__ __forceinline__ float fastSigmoid(float x) { return __fdividef(1.0f, 1.0f + exp2Approximate(-LOG2E * x)); }
+__device__ __forceinline__ float fastSigmoid(float x) { return __fdividef(1.0f, 1.0f + power2(-LOG2E * x)); }
 
 // max(x, 0) + ln(1 + e), e = e^{-|x|}: ln(1 + e) = 2 artanh s, s = e/(2 + e), of which the polynomial in s² has a relative
 // error of 4e-9 up to s = 1/3, so that small steps keep their digits too.
 __device__ __forceinline__ float softplus(float x) {
-    float e = exp2Approximate(-LOG2E * fabsf(x));
+    float e = power2(-LOG2E * fabsf(x));
     float s = __fdividef(e, 2.0f + e), u = s * s;
     float series = fmaf(fmaf(fmaf(fmaf(0.28178334f, u, 0.27960604f), u, 0.40024910f), u, 0.66666315f), u, 2.0f);
     return fmaf(s, series, fmaxf(x, 0.0f));
@@ -54,7 +46,7 @@ __device__ __forceinline__ void load(float (&x)[COUNT], const float* shared) {
 }
 
 // Has the block copy B and C of a chunk to shared memory, (token, B ‖ C) of STATES states each from the pass's first on; 0
-// where there is no such token or state. They have come after waitForStates and a barrier.
+// where there is no such token or state. They have come after awaitCopies and a barrier.
 template <int STATES>
 __device__ __forceinline__ void copyStates(
     const ScanSizes& sizes, const ScanInputs& in, long long row, int first, float* shared) {
@@ -69,8 +61,6 @@ __device__ __forceinline__ void copyStates(
                      : "memory");
     }
 }
-
-__device__ __forceinline__ void waitForStates() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
 #define SIZES                                                                                                       \
     int length, int channels, int states, int stateStride, int gateStride, int firstState, int isFirstPass,         \

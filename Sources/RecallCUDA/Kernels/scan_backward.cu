@@ -78,7 +78,7 @@ __device__ __forceinline__ void advance(
     for (int c = 0; c < COLUMNS; ++c) {
 #pragma unroll
         for (int n = 0; n < NS; ++n) {
-            a[c][n] = exp2Approximate(delta[c] * rates[c][n]);
+            a[c][n] = power2(delta[c] * rates[c][n]);
             h[c][n] = fmaf(a[c][n], before[c][n], input[c] * b[n]);
         }
     }
@@ -362,7 +362,7 @@ __device__ __forceinline__ void backward(
         loadState(l, sizes, chunk ? checkpoints + (row * chunks + chunk) * stateCount : 0, h);
         stageTokens(l, e, given, in, w);
         w.store(l, 0, h);
-        waitForStates();
+        awaitCopies();
         // The chunk's B and C have come, and nobody reads the last chunk's or its sums any longer.
         __syncthreads();
         if (chunk) {

@@ -66,7 +66,7 @@ __device__ __forceinline__ float advance(
     load(c, states + NS);
 #pragma unroll
     for (int n = 0; n < NS; ++n) {
-        h[n] = fmaf(exp2Approximate(delta * rates[n]), h[n], input * b[n]);
+        h[n] = fmaf(power2(delta * rates[n]), h[n], input * b[n]);
         y[n % 4] = fmaf(c[n], h[n], y[n % 4]);
     }
     return (y[0] + y[1]) + (y[2] + y[3]);
@@ -126,7 +126,7 @@ __device__ __forceinline__ void forward(
     float *target = (sizes.isLastPass ? out : sums) + start, *before = sizes.isFirstPass ? nullptr : sums + start;
     for (int chunk = 0; chunk < chunks; ++chunk) {
         int first = chunk * CHUNK;
-        waitForStates();
+        awaitCopies();
         // This chunk's have come, and nobody reads the last one's, which the next one's replace.
         __syncthreads();
         if (chunk + 1 < chunks) copyStates<NS>(sizes, in, row, first + CHUNK, states[(chunk + 1) % 2]);

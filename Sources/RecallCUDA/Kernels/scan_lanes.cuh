@@ -103,10 +103,6 @@ struct Elements {
 
 #define EACH(OPERATION) OPERATION(x) OPERATION(y) OPERATION(z) OPERATION(w)
 
-__device__ __forceinline__ void prefetchLine(const float* from) {
-    asm volatile("prefetch.global.L2 [%0];" ::"l"(from));
-}
-
 // What a lane's elements of a chunk are given as: x, delta, z and dOut, 0 for those that there are not. All are loaded before
 // any is used, and at a place where there is other work until they come.
 template <int S, int NS>

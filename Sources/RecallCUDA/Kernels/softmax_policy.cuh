@@ -2,8 +2,6 @@
 #pragma once
 #include "attention_passes.cuh"
 
-#define LN2 0.6931471805599453f
-
 struct Softmax {
     float scale;
     Mask dropout;
