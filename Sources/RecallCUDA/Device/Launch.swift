@@ -78,6 +78,11 @@ struct LaunchGrid {
     }
 }
 
+/// Whether all addresses lie on 16 bytes, for kernels that read and write four numbers at a time; a null does.
+func areInQuads(_ addresses: UnsafeRawPointer?...) -> Bool {
+    addresses.allSatisfy { UInt(bitPattern: $0) % 16 == 0 }
+}
+
 extension CUDABackend {
     /// Queues a kernel on the run's stream. A grid without blocks does nothing.
     ///

@@ -70,8 +70,7 @@ extension CUDABackend {
         _ shape: EmbeddingShape, tokens: Integers, dropout: Dropout?, dy: Floats, dTable: MutableFloats,
         dPositions: MutableFloats?
     ) {
-        let addresses = [UInt(bitPattern: dy), UInt(bitPattern: dTable), UInt(bitPattern: dPositions)]
-        let tiling = EmbeddingGradientTiling(shape, isInQuads: addresses.allSatisfy { $0 % 16 == 0 })
+        let tiling = EmbeddingGradientTiling(shape, isInQuads: areInQuads(dy, dTable, dPositions))
         tableGradient(tiling, tokens: tokens, mask(dropout), dy: dy, dTable: dTable)
         if let dPositions {
             launch(

@@ -24,11 +24,6 @@ struct HopperAttention {
         else { return nil }
     }
 
-    /// Whether rows start on 16 bytes, as these passes want it.
-    static func areInQuads(_ starts: [Floats]) -> Bool {
-        starts.allSatisfy { UInt(bitPattern: $0) % 16 == 0 }
-    }
-
     /// With the group of its kernels.
     var module: String { "attention_hopper@\(width)" }
 

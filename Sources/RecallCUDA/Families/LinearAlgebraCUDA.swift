@@ -54,10 +54,7 @@ extension CUDABackend: LinearAlgebraKernels {
 
     /// What adds the bias on the product's way out; nil where matrices do not begin and go on in whole quads.
     private func biasedProduct(_ layer: LinearLayerForward, bias: Floats, x: Floats) -> BiasedProduct? {
-        let addresses = [layer.weight, bias, x, Floats(layer.y)].map { UInt(bitPattern: $0) }
-        guard BiasedProduct.takes(layer.shape),
-            addresses.allSatisfy({ $0 % UInt(BiasedProduct.alignment) == 0 })
-        else { return nil }
+        guard BiasedProduct.takes(layer.shape), areInQuads(layer.weight, bias, x, layer.y) else { return nil }
         if let planned = biasedProducts[layer.shape] { return planned }
         let planned = CUDADevice.exclusively { [plannedProducts, matrixHandle, arithmetic] in
             BiasedProduct(
@@ -76,8 +73,7 @@ extension CUDABackend: LinearAlgebraKernels {
                 product(
                     m: shape.inputs, n: shape.rows, k: shape.outputs,
                     DeviceMatrix(layer.weight, stride: shape.inputs), dy, beta: addsToDx || index > 0 ? 1 : 0,
-                    dx,
-                    stride: shape.inputStride)
+                    dx, stride: shape.inputStride)
             }
             if weightGradient(layer, x: x) { continue }
             if let dWeight = layer.dWeight {

@@ -41,9 +41,8 @@ struct NormLayout {
 extension CUDABackend: NormalisationKernels {
     private static let module = "normalisation"
 
-    /// - Parameter numbers: all that the kernel reads or writes in rows.
-    private func layout(_ shape: NormShape, _ numbers: Floats?...) -> NormLayout {
-        let isInQuads = numbers.allSatisfy { Int(bitPattern: $0) % 16 == 0 }
+    /// - Parameter isInQuads: of all that the kernel reads or writes in rows.
+    private func layout(_ shape: NormShape, isInQuads: Bool) -> NormLayout {
         guard let layout = NormLayout(width: shape.width, isInQuads: isInQuads) else {
             fatalError("CUDA: a norm over \(shape.width) numbers; 1024 is the most")
         }
@@ -54,7 +53,7 @@ extension CUDABackend: NormalisationKernels {
         _ shape: NormShape, residual: Floats, branch: Floats?, gain: Floats, bias: Floats?, sum: MutableFloats?,
         y: MutableFloats, statistics: MutableFloats
     ) {
-        let layout = layout(shape, residual, branch, gain, bias, sum.map { Floats($0) }, Floats(y))
+        let layout = layout(shape, isInQuads: areInQuads(residual, branch, gain, bias, sum, y))
         launch(
             Self.module, "addNormForward\(layout.suffix)", layout.forwardGrid(shape), shape.kind == .layer,
             shape.rows, shape.width, shape.epsilon, residual, branch, gain, bias, sum, y, statistics)
@@ -65,13 +64,12 @@ extension CUDABackend: NormalisationKernels {
         dInput: MutableFloats, dGain: MutableFloats, dBias: MutableFloats?
     ) {
         let width = shape.width
-        let layout = layout(shape, sum, gain, dy, dSum, Floats(dInput))
+        let layout = layout(shape, isInQuads: areInQuads(sum, gain, dy, dSum, dInput))
         let grid = layout.backwardGrid(shape)
         addPartials(parts: grid.blocks.x, to: [(width, dGain), (width, dBias)]) { partials in
             launch(
                 Self.module, "addNormBackward\(layout.suffix)", grid, shape.kind == .layer, shape.rows, width,
-                sum,
-                gain, statistics, dy, dSum, dInput, partials)
+                sum, gain, statistics, dy, dSum, dInput, partials)
         }
     }
 }

@@ -24,7 +24,7 @@ extension CUDABackend: ScanKernels {
         // A thread a channel.
         let threads = min(128, (shape.channels + 31) / 32 * 32)
         let grid = LaunchGrid(
-            blocks: (shape.channels + threads - 1) / threads, shape.batch, threads: threads, sharedBytes: 0)
+            blocks: (shape.channels + threads - 1) / threads, shape.batch, threads: threads)
         for pass in passes {
             launch(
                 "scan_forward", "scanForward\(pass.states)", grid,
@@ -39,7 +39,7 @@ extension CUDABackend: ScanKernels {
         dSkip: MutableFloats, dz: MutableFloats
     ) {
         let plan = ScanBackwardPlan(shape)
-        let passes = ScanPass.backward(shape)
+        let passes = plan.passes
         // What a block may have on sm_90 and before it, less some spare.
         let grid = plan.grid(sharedBytes: (device.capability >= 90 ? 224 : 160) << 10)
         let groups = grid.blocks.x
@@ -90,13 +90,6 @@ private struct ScanPass {
             return ScanPass(first: first, states: [4, 8].first { rest <= $0 } ?? 16, isLast: rest <= 16)
         }
     }
-
-    static func backward(_ shape: ScanShape) -> [ScanPass] {
-        let states = ScanBackwardPlan(shape).states
-        return stride(from: 0, to: shape.states, by: states).map { first in
-            ScanPass(first: first, states: states, isLast: first + states >= shape.states)
-        }
-    }
 }
 
 /// How the backward scan lies on the device: the letters are those of scan_backward.cu.
@@ -113,7 +106,13 @@ private struct ScanBackwardPlan {
     }
 
     var suffix: String { "\(lanes)x\(laneStates)" }
-    var states: Int { lanes * laneStates }
+    private var states: Int { lanes * laneStates }
+
+    var passes: [ScanPass] {
+        stride(from: 0, to: shape.states, by: states).map { first in
+            ScanPass(first: first, states: states, isLast: first + states >= shape.states)
+        }
+    }
 
     /// A block takes as many channels as its threads' registers and shared memory allow: fewer groups of channels to add.
     func grid(sharedBytes: Int) -> LaunchGrid {

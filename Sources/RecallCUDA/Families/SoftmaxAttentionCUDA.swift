@@ -25,7 +25,7 @@ extension CUDABackend: SoftmaxAttentionKernels {
         logSumExp: MutableFloats
     ) {
         let hopper = HopperAttention(shape, arithmetic, capability: device.capability)
-        if let hopper, HopperAttention.areInQuads([q, k, v, .init(out)]) {
+        if let hopper, areInQuads(q, k, v, out) {
             return launch(
                 hopper.module, "attentionForward\(hopper.width)", hopper.forward,
                 arguments(shape, dropout) + [q, k, v, out, logSumExp])
@@ -42,9 +42,7 @@ extension CUDABackend: SoftmaxAttentionKernels {
         logSumExp: Floats, dOut: Floats, dq: MutableFloats, dk: MutableFloats, dv: MutableFloats
     ) {
         let hopper = HopperAttention(shape, arithmetic, capability: device.capability)
-        if let hopper, let grid = hopper.backward,
-            HopperAttention.areInQuads([q, k, v, out, dOut, .init(dq), .init(dk), .init(dv)])
-        {
+        if let hopper, let grid = hopper.backward, areInQuads(q, k, v, out, dOut, dq, dk, dv) {
             return launch(
                 hopper.module, "attentionWhole\(hopper.width)", grid,
                 arguments(shape, dropout) + [q, k, v, out, logSumExp, dOut, dq, dk, dv])

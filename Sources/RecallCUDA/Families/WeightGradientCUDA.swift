@@ -56,8 +56,7 @@ extension CUDABackend {
     func weightGradient(_ layer: LinearLayerBackward, x: Floats) -> Bool {
         let shape = layer.shape
         guard arithmetic != .fp32, let dWeight = layer.dWeight, let tiling = WeightGradientTiling(shape),
-            tiling.sharedBytes <= device.sharedMemoryPerBlock,
-            [x, layer.dy].allSatisfy({ UInt(bitPattern: $0) % 16 == 0 })
+            tiling.sharedBytes <= device.sharedMemoryPerBlock, areInQuads(x, layer.dy)
         else { return false }
         let (weights, biases) = (shape.outputs * shape.inputs, layer.dBias == nil ? 0 : shape.outputs)
         addPartials(parts: tiling.blocks.shares, to: [(weights, dWeight), (biases, layer.dBias)]) { partials in
@@ -67,8 +66,7 @@ extension CUDABackend {
                     blocks: tiling.blocks.outputs, tiling.blocks.inputs, tiling.blocks.shares, threads: 256,
                     sharedBytes: tiling.sharedBytes),
                 shape.rows, shape.inputs, shape.outputs, shape.inputStride, tiling.rows, biases > 0, x,
-                layer.dy,
-                partials)
+                layer.dy, partials)
         }
         return true
     }
