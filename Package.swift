@@ -37,6 +37,7 @@ let package = Package(
             name: "COpenBLAS", pkgConfig: "openblas",
             providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
         .systemLibrary(name: "CBuildTarget"),
+        .systemLibrary(name: "CFloatingPoint"),
         .target(name: "RecallRandom", swiftSettings: kernelSettings),
         .target(name: "RecallExamples", dependencies: ["RecallRandom"]),
         .target(
@@ -44,7 +45,7 @@ let package = Package(
             dependencies: ["RecallExamples", .product(name: "Crypto", package: "swift-crypto")]),
         .target(
             name: "RecallKernels",
-            dependencies: ["RecallExamples", "RecallRandom", "COpenBLAS", "CBuildTarget"],
+            dependencies: ["RecallExamples", "RecallRandom", "COpenBLAS", "CBuildTarget", "CFloatingPoint"],
             swiftSettings: kernelSettings),
         .target(
             name: "RecallCUDA",

@@ -22,6 +22,23 @@ import Testing
         #expect(y == Array(repeating: 0, count: count))
     }
 
+    /// On every thread, in the middle of a block as in a tail, and in blocks only: a caller's arithmetic is as it was.
+    @Test(arguments: [1, 2]) func subnormalNumbersAreZero(threads: Int) {
+        let count = 100_003
+        let (tiny, half) = (
+            [Float](repeating: .leastNormalMagnitude, count: count), [Float](repeating: 0.5, count: count)
+        )
+        let subnormal = [Float](repeating: .leastNonzeroMagnitude, count: count)
+        let backend = CPUBackend(threads: threads)
+        var y = poisoned(count)
+        backend.multiply(count, a: tiny, b: half, y: &y)
+        #expect(y.allSatisfy { $0 == 0 })
+        y = poisoned(count)
+        backend.multiply(count, a: subnormal, b: half.map { _ in 0x1p100 }, y: &y)
+        #expect(y.allSatisfy { $0 == 0 })
+        #expect(zip(tiny, half).allSatisfy { $0 * $1 == 0x1p-127 })
+    }
+
     @Test(arguments: counts) func writesNothingBeyondTheEnd(count: Int) {
         let x = randomFloats(count + 16, seed: 1)
         var y = x

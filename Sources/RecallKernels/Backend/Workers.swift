@@ -3,7 +3,7 @@ import Dispatch
 /// Runs the blocks of a kernel on a run's threads, and keeps each thread's workspace from step to step.
 ///
 /// A block's work may depend on its index, never on which worker does it: that is what makes results independent
-/// of the number of threads.
+/// of the number of threads. Subnormal numbers are zero in a block.
 final class Workers {
     let threads: Int
     private var workspaces: [UnsafeMutableRawPointer?]
@@ -39,17 +39,19 @@ final class Workers {
         let used = min(threads, blocks)
         for worker in 0..<max(used, 1) { reserve(worker, floats: floats) }
         guard used > 1 else {
-            for block in 0..<blocks where !isCancelled { body(block, 0) }
+            SubnormalNumbers.asZero {
+                for block in 0..<blocks where !isCancelled { body(block, 0) }
+            }
             return
         }
         withoutActuallyEscaping(body) { body in
             let box = UncheckedBody(call: body)
             let cancellation = cancellation
             DispatchQueue.concurrentPerform(iterations: used) { worker in
-                var block = worker
-                while block < blocks, !(cancellation?() ?? false) {
-                    box.call(block, worker)
-                    block += used
+                SubnormalNumbers.asZero {
+                    for block in stride(from: worker, to: blocks, by: used) where !(cancellation?() ?? false) {
+                        box.call(block, worker)
+                    }
                 }
             }
         }

@@ -8,7 +8,7 @@ extension CPUBackend {
         let spectra = workers.sharedWorkspace(floats: plan.sharedArrays * array + plan.tableFloats)
         let transform = LaneFourierTransform(size: plan.size, table: spectra + plan.sharedArrays * array)
         makeSpectra(plan, transform, filter, into: spectra)
-        forEachPart(plan, arrays: 2) { part, x in
+        forEachPart(plan, arrays: 2, matrices: [u, gate, Floats(y)]) { part, x in
             let (rows, u) = (part.rows, u + part.start)
             transform.splitRoot(RowSource(rows: rows, matrix: u), length: length, into: x)
             if plan.isSingle {
@@ -44,7 +44,7 @@ extension CPUBackend {
             let sink = ReversedSink(rows: rows, scale: plan.scale, out: dFilter)
             transform.joinRoot(x, length: length, into: sink)
         }
-        forEachPart(plan, arrays: 3) { part, x in
+        forEachPart(plan, arrays: 3, matrices: [u, gate, dy, Floats(du), Floats(dGate)]) { part, x in
             let (rows, dy, v) = (part.rows, dy + part.start, x + array)
             transform.splitRoot(RowSource(rows: rows, matrix: u + part.start), length: length, into: x)
             transform.splitRoot(
@@ -96,8 +96,11 @@ extension CPUBackend {
 
     /// Calls `body` with every group of channels of every sequence and room for `arrays` transforms: where there are
     /// enough sequences, a run of them is one worker's, else the groups of one after the other are shared by all.
+    ///
+    /// - Parameter matrices: what the parts read and write, (batch, length, channels) each.
     private func forEachPart(
-        _ plan: FourierPlan, arrays: Int, _ body: (_ part: FourierPart, _ x: MutableFloats) -> Void
+        _ plan: FourierPlan, arrays: Int, matrices: [Floats],
+        _ body: (_ part: FourierPart, _ x: MutableFloats) -> Void
     ) {
         let floats = arrays * plan.array
         guard plan.chunks > 1 else {
@@ -108,11 +111,12 @@ extension CPUBackend {
             }
             return
         }
+        let ahead = ReadAhead(rows: plan.shape.length, width: plan.shape.channels, stride: plan.shape.channels)
         workers.forEachBlock(plan.chunks, floats: floats) { chunk, worker in
+            let x = workers.workspace(worker)
             for index in plan.sequences(chunk) {
-                for group in 0..<plan.groups {
-                    body(plan.part(chunk: chunk, index, group), workers.workspace(worker))
-                }
+                ahead.fetch(matrices.map { $0 + plan.start(index) }, scratch: x)
+                for group in 0..<plan.groups { body(plan.part(chunk: chunk, index, group), x) }
             }
         }
     }
@@ -152,6 +156,9 @@ private struct FourierPlan {
         shape.batch * chunk / chunks..<shape.batch * (chunk + 1) / chunks
     }
 
+    /// Where a sequence begins, in elements.
+    func start(_ index: Int) -> Int { index * shape.length * shape.channels }
+
     func rows(_ group: Int) -> LaneRows {
         LaneRows(
             lanes: ConvolutionLanes(group: group, channels: shape.channels), channels: shape.channels,
@@ -161,7 +168,7 @@ private struct FourierPlan {
     func part(chunk: Int, _ index: Int, _ group: Int) -> FourierPart {
         FourierPart(
             chunk: chunk, isFirst: index == sequences(chunk).lowerBound,
-            start: index * shape.length * shape.channels, group: group, rows: rows(group))
+            start: start(index), group: group, rows: rows(group))
     }
 }
 

@@ -6,10 +6,16 @@ extension CPUBackend: ConvolutionKernels {
         let filters = workers.sharedWorkspace(floats: taps.groups * taps.stride)
         taps.gather(weight: weight, bias: bias, into: filters)
         let (length, channels) = (shape.length, shape.channels)
+        let (inputs, rows) = (
+            ReadAhead(rows: length, width: channels, stride: shape.inputStride),
+            ReadAhead(rows: length, width: channels, stride: channels)
+        )
         workers.forEachBlock(shape.batch, floats: 3 * length * 16) { b, worker in
             let u = u + b * length * shape.inputStride
             let y = y + b * length * channels
             let gate = gate.map { $0 + b * length * channels }
+            inputs.fetch([u], scratch: workers.workspace(worker))
+            rows.fetch([gate, Floats(y)].compactMap { $0 }, scratch: workers.workspace(worker))
             for tokens in taps.blocks(shape) {
                 for group in 0..<taps.wholeGroups {
                     let first = 16 * group
@@ -43,6 +49,10 @@ extension CPUBackend: ConvolutionKernels {
         taps.gather(weight: weight, bias: bias, into: filters)
         let (length, channels) = (shape.length, shape.channels)
         let scratch = taps.scratch(length: length)
+        let (inputs, rows) = (
+            ReadAhead(rows: length, width: channels, stride: shape.inputStride),
+            ReadAhead(rows: length, width: channels, stride: channels)
+        )
         workers.forEachBlock(blocks, floats: scratch + 5 * length * 16) { block, worker in
             let partial = partials + block * parameters
             partial.update(repeating: 0, count: parameters)
@@ -53,6 +63,8 @@ extension CPUBackend: ConvolutionKernels {
                 let dy = dy + b * length * channels
                 let gate = gate.map { $0 + b * length * channels }
                 let dGate = dGate.map { $0 + b * length * channels }
+                inputs.fetch([u, Floats(du)], scratch: dc)
+                rows.fetch([gate, dy, dGate.map { Floats($0) }].compactMap { $0 }, scratch: dc)
                 dc.update(repeating: 0, count: taps.scratchOffset(taps.groups))
                 for tokens in taps.blocks(shape).reversed() {
                     for group in 0..<taps.wholeGroups {

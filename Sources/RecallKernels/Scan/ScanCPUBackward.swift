@@ -50,10 +50,6 @@ extension CPUBackend {
 /// What turns a rate back into A.
 private let ln2: Float = 0.693_147_18
 
-/// λ below this becomes zero between chunks. Where no gradient arrives for long (tokens without a label, under the
-/// last mixer) it would otherwise decay to subnormal numbers, which take some ten times as long to multiply.
-private let negligible: Float = 0x1p-80
-
 /// Sums over rows and tokens: the gradients of A (channel blocks, states), deltaBias and skip (channel blocks).
 private struct ScanParameterSums {
     let a: UnsafeMutablePointer<Vector>
@@ -203,7 +199,6 @@ private struct ScanBackward {
         var b = scan.b + (tokens.upperBound - 1) * shape.stateStride + n
         var c = scan.c + (tokens.upperBound - 1) * shape.stateStride + n
         var carry = scratch.carry[index]
-        carry.replace(with: 0, where: (carry .< negligible) .& (carry .> -negligible))
         var dA = sums.a[index]
         var t = tokens.count - 1
         while t >= 0 {
