@@ -1,5 +1,6 @@
 // Elementary functions of sixteen numbers at once. A bound in ulp is in units of the exact result's last place,
-// subnormal results included, and holds for every Float32: all were once compared with Float64.
+// subnormal results included, and holds for every Float32: all were once compared with Float64. In a kernel's blocks
+// subnormal numbers are zero, in which a result that small then differs.
 
 /// eˣ to 1 ulp; NaN stays NaN.
 @inline(always)
