@@ -33,13 +33,13 @@ struct HopperAttention {
     private var tiles: Int { (shape.length + Self.tokens - 1) / Self.tokens }
 
     /// Tiles start on 1024 bytes.
-    private func grid(blocks: Int, sharedFloats: Int) -> LaunchGrid {
-        LaunchGrid(blocks: blocks, threads: 128, sharedBytes: 1024 + sharedFloats * MemoryLayout<Float>.stride)
+    private func grid(_ x: Int, _ y: Int = 1, sharedFloats: Int) -> LaunchGrid {
+        LaunchGrid(blocks: x, y, threads: 128, sharedBytes: 1024 + sharedFloats * MemoryLayout<Float>.stride)
     }
 
     var forward: LaunchGrid {
         // Keys; values, straight and turned; a place for queries; dropout's bits.
-        grid(blocks: heads * tiles, sharedFloats: 4 * Self.passing * width + 2 * Self.tokens)
+        grid(heads * tiles, sharedFloats: 4 * Self.passing * width + 2 * Self.tokens)
     }
 
     /// Nil where the two passes are better.
@@ -49,6 +49,6 @@ struct HopperAttention {
         // Keys; queries and their gradients, straight and turned; gradients of scores and dropout's bits; two numbers of each
         // token.
         let floats = (Self.tokens + 4 * Self.passing) * width + Self.passing * (Self.tokens + 4 + 2)
-        return grid(blocks: heads, sharedFloats: floats + 2 * Self.tokens * tiles)
+        return grid(shape.batch, shape.heads, sharedFloats: floats + 2 * Self.tokens * tiles)
     }
 }

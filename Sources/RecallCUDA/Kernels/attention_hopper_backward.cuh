@@ -14,8 +14,8 @@ struct HopperBackward {
     const AttentionSizes& z;
     const Policy& policy;
     const AttentionArrays& a;
+    // A head of a sequence, told by the grid: as it costs no division, it costs no registers either.
     Head head;
-    Rows queries, gradients, outputs;
     // Of the keys: `first` of the block, the warp's `warpRow` from there on.
     int first, warpRow;
     float *keyTile, *queryTile, *gradientTile, *turnedQueries, *turnedGradients, *scores;
@@ -26,10 +26,7 @@ struct HopperBackward {
     float dk[F / 8][4], dv[F / 8][4];
 
     __device__ __forceinline__ HopperBackward(const AttentionSizes& z, const Policy& policy, const AttentionArrays& a)
-        : z(z), policy(policy), a(a), head(z, blockIdx.x), warpRow(threadIdx.x / WARP * 16) {
-        queries = rowsOf(a.q + head.input, z.inputStride, z.length, z.f);
-        gradients = rowsOf(a.dOut + head.out, z.outStride, z.length, z.e);
-        outputs = rowsOf(a.out + head.out, z.outStride, z.length, z.e);
+        : z(z), policy(policy), a(a), head(z, blockIdx.x, blockIdx.y), warpRow(threadIdx.x / WARP * 16) {
         keyTile = swizzledFloats();
         queryTile = keyTile + KEPT * F;
         gradientTile = queryTile + TILE;
@@ -48,22 +45,22 @@ struct HopperBackward {
         return rowsOf(a.v + head.value, z.valueStride, z.length, z.e).from(key);
     }
 
-    __device__ __forceinline__ void copyStep(int query) {
-        copyTile<STEP, F>(queryTile, queries.from(query));
-        copyTile<STEP, F>(gradientTile, gradients.from(query));
+    __device__ __forceinline__ Rows outputsFrom(int query) const {
+        return rowsOf(a.out + head.out, z.outStride, z.length, z.e).from(query);
     }
 
-    // Brings the block's keys and values, and the first queries.
-    __device__ __forceinline__ void keepTokens() {
+    __device__ __forceinline__ void copyStep(int query) {
+        copyTile<STEP, F>(queryTile, rowsOf(a.q + head.input, z.inputStride, z.length, z.f).from(query));
+        copyTile<STEP, F>(gradientTile, rowsOf(a.dOut + head.out, z.outStride, z.length, z.e).from(query));
+    }
+
+    // Brings the block's keys and values, and the queries that come first.
+    __device__ __forceinline__ void keepTokens(int query) {
         __syncthreads();
         copyTile<KEPT, F>(keyTile, keysFrom(first));
         copyTile<KEPT, F>(turnedQueries, valuesFrom(first));
-        copyStep(first);
-        if (first > 0) {
-            prefetch<KEPT>(keysFrom(first - KEPT));
-            prefetch<KEPT>(valuesFrom(first - KEPT));
-            prefetch<KEPT>(outputs.from(first - KEPT));
-        }
+        copyStep(query);
+        prefetch<STEP>(outputsFrom(query));
         awaitCopies();
         roundTile<KEPT, F>(keyTile);
         __syncthreads();
@@ -85,7 +82,7 @@ struct HopperBackward {
 #pragma unroll
             for (int i = 0; i < TURNS; ++i) {
                 int token = query + row + i * DOWN;
-                out[i] = readQuad(outputs.from(query), row + i * DOWN, column);
+                out[i] = readQuad(outputsFrom(query), row + i * DOWN, column);
                 saved[i] = token < z.length ? a.statistics[head.index * z.length + token] : 0.0f;
             }
             if (row < DOWN) {
@@ -218,19 +215,28 @@ struct HopperBackward {
         }
     }
 
-    // dk and dv of the block's keys, and their part of dq.
-    __device__ __forceinline__ void passQueries() {
+    // dk and dv of the block's keys, and their part of dq. Queries pass by forwards and backwards in turns: those that came last
+    // for the keys before are still near.
+    __device__ __forceinline__ void passQueries(bool backwards) {
         int key = first + warpRow, last = min(z.length, first + KEPT - 1 + z.window);
+        int left = (last - first + STEP - 1) / STEP, by = backwards ? -STEP : STEP;
+        int query = backwards ? first + (left - 1) * STEP : first;
+        keepTokens(query);
 #pragma unroll 1
-        for (int query = first; query < last; query += STEP) {
+        for (; left > 0; --left, query += by) {
             prepare(query);
             float s[4][4], dp[4][4];
             multiplyScores(s, dp);
-            // All warps have read the straight tiles.
-            __syncthreads();
-            if (query + STEP < last) copyStep(query + STEP);
             weighGradients<true>(policy, s, dp, z, key, query, statistics + query, bits, warpRow);
             addKeyGradients(s, dp);
+            // All warps have passed a barrier since they read the straight tiles. Any sooner registers would not do.
+            if (left > 1) {
+                copyStep(query + by);
+                if (query + by < first + KEPT) prefetch<STEP>(outputsFrom(query + by));
+            } else if (first > 0) {
+                prefetch<KEPT>(keysFrom(first - KEPT));
+                prefetch<KEPT>(valuesFrom(first - KEPT));
+            }
             addQueryGradient(query);
         }
         long long input = head.input + key * z.inputStride, value = head.value + key * z.valueStride;
@@ -239,10 +245,8 @@ struct HopperBackward {
     }
 
     __device__ __forceinline__ void run() {
+        bool backwards = false;
 #pragma unroll 1
-        for (first = (z.length - 1) / KEPT * KEPT; first >= 0; first -= KEPT) {
-            keepTokens();
-            passQueries();
-        }
+        for (first = (z.length - 1) / KEPT * KEPT; first >= 0; first -= KEPT, backwards = !backwards) passQueries(backwards);
     }
 };

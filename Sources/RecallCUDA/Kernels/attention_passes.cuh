@@ -30,9 +30,11 @@ struct AttentionSizes {
 struct Head {
     long long index, input, value, out;
 
-    __device__ __forceinline__ Head(const AttentionSizes& z, int index) : index(index) {
-        long long firstToken = (long long)(index / z.heads) * z.length;
-        int head = index % z.heads;
+    __device__ __forceinline__ Head(const AttentionSizes& z, int index) : Head(z, index / z.heads, index % z.heads) {}
+
+    __device__ __forceinline__ Head(const AttentionSizes& z, int sequence, int head)
+        : index((long long)sequence * z.heads + head) {
+        long long firstToken = (long long)sequence * z.length;
         input = firstToken * z.inputStride + head * z.f;
         value = firstToken * z.valueStride + head * z.e;
         out = firstToken * z.outStride + head * z.e;

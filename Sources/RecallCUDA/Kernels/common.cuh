@@ -12,11 +12,10 @@ typedef unsigned long long uint64;
 
 // The first statement of every kernel, for every thread: waits until the kernel before is over and all that it wrote can be
 // seen, for where the device has it a kernel is started before that (Launch.swift). Every kernel so waits for all before it.
-// Then it lets the next one's blocks take the room that its own leave, to wait in their turn (PTX ISA, "griddepcontrol").
+// The next one's blocks are let in as its own end, not sooner: waiting blocks take room that the runs beside could use.
 __device__ __forceinline__ void awaitEarlierKernels() {
 #if __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.wait;" ::: "memory");
-    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 #endif
 }
 
