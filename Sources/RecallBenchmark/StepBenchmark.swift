@@ -85,7 +85,7 @@ public enum StepBenchmark {
     /// - Throws: `BackendError`, `TapeError`.
     public static func plan(_ model: ModelConfig, _ shape: StepShape) throws -> StepPlan {
         try LanguageModel(
-            model, vocabulary: shape.vocabulary, maximumLength: shape.length, backend: CPUBackend(), seed: 0
+            model, vocabulary: shape.vocabulary, maximumLength: shape.length, backend: CPUBackend(), seed: nil
         ).plan(batch: shape.batch, length: shape.length, labels: shape.pairs)
     }
 

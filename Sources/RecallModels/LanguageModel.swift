@@ -121,9 +121,10 @@ public final class LanguageModel {
     ///   - config: resolved (`ModelConfig.resolved`).
     ///   - vocabulary: V.
     ///   - maximumLength: the longest sequence of the task: fixes learned positions and implicit filters.
+    ///   - seed: nil for a model that is only measured: its parameters hold anything.
     /// - Throws: `BackendError.outOfMemory`.
     public init(
-        _ config: ModelConfig, vocabulary: Int, maximumLength: Int, backend: any Backend, seed: UInt64
+        _ config: ModelConfig, vocabulary: Int, maximumLength: Int, backend: any Backend, seed: UInt64?
     ) throws {
         self.config = config
         let width = config.dModel

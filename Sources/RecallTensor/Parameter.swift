@@ -56,8 +56,9 @@ public final class ParameterStore {
     /// Places the parameters and gives them their first values. Each draws from a stream keyed by the seed and its own
     /// name, so that a parameter starts the same whatever else the model holds.
     ///
+    /// - Parameter seed: nil for parameters of which only the sizes matter: to draw millions takes a good part of a second.
     /// - Throws: `BackendError.outOfMemory`.
-    public init(_ parameters: [Parameter], backend: any Backend, seed: UInt64) throws {
+    public init(_ parameters: [Parameter], backend: any Backend, seed: UInt64?) throws {
         self.parameters = parameters
         self.backend = backend
         // Each parameter starts on a cache line.
@@ -74,6 +75,7 @@ public final class ParameterStore {
                 second: floats + (3 * total + start))
             start += size
         }
+        guard let seed else { return }
         for parameter in parameters {
             write(Self.initialValues(of: parameter, seed: seed), to: parameter.value)
             backend.fillZero(parameter.count, y: parameter.firstMoment)

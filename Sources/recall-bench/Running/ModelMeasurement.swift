@@ -51,7 +51,7 @@ final class ModelMeasurement {
         if let bytes = knownSteps[key] { return bytes }
         let model = try LanguageModel(
             run.spec.model, vocabulary: task.vocabSize, maximumLength: task.maximumLength, backend: backend,
-            seed: 0)
+            seed: nil)
         let steps = try task.train.map { segment in
             try model.plan(
                 batch: min(batch, segment.examples), length: segment.sequenceLength, labels: segment.kvPairs
@@ -71,7 +71,7 @@ final class ModelMeasurement {
             model: config, vocabulary: vocabulary, maximumLength: maximumLength, testLength: testLength)
         if let facts = known[key] { return facts }
         let model = try LanguageModel(
-            config, vocabulary: vocabulary, maximumLength: maximumLength, backend: backend, seed: 0)
+            config, vocabulary: vocabulary, maximumLength: maximumLength, backend: backend, seed: nil)
         let items = try model.measureStateItems(length: testLength, arena: Arena(backend: backend))
         let facts = ModelFacts(
             parameters: model.parameterCount, stateBytes: items.reduce(0) { $0 + $1.bytes },
