@@ -1,9 +1,9 @@
 /// Rows that a kernel is about to read or write out of their order in memory, and that caches may not hold yet.
 ///
 /// A kernel that works on sixteen channels at a time takes one line of each row and comes back for the next later. From
-/// memory such lines come at the pace of its latency: a core waits for some sixteen at once, and what the processor fetches
-/// ahead by itself is lines that follow each other. Reading the rows once in order has it do so, and costs a tenth of the
-/// waiting. Rows to be written are fetched, too, as a line is read before a part of it is written.
+/// memory such lines come at the pace of its latency, a few at a time, for the processor fetches ahead by itself only lines
+/// that follow each other. Reading the rows in order first has it do so. Rows to be written are read, too: a core fetches a
+/// line before it writes a part of it.
 struct ReadAhead {
     /// Rows that take more than this drive each other out of the second-level cache before they are used.
     private static let mostFloats = 1 << 18

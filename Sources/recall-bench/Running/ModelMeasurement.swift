@@ -1,9 +1,11 @@
+import Dispatch
 import RecallData
 import RecallKernels
 import RecallModels
 import RecallSuite
 import RecallTensor
 import RecallTraining
+import Synchronization
 
 /// Sizes of models, measured once each.
 final class ModelMeasurement {
@@ -12,6 +14,18 @@ final class ModelMeasurement {
         let vocabulary: Int
         let maximumLength: Int
         let testLength: Int
+
+        init(_ model: ModelConfig, vocabulary: Int, maximumLength: Int, testLength: Int) {
+            (self.model, self.vocabulary) = (model, vocabulary)
+            (self.maximumLength, self.testLength) = (maximumLength, testLength)
+        }
+
+        init(_ run: PlannedRun) {
+            let task = run.spec.task
+            self.init(
+                run.spec.model, vocabulary: task.vocabSize, maximumLength: task.maximumLength,
+                testLength: task.maximumTestLength)
+        }
     }
 
     private struct StepKey: Hashable {
@@ -24,18 +38,26 @@ final class ModelMeasurement {
     private var known: [Key: ModelFacts] = [:]
     private var knownSteps: [StepKey: Int] = [:]
 
+    /// Measures the models of all these runs at once, for a suite has dozens.
+    ///
     /// - Throws: `BackendError.outOfMemory`, `TapeError`.
-    func facts(_ run: PlannedRun) throws -> ModelFacts {
-        let task = run.spec.task
-        return try facts(
-            run.spec.model, vocabulary: task.vocabSize, maximumLength: task.maximumLength,
-            testLength: task.maximumTestLength)
+    func measure(_ runs: [PlannedRun]) throws {
+        let keys = Array(Set(runs.map { Key($0) }).subtracting(known.keys))
+        let results = Mutex<[Key: Result<ModelFacts, any Error>]>([:])
+        DispatchQueue.concurrentPerform(iterations: keys.count) { index in
+            let facts = Result { try Self.measured(keys[index]) }
+            results.withLock { $0[keys[index]] = facts }
+        }
+        for (key, facts) in results.withLock({ $0 }) { known[key] = try facts.get() }
     }
+
+    /// - Throws: `BackendError.outOfMemory`, `TapeError`.
+    func facts(_ run: PlannedRun) throws -> ModelFacts { try facts(Key(run)) }
 
     /// Bytes of state after the longest test length.
     func stateBytes(_ model: ModelConfig, maximumLength: Int, testLength: Int) throws -> Int {
         // The vocabulary has no part in the state.
-        try facts(model, vocabulary: 2, maximumLength: maximumLength, testLength: testLength).stateBytes
+        try facts(Key(model, vocabulary: 2, maximumLength: maximumLength, testLength: testLength)).stateBytes
     }
 
     /// Bytes of memory that training a run takes at the least: its largest step's tensors, parameters with their gradients
@@ -44,10 +66,7 @@ final class ModelMeasurement {
     /// - Throws: `BackendError.outOfMemory`, `TapeError`.
     func trainingBytes(_ run: PlannedRun) throws -> Int {
         let (task, batch) = (run.spec.task, run.spec.training.batchSize)
-        let key = StepKey(
-            model: Key(
-                model: run.spec.model, vocabulary: task.vocabSize, maximumLength: task.maximumLength,
-                testLength: task.maximumTestLength), segments: task.train, batch: batch)
+        let key = StepKey(model: Key(run), segments: task.train, batch: batch)
         if let bytes = knownSteps[key] { return bytes }
         let model = try LanguageModel(
             run.spec.model, vocabulary: task.vocabSize, maximumLength: task.maximumLength, backend: backend,
@@ -64,19 +83,21 @@ final class ModelMeasurement {
         return bytes
     }
 
-    private func facts(
-        _ config: ModelConfig, vocabulary: Int, maximumLength: Int, testLength: Int
-    ) throws -> ModelFacts {
-        let key = Key(
-            model: config, vocabulary: vocabulary, maximumLength: maximumLength, testLength: testLength)
+    private func facts(_ key: Key) throws -> ModelFacts {
         if let facts = known[key] { return facts }
-        let model = try LanguageModel(
-            config, vocabulary: vocabulary, maximumLength: maximumLength, backend: backend, seed: nil)
-        let items = try model.measureStateItems(length: testLength, arena: Arena(backend: backend))
-        let facts = ModelFacts(
-            parameters: model.parameterCount, stateBytes: items.reduce(0) { $0 + $1.bytes },
-            stateBytesZoology: model.zoologyStateBytes(length: testLength), stateItems: items)
+        let facts = try Self.measured(key)
         known[key] = facts
         return facts
+    }
+
+    private static func measured(_ key: Key) throws -> ModelFacts {
+        let backend = CPUBackend()
+        let model = try LanguageModel(
+            key.model, vocabulary: key.vocabulary, maximumLength: key.maximumLength, backend: backend,
+            seed: nil)
+        let items = try model.measureStateItems(length: key.testLength, arena: Arena(backend: backend))
+        return ModelFacts(
+            parameters: model.parameterCount, stateBytes: items.reduce(0) { $0 + $1.bytes },
+            stateBytesZoology: model.zoologyStateBytes(length: key.testLength), stateItems: items)
     }
 }
