@@ -27,20 +27,21 @@ extension Store {
     ///   - membership: what stays in the suite besides them. Give `complete` the list as it is before `--only` and
     ///     `--shard`, so that a changed suite does not mix with what it was.
     ///   - step: adds what other processes' results have made necessary meanwhile.
+    ///   - prepare: given, before `facts`, all runs that those will be asked of.
     ///   - facts: asked once a run that is not in the store, or is there without its state by layer and kind as an older
     ///     version left it, outside any transaction.
-    /// - Throws: `StoreError`, or what `facts` throws; then nothing is changed.
+    /// - Throws: `StoreError`, or what `prepare` and `facts` throw; then nothing is changed.
     public func plan(
         _ runs: [PlannedRun], suite: SuiteRecord, fresh: Bool = false, membership: Membership = .complete,
-        then step: SearchStep? = nil, facts: (PlannedRun) throws -> ModelFacts
+        then step: SearchStep? = nil, preparing prepare: ([PlannedRun]) throws -> Void = { _ in },
+        facts: (PlannedRun) throws -> ModelFacts
     ) throws {
         precondition(runs.allSatisfy { $0.suite == suite.name }, "a run of another suite was planned")
         let itemised = try read { try String.fetchSet($0, sql: "SELECT run_id FROM state_items") }
-        var missing: [(run: PlannedRun, facts: ModelFacts)] = []
         var seen = itemised
-        for run in runs where seen.insert(run.runID).inserted {
-            missing.append((run, try facts(run)))
-        }
+        let unknown = runs.filter { seen.insert($0.runID).inserted }
+        try prepare(unknown)
+        let missing = try unknown.map { ($0, try facts($0)) }
         let time = Timestamp.text(now())
         try write { db in
             let formerHash = try String.fetchOne(

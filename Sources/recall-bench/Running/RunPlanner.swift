@@ -52,11 +52,12 @@ final class RunPlanner: @unchecked Sendable {
                 more = self.expansion.runs { trials[$0] }.filter { !ids.contains($0.runID) }
                 return try more.map { ($0, try self.measurement.facts($0)) }
             }
-            for run in runs { try memory.requireEmbedding(of: run) }
-            try measurement.measure(runs)
             try store.plan(
                 runs, suite: record, membership: membership, then: suite.search == nil ? nil : step,
-                facts: measurement.facts)
+                preparing: { unknown in
+                    for run in unknown { try memory.requireEmbedding(of: run) }
+                    try measurement.measure(unknown)
+                }, facts: measurement.facts)
             let selected = options.remaining(of: runs + more, in: suite)
             known.formUnion(selected.map(\.runID))
             return selected
