@@ -7,10 +7,10 @@ import CFloatingPoint
 enum SubnormalNumbers {
     /// Runs `body` with this thread's operands and results of that size taken as zero, where the processor can.
     @inline(__always)
-    static func asZero<R>(_ body: () throws -> R) rethrows -> R {
+    static func asZero(_ body: () -> Void) {
         let mode = floatingPointMode()
         setFloatingPointMode(mode | subnormalsAsZero)
-        defer { setFloatingPointMode(mode) }
-        return try body()
+        body()
+        setFloatingPointMode(mode)
     }
 }

@@ -6,10 +6,7 @@ extension CPUBackend: ConvolutionKernels {
         let filters = workers.sharedWorkspace(floats: taps.groups * taps.stride)
         taps.gather(weight: weight, bias: bias, into: filters)
         let (length, channels) = (shape.length, shape.channels)
-        let (inputs, rows) = (
-            ReadAhead(rows: length, width: channels, stride: shape.inputStride),
-            ReadAhead(rows: length, width: channels, stride: channels)
-        )
+        let (inputs, rows) = taps.ahead(shape)
         workers.forEachBlock(shape.batch, floats: 3 * length * 16) { b, worker in
             let u = u + b * length * shape.inputStride
             let y = y + b * length * channels
@@ -49,10 +46,7 @@ extension CPUBackend: ConvolutionKernels {
         taps.gather(weight: weight, bias: bias, into: filters)
         let (length, channels) = (shape.length, shape.channels)
         let scratch = taps.scratch(length: length)
-        let (inputs, rows) = (
-            ReadAhead(rows: length, width: channels, stride: shape.inputStride),
-            ReadAhead(rows: length, width: channels, stride: channels)
-        )
+        let (inputs, rows) = taps.ahead(shape)
         workers.forEachBlock(blocks, floats: scratch + 5 * length * 16) { block, worker in
             let partial = partials + block * parameters
             partial.update(repeating: 0, count: parameters)
@@ -162,6 +156,14 @@ private struct ShortConvolutionTaps {
         let isLong = isInBlocks && wholeGroups > 1 && 5 * length * channels > 1 << 18
         let size = isLong ? 8 : max(length, 1)
         return (0..<(length + size - 1) / size).map { $0 * size..<min(($0 + 1) * size, length) }
+    }
+
+    /// A sequence's rows as u and du have them, and as all else has.
+    func ahead(_ shape: ShortConvolutionShape) -> (inputs: ReadAhead, rows: ReadAhead) {
+        (
+            ReadAhead(rows: shape.length, width: channels, stride: shape.inputStride),
+            ReadAhead(rows: shape.length, width: channels, stride: channels)
+        )
     }
 
     /// Elements of the backward's scratch, and where in it a group's is: three vectors of each that begin as zero, or room for

@@ -172,7 +172,7 @@ struct ModelsCommand: ParsableCommand {
         let backend = CPUBackend()
         // The vocabulary has no part in the state.
         let built = try LanguageModel(
-            model, vocabulary: 2, maximumLength: length, backend: backend, seed: 0)
+            model, vocabulary: 2, maximumLength: length, backend: backend, seed: nil)
         let table = StateTable(
             try built.measureStateItems(length: length, arena: Arena(backend: backend)),
             published: built.zoologyStateBytes(length: length))
