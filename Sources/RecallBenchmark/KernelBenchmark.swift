@@ -10,28 +10,28 @@ public struct KernelBenchmark: Sendable {
     public let exponent: Double?
     /// From which length on the terms of lower order have died away.
     public let fitFrom: Int
-    let make: @Sendable (_ length: Int) -> any KernelCase
+    let make: @Sendable (_ length: Int, _ memory: KernelMemory) -> any KernelCase
 
     /// One of each way that tokens are mixed, at the sizes of the step benchmark's models.
     public static let all: [KernelBenchmark] = [
         KernelBenchmark(
             name: "attention", sizes: ["d_head": 64], exponent: 2, fitFrom: 1024,
-            make: { AttentionCase(length: $0) }),
+            make: { AttentionCase(in: $1, length: $0) }),
         KernelBenchmark(
             name: "sliding-window", sizes: ["d_head": 64, "window": 64], exponent: 1, fitFrom: 1024,
-            make: { AttentionCase(length: $0, window: 64) }),
+            make: { AttentionCase(in: $1, length: $0, window: 64) }),
         KernelBenchmark(
             name: "taylor-linear-attention", sizes: ["feature_dim": 16, "d_head": 64], exponent: 1,
-            fitFrom: max(1024, 2 * TaylorCase.crossover()), make: { TaylorCase(length: $0) }),
+            fitFrom: max(1024, 2 * TaylorCase.crossover()), make: { TaylorCase(in: $1, length: $0) }),
         KernelBenchmark(
             name: "selective-scan", sizes: ["channels": 128, "state_size": 16], exponent: 1, fitFrom: 1024,
-            make: { ScanCase(length: $0) }),
+            make: { ScanCase(in: $1, length: $0) }),
         KernelBenchmark(
             name: "long-convolution", sizes: ["channels": 64], exponent: nil, fitFrom: 1024,
-            make: { LongConvolutionCase(length: $0) }),
+            make: { LongConvolutionCase(in: $1, length: $0) }),
         KernelBenchmark(
             name: "short-convolution", sizes: ["channels": 64, "kernel_size": 3], exponent: 1, fitFrom: 1024,
-            make: { ShortConvolutionCase(length: $0) }),
+            make: { ShortConvolutionCase(in: $1, length: $0) }),
     ]
 
     /// Seconds of forward and of backward at a length, what they cannot do without, and how far they are from their
@@ -50,31 +50,45 @@ public struct KernelBenchmark: Sendable {
         public let error: Double?
     }
 
-    /// Times as many calls as take 0.1 s, three at least, after a first one.
+    /// Tokens of the sequences that take turns, those of a step of 256 sequences of 64.
+    public static let tokens = 1 << 14
+
+    /// How many sequences of a length take turns.
+    static func sequences(length: Int) -> Int { max(1, min(256, tokens / length)) }
+
+    /// Times as many calls as take 0.1 s, three at least, after a first one a sequence.
+    ///
+    /// Every call takes the next of as many sequences as make `tokens` tokens. A short sequence called again and again
+    /// would stay in a cache that a longer one does not fit, which a step never sees, and which would make times grow
+    /// with the length faster than the algorithm.
     ///
     /// - Parameter isChecked: whether to compare with the reference, whose cost grows with the square of the length.
     public func run(length: Int, isChecked: Bool) -> Times {
-        let kernel = make(length)
+        let memory = KernelMemory()
+        let kernels = (0..<Self.sequences(length: length)).map { _ in make(length, memory) }
         let backend = CPUBackend(threads: 1)
-        let forward = Self.time { kernel.forward(backend) }
-        let backward = Self.time { kernel.backward(backend) }
-        let errors = isChecked ? kernel.errors() : nil
+        let forward = Self.time(kernels) { $0.forward(backend) }
+        let backward = Self.time(kernels) { $0.backward(backend) }
+        let errors = isChecked ? kernels[0].errors() : nil
         return Times(
             length: length,
             forward: Timing(
-                median: median(forward), minimum: forward.min()!, work: kernel.work.forward,
+                median: median(forward), minimum: forward.min()!, work: kernels[0].work.forward,
                 error: errors?.forward),
             backward: Timing(
-                median: median(backward), minimum: backward.min()!, work: kernel.work.backward,
+                median: median(backward), minimum: backward.min()!, work: kernels[0].work.backward,
                 error: errors?.backward))
     }
 
-    private static func time(_ body: () -> Void) -> [Double] {
-        body()
+    private static func time(_ kernels: [any KernelCase], _ body: (any KernelCase) -> Void) -> [Double] {
+        kernels.forEach(body)
         let clock = ContinuousClock()
         let end = clock.now + .seconds(0.1)
         var seconds: [Double] = []
-        repeat { seconds.append(clock.measure(body) / .seconds(1)) } while clock.now < end || seconds.count < 3
+        repeat {
+            let kernel = kernels[seconds.count % kernels.count]
+            seconds.append(clock.measure { body(kernel) } / .seconds(1))
+        } while clock.now < end || seconds.count < 3
         return seconds
     }
 

@@ -1,6 +1,4 @@
 import RecallKernels
-import RecallRandom
-import RecallTensor
 
 /// A kernel with everything that it reads and writes at hand, at one sequence length.
 protocol KernelCase: AnyObject {
@@ -14,60 +12,10 @@ protocol KernelCase: AnyObject {
     func errors() -> (forward: Double, backward: Double)
 }
 
-/// The memory of one case, laid out as a step lays out its tensors: arrays of the same size at other offsets in their
-/// pages, so that what is timed is what a step pays.
-private struct Memory {
-    private let arena: Arena
-
-    init() {
-        guard let arena = try? Arena(backend: CPUBackend(), capacity: 1 << 34) else {
-            preconditionFailure("no address space for a kernel's arrays")
-        }
-        self.arena = arena
-    }
-
-    /// Inputs that differ by seed, between -1 and 1 unless told otherwise.
-    func numbers(_ count: Int, _ seed: UInt64, in range: ClosedRange<Double> = -1...1) -> Numbers {
-        var stream = RandomStream(seed: seed, purpose: .test)
-        let numbers = Numbers(arena, count)
-        for index in 0..<count {
-            numbers.pointer[index] = Float(
-                range.lowerBound + (range.upperBound - range.lowerBound) * stream.uniform())
-        }
-        return numbers
-    }
-
-    /// An output that nothing has been written to yet.
-    func fresh(_ count: Int) -> Numbers {
-        let numbers = Numbers(arena, count)
-        numbers.pointer.update(repeating: .nan, count: count)
-        return numbers
-    }
-}
-
-/// An array of a case.
-private struct Numbers {
-    let pointer: MutableFloats
-    private let count: Int
-    /// Owns the memory.
-    private let arena: Arena
-
-    init(_ arena: Arena, _ count: Int) {
-        guard let address = arena.allocate(bytes: count * MemoryLayout<Float>.stride) else {
-            preconditionFailure("a kernel's arrays do not fit into their address space")
-        }
-        pointer = address.bindMemory(to: Float.self, capacity: count)
-        (self.arena, self.count) = (arena, count)
-    }
-
-    var values: Floats { Floats(pointer) }
-    var array: [Float] { Array(UnsafeBufferPointer(start: pointer, count: count)) }
-}
-
-private func doubles(_ numbers: Numbers) -> [Double] { numbers.array.map(Double.init) }
+private func doubles(_ numbers: KernelArray) -> [Double] { numbers.array.map(Double.init) }
 
 /// The largest error of some outputs.
-private func largestError(_ pairs: [(kernel: Numbers, reference: [Double])]) -> Double {
+private func largestError(_ pairs: [(kernel: KernelArray, reference: [Double])]) -> Double {
     largestError(pairs.map { ($0.kernel.array, $0.reference) })
 }
 
@@ -91,11 +39,10 @@ package func largestError(_ pairs: [(kernel: [Float], reference: [Double])]) -> 
 /// Softmax attention of one sequence and head, full or in a window.
 final class AttentionCase: KernelCase {
     private let shape: AttentionShape
-    private let q, k, v, dOut: Numbers
-    private let out, logSumExp, dq, dk, dv: Numbers
+    private let q, k, v, dOut: KernelArray
+    private let out, logSumExp, dq, dk, dv: KernelArray
 
-    init(length: Int, width: Int = 64, window: Int? = nil) {
-        let memory = Memory()
+    init(in memory: KernelMemory, length: Int, width: Int = 64, window: Int? = nil) {
         shape = AttentionShape(
             batch: 1, length: length, heads: 1, headWidth: width, rowStride: width, window: window)
         let count = length * width
@@ -137,11 +84,10 @@ final class AttentionCase: KernelCase {
 /// Taylor linear attention of one sequence and head.
 final class TaylorCase: KernelCase {
     private let shape: LinearAttentionShape
-    private let q, k, v, dy: Numbers
-    private let y, normaliser, dq, dk, dv: Numbers
+    private let q, k, v, dy: KernelArray
+    private let y, normaliser, dq, dk, dv: KernelArray
 
-    init(length: Int, featureWidth: Int = 16, width: Int = 64) {
-        let memory = Memory()
+    init(in memory: KernelMemory, length: Int, featureWidth: Int = 16, width: Int = 64) {
         shape = LinearAttentionShape(
             batch: 1, length: length, heads: 1, featureWidth: featureWidth, valueWidth: width, map: .taylor2)
         let (features, values) = (length * featureWidth, length * width)
@@ -189,11 +135,10 @@ final class TaylorCase: KernelCase {
 /// The selective scan with its gate.
 final class ScanCase: KernelCase {
     private let shape: ScanShape
-    private let x, delta, deltaBias, aLog, b, c, skip, z, dOut: Numbers
-    private let out, checkpoints, dx, dDelta, dDeltaBias, dALog, db, dc, dSkip, dz: Numbers
+    private let x, delta, deltaBias, aLog, b, c, skip, z, dOut: KernelArray
+    private let out, checkpoints, dx, dDelta, dDeltaBias, dALog, db, dc, dSkip, dz: KernelArray
 
-    init(length: Int, channels: Int = 128, states: Int = 16) {
-        let memory = Memory()
+    init(in memory: KernelMemory, length: Int, channels: Int = 128, states: Int = 16) {
         shape = ScanShape(
             batch: 1, length: length, channels: channels, states: states, stateStride: states,
             gateStride: channels)
@@ -248,11 +193,10 @@ final class ScanCase: KernelCase {
 /// The gated convolution with a filter as long as the sequence.
 final class LongConvolutionCase: KernelCase {
     private let shape: LongConvolutionShape
-    private let u, filter, gate, dy: Numbers
-    private let y, du, dFilter, dGate: Numbers
+    private let u, filter, gate, dy: KernelArray
+    private let y, du, dFilter, dGate: KernelArray
 
-    init(length: Int, channels: Int = 64) {
-        let memory = Memory()
+    init(in memory: KernelMemory, length: Int, channels: Int = 64) {
         shape = LongConvolutionShape(batch: 1, length: length, channels: channels)
         let count = length * channels
         (u, filter, gate, dy) = (
@@ -291,11 +235,10 @@ final class LongConvolutionCase: KernelCase {
 /// The gated convolution of three taps.
 final class ShortConvolutionCase: KernelCase {
     private let shape: ShortConvolutionShape
-    private let u, weight, bias, gate, dy: Numbers
-    private let y, du, dWeight, dBias, dGate: Numbers
+    private let u, weight, bias, gate, dy: KernelArray
+    private let y, du, dWeight, dBias, dGate: KernelArray
 
-    init(length: Int, channels: Int = 64, taps: Int = 3) {
-        let memory = Memory()
+    init(in memory: KernelMemory, length: Int, channels: Int = 64, taps: Int = 3) {
         shape = ShortConvolutionShape(
             batch: 1, length: length, channels: channels, taps: taps, inputStride: channels,
             epilogue: .gatedWithSkip)
