@@ -13,10 +13,12 @@ extension BenchCommand {
             commandName: "kernels",
             abstract: "Each kernel that mixes tokens, forward and backward, against reference and floor.",
             discussion: """
-                One sequence on one core, projections left out. The error is the largest difference from the Float64 \
-                reference as a part of its largest number, up to --check tokens. Below stands how the time grows with the \
-                length: the slope of log (shortest) time over log length where terms of lower order have died away, \
-                beside the algorithm's own. Every measurement becomes a row of the table benchmarks.
+                One sequence a call on one core, projections left out. As many sequences as make \(KernelBenchmark.tokens) \
+                tokens take turns, 256 at most, so that short ones find their rows no nearer than long ones, and than a \
+                step. The error is the largest difference from the Float64 reference as a part of its largest number, up \
+                to --check tokens. Below stands how the time grows with the length: the slope of log (shortest) time over \
+                log length where terms of lower order have died away, beside the algorithm's own. Every measurement \
+                becomes a row of the table benchmarks.
 
                 EXAMPLES
                   recall-bench bench kernels

@@ -83,9 +83,10 @@ struct EvalCommand: ParsableCommand {
         try examples.requireFit(spec, checkpoint: checkpoint)
         try content.requireShape([spec.task.vocabSize, spec.model.dModel], of: "embedding.weight")
         let backend = CPUBackend(threads: threads)
+        // Every parameter is the checkpoint's: none is drawn.
         let model = try LanguageModel(
             spec.model, vocabulary: spec.task.vocabSize, maximumLength: spec.task.maximumLength,
-            backend: backend, seed: spec.seed)
+            backend: backend, seed: nil)
         try content.write(to: model.store)
         let evaluator = Evaluator(
             model, arena: try Arena(backend: backend), batchSize: spec.training.batchSize, stop: interrupts.stop
