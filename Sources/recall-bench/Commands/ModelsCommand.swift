@@ -1,10 +1,8 @@
 import ArgumentParser
 import Foundation
-import RecallKernels
 import RecallModels
 import RecallReport
 import RecallSuite
-import RecallTensor
 
 struct ModelsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -169,13 +167,8 @@ struct ModelsCommand: ParsableCommand {
 
     /// - Parameter model: resolved.
     private func measure(_ model: ModelConfig, what: String) throws -> [String] {
-        let backend = CPUBackend()
-        // The vocabulary has no part in the state.
-        let built = try LanguageModel(
-            model, vocabulary: 2, maximumLength: length, backend: backend, seed: nil)
-        let table = StateTable(
-            try built.measureStateItems(length: length, arena: Arena(backend: backend)),
-            published: built.zoologyStateBytes(length: length))
+        let facts = try ModelMeasurement().facts(model, maximumLength: length, testLength: length)
+        let table = StateTable(facts.stateItems, published: facts.stateBytesZoology)
         return [
             "  state of \(what) after \(length) tokens at d_model \(model.dModel), a sequence, float32:"
         ]

@@ -76,7 +76,9 @@ struct SweepCommand: ParsableCommand {
             let sweep = StateSizeSweep(
                 base: base, presets: try presets(), targets: try targets(), rates: try rates(), seeds: seeds,
                 dataSeeds: dataSeeds)
-            let choices = try sweep.choose { try measurement.stateBytes($0, maximumLength: $1, testLength: $2) }
+            let choices = try sweep.choose {
+                try measurement.facts($0, maximumLength: $1, testLength: $2).stateBytes
+            }
             Output.write(StateSizeSweep.table(choices, width: Output.width) + "\n")
             try Sitting(
                 try sweep.suite(choices), membership: .extending, database: store.path, options: training,

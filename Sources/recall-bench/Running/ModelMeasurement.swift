@@ -54,10 +54,11 @@ final class ModelMeasurement {
     /// - Throws: `BackendError.outOfMemory`, `TapeError`.
     func facts(_ run: PlannedRun) throws -> ModelFacts { try facts(Key(run)) }
 
-    /// Bytes of state after the longest test length.
-    func stateBytes(_ model: ModelConfig, maximumLength: Int, testLength: Int) throws -> Int {
-        // The vocabulary has no part in the state.
-        try facts(Key(model, vocabulary: 2, maximumLength: maximumLength, testLength: testLength)).stateBytes
+    /// Of a model with a vocabulary of two: it has no part in the state.
+    ///
+    /// - Throws: `BackendError.outOfMemory`, `TapeError`.
+    func facts(_ model: ModelConfig, maximumLength: Int, testLength: Int) throws -> ModelFacts {
+        try facts(Key(model, vocabulary: 2, maximumLength: maximumLength, testLength: testLength))
     }
 
     /// Bytes of memory that training a run takes at the least: its largest step's tensors, parameters with their gradients
