@@ -46,7 +46,7 @@ struct LaneFourierTransform {
     private static func place(_ point: Int) -> Int { 32 * (point + point / 64) }
 
     /// Points of a row that a pass does at a time: divides 4.
-    private static let columns = 2
+    private static let columnsAtOnce = 2
 
     /// - Parameter table: `tableFloats(size:)` elements, written; must outlive this value.
     init(size: Int, table: MutableFloats) {
@@ -66,21 +66,37 @@ struct LaneFourierTransform {
 
     // MARK: The root
 
+    /// Calls `body` with a few of the columns of the root's pass at a time, or with all where there is but one array.
+    ///
+    /// Who splits, or joins, several arrays of the same rows takes them in turn: what they read or write of a row lies
+    /// side by side, and comes from memory faster than a line here and a line there.
+    @inline(__always)
+    func forEachColumns(arrays: Int, _ body: (_ columns: Range<Int>) -> Void) {
+        let some = arrays > 1 ? 4 : columns.count
+        for first in Swift.stride(from: 0, to: columns.count, by: some) { body(first..<first + some) }
+    }
+
+    /// All columns of the root's pass: how many there are is a multiple of 4.
+    var columns: Range<Int> { 0..<size / rootRows }
+
     /// Splits sequences into the residues modulo the factors that the root's pass comes to.
     ///
     /// - Parameters:
+    ///   - columns: of the pass, those that are done.
     ///   - length: at most `size`.
     ///   - x: the array, written.
     ///   - source: asked for times below `length` only.
-    func splitRoot(_ source: some LaneSource, length: Int, into x: MutableFloats) {
+    func splitRoot(
+        _ source: some LaneSource, length: Int, columns: Range<Int>, into x: MutableFloats
+    ) {
         let step = size / rootRows
         let (row, q) = (Self.place(step), size / rootRadix)
         let alpha = twiddles(1)
         @inline(__always) func point(_ t: Int) -> Vector { t < length ? source.number(t) : .zero }
-        for first in Swift.stride(from: 0, to: step, by: Self.columns) {
+        for first in Swift.stride(from: columns.lowerBound, to: columns.upperBound, by: Self.columnsAtOnce) {
             let x = x + Self.place(first)
             for k in 0..<rootRows / rootRadix {
-                for j in 0..<Self.columns {
+                for j in 0..<Self.columnsAtOnce {
                     let (t, x) = (first + j + k * step, x + 32 * j + k * row)
                     if rootRadix == 2 {
                         let (real, b) = (LaneComplex(re: point(t), im: .zero), alpha.two.times(point(t + q)))
@@ -100,20 +116,23 @@ struct LaneFourierTransform {
     /// The reverse of `splitRoot`, times `rootRows`.
     ///
     /// - Parameters:
+    ///   - columns: of the pass, those that are done.
     ///   - x: the array, overwritten.
     ///   - sink: given the sequences' numbers at each time below `length`, in any order.
-    func joinRoot(_ x: MutableFloats, length: Int, into sink: some LaneSink) {
+    func joinRoot(
+        _ x: MutableFloats, length: Int, columns: Range<Int>, into sink: some LaneSink
+    ) {
         let step = size / rootRows
         let (row, q) = (Self.place(step), size / rootRadix)
         let alpha = twiddles(1)
         @inline(__always) func keep(_ value: Vector, _ t: Int) { if t < length { sink.take(value, t) } }
-        for first in Swift.stride(from: 0, to: step, by: Self.columns) {
+        for first in Swift.stride(from: columns.lowerBound, to: columns.upperBound, by: Self.columnsAtOnce) {
             let x = x + Self.place(first)
             if rootRows > rootRadix {
                 for k in 0..<rootRadix { joinColumns(x + 4 * k * row, stride: row, node: rootRadix + k) }
             }
             for k in 0..<rootRows / rootRadix {
-                for j in 0..<Self.columns {
+                for j in 0..<Self.columnsAtOnce {
                     let (t, x) = (first + j + k * step, x + 32 * j + k * row)
                     if rootRadix == 2 {
                         let (y0, y1) = (LaneComplex.load(x), LaneComplex.load(x + row * rootRows / 2))
@@ -164,7 +183,7 @@ struct LaneFourierTransform {
         let row = Self.place(size / 16)
         for array in 0..<Work.forwards {
             let x = work.x + array * work.spacing + offset
-            for first in Swift.stride(from: 0, to: size / 16, by: Self.columns) {
+            for first in Swift.stride(from: 0, to: size / 16, by: Self.columnsAtOnce) {
                 let x = x + Self.place(first)
                 for k in 0..<4 { splitColumns(x + k * row, stride: 4 * row, node: node) }
                 for k in 0..<4 { splitColumns(x + 4 * k * row, stride: row, node: 4 * node + k) }
@@ -176,7 +195,7 @@ struct LaneFourierTransform {
         let row = Self.place(size / 16)
         for array in 0..<Work.backwards {
             let x = work.x + array * work.spacing + offset
-            for first in Swift.stride(from: 0, to: size / 16, by: Self.columns) {
+            for first in Swift.stride(from: 0, to: size / 16, by: Self.columnsAtOnce) {
                 let x = x + Self.place(first)
                 for k in 0..<4 { joinColumns(x + 4 * k * row, stride: row, node: 4 * node + k) }
                 for k in 0..<4 { joinColumns(x + k * row, stride: 4 * row, node: node) }
@@ -187,7 +206,7 @@ struct LaneFourierTransform {
     @inline(__always)
     private func splitColumns(_ x: MutableFloats, stride: Int, node: Int) {
         let alpha = twiddles(node)
-        for j in 0..<Self.columns {
+        for j in 0..<Self.columnsAtOnce {
             LaneQuartet.load(x + 32 * j, stride: stride).forward(alpha).store(x + 32 * j, stride: stride)
         }
     }
@@ -195,7 +214,7 @@ struct LaneFourierTransform {
     @inline(__always)
     private func joinColumns(_ x: MutableFloats, stride: Int, node: Int) {
         let alpha = twiddles(node)
-        for j in 0..<Self.columns {
+        for j in 0..<Self.columnsAtOnce {
             LaneQuartet.load(x + 32 * j, stride: stride).backward(alpha).store(x + 32 * j, stride: stride)
         }
     }

@@ -8,19 +8,21 @@ extension CPUBackend {
         let spectra = workers.sharedWorkspace(floats: plan.sharedArrays * array + plan.tableFloats)
         let transform = LaneFourierTransform(size: plan.size, table: spectra + plan.sharedArrays * array)
         makeSpectra(plan, transform, filter, into: spectra)
-        forEachPart(plan, arrays: 2, matrices: [u, gate, Floats(y)]) { part, x in
-            let (rows, u) = (part.rows, u + part.start)
-            transform.splitRoot(RowSource(rows: rows, matrix: u), length: length, into: x)
-            if plan.isSingle {
-                transform.splitRoot(RowSource(rows: rows, matrix: filter), length: length, into: x + array)
-                transform.addImpulse(x + array)
-                transform.run(ProductWork(x: x, spacing: array))
-            } else {
-                transform.run(FilteringWork(x: x, spectrum: spectra + part.group * array))
+        forEachPart(plan, transform, arrays: plan.isSingle ? 2 : 1, matrices: [u, gate, Floats(y)]) { part in
+            let u = u + part.start
+            part.split(0) { RowSource(rows: $0, matrix: u) }
+            if plan.isSingle { part.split(1) { RowSource(rows: $0, matrix: filter) } }
+            for group in part.groups {
+                let x = part.array(0, group)
+                if plan.isSingle {
+                    transform.addImpulse(x + array)
+                    transform.run(ProductWork(x: x, spacing: array))
+                } else {
+                    transform.run(FilteringWork(x: x, spectrum: spectra + group * array))
+                }
             }
-            let sink = GatedSink(
-                rows: rows, scale: plan.scale, u: u, gate: gate + part.start, y: y + part.start)
-            transform.joinRoot(x, length: length, into: sink)
+            let (gate, y) = (gate + part.start, y + part.start)
+            part.join(0) { GatedSink(rows: $0, scale: plan.scale, u: u, gate: gate, y: y) }
         }
     }
 
@@ -40,33 +42,33 @@ extension CPUBackend {
             size: plan.size, table: products + plan.chunks * plan.sharedArrays * array)
         makeSpectra(plan, transform, filter, into: spectra)
         /// Row t of the filter's gradient is number L-1-t of u * v.
-        func writeFilterGradient(_ x: MutableFloats, _ rows: LaneRows) {
-            let sink = ReversedSink(rows: rows, scale: plan.scale, out: dFilter)
-            transform.joinRoot(x, length: length, into: sink)
+        func filterGradient(_ rows: LaneRows) -> ReversedSink {
+            ReversedSink(rows: rows, scale: plan.scale, out: dFilter)
         }
-        forEachPart(plan, arrays: 3, matrices: [u, gate, dy, Floats(du), Floats(dGate)]) { part, x in
-            let (rows, dy, v) = (part.rows, dy + part.start, x + array)
-            transform.splitRoot(RowSource(rows: rows, matrix: u + part.start), length: length, into: x)
-            transform.splitRoot(
-                ReversedProductSource(rows: rows, a: dy, b: gate + part.start), length: length, into: v)
-            if plan.isSingle {
-                let f = x + 2 * array
-                transform.splitRoot(RowSource(rows: rows, matrix: filter), length: length, into: f)
-                transform.addImpulse(f)
-                transform.run(ThreeProductsWork(x: x, spacing: array))
-                writeFilterGradient(f, rows)
-            } else {
-                transform.run(
-                    GradientWork(
-                        x: x, spacing: array, spectrum: spectra + part.group * array,
-                        products: products + (part.chunk * plan.groups + part.group) * array,
-                        isAdding: !part.isFirst))
+        forEachPart(
+            plan, transform, arrays: plan.isSingle ? 3 : 2, matrices: [u, gate, dy, Floats(du), Floats(dGate)]
+        ) { part in
+            let (u, gate, dy) = (u + part.start, gate + part.start, dy + part.start)
+            part.split(0) { RowSource(rows: $0, matrix: u) }
+            part.split(1) { ReversedProductSource(rows: $0, a: dy, b: gate) }
+            if plan.isSingle { part.split(2) { RowSource(rows: $0, matrix: filter) } }
+            for group in part.groups {
+                let x = part.array(0, group)
+                if plan.isSingle {
+                    transform.addImpulse(x + 2 * array)
+                    transform.run(ThreeProductsWork(x: x, spacing: array))
+                } else {
+                    transform.run(
+                        GradientWork(
+                            x: x, spacing: array, spectrum: spectra + group * array,
+                            products: products + (part.chunk * plan.groups + group) * array,
+                            isAdding: !part.isFirst))
+                }
             }
             let (dGate, du) = (dGate + part.start, du + part.start)
-            transform.joinRoot(
-                x, length: length, into: ProductSink(rows: rows, scale: plan.scale, factor: dy, out: dGate))
-            transform.joinRoot(
-                v, length: length, into: ReversedSumSink(rows: rows, scale: plan.scale, term: dy, out: du))
+            part.join(0) { ProductSink(rows: $0, scale: plan.scale, factor: dy, out: dGate) }
+            part.join(1) { ReversedSumSink(rows: $0, scale: plan.scale, term: dy, out: du) }
+            if plan.isSingle { part.join(2, filterGradient) }
         }
         guard !plan.isSingle else { return }
         workers.forEachBlock(plan.groups) { group, _ in
@@ -76,7 +78,8 @@ extension CPUBackend {
                 for i in 0..<array { sum[i] += more[i] }
             }
             transform.run(BackwardWork(x: sum))
-            writeFilterGradient(sum, plan.rows(group))
+            transform.joinRoot(
+                sum, length: length, columns: transform.columns, into: filterGradient(plan.rows(group)))
         }
     }
 
@@ -88,35 +91,42 @@ extension CPUBackend {
         workers.forEachBlock(plan.groups) { group, _ in
             let x = spectra + group * plan.array
             let source = RowSource(rows: plan.rows(group), matrix: filter)
-            transform.splitRoot(source, length: plan.shape.length, into: x)
+            transform.splitRoot(source, length: plan.shape.length, columns: transform.columns, into: x)
             transform.addImpulse(x)
             transform.run(ForwardWork(x: x))
         }
     }
 
-    /// Calls `body` with every group of channels of every sequence and room for `arrays` transforms: where there are
-    /// enough sequences, a run of them is one worker's, else the groups of one after the other are shared by all.
+    /// Calls `body` with all channels of every sequence, and room for `arrays` transforms of each group. Where there are
+    /// enough sequences, a run of them is one worker's, group by group; else the groups of one after the other are shared
+    /// by all, some of them together.
     ///
     /// - Parameter matrices: what the parts read and write, (batch, length, channels) each.
     private func forEachPart(
-        _ plan: FourierPlan, arrays: Int, matrices: [Floats],
-        _ body: (_ part: FourierPart, _ x: MutableFloats) -> Void
+        _ plan: FourierPlan, _ transform: LaneFourierTransform, arrays: Int, matrices: [Floats],
+        _ body: (_ part: FourierPart) -> Void
     ) {
-        let floats = arrays * plan.array
+        // Which groups go together changes no bit of them. Rows that are read ahead need no company.
+        let together =
+            plan.chunks > 1 ? 1 : min(plan.groups / workers.threads, plan.mostTogether(arrays: arrays))
+        let parts = RowRanges(total: plan.groups, size: max(1, together))
+        let floats = parts.size * arrays * plan.array
+        func part(_ chunk: Int, _ index: Int, _ part: Int, _ worker: Int) -> FourierPart {
+            FourierPart(
+                plan: plan, transform: transform, chunk: chunk, index: index, groups: parts[part],
+                arrays: arrays, memory: workers.workspace(worker))
+        }
         guard plan.chunks > 1 else {
             for index in 0..<plan.shape.batch {
-                workers.forEachBlock(plan.groups, floats: floats) { group, worker in
-                    body(plan.part(chunk: 0, index, group), workers.workspace(worker))
-                }
+                workers.forEachBlock(parts.count, floats: floats) { body(part(0, index, $0, $1)) }
             }
             return
         }
         let ahead = ReadAhead(rows: plan.shape.length, width: plan.shape.channels, stride: plan.shape.channels)
         workers.forEachBlock(plan.chunks, floats: floats) { chunk, worker in
-            let x = workers.workspace(worker)
             for index in plan.sequences(chunk) {
-                ahead.fetch(matrices.map { $0 + plan.start(index) }, scratch: x)
-                for group in 0..<plan.groups { body(plan.part(chunk: chunk, index, group), x) }
+                ahead.fetch(matrices.map { $0 + plan.start(index) }, scratch: workers.workspace(worker))
+                for groups in 0..<parts.count { body(part(chunk, index, groups, worker)) }
             }
         }
     }
@@ -156,6 +166,10 @@ private struct FourierPlan {
         shape.batch * chunk / chunks..<shape.batch * (chunk + 1) / chunks
     }
 
+    /// How many groups of so many arrays are worked on together at most: those of 64 channels, 256 bytes of a row, but not
+    /// so many that their arrays take over some 10 MB, a share of the last cache that a core can count on.
+    func mostTogether(arrays: Int) -> Int { min(4, 2_500_000 / (arrays * array)) }
+
     /// Where a sequence begins, in elements.
     func start(_ index: Int) -> Int { index * shape.length * shape.channels }
 
@@ -164,21 +178,50 @@ private struct FourierPlan {
             lanes: ConvolutionLanes(group: group, channels: shape.channels), channels: shape.channels,
             length: shape.length)
     }
-
-    func part(chunk: Int, _ index: Int, _ group: Int) -> FourierPart {
-        FourierPart(
-            chunk: chunk, isFirst: index == sequences(chunk).lowerBound,
-            start: start(index), group: group, rows: rows(group))
-    }
 }
 
-/// A group of channels of one sequence.
+/// Some groups of channels of one sequence.
 private struct FourierPart {
+    let plan: FourierPlan
+    let transform: LaneFourierTransform
     let chunk: Int
+    /// The sequence.
+    let index: Int
+    let groups: Range<Int>
+    /// How many arrays a group has, and all of them.
+    let arrays: Int
+    let memory: MutableFloats
+
     /// Whether the sequence is its chunk's first.
-    let isFirst: Bool
-    /// Where the sequence begins, in elements.
-    let start: Int
-    let group: Int
-    let rows: LaneRows
+    var isFirst: Bool { index == plan.sequences(chunk).lowerBound }
+
+    var start: Int { plan.start(index) }
+
+    @inline(__always)
+    func array(_ number: Int, _ group: Int) -> MutableFloats {
+        memory + ((group - groups.lowerBound) * arrays + number) * plan.array
+    }
+
+    /// Splits what comes from a group's rows into its array of that number.
+    @inline(__always)
+    func split<Source: LaneSource>(_ number: Int, _ source: (LaneRows) -> Source) {
+        transform.forEachColumns(arrays: groups.count) { columns in
+            for group in groups {
+                transform.splitRoot(
+                    source(plan.rows(group)), length: plan.shape.length, columns: columns,
+                    into: array(number, group))
+            }
+        }
+    }
+
+    @inline(__always)
+    func join<Sink: LaneSink>(_ number: Int, _ sink: (LaneRows) -> Sink) {
+        transform.forEachColumns(arrays: groups.count) { columns in
+            for group in groups {
+                transform.joinRoot(
+                    array(number, group), length: plan.shape.length, columns: columns,
+                    into: sink(plan.rows(group)))
+            }
+        }
+    }
 }

@@ -1,7 +1,7 @@
 import RecallKernels
 
-/// Convolutions as long as the sequence: lengths around powers of two, single sequences and many, odd channels, single
-/// tokens.
+/// Convolutions as long as the sequence: lengths around powers of two, single sequences and many, odd channels and
+/// more than are worked on together, single tokens.
 enum LongConvolutionCases {
     static let all: [KernelCase] =
         shapes.flatMap { [forward($0), backward($0)] }
@@ -15,7 +15,7 @@ enum LongConvolutionCases {
         }
         + [
             (2, 3, 5), (1, 8, 5), (5, 9, 5), (1, 15, 33), (70, 17, 18), (16, 33, 5), (1, 65, 20), (17, 130, 2),
-            (2, 257, 5), (1, 512, 3), (1, 1030, 17), (2, 2048, 2),
+            (2, 257, 5), (1, 512, 3), (1, 1030, 17), (2, 2048, 2), (1, 130, 150), (3, 90, 80),
         ].map { LongConvolutionShape(batch: $0.0, length: $0.1, channels: $0.2) }
 
     private static func sizes(_ shape: LongConvolutionShape) -> [CaseSize] {
