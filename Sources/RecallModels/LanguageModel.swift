@@ -121,7 +121,7 @@ public final class LanguageModel {
     ///   - config: resolved (`ModelConfig.resolved`).
     ///   - vocabulary: V.
     ///   - maximumLength: the longest sequence of the task: fixes learned positions and implicit filters.
-    ///   - seed: nil for a model that is only measured: its parameters hold anything.
+    ///   - seed: nil for a model that is only measured, or whose parameters a checkpoint brings: they hold anything.
     /// - Throws: `BackendError.outOfMemory`.
     public init(
         _ config: ModelConfig, vocabulary: Int, maximumLength: Int, backend: any Backend, seed: UInt64?

@@ -56,7 +56,8 @@ public final class ParameterStore {
     /// Places the parameters and gives them their first values. Each draws from a stream keyed by the seed and its own
     /// name, so that a parameter starts the same whatever else the model holds.
     ///
-    /// - Parameter seed: nil for parameters of which only the sizes matter: to draw millions takes a good part of a second.
+    /// - Parameter seed: nil for parameters that are written before they are read, or of which only the sizes matter: to draw
+    ///   millions takes a good part of a second.
     /// - Throws: `BackendError.outOfMemory`.
     public init(_ parameters: [Parameter], backend: any Backend, seed: UInt64?) throws {
         self.parameters = parameters

@@ -4,7 +4,7 @@ extension CPUBackend {
         _ shape: LongConvolutionShape, u: Floats, filter: Floats, gate: Floats, y: MutableFloats
     ) {
         let plan = FourierPlan(shape)
-        let (array, length) = (plan.array, shape.length)
+        let array = plan.array
         let spectra = workers.sharedWorkspace(floats: plan.sharedArrays * array + plan.tableFloats)
         let transform = LaneFourierTransform(size: plan.size, table: spectra + plan.sharedArrays * array)
         makeSpectra(plan, transform, filter, into: spectra)
@@ -111,9 +111,9 @@ extension CPUBackend {
             plan.chunks > 1 ? 1 : min(plan.groups / workers.threads, plan.mostTogether(arrays: arrays))
         let parts = RowRanges(total: plan.groups, size: max(1, together))
         let floats = parts.size * arrays * plan.array
-        func part(_ chunk: Int, _ index: Int, _ part: Int, _ worker: Int) -> FourierPart {
+        func part(_ chunk: Int, _ index: Int, _ number: Int, _ worker: Int) -> FourierPart {
             FourierPart(
-                plan: plan, transform: transform, chunk: chunk, index: index, groups: parts[part],
+                plan: plan, transform: transform, chunk: chunk, index: index, groups: parts[number],
                 arrays: arrays, memory: workers.workspace(worker))
         }
         guard plan.chunks > 1 else {
@@ -126,7 +126,7 @@ extension CPUBackend {
         workers.forEachBlock(plan.chunks, floats: floats) { chunk, worker in
             for index in plan.sequences(chunk) {
                 ahead.fetch(matrices.map { $0 + plan.start(index) }, scratch: workers.workspace(worker))
-                for groups in 0..<parts.count { body(part(chunk, index, groups, worker)) }
+                for number in 0..<parts.count { body(part(chunk, index, number, worker)) }
             }
         }
     }
