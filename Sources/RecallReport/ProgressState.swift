@@ -14,10 +14,11 @@ struct ProgressState: Sendable {
 
         var fraction: Double { totalSteps > 0 ? min(1, Double(step) / Double(totalSteps)) : 0 }
 
-        /// Seconds until the end at the run's own speed; nil before its first step.
+        /// Seconds until the end at the run's own speed; nil before a hundredth of its steps: the first come with what
+        /// starting takes.
         func timeLeft(at now: Double) -> Double? {
             let worked = step - startStep
-            guard worked > 0, now > startedAt else { return nil }
+            guard worked > 0, 100 * worked >= totalSteps - startStep, now > startedAt else { return nil }
             return Double(max(0, totalSteps - step)) * (now - startedAt) / Double(worked)
         }
     }

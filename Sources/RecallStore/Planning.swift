@@ -117,14 +117,13 @@ extension Store {
         try Self.clearResults(of: runID, db)
         try db.execute(
             sql: """
-                UPDATE runs SET status = 'pending', started_at = NULL, device = NULL, version = NULL, "commit" = NULL,
-                    lease_host = NULL, lease_machine = NULL, lease_pid = NULL, lease_process_start = NULL,
-                    lease_heartbeat = NULL
+                UPDATE runs SET status = 'pending', device = NULL, version = NULL, "commit" = NULL, lease_host = NULL,
+                    lease_machine = NULL, lease_pid = NULL, lease_process_start = NULL, lease_heartbeat = NULL
                 WHERE run_id = ?
                 """, arguments: [runID])
     }
 
-    /// Removes the epochs, slices and figures of a run.
+    /// Removes the epochs, slices and figures of a run, and when it began.
     static func clearResults(of runID: String, _ db: Database) throws {
         try db.execute(sql: "DELETE FROM history WHERE run_id = ?", arguments: [runID])
         try db.execute(sql: "DELETE FROM slices WHERE run_id = ?", arguments: [runID])
@@ -132,7 +131,7 @@ extension Store {
             sql: """
                 UPDATE runs SET error = NULL, epochs = NULL, steps = NULL, train_loss = NULL, validation_loss = NULL,
                     validation_accuracy = NULL, test_loss = NULL, test_accuracy = NULL, train_seconds = NULL,
-                    tokens_per_second = NULL, finished_at = NULL
+                    tokens_per_second = NULL, started_at = NULL, finished_at = NULL
                 WHERE run_id = ?
                 """, arguments: [runID])
     }

@@ -304,6 +304,18 @@ private func epochRecord(_ epoch: Int, step: Int) -> EpochRecord {
                     display.runProgress("short", step: 9)
                     display.runProgress("long", step: 10)
                 }, runs: 2) == 990)
+        // What a run needs to start says nothing about its speed: 1000 + 999 steps at 12 seconds for 101.
+        let started = try #require(
+            try left(
+                { display in
+                    display.runStarted("over", label: "over", totalSteps: 100)
+                    harness.advance(10)
+                    display.runFinished("over", syntheticResult(steps: 100))
+                    display.runStarted("a", label: "a", totalSteps: 1000)
+                    harness.advance(2)
+                    display.runProgress("a", step: 1)
+                }, runs: 3, steps: 2100))
+        #expect(abs(started - 1999 * 12 / 101) < 1)
         // A run that stopped early leaves nothing to do, and its speed counts what it did.
         #expect(
             try left(

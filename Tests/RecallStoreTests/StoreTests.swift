@@ -359,16 +359,23 @@ import Testing
     }
 
     @Test func aRunOnAnotherDeviceStartsAnew() throws {
-        let store = try open()
+        let clock = TestClock()
+        let store = try open(clock)
         let run = plannedRun()
         try store.plan([run], suite: suiteRecord) { _ in modelFacts }
         _ = try store.claim(run.runID, on: execution)
         try store.recordEpoch(run.runID, epochRecord(1))
         try store.interrupt(run.runID)
+        let began = try #require(try store.runs().first?.startedAt)
+        clock.advance(5)
+        #expect(try store.claim(run.runID, on: execution) == .claimed(resumeFromEpoch: 1))
+        #expect(try store.runs().first?.startedAt == began, "it goes on")
+        try store.interrupt(run.runID)
         let other = Execution(device: "cuda", version: "1.0")
         #expect(try store.claim(run.runID, on: other) == .claimed(resumeFromEpoch: 0))
         #expect(try store.history(run.runID).isEmpty)
         #expect(try store.runs().first?.device == "cuda")
+        #expect(try store.runs().first?.startedAt == began.addingTimeInterval(5))
     }
 
     @Test func resultsComeBackAsTheyWent() throws {
