@@ -26,6 +26,7 @@ public enum KernelSources {
         "scan_forward": PackageResources.scan_forward_cu,
         "short_convolution": PackageResources.short_convolution_cu,
         "taylor_attention": PackageResources.taylor_attention_cu,
+        "thin_linear": PackageResources.thin_linear_cu,
         "weight_gradient": PackageResources.weight_gradient_cu,
     ]
     /// Modules of instructions that one capability alone has, with it.

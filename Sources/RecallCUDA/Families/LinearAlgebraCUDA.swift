@@ -34,6 +34,7 @@ extension CUDABackend: LinearAlgebraKernels {
     }
 
     public func linearForward(_ layers: [LinearLayerForward], x: Floats) {
+        if thinForward(layers, x: x) { return }
         for layer in layers {
             let shape = layer.shape
             if let bias = layer.bias, let planned = biasedProduct(layer, bias: bias, x: x) {
@@ -66,6 +67,8 @@ extension CUDABackend: LinearAlgebraKernels {
     }
 
     public func linearBackward(_ layers: [LinearLayerBackward], x: Floats, dx: MutableFloats?, addsToDx: Bool) {
+        // What is left to cuBLAS, layer by layer.
+        let dx = dx.flatMap { thinBackward(layers, dx: $0, addsToDx: addsToDx) ? nil : $0 }
         for (index, layer) in layers.enumerated() {
             let shape = layer.shape
             let dy = DeviceMatrix(layer.dy, stride: shape.outputs)

@@ -48,7 +48,7 @@ struct LateSums {
 
     static let range = 1 << 32
     /// Bytes of the partial sums of one kernel; more are better added while they are in the cache.
-    fileprivate static let most = 1 << 20
+    fileprivate static let most = 5 << 20
 
     init(at address: DeviceAddress) { self.address = address }
 }

@@ -1,6 +1,9 @@
 // Batches out of examples in device memory, and what is remembered of each step.
 #include "common.cuh"
 
+// Numbers that a thread has on their way at once.
+#define AT_ONCE 8
+
 // All of a cell but whether the losses so far were finite.
 extern "C" __global__ void setStep(StepCell* cell, StepCell now) {
     awaitEarlierKernels();
@@ -29,7 +32,16 @@ extern "C" __global__ void recordSum(StepCell* cell, int count, const float* x, 
     awaitEarlierKernels();
     __shared__ double sums[1024];
     double sum = 0.0;
-    for (int i = threadIdx.x; i < count; i += blockDim.x) sum += (double)x[i];
+    for (int first = threadIdx.x; first < count; first += AT_ONCE * blockDim.x) {
+        float terms[AT_ONCE];
+#pragma unroll
+        for (int i = 0; i < AT_ONCE; ++i) {
+            int at = first + i * blockDim.x;
+            terms[i] = at < count ? x[at] : 0.0f;
+        }
+#pragma unroll
+        for (int i = 0; i < AT_ONCE; ++i) sum += (double)terms[i];
+    }
     sums[threadIdx.x] = sum;
     for (int half = blockDim.x / 2; half > 0; half >>= 1) {
         __syncthreads();

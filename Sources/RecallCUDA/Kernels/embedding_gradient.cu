@@ -7,6 +7,8 @@
 #define SORT_WARPS 32
 #define MOST_OWNED 256
 #define TOKENS_AT_ONCE 8
+// Positions of its rows that a warp remembers: where they are more, it looks for them again.
+#define MOST_KEPT 64
 // Positions of a row that are added without a cut, and those of a part. EmbeddingGradientCUDA.swift knows these too.
 #define PART 64
 #define SUM_THREADS 256
@@ -62,13 +64,12 @@ __device__ __forceinline__ void turnIntoPlaces(int rows, int before, int (&place
 // sorted (count): the positions by their tokens' rows of the table, those of a row ascending. starts (vocabulary + 1):
 // where each row's begin.
 //
-// A block owns `owned` rows of the table and looks through all tokens twice, each warp through a run of them: for how
-// many there are of each row, and of all rows before its own; and then, when that has told where each belongs, to put
-// them there.
+// A block owns `owned` rows of the table and looks through all tokens, each warp through a run of them, for how many there
+// are of each row and of all rows before its own. That has told where each belongs, and the warp puts them there.
 extern "C" __global__ void __launch_bounds__(SORT_WARPS * WARP) sortPositions(
     int count, int vocabulary, int owned, const int* __restrict__ tokens, int* starts, int* sorted) {
     awaitEarlierKernels();
-    __shared__ int places[MOST_OWNED][SORT_WARPS + 1], ownStarts[MOST_OWNED], before;
+    __shared__ int places[MOST_OWNED][SORT_WARPS + 1], ownStarts[MOST_OWNED], kept[SORT_WARPS][MOST_KEPT], before;
     int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
     int firstRow = blockIdx.x * owned, rows = min(owned, vocabulary - firstRow);
     int each = (count + SORT_WARPS * WARP - 1) / (SORT_WARPS * WARP) * WARP;
@@ -76,12 +77,16 @@ extern "C" __global__ void __launch_bounds__(SORT_WARPS * WARP) sortPositions(
     for (int row = warp; row < rows; row += SORT_WARPS) places[row][lane] = 0;
     if (threadIdx.x == 0) before = 0;
     __syncthreads();
-    int lower = 0;
-    visitTokens(first, end, tokens, [&](int, int token) {
+    int lower = 0, found = 0;
+    visitTokens(first, end, tokens, [&](int position, int token) {
         lower += (uint32)token < (uint32)firstRow;
         int row = token - firstRow;
         bool isOwn = token >= firstRow && row < rows;
-        if (!__any_sync(FULL, isOwn)) return;
+        uint32 own = __ballot_sync(FULL, isOwn);
+        if (!own) return;
+        int at = found + __popc(own & ((1u << lane) - 1));
+        if (isOwn && at < MOST_KEPT) kept[warp][at] = position;
+        found += __popc(own);
         uint32 peers = __match_any_sync(FULL, isOwn ? row : -1);
         if (isOwn && lane == __ffs(peers) - 1) places[row][warp] += __popc(peers);
         __syncwarp();
@@ -93,7 +98,7 @@ extern "C" __global__ void __launch_bounds__(SORT_WARPS * WARP) sortPositions(
     turnIntoPlaces(rows, before, places, ownStarts);
     for (int row = threadIdx.x; row < rows; row += SORT_WARPS * WARP) starts[firstRow + row] = ownStarts[row];
     if (blockIdx.x == gridDim.x - 1 && threadIdx.x == 0) starts[vocabulary] = count;
-    visitTokens(first, end, tokens, [&](int position, int token) {
+    auto place = [&](int position, int token) {
         int row = token - firstRow;
         bool isOwn = token >= firstRow && row < rows;
         if (!__any_sync(FULL, isOwn)) return;
@@ -102,7 +107,12 @@ extern "C" __global__ void __launch_bounds__(SORT_WARPS * WARP) sortPositions(
         __syncwarp();
         if (isOwn && lane == __ffs(peers) - 1) places[row][warp] += __popc(peers);
         __syncwarp();
-    });
+    };
+    if (found > MOST_KEPT) return visitTokens(first, end, tokens, place);
+    for (int start = 0; start < found; start += WARP) {
+        int position = start + lane < found ? kept[warp][start + lane] : -1;
+        place(position, position < 0 ? -1 : tokens[position]);
+    }
 }
 
 // What a thread holds of a row: one number, or eight that share their random words.

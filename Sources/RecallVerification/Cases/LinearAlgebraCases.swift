@@ -15,11 +15,17 @@ enum LinearAlgebraCases {
         LinearShape(rows: 1, inputs: 128, outputs: 384), LinearShape(rows: 1030, inputs: 64, outputs: 192),
         LinearShape(rows: 2051, inputs: 36, outputs: 68, inputStride: 40),
         LinearShape(rows: 1100, inputs: 128, outputs: 260), LinearShape(rows: 1027, inputs: 132, outputs: 8),
+        LinearShape(rows: 1030, inputs: 60, outputs: 20, inputStride: 132),
+        LinearShape(rows: 34_000, inputs: 32, outputs: 4),
     ]
 
     private static var others: [KernelCase] {
         let shape = LinearShape(rows: 2100, inputs: 5, outputs: 9)
-        let together = [7, 33].map { LinearShape(rows: 65, inputs: 17, outputs: $0, inputStride: 20) }
+        let together = [
+            [7, 33].map { LinearShape(rows: 65, inputs: 17, outputs: $0, inputStride: 20) },
+            [16, 16, 64].map { LinearShape(rows: 1031, inputs: 64, outputs: $0) },
+            [36, 20, 4, 12].map { LinearShape(rows: 1100, inputs: 100, outputs: $0, inputStride: 104) },
+        ]
         return [
             forward(LinearShape(rows: 65, inputs: 33, outputs: 130), bias: false),
             backward(shape, [.x]), backward(shape, [.weight]), backward(shape, [.bias]),
@@ -28,8 +34,8 @@ enum LinearAlgebraCases {
             backward(LinearShape(rows: 0, inputs: 5, outputs: 9), [.weight, .bias]),
             backward(LinearShape(rows: 65, inputs: 33, outputs: 40, inputStride: 71), addsToDx: true),
             backward(LinearShape(rows: 1100, inputs: 36, outputs: 68), addsToDx: true),
-            forwardTogether(together), backwardTogether(together),
-        ]
+            backward(LinearShape(rows: 1100, inputs: 68, outputs: 104, inputStride: 72), addsToDx: true),
+        ] + together.flatMap { [forwardTogether($0), backwardTogether($0)] }
     }
 
     private struct Gradients: OptionSet {
@@ -123,7 +129,7 @@ enum LinearAlgebraCases {
     }
 
     private static func forwardTogether(_ shapes: [LinearShape]) -> KernelCase {
-        let outputs = shapes.map { "\($0.outputs)" }.joined(separator: " and ")
+        let outputs = shapes.map { "\($0.outputs)" }.joined(separator: ", ")
         return KernelCase(
             "linearForward", togetherSizes(shapes), words(shapes[0], "layers of \(outputs) outputs together")
         ) { p in
@@ -159,7 +165,7 @@ enum LinearAlgebraCases {
 
     /// dx is the sum over the layers; the last layer's bias has no gradient, and the first's weight none.
     private static func backwardTogether(_ shapes: [LinearShape]) -> KernelCase {
-        let outputs = shapes.map { "\($0.outputs)" }.joined(separator: " and ")
+        let outputs = shapes.map { "\($0.outputs)" }.joined(separator: ", ")
         return KernelCase(
             "linearBackward", togetherSizes(shapes), words(shapes[0], "layers of \(outputs) outputs together")
         ) { p in
