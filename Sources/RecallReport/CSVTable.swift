@@ -24,6 +24,7 @@ public enum CSVTable: String, CaseIterable, Sendable {
                 "test_accuracy_sd_seeds", "test_accuracy_sd_data", "learning_rates_tried",
                 "learning_rates_full_grid", "train_loss_lowest", "chance_loss", "chance_loss_in_sequence",
                 "failed_seeds", "control", "chance_accuracy", "chance_accuracy_in_sequence",
+                "test_accuracy_seeds", "seed_names", "seeds_spread", "test_labels",
             ]
         case .learningRates:
             [
@@ -85,6 +86,8 @@ extension TradeoffRow {
             .number(spec.task.chanceLossInSequence), .integer(failedSeeds),
             .text(tradeoff.verdict.kind.rawValue), .number(spec.task.chanceAccuracy),
             .number(spec.task.chanceAccuracyInSequence),
+            .text(seedAccuracies.map { "\($0)" }.joined(separator: ";")),
+            .text(seedNames.joined(separator: ";")), .flag(seedsSpread), .integer(testLabels),
         ]
     }
 

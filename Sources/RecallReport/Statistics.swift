@@ -48,6 +48,18 @@ public struct Statistics: Equatable, Sendable {
         return quantile(0.025, of: means)...quantile(0.975, of: means)
     }
 
+    /// The interval; from the minimum to the maximum where there is none.
+    public var range: ClosedRange<Double> { interval ?? minimum...maximum }
+
+    /// Whether the numbers lie more than 0.2 apart.
+    public var isSpread: Bool {
+        // Rounding must not decide about numbers that are exactly as far apart as allowed.
+        maximum - minimum > Self.widestSpread + 1e-12
+    }
+
+    /// Accuracies that lie further apart than this are marked.
+    static let widestSpread = 0.2
+
     /// By linear interpolation between the two nearest.
     static func quantile(_ share: Double, of sorted: [Double]) -> Double {
         let place = share * Double(sorted.count - 1)

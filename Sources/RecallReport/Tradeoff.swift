@@ -39,9 +39,9 @@ public struct Tradeoff: Sendable {
             row.config = key.configuration(withTask: severalTasks, withTraining: severalTrainings)
             found.append((key, row))
         }
-        for index in found.indices {
-            let rivals = found.filter { $0.key.taskIdentity == found[index].key.taskIdentity }.map(\.row)
-            found[index].row.standing = Standing(of: found[index].row, among: rivals)
+        for panel in Dictionary(grouping: found.indices, by: { found[$0].key.panel }).values {
+            let standings = Standing.of(panel.map { Contender(found[$0].row) })
+            for (index, standing) in zip(panel, standings) { found[index].row.standing = standing }
         }
         let taskOrder = Self.places(order.map(\.taskIdentity))
         let modelOrder = Self.places(order.map(\.model))
@@ -100,6 +100,8 @@ public struct Tradeoff: Sendable {
             learningRateWindow: points.count > 1 && best.hasLeftChance
                 ? window(around: best, in: points) : nil,
             points: points, testAccuracy: statistics, runIDs: chosen.map(\.runID),
+            seedAccuracies: chosen.compactMap(\.testAccuracy),
+            seedNames: chosen.map { "\($0.spec.task.dataSeed)/\($0.spec.seed)" },
             failedSeeds: byRate[best.learningRate]?.count { $0.status == .failed } ?? 0,
             accuracyOfInitialisations: spread(chosen, over: \.spec.seed, at: \.spec.task.dataSeed),
             accuracyOfData: spread(chosen, over: \.spec.task.dataSeed, at: \.spec.seed),
@@ -171,6 +173,9 @@ private struct GroupKey: Hashable {
     }
 
     var taskIdentity: String { taskName + "\n" + task }
+
+    /// Rows of one are held against one another: those on the same task under the same training.
+    var panel: String { taskIdentity + "\n" + training }
 
     func configuration(withTask: Bool, withTraining: Bool) -> String {
         guard withTask || withTraining else { return config }

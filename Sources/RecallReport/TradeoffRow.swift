@@ -41,6 +41,10 @@ public struct TradeoffRow: Equatable, Sendable {
     public var testAccuracy: Statistics
     /// The runs that it is over, in the suite's order.
     public var runIDs: [String]
+    /// The test accuracy of each of those runs.
+    public var seedAccuracies: [Double]
+    /// The seeds of each of those runs, "data seed/seed": what is paired with another row's.
+    public var seedNames: [String]
     /// Runs at the best learning rate that failed: in no mean and no interval.
     public var failedSeeds: Int
     /// Over the seeds of initialisation on one set of data, and over the seeds of the data under one initialisation; nil
@@ -57,6 +61,12 @@ public struct TradeoffRow: Equatable, Sendable {
         learningRateWindow.map { log10($0.upperBound / $0.lowerBound) }
     }
 
+    /// Whether its seeds lie more than 0.2 apart: they may be of two kinds, and the mean of neither.
+    public var seedsSpread: Bool { testAccuracy.isSpread }
+
+    /// Labels that a test accuracy is the share of: every pair of every test example.
+    public var testLabels: Int { spec.task.testLabels }
+
     /// Runs at the best learning rate that finished.
     public var seeds: Int { testAccuracy.count }
 
@@ -66,8 +76,7 @@ public struct TradeoffRow: Equatable, Sendable {
     /// Whether the accuracy is that of a guess among the values of the sequence itself, or at most a fifth above: answers
     /// are told from other tokens, and not from one another. Nothing can be told where that guess is mostly right.
     public var isGuessAmongSequence: Bool {
-        let bound = 1.2 * spec.task.chanceAccuracyInSequence
-        return bound < 1 && testAccuracy.mean <= bound
+        Contender.isGuess(testAccuracy.mean, chanceInSequence: spec.task.chanceAccuracyInSequence)
     }
 
     /// Rates that the full grid at the resolution of the suite's search would have; nil without a search.

@@ -27,7 +27,9 @@ public struct TradeoffTable: Sendable {
             (table, knobs) = knobs.fitting(width) { self.table(rows, $0, withConstants: false) }
             knobs.legend.map { footnotes.append($0) }
         }
-        footnotes.append("◆ on the frontier: nothing with as little state is more accurate")
+        if rows.contains(where: { $0.standing == .on }) {
+            footnotes.append("◆ on the frontier: nothing with as little state is more accurate")
+        }
         if rows.contains(where: { $0.standing == .possible }) {
             footnotes.append(
                 "◇ perhaps on it: the 95 % interval over seeds overlaps that of a row with as little state"

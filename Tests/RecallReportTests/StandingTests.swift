@@ -63,6 +63,45 @@ import Testing
         #expect(standings(runs + [elsewhere]) == ["shaky": .on, "large": .off])
     }
 
+    /// Eight pairs: a guess among a sequence's values is right once in eight.
+    @Test func whatRecallsNothingIsNotOnTheFrontier() throws {
+        let guess = row("guess", state: 100, [0.149])
+        #expect(standings(guess) == ["guess": .off])
+        #expect(
+            standings(guess + row("recalls", state: 200, [0.151]) + row("equal", state: 200, [0.149]))
+                == ["guess": .off, "recalls": .on, "equal": .off])
+        // Its wide range puts no other row in doubt, and neither does its failed seed.
+        let wide = row("wide", state: 100, [0.01, 0.05, 0.29])
+        let failed = syntheticRun(model: "wide", seed: 9, stateBytes: 100, status: .failed)
+        #expect(
+            standings(wide + [failed] + row("recalls", state: 200, [0.2])) == ["wide": .off, "recalls": .on])
+        let tradeoff = Tradeoff(suite: uncontrolledSuite, runs: guess)
+        #expect(!TradeoffTable(tradeoff).render().contains("◆"))
+        #expect(!TradeoffSketch(tradeoff).render(width: 60).contains("the frontier"))
+    }
+
+    @Test func aRowsSeedsAreGivenInTheOrderOfItsRuns() throws {
+        func onlyRow(_ accuracies: [Double]) throws -> TradeoffRow {
+            let runs = accuracies.enumerated().map {
+                syntheticRun(seed: UInt64($0), dataSeed: 7, test: $1)
+            }
+            return try #require(Tradeoff(suite: uncontrolledSuite, runs: runs).rows.first)
+        }
+        let row = try onlyRow([0.84, 0.11, 0.83])
+        #expect(row.seedAccuracies == [0.84, 0.11, 0.83] && row.seedNames == ["7/0", "7/1", "7/2"])
+        #expect(row.runIDs.count == 3 && row.testLabels == 800)
+        #expect(try row.seedsSpread && !onlyRow([0.9, 0.7]).seedsSpread && onlyRow([0.9, 0.699]).seedsSpread)
+        #expect(try !onlyRow([0.9]).seedsSpread)
+    }
+
+    @Test func everyTrainingHasAFrontierOfItsOwn() {
+        let runs = [0.1, 0.25].map { decay in
+            syntheticRun(
+                stateBytes: decay == 0.1 ? 100 : 200, test: decay == 0.1 ? 0.9 : 0.5, weightDecay: decay)
+        }
+        #expect(Tradeoff(suite: uncontrolledSuite, runs: runs).rows.map(\.standing) == [.on, .on])
+    }
+
     @Test func seedsOfInitialisationAndOfDataAreToldApart() throws {
         let runs = [
             syntheticRun(seed: 0, dataSeed: 5, test: 0.5), syntheticRun(seed: 1, dataSeed: 5, test: 0.7),
