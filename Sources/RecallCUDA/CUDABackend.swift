@@ -18,6 +18,7 @@ public final class CUDABackend {
     let matrixWorkspace: DeviceAddress
     var lateSums: LateSums
     public internal(set) var workspaceGrowths = 0
+    public private(set) var failure: BackendError?
     /// How products are rounded. Our own kernels multiply in tf32 where cuBLAS is told bf16.
     public let arithmetic: Arithmetic
     /// Asked between the pieces of what the host itself does; kernels are queued faster than anybody could ask.
@@ -44,28 +45,28 @@ public final class CUDABackend {
     private static let scratchRange = 1 << 36
 
     /// - Parameter index: of the device, from 0.
-    /// - Throws: `BackendError.unavailable` with what is missing, `outOfMemory`.
+    /// - Throws: `BackendError.unavailable` with what is missing, `outOfMemory`, `failed`.
     public init(index: Int = 0, arithmetic: Arithmetic = .tf32) throws {
         self.arithmetic = arithmetic
         device = try CUDADevice(index: index)
-        device.makeCurrent()
+        try device.makeCurrent()
         kernels = try KernelLibrary(device)
         matrices = try MatrixLibrary()
         plannedProducts = try PlannedProductLibrary()
-        memory = DeviceMemory(device)
+        memory = try DeviceMemory(device)
         let driver = device.driver
         var stream: DriverObject?
         // CU_STREAM_NON_BLOCKING: other runs' streams do not wait for this one.
-        driver.check(CUDADevice.exclusively { driver.createStream(&stream, 1) }, "a stream")
+        try driver.require(CUDADevice.exclusively { driver.createStream(&stream, 1) }, "a stream")
         self.stream = stream
         var copyStream: DriverObject?
-        driver.check(CUDADevice.exclusively { driver.createStream(&copyStream, 1) }, "a stream")
+        try driver.require(CUDADevice.exclusively { driver.createStream(&copyStream, 1) }, "a stream")
         self.copyStream = copyStream
-        marks = CUDADevice.exclusively {
-            (0..<CUDABackend.mostMarks).map { _ in
+        marks = try CUDADevice.exclusively {
+            try (0..<CUDABackend.mostMarks).map { _ in
                 var event: DriverObject?
                 // CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING: the thread sleeps until then.
-                driver.check(driver.createEvent(&event, 3), "an event")
+                try driver.require(driver.createEvent(&event, 3), "an event")
                 return event
             }
         }
@@ -84,12 +85,14 @@ public final class CUDABackend {
         matrixHandle = handle
         var none = StepCell()
         copyFromHost(&none, stepCell, bytes: MemoryLayout<StepCell>.stride)
+        try check()
     }
 
     deinit { CUDADevice.exclusively(giveBack) }
 
+    /// Whatever the device says to it: a run that it has failed gives everything back all the same.
     private func giveBack() {
-        device.makeCurrent()
+        try? device.makeCurrent()
         let driver = device.driver
         _ = driver.synchroniseStream(stream)
         forgetSteps()
@@ -108,15 +111,36 @@ public final class CUDABackend {
     public var deviceDescription: String { CUDADevices.description(device, kernels, matrices) }
     public var workspaceBytes: Int { scratch.bytes + lateSums.bytes + Self.matrixWorkspaceBytes }
 
+    /// Notes what the device could not do. From then on nothing is queued; the first reason stands.
+    func fail(_ reason: BackendError) {
+        failure = failure ?? reason
+    }
+
+    /// Notes a call of the driver's that failed.
+    ///
+    /// - Parameter what: was being done.
+    /// - Returns: whether it went well.
+    @discardableResult
+    func check(_ status: DriverStatus, _ what: @autoclosure () -> String) -> Bool {
+        if status != 0 { fail(device.driver.error(status, what())) }
+        return status == 0
+    }
+
+    /// Makes the device this thread's.
+    private func makeCurrent() {
+        do { try device.makeCurrent() } catch { fail(error) }
+    }
+
     /// Device memory for a kernel's own use, valid until the next call; holds anything.
     func workspace(floats: Int) -> MutableFloats {
         let bytes = floats * MemoryLayout<Float>.stride
         if bytes > scratch.bytes {
-            guard memory.commit(scratch.address, bytes: bytes) else {
-                fatalError("CUDA: no device memory for a workspace of \(bytes) bytes")
+            if memory.commit(scratch.address, bytes: bytes) {
+                scratch.bytes = bytes
+                workspaceGrowths += 1
+            } else {
+                fail(.outOfMemory(bytes: bytes))
             }
-            scratch.bytes = bytes
-            workspaceGrowths += 1
         }
         return MutableFloats(bitPattern: UInt(scratch.address)).unsafelyUnwrapped
     }
@@ -133,11 +157,11 @@ public final class CUDABackend {
 
     /// Waits for everything queued.
     public func synchronise() {
-        device.driver.check(device.driver.synchroniseStream(stream), "a kernel")
+        check(device.driver.synchroniseStream(stream), "a kernel")
     }
 
     public func reserve(bytes: Int) throws -> UnsafeMutableRawPointer {
-        device.makeCurrent()
+        try device.makeCurrent()
         // A constant is copied besides the stream, on which a range that is reused may still be read.
         let address = try memory.reserve(bytes: bytes, reuses: !isRecording)
         return UnsafeMutableRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped
@@ -150,21 +174,29 @@ public final class CUDABackend {
     public func release(_ address: UnsafeMutableRawPointer, bytes: Int) {
         let address = DeviceAddress(UInt(bitPattern: address))
         if memory.keep(address) { return }
-        device.makeCurrent()
+        makeCurrent()
         synchronise()
         memory.release(address)
     }
 
     public func copyToHost(_ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int) {
         let address = DeviceAddress(UInt(bitPattern: source))
-        device.driver.check(device.driver.copyToHost(destination, address, bytes, stream), "a copy to the host")
-        synchronise()
+        if failure == nil {
+            check(device.driver.copyToHost(destination, address, bytes, stream), "a copy to the host")
+        }
+        if failure == nil { synchronise() }
+        spoilIfFailed(destination, bytes: bytes)
+    }
+
+    /// What a failed device has not copied must not pass for numbers: all bits set are a NaN.
+    private func spoilIfFailed(_ destination: UnsafeMutableRawPointer, bytes: Int) {
+        if failure != nil { destination.initializeMemory(as: UInt8.self, repeating: 0xFF, count: bytes) }
     }
 
     public func mark() -> Int {
         markCount += 1
         let event = marks[markCount % Self.mostMarks]
-        device.driver.check(device.driver.recordEvent(event, stream), "a mark")
+        if failure == nil { check(device.driver.recordEvent(event, stream), "a mark") }
         return markCount
     }
 
@@ -172,17 +204,18 @@ public final class CUDABackend {
         _ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int, after mark: Int
     ) {
         let (driver, address) = (device.driver, DeviceAddress(UInt(bitPattern: source)))
-        driver.check(driver.synchroniseEvent(marks[mark % Self.mostMarks]), "a kernel")
-        driver.check(driver.copyToHost(destination, address, bytes, copyStream), "a copy to the host")
-        driver.check(driver.synchroniseStream(copyStream), "a copy to the host")
+        if failure == nil, check(driver.synchroniseEvent(marks[mark % Self.mostMarks]), "a kernel"),
+            check(driver.copyToHost(destination, address, bytes, copyStream), "a copy to the host")
+        {
+            check(driver.synchroniseStream(copyStream), "a copy to the host")
+        }
+        spoilIfFailed(destination, bytes: bytes)
     }
 
     public func copyFromHost(_ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int) {
         guard isRecording else { return copy(source, destination, bytes: bytes, on: stream) }
         // The host's memory may be gone when the step is replayed: what it holds is kept on the device.
-        guard let constant = try? allocate(bytes: bytes) else {
-            fatalError("CUDA: no device memory for \(bytes) bytes of a step's constants")
-        }
+        guard let constant = try? allocate(bytes: bytes) else { return fail(.outOfMemory(bytes: bytes)) }
         constants.append((constant, bytes))
         copy(source, constant, bytes: bytes, on: copyStream)
         copyOnDevice(constant, destination, bytes: bytes)
@@ -193,13 +226,15 @@ public final class CUDABackend {
         _ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int, on stream: DriverObject?
     ) {
         let (driver, address) = (device.driver, DeviceAddress(UInt(bitPattern: destination)))
-        driver.check(driver.copyToDevice(address, source, bytes, stream), "a copy to the device")
-        driver.check(driver.synchroniseStream(stream), "a copy to the device")
+        guard failure == nil, check(driver.copyToDevice(address, source, bytes, stream), "a copy to the device")
+        else { return }
+        check(driver.synchroniseStream(stream), "a copy to the device")
     }
 
     public func copyOnDevice(_ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int) {
         let (from, to) = (DeviceAddress(UInt(bitPattern: source)), DeviceAddress(UInt(bitPattern: destination)))
-        device.driver.check(device.driver.copyOnDevice(to, from, bytes, stream), "a copy on the device")
+        guard failure == nil else { return }
+        check(device.driver.copyOnDevice(to, from, bytes, stream), "a copy on the device")
     }
 
     public func withHostNumbers(
@@ -207,9 +242,7 @@ public final class CUDABackend {
         _ body: (_ address: MutableFloats) -> Void
     ) {
         let bytes = numbers.count * MemoryLayout<Float>.stride
-        guard let copy = try? allocate(bytes: max(bytes, 1)) else {
-            fatalError("CUDA: no device memory for a state of \(bytes) bytes")
-        }
+        guard let copy = try? allocate(bytes: max(bytes, 1)) else { return fail(.outOfMemory(bytes: bytes)) }
         defer { release(copy, bytes: max(bytes, 1)) }
         if let source = numbers.baseAddress { copyFromHost(source, copy, bytes: bytes) }
         body(copy.assumingMemoryBound(to: Float.self))

@@ -5,12 +5,12 @@ public enum CUDADevices {
 
     /// Bytes of memory that a device has left.
     ///
-    /// - Throws: `BackendError.unavailable`.
+    /// - Throws: `BackendError.unavailable`, `failed`.
     public static func freeMemory(of index: Int) throws -> Int {
         let device = try CUDADevice(index: index)
-        device.makeCurrent()
+        try device.makeCurrent()
         var (free, total) = (0, 0)
-        device.driver.check(device.driver.memoryInformation(&free, &total))
+        try device.driver.require(device.driver.memoryInformation(&free, &total), "its free memory")
         return free
     }
 

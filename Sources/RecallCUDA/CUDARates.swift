@@ -10,7 +10,7 @@ public struct CUDARates: Sendable {
     /// Rows and columns of the product, and bytes of the copy: far beyond any cache.
     private static let (size, copied) = (8192, 1 << 30)
 
-    /// - Throws: `BackendError.unavailable`, `outOfMemory`.
+    /// - Throws: `BackendError`.
     public static func measured(index: Int, _ arithmetic: Arithmetic) throws -> CUDARates {
         let backend = try CUDABackend(index: index, arithmetic: arithmetic)
         let numbers = size * size
@@ -20,13 +20,13 @@ public struct CUDARates: Sendable {
         let a = memory.bindMemory(to: Float.self, capacity: 3 * numbers)
         // Random factors: a card multiplies zeros faster.
         backend.launch("elementwise", "fillUniform", .covering(2 * numbers), 2 * numbers, a)
-        let product = backend.shortest {
+        let product = try backend.shortest {
             backend.product(
                 m: size, n: size, k: size, DeviceMatrix(a, stride: size),
                 DeviceMatrix(a + numbers, stride: size),
                 a + 2 * numbers, stride: size)
         }
-        let copy = backend.shortest { backend.copyOnDevice(memory, memory + copied, bytes: copied) }
+        let copy = try backend.shortest { backend.copyOnDevice(memory, memory + copied, bytes: copied) }
         let operations = 2 * Double(size) * Double(size) * Double(size)
         return CUDARates(productOperations: operations / product, bytes: 2 * Double(copied) / copy)
     }
@@ -34,22 +34,25 @@ public struct CUDARates: Sendable {
 
 extension CUDABackend {
     /// Seconds of the shortest of ten calls after two others, by the device's own clock.
-    fileprivate func shortest(_ body: () -> Void) -> Double {
+    ///
+    /// - Throws: `BackendError`.
+    fileprivate func shortest(_ body: () -> Void) throws -> Double {
         let driver = device.driver
         var (start, end): (DriverObject?, DriverObject?)
-        driver.check(driver.createEvent(&start, 0))
-        driver.check(driver.createEvent(&end, 0))
+        check(driver.createEvent(&start, 0), "an event")
+        check(driver.createEvent(&end, 0), "an event")
         defer {
             _ = driver.destroyEvent(start)
             _ = driver.destroyEvent(end)
         }
-        return (0..<12).map { _ in
-            driver.check(driver.recordEvent(start, stream))
+        return try (0..<12).map { _ in
+            check(driver.recordEvent(start, stream), "a measurement")
             body()
-            driver.check(driver.recordEvent(end, stream))
-            driver.check(driver.synchroniseEvent(end), "a measurement")
+            check(driver.recordEvent(end, stream), "a measurement")
+            check(driver.synchroniseEvent(end), "a measurement")
             var milliseconds = Float(0)
-            driver.check(driver.elapsedTime(&milliseconds, start, end))
+            check(driver.elapsedTime(&milliseconds, start, end), "a measurement")
+            try check()
             return Double(milliseconds) / 1e3
         }.dropFirst(2).min() ?? .nan
     }

@@ -58,7 +58,7 @@ public final class ParameterStore {
     ///
     /// - Parameter seed: nil for parameters that are written before they are read, or of which only the sizes matter: to draw
     ///   millions takes a good part of a second.
-    /// - Throws: `BackendError.outOfMemory`.
+    /// - Throws: `BackendError`.
     public init(_ parameters: [Parameter], backend: any Backend, seed: UInt64?) throws {
         self.parameters = parameters
         self.backend = backend
@@ -82,6 +82,7 @@ public final class ParameterStore {
             backend.fillZero(parameter.count, y: parameter.firstMoment)
             backend.fillZero(parameter.count, y: parameter.secondMoment)
         }
+        try backend.check()
     }
 
     deinit { backend.release(base, bytes: bytes) }

@@ -29,6 +29,18 @@ public enum TapeError: Error, Equatable, Sendable {
     case outOfMemory(bytes: Int)
     /// A tensor held NaN or infinity; found only while diagnosing.
     case notFinite(tensor: String)
+    /// The device failed (`Backend.failure`).
+    case device(BackendError)
+}
+
+extension TapeError {
+    init(_ error: BackendError) {
+        if case .outOfMemory(let bytes) = error {
+            self = .outOfMemory(bytes: bytes)
+        } else {
+            self = .device(error)
+        }
+    }
 }
 
 /// Reverse-mode autodiff at kernel granularity: an operation runs its kernel at once and, in training, records how to
@@ -128,12 +140,16 @@ public final class Tape {
     public func read(_ tensor: Tensor) throws(TapeError) -> [Float] {
         try check()
         precondition(tensor.isContiguous && !isPlanning)
-        return [Float](unsafeUninitializedCapacity: tensor.count) { buffer, initialised in
+        let numbers = [Float](unsafeUninitializedCapacity: tensor.count) { buffer, initialised in
             if let address = buffer.baseAddress {
                 backend.copyToHost(tensor.pointer, address, bytes: tensor.count * MemoryLayout<Float>.stride)
             }
             initialised = tensor.count
         }
+        // Only now has the device done what was queued.
+        poll()
+        try check()
+        return numbers
     }
 
     /// ∂loss/∂tensor after `backward`, if it reached the tensor. For tests.
@@ -156,14 +172,15 @@ public final class Tape {
     func launch(_ kernel: () -> Void) {
         poll()
         guard failure == nil, !isPlanning else { return }
-        guard let stop else { return kernel() }
-        backend.cancellable(by: { stop.isRaised }, kernel)
-        // A kernel that was given up has written nothing that means anything.
+        if let stop { backend.cancellable(by: { stop.isRaised }, kernel) } else { kernel() }
+        // A kernel that was given up, or that the device could not do, has written nothing that means anything.
         poll()
     }
 
     private func poll() {
-        if failure == nil, let stop, stop.isRaised { failure = .stopped }
+        guard failure == nil else { return }
+        if let stop, stop.isRaised { failure = .stopped }
+        if failure == nil, let reason = backend.failure { failure = TapeError(reason) }
     }
 
     /// Runs an operation's forward kernel and, in training, records its backward, which must not own the tape: a tape

@@ -48,14 +48,16 @@ public struct CheckpointFile: Sendable {
     /// Removes the file, if it is there.
     public func remove() { try? FileManager.default.removeItem(atPath: path) }
 
-    /// - Throws: what the disk refuses.
+    /// - Throws: what the disk refuses, `RunError` where the device failed.
     package func write(_ store: ParameterStore, _ metadata: CheckpointMetadata) throws {
         try write(Self.arrays(of: store), metadata)
     }
 
     /// What a checkpoint holds of some parameters, copied.
-    static func arrays(of store: ParameterStore) -> [NamedArray] {
-        store.parameters.flatMap { parameter in
+    ///
+    /// - Throws: `RunError`, where the device failed.
+    static func arrays(of store: ParameterStore) throws(RunError) -> [NamedArray] {
+        let arrays = store.parameters.flatMap { parameter in
             [
                 ("", parameter.value), ("optimizer.m.", parameter.firstMoment),
                 ("optimizer.v.", parameter.secondMoment),
@@ -65,6 +67,8 @@ public struct CheckpointFile: Sendable {
                     values: store.read(source, count: parameter.count))
             }
         }
+        if let failure = store.backend.failure { throw RunError(failure) }
+        return arrays
     }
 
     /// - Throws: what the disk refuses.
@@ -127,6 +131,7 @@ public struct CheckpointFile: Sendable {
             }
         }
         for (values, destination) in numbers { store.write(values, to: destination) }
+        if let failure = store.backend.failure { throw RunError(failure) }
         return metadata
     }
 

@@ -11,13 +11,14 @@ final class EpochToReport: Sendable {
     /// Copies the parameters and begins to write them.
     ///
     /// - Parameter file: nil for none.
-    init(_ metadata: CheckpointMetadata, _ store: ParameterStore, to file: CheckpointFile?) {
+    /// - Throws: `RunError`, where the device failed: its numbers must not replace those of an epoch before.
+    init(_ metadata: CheckpointMetadata, _ store: ParameterStore, to file: CheckpointFile?) throws {
         self.metadata = metadata
         guard let file else {
             outcome.withLock { $0 = .success(()) }
             return
         }
-        let arrays = CheckpointFile.arrays(of: store)
+        let arrays = try CheckpointFile.arrays(of: store)
         DispatchQueue.global(qos: .userInitiated).async(group: written) {
             let result = Result { try file.write(arrays, metadata) }
             self.outcome.withLock { $0 = result }

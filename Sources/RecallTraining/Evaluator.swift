@@ -125,11 +125,11 @@ public struct Evaluator {
             underWay.queued(piece.slots.upperBound, endsGroup: true)
             while let group = underWay.next(isLast: index + 1 == pieces.count) {
                 let (piece, data) = queued.removeFirst()
-                let losses = results.losses.read(group.steps, after: group.mark)
+                let losses = try results.losses.read(group.steps, after: group.mark)
                 if let batch = losses.firstIndex(where: { !$0.isFinite }) {
-                    throw diagnose(piece.batch(batch, of: data), name, step: step)
+                    throw diagnose(try piece.batch(batch, of: data), name, step: step)
                 }
-                sums[piece.segment].add(losses, results.correct.read(group.steps, after: group.mark))
+                sums[piece.segment].add(losses, try results.correct.read(group.steps, after: group.mark))
                 try didEvaluate(data)
             }
         }
@@ -149,7 +149,7 @@ public struct Evaluator {
         let count = max(1, mostAtOnce / max(numbersOfAnExample, 1))
         for first in stride(from: 0, to: data.count, by: count) {
             let examples = Int32(first)..<Int32(min(first + count, data.count))
-            let batch = HostBatch(data, examples: examples)
+            let batch = try HostBatch(data, examples: examples)
             let tape = Tape(arena: arena, isTraining: false, stop: stop)
             let logits = model.logits(tape.input(batch), tape)
             let numbers: [Float]
@@ -210,9 +210,9 @@ extension Evaluator {
         /// Where each batch begins in the piece.
         var firsts: StrideTo<Int> { stride(from: 0, to: count, by: batchSize) }
 
-        func batch(_ index: Int, of data: ExamplesOnDevice) -> HostBatch {
+        func batch(_ index: Int, of data: ExamplesOnDevice) throws(RunError) -> HostBatch {
             let first = index * batchSize
-            return HostBatch(data, examples: Int32(first)..<Int32(min(first + batchSize, count)))
+            return try HostBatch(data, examples: Int32(first)..<Int32(min(first + batchSize, count)))
         }
     }
 

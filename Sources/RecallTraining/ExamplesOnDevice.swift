@@ -20,13 +20,14 @@ final class ArrayOnDevice<Element: BitwiseCopyable> {
         address = try backend.allocate(bytes: bytes).bindMemory(to: Element.self, capacity: max(1, count))
     }
 
-    /// - Throws: `BackendError.outOfMemory`.
+    /// - Throws: `BackendError`.
     convenience init(_ elements: [Element], backend: any Backend) throws {
         try self.init(count: elements.count, backend: backend)
         elements.withUnsafeBytes { source in
             guard let source = source.baseAddress, !elements.isEmpty else { return }
             backend.copyFromHost(source, address, bytes: elements.count * MemoryLayout<Element>.stride)
         }
+        try backend.check()
     }
 
     deinit { backend.release(address, bytes: bytes) }
@@ -34,10 +35,11 @@ final class ArrayOnDevice<Element: BitwiseCopyable> {
     /// Some of the elements.
     ///
     /// - Parameter mark: what they hold when everything before it is done; without one, before now.
-    func read(_ range: Range<Int>, after mark: Int? = nil) -> [Element] {
+    /// - Throws: `RunError`, where the device failed at what was queued.
+    func read(_ range: Range<Int>, after mark: Int? = nil) throws(RunError) -> [Element] {
         precondition(range.lowerBound >= 0 && range.upperBound <= count)
         let source = address + range.lowerBound
-        return Array(unsafeUninitializedCapacity: range.count) { buffer, initialised in
+        let elements = [Element](unsafeUninitializedCapacity: range.count) { buffer, initialised in
             let bytes = range.count * MemoryLayout<Element>.stride
             switch (buffer.baseAddress, mark) {
             case (let target?, let mark?): backend.copyToHost(source, target, bytes: bytes, after: mark)
@@ -46,6 +48,8 @@ final class ArrayOnDevice<Element: BitwiseCopyable> {
             }
             initialised = range.count
         }
+        if let failure = backend.failure { throw RunError(failure) }
+        return elements
     }
 }
 
@@ -77,7 +81,7 @@ public final class ExamplesOnDevice {
     /// Makes examples `first ..< first + count` of a segment where they are to lie.
     ///
     /// - Parameter stop: polled meanwhile.
-    /// - Throws: `BackendError.outOfMemory`, `RunError.stopped`.
+    /// - Throws: `BackendError`, `RunError.stopped`.
     init(_ recipe: ExampleRecipe, first: Int, count: Int, backend: any Backend, stop: StopRequest?) throws {
         (self.count, length, pairs) = (count, recipe.length, recipe.pairs)
         tokens = try ArrayOnDevice(count: count * recipe.length, backend: backend)
@@ -90,6 +94,7 @@ public final class ExamplesOnDevice {
                 labels: labels.address)
         }
         if stop?.isRaised ?? false { throw RunError.stopped }
+        try backend.check()
     }
 }
 
@@ -138,6 +143,7 @@ struct BatchOnDevice {
         do { try arena.backend.step(key, scalars, body) } catch let error as TapeError {
             throw RunError(error, step: step)
         } catch { preconditionFailure("a step threw \(error)") }
+        if let failure = arena.backend.failure { throw RunError(failure) }
     }
 }
 
@@ -151,13 +157,15 @@ extension Tape {
 
 extension HostBatch {
     /// Examples that are on the device, after everything queued before.
-    init(_ data: ExamplesOnDevice, examples: some Collection<Int32>) {
+    ///
+    /// - Throws: `RunError`, where the device failed at what was queued.
+    init(_ data: ExamplesOnDevice, examples: some Collection<Int32>) throws(RunError) {
         var (tokens, rows, labels): ([Int32], [Int32], [Int32]) = ([], [], [])
         for (row, example) in examples.map(Int.init).enumerated() {
-            tokens += data.tokens.read(example * data.length..<(example + 1) * data.length)
+            tokens += try data.tokens.read(example * data.length..<(example + 1) * data.length)
             let pairs = example * data.pairs..<(example + 1) * data.pairs
-            rows += data.positions.read(pairs).map { Int32(row * data.length) + $0 }
-            labels += data.labels.read(pairs)
+            rows += try data.positions.read(pairs).map { Int32(row * data.length) + $0 }
+            labels += try data.labels.read(pairs)
         }
         self.init(tokens: tokens, labelledRows: rows, labels: labels, batch: examples.count)
     }

@@ -39,6 +39,8 @@ public enum RunError: Error, Equatable, Sendable {
     /// NaN or infinity, where it was first seen.
     case notFinite(step: Int, tensor: String)
     case outOfMemory(bytes: Int)
+    /// The device or a library failed; the text says at what.
+    case device(String)
     /// A checkpoint that is not this run's or not whole.
     case checkpoint(String)
 }
@@ -49,8 +51,8 @@ extension RunError: CustomStringConvertible {
         case .stopped: "interrupted"
         case .notFinite(let step, let tensor):
             "not finite at step \(step): \(tensor); a smaller learning rate may help"
-        case .outOfMemory(let bytes): "out of memory: a tensor of \(bytes) bytes did not fit"
-        case .checkpoint(let text): text
+        case .outOfMemory(let bytes): BackendError.outOfMemory(bytes: bytes).description
+        case .device(let text), .checkpoint(let text): text
         }
     }
 }
@@ -134,7 +136,7 @@ public final class Trainer {
                 let metadata = CheckpointMetadata(
                     runID: runID, specification: specification, record: record, trainSeconds: trainSeconds)
                 try reportEpoch(observer, waiting: true)
-                unreported = EpochToReport(metadata, model.store, to: checkpoint)
+                unreported = try EpochToReport(metadata, model.store, to: checkpoint)
                 // Behind the host's back the next epoch can begin meanwhile.
                 try reportEpoch(observer, waiting: backend.stepsAhead == 1)
             }
@@ -198,7 +200,7 @@ public final class Trainer {
             let isLast = index + 1 == batches.count
             underWay.queued(index + 1, endsGroup: isLast)
             while let group = underWay.next(isLast: isLast) {
-                for (slot, sum) in zip(group.steps, sums.read(group.steps, after: group.mark)) {
+                for (slot, sum) in zip(group.steps, try sums.read(group.steps, after: group.mark)) {
                     try finishStep(batches[slot], sum, data[batches[slot].segment], &loss, observer)
                 }
                 try reportEpoch(observer)
@@ -228,7 +230,7 @@ public final class Trainer {
         _ batch: PlannedBatch, _ sum: Double, _ data: ExamplesOnDevice, _ loss: inout MeanLoss,
         _ observer: some TrainingObserver
     ) throws {
-        guard sum.isFinite else { throw diagnose(HostBatch(data, examples: batch.examples)) }
+        guard sum.isFinite else { throw diagnose(try HostBatch(data, examples: batch.examples)) }
         let labels = batch.examples.count * data.pairs
         loss.sum += sum
         loss.labels += labels
@@ -370,6 +372,15 @@ extension RunError {
         case .stopped: self = .stopped
         case .outOfMemory(let bytes): self = .outOfMemory(bytes: bytes)
         case .notFinite(let tensor): self = .notFinite(step: step, tensor: tensor)
+        case .device(let error): self = RunError(error)
+        }
+    }
+
+    init(_ error: BackendError) {
+        if case .outOfMemory(let bytes) = error {
+            self = .outOfMemory(bytes: bytes)
+        } else {
+            self = .device(error.description)
         }
     }
 }

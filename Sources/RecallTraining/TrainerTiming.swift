@@ -25,8 +25,8 @@ extension Trainer {
         return try (0..<steps).map { _ in
             let began = ContinuousClock.now
             for slot in 0..<together { try queueStep(batch, learningRate: 0, slot: slot, losses: losses) }
-            guard losses.read(0..<together).allSatisfy(\.isFinite) else {
-                throw diagnose(HostBatch(data, examples: 0..<Int32(examples)))
+            guard try losses.read(0..<together).allSatisfy(\.isFinite) else {
+                throw diagnose(try HostBatch(data, examples: 0..<Int32(examples)))
             }
             return seconds(since: began) / Double(together)
         }
@@ -37,7 +37,7 @@ extension Trainer {
     /// - Throws: `RunError`, `BackendError`.
     public func profile(segment: Int, examples: Int) throws -> StepProfile {
         let data = try trainingExamples(segment, first: 0, count: examples)
-        let batch = HostBatch(data, examples: 0..<Int32(examples))
+        let batch = try HostBatch(data, examples: 0..<Int32(examples))
         let profile = StepProfile()
         _ = try trainStep(batch, learningRate: 0, profile: profile)
         return profile

@@ -57,8 +57,11 @@ import Testing
         }
     }
 
-    @Test func widerRowsHaveNoNorm() {
-        #expect(NormLayout(width: 1025, isInQuads: true) == nil)
+    @Test func widerRowsAreABlocksEach() throws {
+        let widest = try #require(NormLayout.instances.last)
+        #expect(NormLayout(width: widest + 1, isInQuads: true) == nil)
+        let source = KernelSources.text(try #require(KernelSources.modules["normalisation"]))
+        for direction in ["Forward", "Backward"] { #expect(source.contains("addNorm\(direction)Wide(")) }
     }
 
     @Test(arguments: [1, 8, 9, 264, .max]) func partialSumsAreHalvedUntilOneIsLeft(parts: Int) {

@@ -9,6 +9,7 @@ class ForwardingBackend: Backend {
     var deviceDescription: String { cpu.deviceDescription }
     var workspaceBytes: Int { cpu.workspaceBytes }
     var workspaceGrowths: Int { cpu.workspaceGrowths }
+    var failure: BackendError? { cpu.failure }
     func cancellable(by isCancelled: @escaping @Sendable () -> Bool, _ body: () -> Void) {
         cpu.cancellable(by: isCancelled, body)
     }

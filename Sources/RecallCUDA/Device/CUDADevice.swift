@@ -39,21 +39,22 @@ final class CUDADevice: @unchecked Sendable {
         }
         self.index = index
         var handle = Int32(0)
-        driver.check(driver.device(&handle, Int32(index)))
+        try driver.require(driver.device(&handle, Int32(index)), "the device")
         var text = [CChar](repeating: 0, count: 256)
-        driver.check(driver.deviceName(&text, 256, handle))
+        try driver.require(driver.deviceName(&text, 256, handle), "the device's name")
         name = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
         capability =
-            10 * driver.attribute(.majorCapability, of: handle) + driver.attribute(.minorCapability, of: handle)
+            try 10 * driver.attribute(.majorCapability, of: handle)
+            + driver.attribute(.minorCapability, of: handle)
         guard capability >= Self.leastCapability else {
             throw BackendError.unavailable(
                 "\(name) has compute capability \(capability / 10).\(capability % 10); 8.0 is the least that will do"
             )
         }
-        multiprocessors = driver.attribute(.multiprocessors, of: handle)
-        sharedMemoryPerBlock = driver.attribute(.sharedMemoryPerBlock, of: handle)
+        multiprocessors = try driver.attribute(.multiprocessors, of: handle)
+        sharedMemoryPerBlock = try driver.attribute(.sharedMemoryPerBlock, of: handle)
         var version = Int32(0)
-        driver.check(driver.driverVersion(&version))
+        try driver.require(driver.driverVersion(&version), "the driver's version")
         driverVersion = Int(version)
         startsKernelsEarly = capability >= 90 && driverVersion >= 12030 && driver.launchConfiguredKernel != nil
         var context: DriverObject?
@@ -90,8 +91,10 @@ final class CUDADevice: @unchecked Sendable {
     }
 
     /// Makes the device the calling thread's. Every thread that calls the driver must have done so.
-    func makeCurrent() {
-        driver.check(driver.setCurrentContext(context))
+    ///
+    /// - Throws: `BackendError.failed`.
+    func makeCurrent() throws(BackendError) {
+        try driver.require(driver.setCurrentContext(context), "the device")
     }
 
     /// "cuda: NVIDIA H100 80GB HBM3, driver CUDA 13.0".
@@ -101,15 +104,22 @@ final class CUDADevice: @unchecked Sendable {
 }
 
 extension Driver {
-    fileprivate func attribute(_ attribute: DeviceAttribute, of handle: Int32) -> Int {
+    fileprivate func attribute(_ attribute: DeviceAttribute, of handle: Int32) throws(BackendError) -> Int {
         var value = Int32(0)
-        check(deviceAttribute(&value, attribute.rawValue, handle))
+        try require(deviceAttribute(&value, attribute.rawValue, handle), "the device's \(attribute)")
         return Int(value)
     }
 
-    /// For calls that fail only through a bug of ours or a broken device, after which nothing can be trusted.
-    func check(_ status: DriverStatus, _ what: @autoclosure () -> String = "the driver") {
-        guard status != 0 else { return }
-        fatalError("CUDA: \(what()): \(name(of: status))")
+    /// What a status other than success comes from.
+    ///
+    /// - Parameter what: was being done.
+    func error(_ status: DriverStatus, _ what: String) -> BackendError {
+        .failed("CUDA: \(what): \(name(of: status))")
+    }
+
+    /// - Parameter what: was being done, for an error.
+    /// - Throws: `BackendError.failed` for a status other than success.
+    func require(_ status: DriverStatus, _ what: @autoclosure () -> String) throws(BackendError) {
+        if status != 0 { throw error(status, what()) }
     }
 }

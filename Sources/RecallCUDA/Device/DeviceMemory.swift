@@ -22,13 +22,14 @@ final class DeviceMemory {
         var pieces: [(handle: UInt64, offset: Int, bytes: Int)] = []
     }
 
-    init(_ device: CUDADevice) {
+    /// - Throws: `BackendError.failed`.
+    init(_ device: CUDADevice) throws(BackendError) {
         self.device = device
         var granularity = 0
         let status = withUnsafeBytes(of: AllocationProperties(device: device.index)) {
             device.driver.allocationGranularity(&granularity, $0.baseAddress!, 0)
         }
-        device.driver.check(status, "the granularity of memory")
+        try device.driver.require(status, "the granularity of memory")
         self.granularity = granularity
     }
 
@@ -85,10 +86,16 @@ final class DeviceMemory {
         guard withUnsafeBytes(of: properties, { driver.createMemory(&handle, piece, $0.baseAddress!, 0) }) == 0
         else { return false }
         let at = address + DeviceAddress(range.mapped)
-        driver.check(driver.mapMemory(at, piece, 0, handle, 0), "mapping memory")
+        guard driver.mapMemory(at, piece, 0, handle, 0) == 0 else {
+            _ = driver.releaseMemory(handle)
+            return false
+        }
         let access = AccessDescription(device: device.index)
-        driver.check(
-            withUnsafeBytes(of: access) { driver.setAccess(at, piece, $0.baseAddress!, 1) }, "access to memory")
+        guard withUnsafeBytes(of: access, { driver.setAccess(at, piece, $0.baseAddress!, 1) }) == 0 else {
+            _ = driver.unmapMemory(at, piece)
+            _ = driver.releaseMemory(handle)
+            return false
+        }
         range.pieces.append((handle, range.mapped, piece))
         range.mapped += piece
         ranges[address] = range
@@ -113,7 +120,7 @@ final class DeviceMemory {
         addresses.forEach(release)
     }
 
-    /// Nothing may be at work in the range.
+    /// Nothing may be at work in the range. A device that has failed refuses, which leaves nothing to be done.
     func release(_ address: DeviceAddress) {
         guard let range = ranges.removeValue(forKey: address) else {
             preconditionFailure("not a reserved range")
@@ -121,10 +128,10 @@ final class DeviceMemory {
         let driver = device.driver
         CUDADevice.exclusively {
             for piece in range.pieces {
-                driver.check(driver.unmapMemory(address + DeviceAddress(piece.offset), piece.bytes))
-                driver.check(driver.releaseMemory(piece.handle))
+                _ = driver.unmapMemory(address + DeviceAddress(piece.offset), piece.bytes)
+                _ = driver.releaseMemory(piece.handle)
             }
-            driver.check(driver.freeAddresses(address, range.bytes))
+            _ = driver.freeAddresses(address, range.bytes)
         }
     }
 

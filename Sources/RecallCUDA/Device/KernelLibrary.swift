@@ -113,39 +113,45 @@ final class KernelLibrary {
     var compilerVersion: String { compiler.version }
 
     /// A kernel by its module's and its own name.
-    func function(_ module: String, _ name: String) -> DriverObject {
+    ///
+    /// - Throws: `BackendError.failed` for one that does not compile or load here.
+    func function(_ module: String, _ name: String) throws(BackendError) -> DriverObject {
         let key = "\(module)/\(name)"
         if let function = functions[key] { return function }
         let driver = device.driver
         var function: DriverObject?
-        driver.check(driver.moduleFunction(&function, load(module), name), "the kernel \(key)")
+        try driver.require(driver.moduleFunction(&function, load(module), name), "the kernel \(key)")
         guard let function else { preconditionFailure("no kernel \(key)") }
         functions[key] = function
         return function
     }
 
     /// Lets a kernel have so many bytes of dynamic shared memory, where they are more than any may.
-    func allow(_ function: DriverObject, sharedMemory bytes: Int) {
+    ///
+    /// - Throws: `BackendError.failed` where they are more than the device has.
+    func allow(_ function: DriverObject, sharedMemory bytes: Int) throws(BackendError) {
         guard bytes > 48 << 10, allowed[function, default: 0] < bytes else { return }
-        allowed[function] = bytes
         // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
-        device.driver.check(device.driver.setFunctionAttribute(function, 8, Int32(bytes)), "shared memory")
+        try device.driver.require(
+            device.driver.setFunctionAttribute(function, 8, Int32(clamping: bytes)),
+            "\(bytes) bytes of shared memory for a block")
+        allowed[function] = bytes
     }
 
     private var allowed: [DriverObject: Int] = [:]
 
-    private func load(_ name: String) -> DriverObject {
+    private func load(_ name: String) throws(BackendError) -> DriverObject {
         if let module = modules[name] { return module }
-        let code = code(name)
+        let code = try code(name)
         var module: DriverObject?
         let status = CUDADevice.exclusively { device.driver.loadModule(&module, code) }
-        device.driver.check(status, "the kernels of \(name)")
+        try device.driver.require(status, "the kernels of \(name)")
         guard let module else { preconditionFailure("no module \(name)") }
         modules[name] = module
         return module
     }
 
-    private func code(_ name: String) -> [UInt8] {
+    private func code(_ name: String) throws(BackendError) -> [UInt8] {
         let file = cache?.appendingPathComponent("\(name)-\(hash(name)).cubin")
         if let file, let code = try? Data(contentsOf: file), !code.isEmpty { return Array(code) }
         do {
@@ -157,7 +163,7 @@ final class KernelLibrary {
                 try? Data(code).write(to: file, options: .atomic)
             }
             return code
-        } catch { fatalError("CUDA: \(error)") }
+        } catch { throw (error as? BackendError) ?? .failed("CUDA: \(error)") }
     }
 
     /// Of everything that the code is made from.

@@ -84,7 +84,7 @@ func areInQuads(_ addresses: UnsafeRawPointer?...) -> Bool {
 }
 
 extension CUDABackend {
-    /// Queues a kernel on the run's stream. A grid without blocks does nothing.
+    /// Queues a kernel on the run's stream. A grid without blocks does nothing; what the device refuses is noted in `failure`.
     ///
     /// - Parameters:
     ///   - module: the source's name without ".cu".
@@ -94,14 +94,17 @@ extension CUDABackend {
     }
 
     func launch(_ module: String, _ name: String, _ grid: LaunchGrid, _ arguments: [any KernelArgument]) {
-        guard grid.blocks.x > 0, grid.blocks.y > 0, grid.blocks.z > 0 else { return }
-        let function = kernels.function(module, name)
-        kernels.allow(function, sharedMemory: grid.sharedBytes)
+        guard failure == nil, grid.blocks.x > 0, grid.blocks.y > 0, grid.blocks.z > 0 else { return }
+        let function: DriverObject
+        do throws(BackendError) {
+            function = try kernels.function(module, name)
+            try kernels.allow(function, sharedMemory: grid.sharedBytes)
+        } catch { return fail(error) }
         let status = withAddresses(of: arguments) {
             // The kernels themselves wait for what is before them (awaitEarlierKernels in common.cuh).
             device.driver.launch(function, grid, $0, on: stream, startsEarly: device.startsKernelsEarly)
         }
-        device.driver.check(status, "\(module)/\(name)")
+        check(status, "\(module)/\(name)")
     }
 
     /// Calls `body` with the address of each argument.

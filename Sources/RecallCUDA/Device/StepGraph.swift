@@ -20,7 +20,7 @@ extension CUDABackend {
     public var stepsAhead: Int { 64 }
 
     public func step(_ key: StepKey, _ scalars: StepScalars, _ body: () throws -> Void) rethrows {
-        device.makeCurrent()
+        do { try device.makeCurrent() } catch { return fail(error) }
         cellAtHand = stepCell
         defer {
             cellAtHand = nil
@@ -38,8 +38,8 @@ extension CUDABackend {
             try queue(cell, body)
         }
         steps[key] = step
-        guard let recording = step.recording else { return }
-        device.driver.check(device.driver.launchGraph(recording.executable, stream), "a recorded step")
+        guard failure == nil, let recording = step.recording else { return }
+        check(device.driver.launchGraph(recording.executable, stream), "a recorded step")
     }
 
     /// Queues a whole step.
@@ -53,39 +53,52 @@ extension CUDABackend {
 
     /// Has a recorded step's first kernel set another cell; what was queued before keeps its own.
     private func tell(_ recording: Recording, _ cell: StepCell) {
+        let function: DriverObject
+        do throws(BackendError) {
+            function = try kernels.function("batch", "setStep")
+        } catch { return fail(error) }
         let status = withAddresses(of: [stepCell, cell]) { addresses in
-            withUnsafeBytes(of: KernelNode(kernels.function("batch", "setStep"), Self.one, addresses)) {
+            withUnsafeBytes(of: KernelNode(function, Self.one, addresses)) {
                 device.driver.setNode(recording.executable, recording.first, $0.baseAddress.unsafelyUnwrapped)
             }
         }
-        device.driver.check(status, "a recorded step")
+        check(status, "a recorded step")
     }
 
-    /// What `body` queues, as a graph that begins with the kernel that sets the cell.
-    private func record(_ body: () throws -> Void) rethrows -> Recording {
+    /// What `body` queues, as a graph that begins with the kernel that sets the cell; nil where the device failed.
+    private func record(_ body: () throws -> Void) rethrows -> Recording? {
         try CUDADevice.exclusively {
             let graph = try capture(body)
-            let driver = device.driver
-            var (count, first): (Int, DriverObject?) = (0, nil)
-            driver.check(driver.graphRoots(graph, nil, &count), "a recorded step")
-            precondition(count == 1, "a step that begins with \(count) kernels at once")
-            driver.check(driver.graphRoots(graph, &first, &count), "a recorded step")
-            var executable: DriverObject?
-            driver.check(driver.instantiateGraph(&executable, graph, 0), "a recorded step")
-            return Recording(graph: graph, executable: executable, first: first)
+            guard failure == nil, let recording = instantiate(graph) else {
+                _ = device.driver.destroyGraph(graph)
+                return nil
+            }
+            return recording
         }
+    }
+
+    private func instantiate(_ graph: DriverObject?) -> Recording? {
+        let driver = device.driver
+        var (count, first): (Int, DriverObject?) = (0, nil)
+        guard check(driver.graphRoots(graph, nil, &count), "a recorded step") else { return nil }
+        precondition(count == 1, "a step that begins with \(count) kernels at once")
+        var executable: DriverObject?
+        guard check(driver.graphRoots(graph, &first, &count), "a recorded step"),
+            check(driver.instantiateGraph(&executable, graph, 0), "a recorded step")
+        else { return nil }
+        return Recording(graph: graph, executable: executable, first: first)
     }
 
     private func capture(_ body: () throws -> Void) rethrows -> DriverObject? {
         let driver = device.driver
         // CU_STREAM_CAPTURE_MODE_RELAXED: other runs' threads, and copies on another stream, go on meanwhile.
-        driver.check(driver.beginCapture(stream, 2), "recording a step")
+        guard failure == nil, check(driver.beginCapture(stream, 2), "recording a step") else { return nil }
         isRecording = true
         var graph: DriverObject?
         do {
             try body()
             isRecording = false
-            driver.check(driver.endCapture(stream, &graph), "recording a step")
+            check(driver.endCapture(stream, &graph), "recording a step")
         } catch {
             isRecording = false
             _ = driver.endCapture(stream, &graph)

@@ -21,15 +21,15 @@ extension CUDABackend: LinearAlgebraKernels {
         m: Int, n: Int, k: Int, _ a: DeviceMatrix, _ b: DeviceMatrix, beta: Float = 0, _ c: MutableFloats,
         stride: Int
     ) {
-        guard m > 0, n > 0 else { return }
+        guard m > 0, n > 0, failure == nil else { return }
         var (one, beta) = (Float(1), beta)
         let float32 = Int32(0)
         let status = matrices.product(
             matrixHandle, a.isTransposed ? 1 : 0, b.isTransposed ? 1 : 0, Int32(m), Int32(n), Int32(k), &one,
             a.address, float32, Int32(a.stride), b.address, float32, Int32(b.stride), &beta,
             DeviceAddress(UInt(bitPattern: c)), float32, Int32(stride), arithmetic.computeType, -1)
-        guard status == 0 else {
-            fatalError("cuBLAS: a product of (\(m), \(k)) and (\(k), \(n)): status \(status)")
+        if status != 0 {
+            fail(.failed("cuBLAS: a product of (\(m), \(k)) and (\(k), \(n)): status \(status)"))
         }
     }
 
@@ -38,7 +38,11 @@ extension CUDABackend: LinearAlgebraKernels {
         for layer in layers {
             let shape = layer.shape
             if let bias = layer.bias, let planned = biasedProduct(layer, bias: bias, x: x) {
-                planned.queue(layer, bias: bias, x: x, matrixHandle, workspace: matrixWorkspace, on: stream)
+                guard failure == nil else { return }
+                do throws(BackendError) {
+                    try planned.queue(
+                        layer, bias: bias, x: x, matrixHandle, workspace: matrixWorkspace, on: stream)
+                } catch { fail(error) }
                 continue
             }
             product(
@@ -57,13 +61,18 @@ extension CUDABackend: LinearAlgebraKernels {
     private func biasedProduct(_ layer: LinearLayerForward, bias: Floats, x: Floats) -> BiasedProduct? {
         guard BiasedProduct.takes(layer.shape), areInQuads(layer.weight, bias, x, layer.y) else { return nil }
         if let planned = biasedProducts[layer.shape] { return planned }
-        let planned = CUDADevice.exclusively { [plannedProducts, matrixHandle, arithmetic] in
-            BiasedProduct(
-                layer.shape, plannedProducts, matrixHandle, computeType: arithmetic.computeType,
-                workspaceBytes: Self.matrixWorkspaceBytes)
+        do {
+            let planned = try CUDADevice.exclusively { [plannedProducts, matrixHandle, arithmetic] in
+                try BiasedProduct(
+                    layer.shape, plannedProducts, matrixHandle, computeType: arithmetic.computeType,
+                    workspaceBytes: Self.matrixWorkspaceBytes)
+            }
+            biasedProducts.updateValue(planned, forKey: layer.shape)
+            return planned
+        } catch {
+            fail(error as? BackendError ?? .failed("cuBLASLt: \(error)"))
+            return nil
         }
-        biasedProducts.updateValue(planned, forKey: layer.shape)
-        return planned
     }
 
     public func linearBackward(_ layers: [LinearLayerBackward], x: Floats, dx: MutableFloats?, addsToDx: Bool) {

@@ -7,9 +7,12 @@ struct NormLayout {
     /// Whether a lane has four numbers that lie behind each other.
     let isInQuads: Bool
 
+    /// Row widths that instances hold, narrowest first.
+    static let instances = [32, 64, 128, 256, 512, 1024]
+
     /// nil where a row is wider than any instance holds.
     init?(width: Int, isInQuads: Bool) {
-        guard let held = [32, 64, 128, 256, 512, 1024].first(where: { width <= $0 }) else { return nil }
+        guard let held = Self.instances.first(where: { width <= $0 }) else { return nil }
         (self.held, self.isInQuads) = (held, isInQuads && width % 4 == 0)
     }
 
@@ -22,7 +25,7 @@ struct NormLayout {
 
     private static let forwardWarps = 8
     /// Blocks of backward, each with partial sums of its own: two for each multiprocessor of the largest chips.
-    private static let mostBlocks = 264
+    fileprivate static let mostBlocks = 264
 
     func forwardGrid(_ shape: NormShape) -> LaunchGrid {
         let rows = rows * Self.forwardWarps
@@ -38,24 +41,34 @@ struct NormLayout {
     }
 }
 
+/// The kernels of a norm by its shape: an instance of `NormLayout` or, for rows that none holds, a block for each row.
+private struct NormPass {
+    let suffix: String
+    let forward, backward: LaunchGrid
+
+    /// - Parameter isInQuads: whether all rows can be read four numbers at a time.
+    init(_ shape: NormShape, isInQuads: Bool) {
+        if let layout = NormLayout(width: shape.width, isInQuads: isInQuads) {
+            suffix = layout.suffix
+            (forward, backward) = (layout.forwardGrid(shape), layout.backwardGrid(shape))
+        } else {
+            suffix = "Wide"
+            forward = LaunchGrid(blocks: shape.rows, threads: 256)
+            backward = LaunchGrid(blocks: max(1, min(NormLayout.mostBlocks, shape.rows)), threads: 256)
+        }
+    }
+}
+
 extension CUDABackend: NormalisationKernels {
     private static let module = "normalisation"
-
-    /// - Parameter isInQuads: of all that the kernel reads or writes in rows.
-    private func layout(_ shape: NormShape, isInQuads: Bool) -> NormLayout {
-        guard let layout = NormLayout(width: shape.width, isInQuads: isInQuads) else {
-            fatalError("CUDA: a norm over \(shape.width) numbers; 1024 is the most")
-        }
-        return layout
-    }
 
     public func addNormForward(
         _ shape: NormShape, residual: Floats, branch: Floats?, gain: Floats, bias: Floats?, sum: MutableFloats?,
         y: MutableFloats, statistics: MutableFloats
     ) {
-        let layout = layout(shape, isInQuads: areInQuads(residual, branch, gain, bias, sum, y))
+        let pass = NormPass(shape, isInQuads: areInQuads(residual, branch, gain, bias, sum, y))
         launch(
-            Self.module, "addNormForward\(layout.suffix)", layout.forwardGrid(shape), shape.kind == .layer,
+            Self.module, "addNormForward\(pass.suffix)", pass.forward, shape.kind == .layer,
             shape.rows, shape.width, shape.epsilon, residual, branch, gain, bias, sum, y, statistics)
     }
 
@@ -64,11 +77,11 @@ extension CUDABackend: NormalisationKernels {
         dInput: MutableFloats, dGain: MutableFloats, dBias: MutableFloats?
     ) {
         let width = shape.width
-        let layout = layout(shape, isInQuads: areInQuads(sum, gain, dy, dSum, dInput))
-        let grid = layout.backwardGrid(shape)
-        addPartials(parts: grid.blocks.x, to: [(width, dGain), (width, dBias)]) { partials in
+        let pass = NormPass(shape, isInQuads: areInQuads(sum, gain, dy, dSum, dInput))
+        addPartials(parts: pass.backward.blocks.x, to: [(width, dGain), (width, dBias)]) { partials in
             launch(
-                Self.module, "addNormBackward\(layout.suffix)", grid, shape.kind == .layer, shape.rows, width,
+                Self.module, "addNormBackward\(pass.suffix)", pass.backward, shape.kind == .layer, shape.rows,
+                width,
                 sum, gain, statistics, dy, dSum, dInput, partials)
         }
     }

@@ -32,7 +32,7 @@ extension CUDABackend: OptimiserKernels {
     }
 
     public func adamW(_ parameters: [AdamWParameter], _ step: AdamWStep) {
-        let table = table(parameters)
+        guard let table = table(parameters) else { return }
         addLateSums()
         launch(
             "optimiser", "adamW", LaunchGrid(blocks: table.pieces, threads: Self.pieceThreads),
@@ -40,7 +40,8 @@ extension CUDABackend: OptimiserKernels {
             step.beta2, Float(1 - Double(step.beta1)), Float(1 - Double(step.beta2)), step.epsilon)
     }
 
-    private func table(_ parameters: [AdamWParameter]) -> OptimiserTable {
+    /// nil where the device has no memory for it, which is noted.
+    private func table(_ parameters: [AdamWParameter]) -> OptimiserTable? {
         if let table = optimiserTable, table.parameters == parameters { return table }
         var pieces: [Piece] = []
         for parameter in parameters {
@@ -56,9 +57,11 @@ extension CUDABackend: OptimiserKernels {
             }
         }
         if let old = optimiserTable { release(old.address, bytes: old.bytes) }
+        optimiserTable = nil
         let bytes = max(1, pieces.count) * MemoryLayout<Piece>.stride
         guard let address = try? allocate(bytes: bytes) else {
-            fatalError("CUDA: no device memory for the optimiser's table of \(bytes) bytes")
+            fail(.outOfMemory(bytes: bytes))
+            return nil
         }
         pieces.withUnsafeBytes {
             if let source = $0.baseAddress { copyFromHost(source, address, bytes: $0.count) }

@@ -106,11 +106,12 @@ extension CUDABackend {
         lateSums.floats += (floats + 3) / 4 * 4
         let bytes = lateSums.floats * MemoryLayout<Float>.stride
         if bytes > lateSums.bytes {
-            guard memory.commit(lateSums.address, bytes: bytes) else {
-                fatalError("CUDA: no device memory for \(bytes) bytes of partial sums")
+            if memory.commit(lateSums.address, bytes: bytes) {
+                lateSums.bytes = bytes
+                workspaceGrowths += 1
+            } else {
+                fail(.outOfMemory(bytes: bytes))
             }
-            lateSums.bytes = bytes
-            workspaceGrowths += 1
         }
         return MutableFloats(bitPattern: UInt(lateSums.address)).unsafelyUnwrapped + first
     }

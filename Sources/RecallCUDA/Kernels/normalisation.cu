@@ -1,5 +1,6 @@
 // "Add, norm" (MODELS.md B.1, C.2): a row in the registers of some lanes of a warp, which has one row or several beside
 // each other, and ROWS times as many on their way at once. Kernels are named by how many numbers of a row they hold.
+// A row that is wider than any of them holds is a whole block's, and stays in memory.
 #include "common.cuh"
 
 // How a row lies: RUN numbers behind each other a lane, then the next lane's, PIECES times.
@@ -217,3 +218,60 @@ NORMALISATION(128, 128, 1)
 NORMALISATION(256, 256, 1)
 NORMALISATION(512, 512, 1)
 NORMALISATION(1024, 1024, 1)
+
+// A block's row, column by column: a thread reads and writes its own columns alone, so an output may be an input.
+extern "C" __global__ void __launch_bounds__(256) addNormForwardWide(
+    bool isLayer, int rows, int width, float epsilon, const float* residual, const float* branch, const float* gain,
+    const float* bias, float* sum, float* y, float* statistics) {
+    awaitEarlierKernels();
+    __shared__ float shared[33];
+    int row = blockIdx.x;
+    long long at = (long long)row * width;
+    float total = 0.0f;
+    for (int i = threadIdx.x; i < width; i += blockDim.x) {
+        float x = residual[at + i];
+        if (branch) sum[at + i] = x += branch[at + i];
+        total += x;
+    }
+    const float* source = branch ? sum : residual;
+    float mean = isLayer ? blockSum(total, shared) / width : 0.0f, squares = 0.0f;
+    for (int i = threadIdx.x; i < width; i += blockDim.x) {
+        float distance = source[at + i] - mean;
+        squares += distance * distance;
+    }
+    float reciprocal = 1.0f / sqrtf(blockSum(squares, shared) / width + epsilon);
+    for (int i = threadIdx.x; i < width; i += blockDim.x)
+        y[at + i] = (source[at + i] - mean) * reciprocal * gain[i] + (bias ? bias[i] : 0.0f);
+    if (threadIdx.x == 0) {
+        statistics[row] = mean;
+        statistics[rows + row] = reciprocal;
+    }
+}
+
+// A block takes a row, then the one behind those of all blocks, and adds its parts of dGain and dBias where they are left.
+extern "C" __global__ void __launch_bounds__(256) addNormBackwardWide(
+    bool isLayer, int rows, int width, const float* sum, const float* gain, const float* statistics, const float* dy,
+    const float* dSum, float* dInput, float* partial) {
+    awaitEarlierKernels();
+    __shared__ float shared[33];
+    float* dGain = partial + (long long)blockIdx.x * 2 * width;
+    float* dBias = dGain + width;
+    for (int i = threadIdx.x; i < width; i += blockDim.x) dGain[i] = dBias[i] = 0.0f;
+    for (int row = blockIdx.x; row < rows; row += gridDim.x) {
+        long long at = (long long)row * width;
+        float mean = statistics[row], reciprocal = statistics[rows + row], gradient = 0.0f, product = 0.0f;
+        for (int i = threadIdx.x; i < width; i += blockDim.x) {
+            float x = (sum[at + i] - mean) * reciprocal, d = dy[at + i];
+            dGain[i] += d * x;
+            dBias[i] += d;
+            gradient += d * gain[i];
+            product += d * gain[i] * x;
+        }
+        gradient = isLayer ? blockSum(gradient, shared) / width : 0.0f;
+        product = blockSum(product, shared) / width;
+        for (int i = threadIdx.x; i < width; i += blockDim.x) {
+            float x = (sum[at + i] - mean) * reciprocal;
+            dInput[at + i] = (dy[at + i] * gain[i] - gradient - x * product) * reciprocal + (dSum ? dSum[at + i] : 0.0f);
+        }
+    }
+}

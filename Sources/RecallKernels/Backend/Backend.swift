@@ -37,6 +37,13 @@ public protocol Backend: AnyObject, LinearAlgebraKernels, NormalisationKernels, 
     /// How often a workspace was made or made larger: constant in steady state.
     var workspaceGrowths: Int { get }
 
+    /// The first thing that the device could not do; nil while all is well.
+    ///
+    /// Kernels and copies do not throw: a device that works behind the host's back fails later than they return. Once
+    /// this is set, they do nothing, and what they were to write is undefined. One backend serves one run, which ends
+    /// with this error; `check()` throws it.
+    var failure: BackendError? { get }
+
     /// Runs kernels that may be given up. Once `isCancelled` says yes, the kernels that `body` calls return when the block
     /// of work at hand is done, some tens of milliseconds later, and what they were to write is undefined: the caller
     /// must discard it. A kernel that is not called from such a `body` always runs to its end.
@@ -109,6 +116,16 @@ public protocol Backend: AnyObject, LinearAlgebraKernels, NormalisationKernels, 
 }
 
 extension Backend {
+    /// A backend whose kernels cannot fail.
+    public var failure: BackendError? { nil }
+
+    /// Throws the first thing that the device could not do, if there is one.
+    ///
+    /// - Throws: `failure`.
+    public func check() throws(BackendError) {
+        if let failure { throw failure }
+    }
+
     /// Leaves nothing unfinished.
     public func expectGradients(at address: Floats, count: Int) {}
 
@@ -147,4 +164,16 @@ public enum BackendError: Error, Equatable, Sendable {
     case outOfMemory(bytes: Int)
     /// The device or a library it needs is not there; the text says which and what to do.
     case unavailable(String)
+    /// The device or a library failed in the middle of its work; the text says at what, and its own error.
+    case failed(String)
+}
+
+extension BackendError: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .outOfMemory(let bytes):
+            "out of memory: the device has no room for \(bytes) bytes; use a smaller batch_size, or fewer --jobs"
+        case .unavailable(let text), .failed(let text): text
+        }
+    }
 }

@@ -5,7 +5,7 @@ enum NormalisationCases {
     /// Rows and width: rows of every length that a device may hold in another way, and more of them than it has at work at once.
     private static let sizes = [
         (0, 3), (1, 1), (5, 15), (3, 64), (63, 65), (300, 16), (65, 128), (9000, 33), (8500, 68), (7, 130),
-        (2200, 132), (9, 257), (5, 260), (3, 520), (2, 1023), (4, 1024),
+        (2200, 132), (9, 257), (5, 260), (3, 520), (2, 1023), (4, 1024), (3, 1025), (300, 1536), (2, 4099),
     ]
 
     static let all: [KernelCase] = NormKind.allCases.flatMap { kind in

@@ -129,7 +129,7 @@ enum DeviceChoice: Equatable, Sendable, CustomStringConvertible {
     }
 
     private func failing<Result>(_ body: () throws -> Result) throws -> Result {
-        do { return try body() } catch BackendError.unavailable(let why) {
+        do { return try body() } catch BackendError.unavailable(let why), BackendError.failed(let why) {
             throw Failure(.unavailable, "--device \(self): \(why)")
         } catch BackendError.outOfMemory(let bytes) {
             throw Failure(

@@ -80,7 +80,9 @@ struct Failure: Error {
         case BackendError.outOfMemory(let bytes), RunError.outOfMemory(let bytes),
             TapeError.outOfMemory(let bytes):
             self.init(.unavailable, "the device has no room for \(ByteSize(bytes: bytes)): use fewer --jobs")
-        case BackendError.unavailable(let text): self.init(.unavailable, text)
+        case BackendError.unavailable(let text), BackendError.failed(let text), RunError.device(let text):
+            self.init(.unavailable, text)
+        case TapeError.device(let error): self.init(.unavailable, error.description)
         case RunError.stopped: self.init(.interrupted, "interrupted")
         case RunError.checkpoint(let text): self.init(.data, text)
         case let error as CocoaError: self.init(.inputOutput, Self.oneLine(error.systemReason))
