@@ -2,7 +2,8 @@ import Foundation
 import RecallSuite
 import Testing
 
-/// Runs that do not fit in memory are refused before anything is trained, with the figures.
+/// A run that does not fit in memory fails alone, with the figures; runs that do not fit together are refused before anything
+/// is trained.
 @Suite struct MemoryRefusalTests {
     private struct Refusal {
         let needed: Int
@@ -14,9 +15,21 @@ import Testing
         let outcome = try workspace.run(more: arguments, environment: ["RECALL_BENCH_MEMORY": limit])
         #expect(outcome.status == 69)
         #expect(outcome.errorLines.count == 1, "\(outcome.errors)")
+        return try figures(outcome.errors)
+    }
+
+    /// What the runs that failed say, the first of them.
+    private func failure(_ workspace: Workspace, _ limit: String, _ arguments: [String]) throws -> Refusal {
+        let outcome = try workspace.run(more: arguments, environment: ["RECALL_BENCH_MEMORY": limit])
+        #expect(outcome.status == 1, "\(outcome.errors)")
+        let errors = try workspace.table("runs").column("error").filter { !$0.isEmpty }
+        return try figures(try #require(errors.first))
+    }
+
+    private func figures(_ text: String) throws -> Refusal {
         let pattern =
-            #/recall-bench: .* needs? at least .* \(([0-9]+) bytes\) of memory, and .* \(([0-9]+) bytes\) are available; (.*) \(RECALL_BENCH_MEMORY sets another limit\)\n/#
-        let match = try #require(outcome.errors.wholeMatch(of: pattern), "\(outcome.errors)")
+            #/(?:recall-bench: .* )?needs? at least .* \(([0-9]+) bytes\) of memory, and .* \(([0-9]+) bytes\) are available; (.*) \(RECALL_BENCH_MEMORY sets another limit\)\n?/#
+        let match = try #require(text.wholeMatch(of: pattern), "\(text)")
         return Refusal(
             needed: try #require(Int(match.1)), available: try #require(Int(match.2)), advice: String(match.3))
     }
@@ -25,15 +38,13 @@ import Testing
 
     @Test func theNeedIsThatOfTheJobsTogether() throws {
         let workspace = try Workspace.withTinySuite()
-        let one = try refusal(workspace, "64KiB", run + ["1"])
-        let two = try refusal(workspace, "64KiB", run + ["2"])
+        let one = try failure(workspace, "64KiB", run + ["1"])
+        #expect(one.available == 65536)
+        #expect(one.advice == "use a smaller batch_size or model, or leave it out with --only")
+        #expect(try workspace.table("runs").column("status") == Array(repeating: "failed", count: 4))
         // The largest twice, of the two learning rates.
-        #expect(one.available == 65536 && two.needed == 2 * one.needed)
-        #expect(two.advice == "use a smaller batch_size or model, or leave it out with --only")
-        // Nothing was trained, and nothing is lost.
-        #expect(try workspace.table("runs").column("status") == Array(repeating: "pending", count: 4))
         let enough = try refusal(workspace, "\(2 * one.needed - 1)", run + ["2"])
-        #expect(enough.advice == "use --jobs 1, or a smaller batch_size")
+        #expect(enough.needed == 2 * one.needed && enough.advice == "use --jobs 1, or a smaller batch_size")
         for (limit, jobs) in [(one.needed, "1"), (2 * one.needed, "2")] {
             let outcome = try workspace.run(
                 more: run + [jobs, "--fresh"], environment: ["RECALL_BENCH_MEMORY": "\(limit)"])
@@ -44,9 +55,25 @@ import Testing
         #expect(again.status == 0 && again.errors == "")
     }
 
+    @Test func aRunThatDoesNotFitLeavesTheOthers() throws {
+        let workspace = try Workspace.withTinySuite()
+        let need = try failure(workspace, "64KiB", run + ["1"]).needed
+        try workspace.write(
+            tiny("d_model: 16", "d_model: [16, 64]").replacingOccurrences(of: "name: tiny", with: "name: two"),
+            to: "two.yaml")
+        let outcome = try workspace.run(
+            more: ["run", "--suite", "two.yaml", "--quiet", "--jobs", "1"],
+            environment: ["RECALL_BENCH_MEMORY": "\(2 * need)"])
+        #expect(outcome.status == 1, "\(outcome.errors)")
+        let table = try workspace.table("runs")
+        for (width, status) in zip(try table.column("d_model"), try table.column("status")) {
+            #expect(status == (width == "16" ? "finished" : "failed"))
+        }
+    }
+
     @Test func aSmallerBatchNeedsLess() throws {
         let needs = try ["32", "16"].map { batch in
-            try refusal(.withTinySuite(tiny("batch_size: 32", "batch_size: \(batch)")), "64KiB", run + ["1"])
+            try failure(.withTinySuite(tiny("batch_size: 32", "batch_size: \(batch)")), "64KiB", run + ["1"])
                 .needed
         }
         #expect(needs[1] < needs[0])
@@ -54,10 +81,10 @@ import Testing
 
     @Test func aSweepIsRefusedToo() throws {
         let workspace = try Workspace.withTinySuite()
-        _ = try refusal(
+        _ = try failure(
             workspace, "64KiB",
             ["sweep", "state-size", "--task", "tiny.yaml", "--models", "based", "--sizes", "4KiB", "--quiet"])
-        #expect(Set(try workspace.table("runs").column("status")).isSubset(of: ["pending"]))
+        #expect(Set(try workspace.table("runs").column("status")) == ["failed"])
     }
 
     /// 2^24 tokens 8192 wide are two terabytes with their gradients and moments: found without making the model.

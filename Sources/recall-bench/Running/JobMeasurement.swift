@@ -32,13 +32,15 @@ struct JobMeasurement {
         count = runs.count
     }
 
+    /// More at once than the device has room for are not taken; nor is one that fails already, whose run will say why.
+    ///
     /// - Throws: what training a step can meet.
     func choose(on device: DeviceChoice) throws -> Choice {
         let fitting = max(1, min(Self.most, count, try device.availableMemory() / max(1, bytes)))
         var best = (jobs: 1, rate: 0.0)
         var said: [String] = []
         for jobs in sequence(first: 1, next: { $0 * 2 }).prefix(while: { $0 <= fitting }) {
-            let rate = try stepsPerSecond(jobs, on: device)
+            guard let rate = try stepsPerSecond(jobs, on: device) else { break }
             said.append("\(Format.count(Int(rate.rounded()))) steps/s with \(jobs)")
             guard rate > best.rate * Self.leastGain else { break }
             best = (jobs, rate)
@@ -46,13 +48,16 @@ struct JobMeasurement {
         return Choice(jobs: best.jobs, text: said.joined(separator: ", "))
     }
 
-    /// Steps a second of so many runs side by side, on the segment with the longest sequences.
-    private func stepsPerSecond(_ jobs: Int, on device: DeviceChoice) throws -> Double {
-        try SideBySide.run(jobs) {
-            try warmTrainer(on: device)
-        } start: { trainer in
-            1 / (try time(trainer, Self.steps))
-        }.reduce(0, +)
+    /// Steps a second of so many runs side by side, on the segment with the longest sequences; nil where the device fails at
+    /// them.
+    private func stepsPerSecond(_ jobs: Int, on device: DeviceChoice) throws -> Double? {
+        do {
+            return try SideBySide.run(jobs) {
+                try warmTrainer(on: device)
+            } start: { trainer in
+                1 / (try time(trainer, Self.steps))
+            }.reduce(0, +)
+        } catch is BackendError { return nil } catch is RunError { return nil }
     }
 
     private func warmTrainer(on device: DeviceChoice) throws -> Trainer {

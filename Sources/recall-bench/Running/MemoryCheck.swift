@@ -23,11 +23,27 @@ struct MemoryCheck {
         let (numbers, isHuge) = run.spec.task.vocabSize.multipliedReportingOverflow(by: run.spec.model.dModel)
         let (bytes, overflows) = numbers.multipliedReportingOverflow(by: 4 * 4)
         if isHuge || overflows || bytes > available {
-            throw refusal([(run, isHuge || overflows ? .max : bytes)])
+            throw Failure(.unavailable, refusal([(run, isHuge || overflows ? .max : bytes)]))
         }
     }
 
+    /// Why runs cannot be trained even alone, by their points (`PlannedRun.pointID`): each of these fails with its reason,
+    /// and the others go on.
+    ///
+    /// - Throws: what making a model can meet.
+    func refusals(
+        of runs: [PlannedRun], _ measurement: ModelMeasurement
+    ) throws -> [String: String] {
+        var refusals: [String: String] = [:]
+        for run in runs where refusals[run.pointID] == nil {
+            let bytes = try measurement.trainingBytes(run)
+            if bytes > available { refusals[run.pointID] = refusal([(run, bytes)], naming: false) }
+        }
+        return refusals
+    }
+
     /// - Parameters:
+    ///   - runs: that fit one at a time.
     ///   - jobs: runs at once, on all devices together.
     ///   - measurement: tells what a step of a run takes, without doing one.
     /// - Throws: `Failure` (69) for runs that do not fit, `jobs` at a time; what making a model can meet.
@@ -35,11 +51,15 @@ struct MemoryCheck {
         let needs = try runs.map { (run: $0, bytes: try measurement.trainingBytes($0)) }
         // The largest may meet.
         let largest = needs.sorted { $0.bytes > $1.bytes }.prefix((jobs + devices - 1) / devices)
-        if largest.reduce(0, { $0 + $1.bytes }) > available { throw refusal(Array(largest)) }
+        if largest.reduce(0, { $0 + $1.bytes }) > available {
+            throw Failure(.unavailable, refusal(Array(largest)))
+        }
     }
 
-    /// - Parameter largest: runs that do not fit together, the largest first.
-    private func refusal(_ largest: [(run: PlannedRun, bytes: Int)]) -> Failure {
+    /// - Parameters:
+    ///   - largest: runs that do not fit together, the largest first.
+    ///   - naming: whether the text says which runs it is about.
+    private func refusal(_ largest: [(run: PlannedRun, bytes: Int)], naming: Bool = true) -> String {
         let (run, bytes) = largest[0]
         let together = largest.reduce(0) { $0.addingReportingOverflow($1.bytes).partialValue }
         var (fitting, sum) = (0, 0)
@@ -52,11 +72,10 @@ struct MemoryCheck {
             bytes <= available
             ? "use --jobs \(fitting), or a smaller batch_size"
             : "use a smaller batch_size or model, or leave it out with --only"
-        return Failure(
-            .unavailable,
-            "\(who) need\(largest.count == 1 ? "s" : "") at least \(Self.text(together)) of memory, and "
-                + "\(Self.text(available)) are available; \(advice) (\(EnvironmentVariables.memory) sets another limit)"
-        )
+        return (naming ? "\(who) " : "")
+            + "need\(largest.count == 1 ? "s" : "") at least \(Self.text(together)) "
+            + "of memory, and \(Self.text(available)) are available; \(advice) "
+            + "(\(EnvironmentVariables.memory) sets another limit)"
     }
 
     private static func text(_ bytes: Int) -> String { "\(ByteSize(bytes: bytes)) (\(bytes) bytes)" }

@@ -33,6 +33,8 @@ final class Runner: @unchecked Sendable {
     private let execution: Execution
     /// Knows what the end of a run makes necessary.
     private let planner: RunPlanner
+    /// Why runs of some points fail before they begin, by `PlannedRun.pointID`.
+    private let refusals: [String: String]
     private let log = Log.make("runner")
 
     // Guarded by `lock`.
@@ -58,9 +60,10 @@ final class Runner: @unchecked Sendable {
     init(
         _ runs: [PlannedRun], store: Store, display: ProgressDisplay, stop: StopRequest,
         options: TrainingOptions,
-        checkpoints: CheckpointFolder, planner: RunPlanner, devices: [DeviceChoice], execution: Execution
+        checkpoints: CheckpointFolder, planner: RunPlanner, devices: [DeviceChoice], execution: Execution,
+        refusals: [String: String]
     ) {
-        self.planner = planner
+        (self.planner, self.refusals) = (planner, refusals)
         (queue, self.store, self.display, self.stop) = (runs, store, display, stop)
         (jobs, threads, fresh) = (options.jobCount, options.threads, options.fresh)
         keepsCheckpoints = options.keepCheckpoints
@@ -188,7 +191,11 @@ final class Runner: @unchecked Sendable {
             lock.withLock { _ = active.insert(run.runID) }
             defer { lock.withLock { _ = active.remove(run.runID) } }
             do {
-                try train(run, on: device, epochsOnRecord: epoch)
+                if let reason = refusals[run.pointID] {
+                    try fail(run, reason)
+                } else {
+                    try train(run, on: device, epochsOnRecord: epoch)
+                }
             } catch let error as StoreError where error.kind == .leaseLost {
                 // Another process has it now: that is no reason to stop the others.
                 log.warning("lost a run to another process", metadata: ["run": "\(run.runID)"])
@@ -238,6 +245,8 @@ final class Runner: @unchecked Sendable {
             try fail(run, error.description)
         } catch BackendError.outOfMemory(let bytes) {
             try fail(run, "out of memory: \(ByteSize(bytes: bytes)) could not be reserved; use fewer --jobs")
+        } catch let error as BackendError {
+            try fail(run, error.description)
         }
     }
 

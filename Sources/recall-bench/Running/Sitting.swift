@@ -58,11 +58,13 @@ struct Sitting {
         var open = try left(of: selected, store)
         // Another process may have ended what was missing, and so made something else necessary.
         if open.isEmpty { open = try planner.additions(to: store).map(\.planned) }
-        try chooseJobs(open, devices)
-        // Before earlier results are forgotten.
-        try memory.require(open, jobs: options.jobCount, measurement)
+        // A run that cannot fit fails alone; what does not fit together is refused before results are forgotten.
+        let refusals = try memory.refusals(of: open, measurement)
+        let fitting = open.filter { refusals[$0.pointID] == nil }
+        try chooseJobs(fitting, devices)
+        try memory.require(fitting, jobs: options.jobCount, measurement)
         try checkpoints.checkSpace(
-            for: open,
+            for: fitting,
             further: planner.mostFurther(beyond: selected, open: open), jobs: options.jobCount,
             keeping: options.keepCheckpoints, database: database,
             measurement: measurement)
@@ -71,7 +73,7 @@ struct Sitting {
             open = try left(of: selected, store)
         }
         let outcome = try train(
-            open, of: selected.count, store, devices, execution,
+            open, of: selected.count, store, devices, execution, refusals: refusals,
             notes: (options.fresh ? [] : notes) + (selected.isEmpty ? [nothingSelected] : []))
         // What searches added stands at the end; now it takes its place. A store that failed stays as it is.
         if outcome.error == nil, planner.suite.search != nil {
@@ -114,10 +116,12 @@ struct Sitting {
         return selected.filter { seen.insert($0.runID).inserted }
     }
 
-    /// - Parameter notes: said before anything is trained.
+    /// - Parameters:
+    ///   - refusals: why runs of some points cannot be trained, by `PlannedRun.pointID`.
+    ///   - notes: said before anything is trained.
     private func train(
         _ open: [PlannedRun], of total: Int, _ store: Store, _ devices: [DeviceChoice], _ execution: Execution,
-        notes: [String]
+        refusals: [String: String], notes: [String]
     ) throws -> RunnerOutcome {
         // Programs are told of a sitting without runs as of any other.
         guard !open.isEmpty || options.json else {
@@ -138,7 +142,8 @@ struct Sitting {
         notes.forEach(display.note)
         let runner = Runner(
             open, store: store, display: display, stop: interrupts.stop, options: options,
-            checkpoints: checkpoints, planner: planner, devices: devices, execution: execution)
+            checkpoints: checkpoints, planner: planner, devices: devices, execution: execution,
+            refusals: refusals)
         let outcome = runner.run()
         if options.json, let tradeoff = try? Tradeoff(suite: suite.name, in: store) {
             display.control(tradeoff.verdict)
