@@ -32,7 +32,7 @@ private struct Member {
     struct Point: Hashable {
         let model: String
         let task: String
-        /// Canonical JSON, as run ids are made of: a knob that is a whole number comes back from it as an integer.
+        /// Canonical JSON, as run ids are made of.
         let spec: String
     }
 

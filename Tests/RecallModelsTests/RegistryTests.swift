@@ -21,6 +21,28 @@ struct RegistryTests {
         }
     }
 
+    /// JSON has one notation for 0 and 0.0; a stored layer is the layer that was stored all the same.
+    @Test func everyLayerComesBackFromJSON() throws {
+        for mixer in MixerRegistry.mixers {
+            for knob in mixer.knobs {
+                var values = [knob.defaultValue]
+                if case .number(let range) = knob.kind {
+                    values += [range.lowerBound, range.upperBound].map { KnobValue.number($0) }
+                    values.append(.number((range.lowerBound + range.upperBound) / 2))
+                }
+                for value in values {
+                    let layer = LayerConfig(mixer: mixer.name, knobs: [knob.name: value])
+                    let data = try JSONEncoder().encode(layer)
+                    #expect(
+                        try JSONDecoder().decode(LayerConfig.self, from: data) == layer,
+                        "\(mixer.name) \(value)")
+                }
+            }
+        }
+        let data = Data(#"{"mixer": "of-another-program", "knob": 0}"#.utf8)
+        #expect(try JSONDecoder().decode(LayerConfig.self, from: data).knobs == ["knob": .integer(0)])
+    }
+
     @Test func everyPresetResolves() throws {
         #expect(Set(ModelPresets.presets.map(\.name)).count == ModelPresets.presets.count)
         for preset in ModelPresets.presets {

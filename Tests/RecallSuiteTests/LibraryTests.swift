@@ -28,6 +28,11 @@ import Testing
         #expect(suite.control?.model == "attention")
         let runs = suite.expand()
         #expect(Set(runs.map(\.runID)).count == runs.count)
+        for run in runs {
+            let json = run.spec.canonicalJSON()
+            let stored = try JSONDecoder().decode(RunSpec.self, from: Data(json.utf8))
+            #expect(stored == run.spec && stored.canonicalJSON() == json)
+        }
     }
 
     /// Stored runs are found again: what the program learns to do besides leaves the canonical form of the suites'

@@ -21,8 +21,12 @@ public struct LayerConfig: Hashable, Codable, Sendable {
         let container = try decoder.container(keyedBy: Key.self)
         mixer = try container.decode(String.self, forKey: Key(stringValue: "mixer"))
         knobs = [:]
+        // JSON writes 0.0 as 0: what kind of value that is, the registry knows.
+        let known = MixerRegistry.description(of: mixer)?.knobs ?? []
         for key in container.allKeys where key.stringValue != "mixer" {
-            knobs[key.stringValue] = try container.decode(KnobValue.self, forKey: key)
+            let value = try container.decode(KnobValue.self, forKey: key)
+            let knob = known.first { $0.name == key.stringValue }
+            knobs[key.stringValue] = knob?.accepts(value) ?? value
         }
     }
 
