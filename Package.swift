@@ -131,7 +131,7 @@ let package = Package(
         .testTarget(
             name: "CommandLineTests",
             dependencies: [
-                "recall-bench", "RecallBenchmark", "RecallReport", "RecallSuite", "TestSupport",
+                "recall-bench", "RecallBenchmark", "RecallReport", "RecallStore", "RecallSuite", "TestSupport",
                 .product(name: "GRDB", package: "GRDB.swift"),
             ], exclude: ["page.py", "requirements.txt"]),
     ],

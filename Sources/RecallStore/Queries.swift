@@ -173,7 +173,8 @@ extension Store {
         if let thrown { throw thrown }
     }
 
-    private func status(in row: Row) throws -> RunStatus {
+    /// Where a run stands, by its status and lease.
+    func status(in row: Row) throws -> RunStatus {
         let text: String = row["status"]
         guard let status = RunStatus(rawValue: text) else {
             throw StoreError.corrupted(path, "a run has the status '\(text)'")

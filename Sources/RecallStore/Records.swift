@@ -67,7 +67,7 @@ public struct StatusCounts: Equatable, Sendable {
     /// Runs that training again would take up, or that are under way.
     public var remaining: Int { pending + running + interrupted }
 
-    package mutating func add(_ status: RunStatus) {
+    public mutating func add(_ status: RunStatus) {
         switch status {
         case .pending: pending += 1
         case .running: running += 1

@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import RecallSuite
 
 /// Why a database could not be used: one line that names the file, what is wrong and what to do.
 public struct StoreError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -62,13 +63,15 @@ extension StoreError {
     }
 
     static func missing(_ path: String) -> StoreError {
-        StoreError(.missing, path: path, "there is no such file; `recall-bench run` makes it")
+        let command = ShellCommand("run", "--suite", "quick").on(database: path)
+        return StoreError(.missing, path: path, "there is no such file; `\(command)` makes it")
     }
 
     static func corrupted(_ path: String, _ detail: String) -> StoreError {
         StoreError(
             .corrupted, path: path,
-            "is damaged (\(detail)); restore a copy, or save what can be read with `sqlite3 FILE .recover`")
+            "is damaged (\(detail)); restore a copy, or save what can be read with "
+                + "`sqlite3 \(ShellCommand.quoted(path)) .recover`")
     }
 
     /// - Parameter findings: of SQLite's own check; one may have several lines.

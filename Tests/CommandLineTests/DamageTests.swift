@@ -76,7 +76,7 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
             #expect(
                 outcome.errors.hasPrefix("recall-bench: damaged.sqlite: is damaged (")
                     && outcome.errors.hasSuffix(
-                        "); restore a copy, or save what can be read with `sqlite3 FILE .recover`\n"),
+                        "); restore a copy, or save what can be read with `sqlite3 damaged.sqlite .recover`\n"),
                 "\(outcome.errors)")
             #expect(try workspace.data("damaged.sqlite") == data, "page \(page)")
         }

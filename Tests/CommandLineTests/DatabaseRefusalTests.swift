@@ -75,7 +75,7 @@ import Testing
             #expect(outcome.status == 66)
             #expect(
                 outcome.errors
-                    == "recall-bench: results/recall.sqlite: there is no such file; `recall-bench run` makes it\n"
+                    == "recall-bench: results/recall.sqlite: there is no such file; `recall-bench run --suite quick` makes it\n"
             )
         }
         #expect(workspace.content.isEmpty)

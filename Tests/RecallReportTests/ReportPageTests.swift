@@ -10,10 +10,10 @@ import Testing
 
 private func page(
     _ runs: [StoredRun], _ suite: SuiteRecord = controlledSuite, benchmarks: String = "kind,name\n",
-    origins: [PageWarning] = [], known: Suite? = nil
+    origins: [PageWarning] = [], known: Suite? = nil, in database: String = ShellCommand.defaultDatabase
 ) throws -> ReportPage {
     let source = try PageSource(
-        suite, runs: runs, benchmarks: benchmarks, known: known,
+        suite, in: database, runs: runs, benchmarks: benchmarks, known: known,
         slices: { _ in
             [SliceAccuracy(split: .test, sequenceLength: 64, kvPairs: 8, examples: 100, accuracy: 0.5)]
         },

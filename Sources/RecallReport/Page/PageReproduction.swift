@@ -1,4 +1,5 @@
 import RecallStore
+import RecallSuite
 
 /// The commands that give every number again.
 struct PageReproduction {
@@ -6,7 +7,13 @@ struct PageReproduction {
 
     init(_ source: PageSource) { self.source = source }
 
-    private var suite: String { "--suite \(shellQuoted(source.suite.name))" }
+    /// A command on the suite's results.
+    private func command(_ words: String...) -> ShellCommand {
+        ShellCommand(words: words).option("--suite", source.suite.name)
+    }
+
+    /// The database of the commands that train again.
+    private static let again = "again.sqlite"
 
     func section() -> PageSection {
         var section = PageSection("reproduce", "How to reproduce each number")
@@ -16,8 +23,12 @@ struct PageReproduction {
                 + "their own; what is on record is not trained again."
         ]
         if let file = source.command.unknownFile {
+            let name = SuiteCommand.name(of: source.suite)
             section.paragraphs.append(
-                "The suite is of a file of somebody's own: \(file) stands for wherever it is.")
+                source.command.unknown == .name
+                    ? "The suite is of a file of somebody's own: \(file) stands for wherever it is."
+                    : "The suite \(name) of this program does not list these runs: \(file) stands for a file that does."
+            )
         }
         section.commands = builds + exports
         section.tables = [points].filter { !$0.rows.isEmpty }
@@ -35,23 +46,27 @@ struct PageReproduction {
                     : "near the build of \(commit), whose sources had changes besides",
                 "git checkout \(commit.filter { $0 != "+" }) && swift build -c release")
         }
-        return builds
-            + (source.command.whole.map { [PageCommand("every run", "\($0) --db again.sqlite")] } ?? [])
+        let whole = source.command.whole(training: source.runs)?.on(database: Self.again)
+        return builds + (whole.map { [PageCommand("every run", $0)] } ?? [])
     }
 
     private var exports: [PageCommand] {
-        [
-            ("the tradeoff, and what its seeds come to", "export csv --table tradeoff"),
-            ("validation accuracy by learning rate", "export csv --table learning-rates"),
-            ("accuracy by slice", "export csv --table slices"),
-            ("learning curves", "export csv --table history"),
-            ("the state by layer and kind", "export csv --table state"),
-            ("every run, with its seconds, its device and its error", "export csv --table runs"),
-        ].map { PageCommand("\($0), as CSV", "recall-bench \($1) \(suite)") }
-            + [PageCommand("benchmarks, as CSV", "recall-bench export csv --table benchmarks")]
-            + ["tradeoff", "learning-rates", "learning-curves"].map {
-                PageCommand("the figure \($0)", "recall-bench plot \($0) \(suite) --output \($0).svg")
-            } + [PageCommand("this page", "recall-bench report \(suite) --output page.html")]
+        let tables = [
+            ("the tradeoff, and what its seeds come to", "tradeoff"),
+            ("validation accuracy by learning rate", "learning-rates"), ("accuracy by slice", "slices"),
+            ("learning curves", "history"), ("the state by layer and kind", "state"),
+            ("every run, with its seconds, its device and its error", "runs"),
+        ].map { purpose, table in
+            (purpose, command("export", "csv", "--table", table))
+        }
+        let figures = ["tradeoff", "learning-rates", "learning-curves"].map { figure in
+            ("the figure \(figure)", command("plot", figure).option("--output", "\(figure).svg"))
+        }
+        return
+            (tables.map { ("\($0), as CSV", $1) }
+            + [("benchmarks, as CSV", ShellCommand("export", "csv", "--table", "benchmarks"))] + figures
+            + [("this page", command("report").option("--output", "page.html"))])
+            .map { PageCommand($0, $1.on(database: source.database)) }
     }
 
     private var points: PageTable {
@@ -66,7 +81,7 @@ struct PageReproduction {
             table.add(
                 point.names + [
                     .accuracy(point.row.testAccuracy.mean), PageCell(commits.joined(separator: ", ")),
-                    .code("\(command) --db again.sqlite"),
+                    .code(command.on(database: Self.again).description),
                 ], anchor: point.commandAnchor)
         }
         return table

@@ -1,9 +1,13 @@
+import RecallSuite
+
 /// A command that a reader can copy, and what it does.
 public struct PageCommand: Equatable, Sendable {
     public var purpose: String
     public var command: String
 
     init(_ purpose: String, _ command: String) { (self.purpose, self.command) = (purpose, command) }
+
+    init(_ purpose: String, _ command: ShellCommand) { self.init(purpose, command.description) }
 }
 
 /// A part of a page under a heading of its own.

@@ -38,6 +38,8 @@ public struct PageSource {
     /// The table `benchmarks`.
     let benchmarks: CSVRecords
     let command: SuiteCommand
+    /// The file that all of it is in.
+    let database: String
 
     var suite: SuiteRecord { tradeoff.suite }
 
@@ -53,19 +55,21 @@ public struct PageSource {
         var text = ""
         try CSVExport(store).write(CSVExport.StoredTable.benchmarks) { text += $0 }
         try self.init(
-            suite, runs: try store.runs(suite: suite.name), benchmarks: text, known: known,
+            suite, in: store.path, runs: try store.runs(suite: suite.name), benchmarks: text, known: known,
             slices: { try store.slices($0) }, history: { try store.history($0) })
     }
 
     /// - Parameters:
+    ///   - database: the path that commands are given.
     ///   - runs: those of the suite, in its order.
     ///   - benchmarks: the table as CSV.
     ///   - slices, history: what is on record of a run, by its id.
     init(
-        _ suite: SuiteRecord, runs: [StoredRun], benchmarks: String, known: Suite?,
+        _ suite: SuiteRecord, in database: String, runs: [StoredRun], benchmarks: String, known: Suite?,
         slices: (String) throws -> [SliceAccuracy], history: (String) throws -> [EpochRecord]
     ) throws {
         (self.runs, command) = (runs, SuiteCommand(suite, runs: runs, known: known))
+        self.database = database
         tradeoff = Tradeoff(suite: suite, runs: runs)
         let byID = Dictionary(runs.map { ($0.runID, $0) }) { first, _ in first }
         let labels = RowLabels(tradeoff.rows)

@@ -1,4 +1,5 @@
 import RecallStore
+import RecallSuite
 
 /// How fast the runs trained, and what was measured by itself.
 struct PageThroughput {
@@ -10,15 +11,18 @@ struct PageThroughput {
         var section = PageSection("throughput", "Throughput")
         section.paragraphs = [
             "Of the runs themselves, as they trained beside whatever else the machine did: the median over the runs at the best "
-                + "learning rate. recall-bench bench measures properly."
+                + "learning rate. Benchmarks measure properly."
         ]
         section.tables = [runs, benchmarks].filter { !$0.rows.isEmpty }
         if source.points.isEmpty { section.paragraphs = ["No run is finished yet."] }
         if source.benchmarks.records.isEmpty {
             section.paragraphs.append("The database has no benchmarks.")
             section.commands = [
-                PageCommand("to measure training steps", "recall-bench bench train"),
-                PageCommand("to measure prefill and decoding", "recall-bench bench generate"),
+                PageCommand(
+                    "to measure training steps", ShellCommand("bench", "train").on(database: source.database)),
+                PageCommand(
+                    "to measure prefill and decoding",
+                    ShellCommand("bench", "generate").on(database: source.database)),
             ]
         }
         return section

@@ -53,7 +53,8 @@ struct PageWarnings {
                 isGrave: true)
         case .unfinished:
             return PageWarning(
-                heading, advice: "Wait for the control's runs, or train them\(train)", command: whole,
+                heading, advice: "Wait for the control's runs, or train them\(train)",
+                command: command(training: source.runs.filter { $0.model == source.suite.controlModel }),
                 isGrave: true)
         case .uncontrolled, .absent:
             return PageWarning(
@@ -64,15 +65,21 @@ struct PageWarnings {
         }
     }
 
-    /// What trains a whole suite, and how a sentence about it ends.
-    private var whole: String? { source.command.whole }
-    private var train: String { whole == nil ? " with the sweep's own command." : ":" }
+    /// What trains runs of the suite, in its database.
+    private func command(training runs: [StoredRun]) -> String? {
+        source.command.whole(training: runs)?.on(database: source.database).description
+    }
+
+    /// How a sentence about that command ends.
+    private var train: String {
+        source.command.whole(training: source.runs) == nil ? " with the sweep's own command." : ":"
+    }
 
     private var nothingFinished: PageWarning? {
         guard source.points.isEmpty else { return nil }
         return PageWarning(
             "No run of \(source.suite.name) is finished yet: this page has no results.",
-            advice: "Train some first\(train)", command: whole, isGrave: true)
+            advice: "Train some first\(train)", command: command(training: source.runs), isGrave: true)
     }
 
     private var failedRuns: PageWarning? {
@@ -82,23 +89,30 @@ struct PageWarnings {
             "\(Self.runs(failed.count)) of \(source.runs.count) failed.",
             details: Self.few(
                 failed.map { "\($0.label) (\($0.runID)): \($0.error ?? "it left no word of why")" },
-                rest: "recall-bench export csv --table runs has all errors"),
+                rest: "\(errors) has all errors"),
             advice:
                 "A learning rate that is too high is the usual reason for numbers that are not finite. Training again tries failed runs "
-                + "once more\(train)", command: whole)
+                + "once more\(train)", command: command(training: failed))
+    }
+
+    private var errors: ShellCommand {
+        ShellCommand("export", "csv", "--table", "runs").option("--suite", source.suite.name)
+            .on(database: source.database)
     }
 
     private var missingRuns: PageWarning? {
-        let parts = [RunStatus.running, .interrupted, .pending].compactMap { status -> String? in
+        let statuses = [RunStatus.running, .interrupted, .pending]
+        let parts = statuses.compactMap { status -> String? in
             let count = source.runs.count { $0.status == status }
             return count == 0 ? nil : "\(count) \(status.rawValue)"
         }
-        guard !parts.isEmpty else { return nil }
-        let count = source.runs.count { [.running, .interrupted, .pending].contains($0.status) }
+        let missing = source.runs.filter { statuses.contains($0.status) }
+        guard !missing.isEmpty else { return nil }
+        let count = missing.count
         return PageWarning(
             "\(Self.runs(count)) of \(source.runs.count) \(count == 1 ? "is" : "are") not finished "
                 + "(\(parts.joined(separator: ", "))): a best learning rate, a mean or the frontier may still change.",
-            advice: "Wait for them, or train them\(train)", command: whole)
+            advice: "Wait for them, or train them\(train)", command: command(training: missing))
     }
 
     private var severalExecutions: PageWarning? {

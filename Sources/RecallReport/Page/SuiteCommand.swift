@@ -4,12 +4,25 @@ import RecallSuite
 import RecallTraining
 
 /// The commands that train a suite's runs again.
-struct SuiteCommand: Equatable, Sendable {
+struct SuiteCommand: Sendable {
+    /// Why a file stands for the suite in the commands.
+    enum Unknown: Equatable, Sendable {
+        /// No suite has its name.
+        case name
+        /// The suite of that name does not list its runs.
+        case runs
+    }
+
     let suite: SuiteRecord
     /// The suite whose task and training a sweep of state sizes took; nil for a suite that is no sweep.
     private let base: String?
-    /// The file that stands for one that is not known; nil where `--suite` or `--task` knows the suite by its name.
-    let unknownFile: String?
+    /// Seeds of initialization that the known suite gives a point.
+    private let seedsAPoint: UInt64?
+    /// The lowest seed of all the suite's runs.
+    private let firstSeed: UInt64
+    private let execution: [String]
+    /// nil where `--suite` or `--task` knows the suite by its name.
+    let unknown: Unknown?
 
     /// - Parameters:
     ///   - runs: those of the suite.
@@ -18,8 +31,11 @@ struct SuiteCommand: Equatable, Sendable {
         self.suite = suite
         let base = StateSizeSweep.base(ofSuite: suite.name, description: suite.description)
         self.base = base
-        let isKnown = known.map { known in runs.allSatisfy { Self.lists(known, $0, anyModel: base != nil) } }
-        unknownFile = isKnown ?? false ? nil : "\(base ?? suite.name).yaml"
+        let isListed = known.map { known in runs.allSatisfy { Self.lists(known, $0, anyModel: base != nil) } }
+        unknown = isListed.map { $0 ? nil : .runs } ?? .name
+        seedsAPoint = unknown == nil ? known.map { UInt64($0.seeds) } : nil
+        firstSeed = runs.map(\.spec.seed).min() ?? 0
+        execution = Self.execution(runs)
     }
 
     /// What to look a suite up by, to make its runs again.
@@ -47,26 +63,33 @@ struct SuiteCommand: Equatable, Sendable {
             && suite.trainings.contains { plain($0) == plain(run.spec.training) }
     }
 
+    /// The file that stands for a suite that is not known; nil for one that is.
+    var unknownFile: String? { unknown == nil ? nil : "\(base ?? suite.name).yaml" }
+
     /// The argument of `--suite` of `run`, or of `--task` of a sweep.
-    private var argument: String { shellQuoted(unknownFile ?? base ?? suite.name) }
+    private var argument: String { unknownFile ?? base ?? suite.name }
 
     /// The whole suite; nil for a sweep, whose target sizes nobody has kept.
-    var whole: String? { base == nil ? "recall-bench run --suite \(argument)" : nil }
+    ///
+    /// - Parameter runs: those that it is to train, perhaps among others.
+    func whole(training runs: [StoredRun]) -> ShellCommand? {
+        base == nil
+            ? ShellCommand("run").option("--suite", argument).option("--seed", seed(of: runs)).adding(execution)
+            : nil
+    }
 
     /// The runs of one point at its best learning rate, perhaps among others.
     ///
     /// - Parameters:
     ///   - runs: those in its mean, at least one.
     ///   - severalTasks: whether the suite has points on other tasks.
-    func point(_ row: TradeoffRow, _ runs: [StoredRun], severalTasks: Bool) -> String {
+    func point(_ row: TradeoffRow, _ runs: [StoredRun], severalTasks: Bool) -> ShellCommand {
         precondition(!runs.isEmpty, "a point without runs")
-        let words =
-            base == nil
-            ? ["run", "--suite", argument] + only(row, runs, severalTasks) : sweep(row) + seeds(runs)
-        return (["recall-bench"] + words + Self.execution(runs[0])).joined(separator: " ")
+        let command = base == nil ? only(row, runs, severalTasks) : sweep(row, runs)
+        return command.option("--seed", seed(of: runs)).adding(Self.execution(runs))
     }
 
-    private func only(_ row: TradeoffRow, _ runs: [StoredRun], _ severalTasks: Bool) -> [String] {
+    private func only(_ row: TradeoffRow, _ runs: [StoredRun], _ severalTasks: Bool) -> ShellCommand {
         var conditions = ["d_model=\(row.spec.model.dModel)"]
         // What --only cannot be given is left out, and other models are trained too.
         if !row.model.contains(where: { ",=".contains($0) }) { conditions.insert("model=\(row.model)", at: 0) }
@@ -75,39 +98,40 @@ struct SuiteCommand: Equatable, Sendable {
         if severalTasks {
             conditions += Set(runs.map(\.taskHash)).sorted().map { "task=\($0.prefix(12))" }
         }
-        let first = runs.map(\.spec.seed).min() ?? 0
-        return ["--only", shellQuoted(conditions.joined(separator: ","))]
-            + (first == 0 ? [] : ["--seed", "\(first)"])
+        return ShellCommand("run").option("--suite", argument)
+            .option("--only", conditions.joined(separator: ","))
     }
 
     /// A sweep chooses the same for a target that is the true size.
-    private func sweep(_ row: TradeoffRow) -> [String] {
+    private func sweep(_ row: TradeoffRow, _ runs: [StoredRun]) -> ShellCommand {
         let isControl = row.model == StateSizeSweep.controlName
-        let rates = suite.search == nil ? row.points.map { "\($0.learningRate)" }.joined(separator: ",") : ""
-        return ["sweep", "state-size", "--task", argument]
-            + (isControl
-                ? ["--only", "model=\(row.model)"]
-                : ["--models", shellQuoted(row.model), "--sizes", "\(row.facts.stateBytes)"])
-            + (rates.isEmpty ? [] : ["--learning-rates", rates])
-    }
-
-    private func seeds(_ runs: [StoredRun]) -> [String] {
+        let rates = row.points.map { "\($0.learningRate)" }.joined(separator: ",")
         let (seeds, dataSeeds) = (Set(runs.map(\.spec.seed)), Set(runs.map(\.spec.task.dataSeed)))
-        return (seeds.count > 1 ? ["--seeds", "\(seeds.count)"] : [])
-            + (dataSeeds.count > 1 ? ["--data-seeds", "\(dataSeeds.count)"] : [])
-            + ((seeds.min() ?? 0) == 0 ? [] : ["--seed", "\(seeds.min() ?? 0)"])
+        let command = ShellCommand("sweep", "state-size").option("--task", argument)
+        return
+            (isControl
+            ? command.option("--only", "model=\(row.model)")
+            : command.option("--models", row.model).option("--sizes", "\(row.facts.stateBytes)"))
+            .option("--learning-rates", suite.search == nil ? rates : nil)
+            .option("--seeds", seeds.count > 1 ? "\(seeds.count)" : nil)
+            .option("--data-seeds", dataSeeds.count > 1 ? "\(dataSeeds.count)" : nil)
     }
 
-    /// The options for the device and precision of a run.
-    private static func execution(_ run: StoredRun) -> [String] {
-        guard let device = run.device, !device.hasPrefix("cpu") else { return [] }
-        return ["--device", "cuda", "--precision", run.spec.training.precision.rawValue]
+    /// The first seed to name, so that runs are among those trained; nil for 0, which commands begin with.
+    private func seed(of runs: [StoredRun]) -> String? {
+        let lowest = runs.map(\.spec.seed).min() ?? firstSeed
+        // The second seed of a suite of three is trained by beginning with the first.
+        let isAmongFirst = seedsAPoint.map { lowest < $0 } ?? (firstSeed == 0)
+        let seed = isAmongFirst ? 0 : seedsAPoint == nil ? firstSeed : lowest
+        return seed == 0 ? nil : "\(seed)"
     }
-}
 
-/// A text as one word of a POSIX shell.
-func shellQuoted(_ text: String) -> String {
-    let plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=,:+@%"
-    if !text.isEmpty, text.allSatisfy(plain.contains) { return text }
-    return "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
+    /// The options for the device of runs and, where they have one, their precision.
+    private static func execution(_ runs: [StoredRun]) -> [String] {
+        let precisions = Set(runs.map(\.spec.training.precision))
+        let isElsewhere = runs.contains { $0.device.map { !$0.hasPrefix("cpu") } ?? false }
+        guard isElsewhere || precisions.contains(where: { $0 != .fp32 }) else { return [] }
+        let precision = precisions.count == 1 ? precisions.first : nil
+        return ["--device", "cuda"] + (precision.map { ["--precision", $0.rawValue] } ?? [])
+    }
 }

@@ -1,6 +1,7 @@
 import Foundation
 import RecallData
 import RecallStore
+import RecallSuite
 
 /// Tokens a second against the context's length, a line a mixer: what `bench generate` measured, prefill and decoding.
 public struct ThroughputPlot: Sendable {
@@ -25,20 +26,24 @@ public struct ThroughputPlot: Sendable {
         let sink = Sink()
         try CSVExport(store).write(CSVExport.StoredTable.benchmarks, to: { sink.text += $0 })
         try self.init(
-            CSVRecords(sink.text, path: store.path, requiring: Self.requiredColumns), batch: batch)
+            CSVRecords(sink.text, path: store.path, requiring: Self.requiredColumns), batch: batch,
+            remedy: "`\(ShellCommand("bench", "generate").on(database: store.path))` makes some")
     }
 
     /// - Parameter path: a file with the table `benchmarks` of `export csv`.
     /// - Throws: as above.
     public init(csv path: String, batch: Int) throws {
-        try self.init(CSVRecords(file: path, requiring: Self.requiredColumns), batch: batch)
+        try self.init(
+            CSVRecords(file: path, requiring: Self.requiredColumns), batch: batch,
+            remedy: "there is nothing to draw")
     }
 
     private final class Sink { var text = "" }
 
     private static let requiredColumns = ["kind", "name", "shape", "tokens_per_second"]
 
-    private init(_ file: CSVRecords, batch: Int) throws {
+    /// - Parameter remedy: what is said of a file without a measurement.
+    private init(_ file: CSVRecords, batch: Int, remedy: String) throws {
         self.batch = batch
         var batches: Set<Int> = []
         // The last measurement of the same counts.
@@ -62,7 +67,7 @@ public struct ThroughputPlot: Sendable {
         guard !points.isEmpty else {
             throw PlotError.nothing(
                 batches.isEmpty
-                    ? "\(file.path) has no measurement of `recall-bench bench generate`: there is nothing to draw"
+                    ? "\(file.path) has no measurements of prefill and decoding: \(remedy)"
                     : "\(file.path) has no measurement at batch \(batch): choose one with --batch of "
                         + batches.sorted().map(String.init).joined(separator: ", "))
         }

@@ -30,8 +30,7 @@ struct RunCommand: ParsableCommand {
     func run() throws {
         try Sitting(
             try training.adapted(try SuiteLibrary().load(suite)), membership: .complete, database: store.path,
-            options: training,
-            command: "recall-bench run --suite \(suite)"
+            options: training
         ).perform()
     }
 }

@@ -66,7 +66,7 @@ struct StatusCommand: ParsableCommand {
             let width = isatty(STDOUT_FILENO) == 1 ? Output.width : 80
             let notes = try suites.flatMap { try RowOriginNotes(suite: $0.name, in: opened).lines }
             Output.write(
-                StatusReport(snapshot).lines(width: width)
+                StatusReport(snapshot, database: opened.path).lines(width: width)
                     + notes.flatMap { [""] + Listing.wrap($0, to: width) })
         }
     }

@@ -82,12 +82,8 @@ struct SweepCommand: ParsableCommand {
             Output.write(StateSizeSweep.table(choices, width: Output.width) + "\n")
             try Sitting(
                 try sweep.suite(choices), membership: .extending, database: store.path, options: training,
-                measurement: measurement, command: Self.commandLine
+                measurement: measurement
             ).perform()
-        }
-
-        private static var commandLine: String {
-            (["recall-bench"] + CommandLine.arguments.dropFirst()).joined(separator: " ")
         }
 
         private func presets() throws -> [ModelPreset] {

@@ -37,6 +37,13 @@ final class RunPlanner: @unchecked Sendable {
     /// - Throws: `OptionError` where they can leave none.
     func firstRuns() throws -> [PlannedRun] { try options.selection(of: first, in: suite) }
 
+    /// What `plan` would return for some results, without a store: what the options leave of the runs that are needed.
+    ///
+    /// - Parameter trials: what runs came to, by their ids.
+    func needed(given trials: [String: LearningRateTrial]) -> [PlannedRun] {
+        lock.withLock { needed(trials) }
+    }
+
     /// Brings into the store what is known to be needed, in the suite's order.
     ///
     /// - Parameter memory: asked before a model is made to be measured.

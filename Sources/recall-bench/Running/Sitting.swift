@@ -11,20 +11,21 @@ struct Sitting {
     let database: String
     private(set) var options: TrainingOptions
     let measurement: ModelMeasurement
-    /// How to go on, for a message: "recall-bench run --suite quick".
-    let command: String
 
     init(
         _ suite: Suite, membership: Store.Membership, database: String, options: TrainingOptions,
-        measurement: ModelMeasurement = ModelMeasurement(), command: String
+        measurement: ModelMeasurement = ModelMeasurement()
     ) {
-        (self.database, self.options, self.measurement, self.command) = (
-            database, options, measurement, command
-        )
+        (self.database, self.options, self.measurement) = (database, options, measurement)
         planner = RunPlanner(suite, membership: membership, measurement: measurement, options: options)
     }
 
     private var suite: SuiteRecord { planner.record }
+
+    /// A command on the suite's results, for a message.
+    private func command(_ words: String...) -> ShellCommand {
+        ShellCommand(words: words).option("--suite", suite.name).on(database: database)
+    }
 
     private var checkpoints: CheckpointFolder {
         CheckpointFolder(path: options.checkpointFolder(besides: database))
@@ -44,8 +45,11 @@ struct Sitting {
         let execution = try options.deviceChoice.execution()
         let devices = try options.deviceChoice.all()
         if options.dryRun {
-            try chooseJobs(first, devices)
-            try list(first)
+            let plan = try DryRun(
+                planner, in: database, fresh: options.fresh, on: execution, checkpoints: checkpoints)
+            try chooseJobs(plan.left, devices)
+            if plan.selected.isEmpty { Self.note(nothingSelected) }
+            try plan.write(options, measurement)
             return
         }
         try Store.check(path: database, for: first)
@@ -83,12 +87,14 @@ struct Sitting {
         if let error = outcome.error { throw error }
         if outcome.isInterrupted {
             throw Failure(
-                .interrupted, "interrupted; what is finished is kept: the same command goes on (\(command))")
+                .interrupted,
+                "interrupted; what is finished is kept, and this goes on: "
+                    + "\(ShellCommand.continuing)")
         }
         if outcome.failed > 0 {
             throw Failure(
                 .someRunsFailed,
-                "\(outcome.failed) of \(selected.count) runs failed; `recall-bench status --suite \(suite.name)` tells why"
+                "\(outcome.failed) of \(selected.count) runs failed; `\(command("status"))` tells why"
             )
         }
     }
@@ -183,8 +189,8 @@ struct Sitting {
         }
         if !options.quiet, !options.json {
             Self.note(
-                "everything is in \(database); `recall-bench export csv --table tradeoff --suite \(suite.name)` "
-                    + "writes the table for a plot")
+                "everything is in \(database); `\(command("export", "csv", "--table", "tradeoff"))` writes the table for "
+                    + "a plot")
         }
     }
 
@@ -193,45 +199,6 @@ struct Sitting {
         "nothing to train: --only and --shard leave none of the runs that \(suite.name) needs"
             + (suite.search == nil
                 ? "" : " so far; its search comes to others when those that it begins with are trained")
-    }
-
-    private func list(_ selected: [PlannedRun]) throws {
-        if selected.isEmpty { Self.note(nothingSelected) }
-        var table = TextTable([
-            .init("#", .right), .init("run"), .init("model", shrinks: true), .init("d_model", .right),
-            .init("state", .right), .init("params", .right), .init("lr", .right), .init("seed", .right),
-            .init("steps", .right),
-        ])
-        for (index, run) in selected.enumerated() {
-            let facts = try measurement.facts(run)
-            table.add([
-                "\(index)", run.runID, run.label, "\(run.spec.model.dModel)", Format.bytes(facts.stateBytes),
-                Format.compactCount(facts.parameters), Format.learningRate(run.spec.training.learningRate),
-                "\(run.spec.seed)", "\(run.spec.totalSteps)",
-            ])
-        }
-        Output.write(table.lines(width: Output.width).joined(separator: "\n") + "\n\n")
-        if !options.quiet { Self.note("timing a step of each kind of run …") }
-        var lastNote = ContinuousClock.now
-        let seconds = try TimeEstimate(selected, options).seconds {
-            if options.quiet || ContinuousClock.now - lastNote < .seconds(2) { return }
-            lastNote = .now
-            Self.note("timed \($0) of \($1) kinds of run")
-        }
-        let duration = "\(Format.duration(seconds)) with \(options.jobCount) at once"
-        guard planner.suite.search != nil else {
-            Output.write(
-                "\(selected.count) runs, at most about \(duration), by timing a step of each kind; runs that stop early are "
-                    + "not foreseen\n")
-            return
-        }
-        let most = selected.count + planner.mostFurther(beyond: selected, open: selected).count
-        Output.write(
-            "\(selected.count) runs to begin with, about \(duration), by timing a step of each kind; runs that stop early "
-                + "are not foreseen\n"
-                + "Learning rates are searched: what these come to decides about the next"
-                + (selected.isEmpty ? ".\n" : ", \(most) runs in all at most.\n")
-        )
     }
 
     static func note(_ text: String) {

@@ -6,8 +6,12 @@ import RecallTraining
 struct TimeEstimate {
     private let runs: [PlannedRun]
     private let options: TrainingOptions
+    private let epochs: (PlannedRun) -> Int
 
-    init(_ runs: [PlannedRun], _ options: TrainingOptions) { (self.runs, self.options) = (runs, options) }
+    /// - Parameter epochs: those that a run is yet to be trained for.
+    init(_ runs: [PlannedRun], _ options: TrainingOptions, epochs: @escaping (PlannedRun) -> Int) {
+        (self.runs, self.options, self.epochs) = (runs, options, epochs)
+    }
 
     /// A timed step takes no more tokens than this: enough to fill the matrix products, few enough that a suite of
     /// the papers' scale is estimated within a minute.
@@ -27,8 +31,7 @@ struct TimeEstimate {
         }
         var total = 0.0
         for (index, (kind, alike)) in kinds.enumerated() {
-            total +=
-                try secondsPerEpoch(kind) * Double(kind.training.epochs * alike.count)
+            total += try secondsPerEpoch(kind) * Double(alike.reduce(0) { $0 + epochs($1) })
             progress(index + 1, kinds.count)
         }
         return total / Double(min(options.jobCount, max(runs.count, 1)))

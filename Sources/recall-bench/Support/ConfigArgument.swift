@@ -58,7 +58,7 @@ enum ConfigArgument {
         switch error {
         case .keyNotFound(let key, let context):
             return "the JSON lacks '\(place(context.codingPath + [key]))'; "
-                + "give what the column config of `export csv` has, whole"
+                + "give what the column config of an exported table has, whole"
         case .typeMismatch(_, let context) where context.codingPath.isEmpty,
             .dataCorrupted(let context) where context.codingPath.isEmpty:
             return "it is not the JSON of a model"

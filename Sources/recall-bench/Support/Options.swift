@@ -8,7 +8,7 @@ import RecallSuite
 /// Where results are kept.
 struct StoreOptions: ParsableArguments {
     @Option(name: .customLong("db"), help: "The SQLite file that results are kept in.")
-    var path = "results/recall.sqlite"
+    var path = ShellCommand.defaultDatabase
 }
 
 /// How runs are trained: shared by `run` and `sweep`.
@@ -42,7 +42,10 @@ struct TrainingOptions: ParsableArguments {
             valueName: "KEY=VALUE,…"))
     var only: [String] = []
 
-    @Flag(help: "List the runs, their number and an estimate of the time; train nothing.")
+    @Flag(
+        help:
+            "List the runs, how each stands in the database, and an estimate of the time for what is left; train and write nothing."
+    )
     var dryRun = false
 
     @Flag(help: "Forget earlier results of these runs and train them anew.")

@@ -22,7 +22,7 @@ struct RowOriginNotes {
             notes.append(
                 (
                     "\(Self.rows(count)) by \(Self.name(version)), which this program's do not compare with",
-                    "`recall-bench run` keeps them in the database, takes them out of the suite and trains those runs anew"
+                    "the next training of the suite keeps them in the database, takes them out of the suite and trains those runs again"
                         + Self.reasons(since: version, changes)
                 ))
         }

@@ -1,14 +1,17 @@
 import RecallReport
 import RecallStore
+import RecallSuite
 
 /// What `status` prints: a table of suites, then what is running and what failed.
 struct StatusReport {
     let snapshot: StatusSnapshot
+    /// The file that it is of.
+    let database: String
 
     /// Failures shown a suite; the rest is counted.
     private static let mostFailures = 10
 
-    init(_ snapshot: StatusSnapshot) { self.snapshot = snapshot }
+    init(_ snapshot: StatusSnapshot, database: String) { (self.snapshot, self.database) = (snapshot, database) }
 
     func lines(width: Int) -> [String] {
         var table = TextTable([
@@ -46,9 +49,11 @@ struct StatusReport {
                 lines += Listing.wrap(failure.error, to: width - 4).map { "    " + $0 }
             }
             if suite.failures.count > Self.mostFailures {
+                // Not wrapped: a command that is broken into lines is another one.
+                let command = ShellCommand("export", "csv", "--table", "runs").option("--suite", suite.name)
+                    .on(database: database)
                 lines.append(
-                    "  and \(suite.failures.count - Self.mostFailures) more; `export csv --table runs` has all errors"
-                )
+                    "  and \(suite.failures.count - Self.mostFailures) more; `\(command)` has all errors")
             }
         }
         return lines

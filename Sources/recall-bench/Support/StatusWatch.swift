@@ -2,6 +2,7 @@ import Dispatch
 import Foundation
 import RecallReport
 import RecallStore
+import RecallSuite
 
 /// Looks at a database again and again, and shows how suites stand until nothing is left or Ctrl-C.
 final class StatusWatch {
@@ -124,7 +125,8 @@ final class StatusWatch {
 
     private func report(_ snapshot: StatusSnapshot, width: Int) -> [String] {
         snapshot.suites.isEmpty
-            ? ["\(store.path): no suite has been run yet"] : StatusReport(snapshot).lines(width: width)
+            ? ["\(store.path): no suite has been run yet"]
+            : StatusReport(snapshot, database: store.path).lines(width: width)
     }
 
     private func end(_ snapshot: StatusSnapshot) throws {
@@ -134,10 +136,10 @@ final class StatusWatch {
             Output.write(report(snapshot, width: Output.width))
         }
         guard snapshot.counts.failed == 0 else {
+            let command = ShellCommand("status").options("--suite", names).on(database: store.path)
             throw Failure(
                 .someRunsFailed,
-                "\(snapshot.counts.failed) of \(snapshot.counts.total) runs failed; `recall-bench status` tells why"
-            )
+                "\(snapshot.counts.failed) of \(snapshot.counts.total) runs failed; `\(command)` tells why")
         }
     }
 }

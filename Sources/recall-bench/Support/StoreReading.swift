@@ -9,6 +9,18 @@ extension StoreOptions {
 }
 
 extension Store {
+    /// The store at a path, for a look; nil where there is no file.
+    ///
+    /// - Throws: `StoreError` for what is no database of ours.
+    static func ifThere(_ path: String) throws(StoreError) -> Store? {
+        do {
+            return try Store(path: path, mode: .readOnly)
+        } catch {
+            guard error.kind == .missing else { throw error }
+            return nil
+        }
+    }
+
     /// The suites of these names, in the order given; all that there are where no name is given.
     ///
     /// - Throws: `Failure` of status 66 for a name that the store does not have.
