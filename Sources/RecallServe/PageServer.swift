@@ -11,15 +11,21 @@ public struct PageServer: Sendable {
     private let port: Int
     private let logger: Logger
 
+    /// What the page says of commands.
+    private let words: PageWords
+
     /// - Parameters:
-    ///   - store: opened to read only; for this server alone.
+    ///   - path: of the database, which may be yet to come; it is opened to read only.
     ///   - suites: the names of those to show; none for all.
+    ///   - words: the commands that the page names.
     ///   - host: an address of this machine, or a name for one.
     ///   - port: 0 for any that is free.
-    public init(_ store: Store, suites: [String], host: String, port: Int, logger: Logger) {
-        let reader = SweepReader(store, suites: suites)
+    public init(
+        _ path: String, suites: [String], words: PageWords, host: String, port: Int, logger: Logger
+    ) {
+        let reader = SweepReader(path, suites: suites)
         feed = Feed { try reader.look() }
-        (self.host, self.port, self.logger) = (host, port, logger)
+        (self.words, self.host, self.port, self.logger) = (words, host, port, logger)
     }
 
     /// Serves until its task is cancelled.
@@ -56,7 +62,7 @@ public struct PageServer: Sendable {
         router.add(middleware: SecurityHeaders())
         router.add(middleware: KnownHosts([host, ProcessInfo.processInfo.hostName]))
         router.add(middleware: OnlyReading())
-        for (path, file) in PageFile.all {
+        for (path, file) in PageFile.all(words) {
             router.get(RouterPath(path)) { _, _ in file.response }
         }
         router.get("api/state") { [feed] _, _ in

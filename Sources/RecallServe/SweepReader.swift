@@ -10,7 +10,9 @@ import RecallStore
 
 /// Looks at a database again and again, and reads no more than what has changed. Not for several threads at once.
 final class SweepReader: @unchecked Sendable {
-    private var store: Store
+    private let path: String
+    /// nil until there is a database.
+    private var store: Store?
     private let names: Set<String>?
 
     private var file: FileIdentity?
@@ -23,44 +25,53 @@ final class SweepReader: @unchecked Sendable {
     private var tradeoffs: [String: KnownTradeoff] = [:]
 
     /// - Parameters:
-    ///   - store: opened to read only.
+    ///   - path: of the database, which may be yet to come.
     ///   - names: of the suites; none for all that there are.
-    init(_ store: Store, suites names: [String]) {
-        (self.store, self.names) = (store, names.isEmpty ? nil : Set(names))
-        file = FileIdentity(store.path)
+    init(_ path: String, suites names: [String]) {
+        (self.path, self.names) = (path, names.isEmpty ? nil : Set(names))
     }
 
-    /// How everything stands: the same value as before where nothing has changed.
+    /// How everything stands: the same value as before where nothing has changed. Before there is a database, nothing is
+    /// there.
     ///
     /// - Throws: `StoreError`; a later look may succeed.
     func look() throws(StoreError) -> SweepState {
-        try reopenIfReplaced()
+        guard let store = try current() else {
+            let nothing = SweepState(status: status(StatusSnapshot([])))
+            state = nothing
+            return nothing
+        }
         let current = try store.dataVersion()
-        if let state, current == version, !leases.contains(where: isStale) { return state }
+        if let state, current == version, !leases.contains(where: { isStale($0, store) }) { return state }
         let suites = try store.suites().filter { names?.contains($0.name) ?? true }
         var read: [(suite: SuiteRecord, runs: [StoredRun])] = []
         for suite in suites { read.append((suite, try store.runs(suite: suite.name))) }
         leases = read.flatMap(\.runs).filter { $0.status == .running }.compactMap(\.lease)
-        let new = try state(of: read)
+        let new = try state(of: read, store)
         // Only now, so that a look that failed is made again.
         (version, state) = (current, new)
         return new
     }
 
-    private func isStale(_ lease: Lease) -> Bool { lease.isStale(at: Date(), seenBy: store.identity) }
+    private func isStale(_ lease: Lease, _ store: Store) -> Bool {
+        lease.isStale(at: Date(), seenBy: store.identity)
+    }
 
-    /// A file that was put in the place of another is another database.
-    private func reopenIfReplaced() throws(StoreError) {
-        let found = FileIdentity(store.path)
-        guard found != file else { return }
-        store = try Store(path: store.path, mode: .readOnly)
-        (file, version, curves, tradeoffs) = (found, nil, [:], [:])
+    /// The database; nil as long as there has been none. A file that was put in the place of another is another database.
+    private func current() throws(StoreError) -> Store? {
+        let found = FileIdentity(path)
+        if let store, found == file { return store }
+        // One that is gone is no longer waited for, but missing.
+        let opened = store == nil ? try Store.ifThere(path) : try Store(path: path, mode: .readOnly)
+        guard let opened else { return nil }
+        (store, file, version, curves, tradeoffs) = (opened, found, nil, [:], [:])
+        return opened
     }
 
     // MARK: - Pieces
 
     private func state(
-        of read: [(suite: SuiteRecord, runs: [StoredRun])]
+        of read: [(suite: SuiteRecord, runs: [StoredRun])], _ store: Store
     ) throws(StoreError) -> SweepState {
         let found = StatusSnapshot(read.map { (name: $0.suite.name, runs: $0.runs) })
         var new = SweepState(status: status(found))
@@ -73,7 +84,9 @@ final class SweepReader: @unchecked Sendable {
             for run in runs {
                 new.pieces[.runs, default: [:]][run.key] = Piece.text(
                     RunPiece(run, secondsLeft: left[run.runID] ?? nil))
-                if let curve = try curve(of: run) { new.pieces[.curves, default: [:]][run.runID] = curve }
+                if let curve = try curve(of: run, store) {
+                    new.pieces[.curves, default: [:]][run.runID] = curve
+                }
             }
         }
         let ids = Set(read.flatMap(\.runs).map(\.runID))
@@ -90,7 +103,7 @@ final class SweepReader: @unchecked Sendable {
     private func status(_ found: StatusSnapshot) -> String {
         if let state, found == snapshot { return state.status }
         snapshot = found
-        return found.jsonLine(database: store.path, time: Date())
+        return found.jsonLine(database: path, time: Date())
     }
 
     private struct Curve {
@@ -100,7 +113,7 @@ final class SweepReader: @unchecked Sendable {
     }
 
     /// nil before the first epoch.
-    private func curve(of run: StoredRun) throws(StoreError) -> String? {
+    private func curve(of run: StoredRun, _ store: Store) throws(StoreError) -> String? {
         guard let epochs = run.epochs, epochs > 0 else { return nil }
         let figures = [Double(epochs), run.trainLoss, run.validationLoss, run.validationAccuracy, run.seconds]
         if let known = curves[run.runID], known.figures == figures { return known.text }

@@ -152,7 +152,7 @@ extension Workspace {
             (["--port", "\(serving.port)"], Int32(69), "port \(serving.port) of 127.0.0.1 is in use"),
             (["--host", "192.0.2.1", "--port", "0"], 69, "'192.0.2.1' is no address of this machine"),
             (["--host", "no.such.host.invalid", "--port", "0"], 69, "'no.such.host.invalid' is no address"),
-            (["--db", "none.sqlite"], 66, "none.sqlite"), (["--suite", "tony"], 66, "tony"),
+            (["--db", "tiny.yaml"], 65, "tiny.yaml"), (["--suite", "tony"], 66, "did you mean 'tiny'?"),
             (["--port", "70000"], 64, "--port must be from 0 to 65535"), (["--host", ""], 64, "--host"),
         ] {
             let outcome = try workspace.run("serve", more: arguments)
@@ -160,6 +160,48 @@ extension Workspace {
             #expect(outcome.output.isEmpty && outcome.errors.contains(part), "\(outcome.errors)")
             #expect(outcome.errorLines.last?.hasPrefix("recall-bench: ") == true || status == 64)
         }
+    }
+
+    /// Begun before the first run, it waits, and shows the run when there is one.
+    @Test(arguments: ["no file", "an empty file", "a database without suites"])
+    func itWaitsForTheFirstRun(_ before: String) throws {
+        let workspace = try Workspace.withTinySuite()
+        let database = "it's <my> \"r\".sqlite"
+        switch before {
+        case "an empty file": try workspace.write("", to: database)
+        case "a database without suites":
+            let bench = ["bench", "data", "--shapes", "16:2", "--vocab", "128", "--db", database]
+            #expect(try workspace.run(more: bench).status == 0)
+        default: break
+        }
+        let content = workspace.content
+        let serving = try Serving(workspace, "--db", database, "--suite", "tiny")
+        let page = try serving.ask("GET", "/")
+        let quoted = "--db &#39;it&#39;\\&#39;&#39;s &lt;my&gt; &quot;r&quot;.sqlite&#39;"
+            .replacingOccurrences(of: "&#39;", with: "'")
+        #expect(page.body.contains("<code>recall-bench run --suite tiny.yaml \(quoted)</code>"), "\(page.body)")
+        #expect(page.body.contains("<code>recall-bench status --watch \(quoted)</code>"))
+        #expect(!page.body.contains("{{"))
+        let answer = try serving.ask("GET", "/api/state")
+        let state = try JSONValue(answer.body)
+        #expect(answer.status == 200 && state["status"]?["database"]?.string == database)
+        #expect(state["status"]?["suites"]?.array == [] && state["status"]?["is_over"] == .boolean(false))
+        let stream = try HTTPConnection(port: serving.port)
+        try stream.send("GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        #expect(try stream.read(until: "event: state\n").contains("id: 1\n"))
+        // It only looks.
+        #expect(workspace.content.filter { !$0.contains("-shm") && !$0.contains("-wal") } == content)
+
+        let run = try workspace.run("run", "--suite", "tiny.yaml", "--quiet", "--db", database)
+        #expect(run.status == 0, "\(run.errors)")
+        let changed = try stream.read(until: "\"finished\":4")
+        #expect(!changed.contains("event: trouble"))
+        let outcome = try serving.interrupt()
+        #expect(outcome.status == 130)
+        let note = try #require(outcome.errorLines.first)
+        let command = try #require(commandsBetweenBackquotes(note).first)
+        #expect(note.contains("waiting for its first run"))
+        #expect(try workspace.shell(command).status == 0)
     }
 
     @Test func whoeverListensWideIsWarned() throws {

@@ -119,6 +119,31 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         #expect(suite["failed_runs"]?.array?.count == 2)
     }
 
+    /// Begun before the first run, it waits for the database, and shows the run to its end.
+    @Test func itWaitsForTheFirstRun() throws {
+        let workspace = try Workspace.withTinySuite()
+        let (waits, ended) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        let watched = Locked<Outcome?>(nil)
+        Thread.detachNewThread {
+            watched.value = try? workspace.run("status", "--watch", "--suite", "tiny", "--interval", "0.1") {
+                line, _ in
+                if line.contains("waiting for the first run in results/recall.sqlite") { waits.signal() }
+            }
+            ended.signal()
+        }
+        #expect(waits.wait(timeout: .now() + 60) == .success)
+        #expect(workspace.content == ["tiny.yaml"])
+        #expect(try workspace.run("run", "--suite", "tiny.yaml", "--quiet").status == 0)
+        ended.wait()
+        let outcome = try #require(watched.value)
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(outcome.outputLines.last?.split(separator: " ").suffix(4) == ["4", "0", "0", "none"])
+        // Ctrl-C ends the waiting as it ends the watching.
+        let interrupted = try Workspace().run(
+            "status", "--watch", onErrorLine: { _, pid in kill(pid, SIGINT) })
+        #expect(interrupted.status == 130 && interrupted.errorLines.count == 1)
+    }
+
     @Test(arguments: [
         (["--interval", "1"], "--interval is for --watch"),
         (["--watch", "--interval", "0"], "from 0.1 to 3600"),

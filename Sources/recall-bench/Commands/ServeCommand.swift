@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import RecallServe
 import RecallStore
+import RecallSuite
 
 struct ServeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -10,7 +11,8 @@ struct ServeCommand: ParsableCommand {
         discussion: """
             Runs with their status and time left, curves of loss and accuracy, the tradeoff as it fills in, and errors with \
             their text; the page follows the database by itself. It only looks, and takes a twentieth of one core at most, \
-            so it may run beside anything else, before, while and after runs are trained.
+            so it may run beside anything else, before, while and after runs are trained. Where there is no database yet, or \
+            no suite in it, the page says that it waits, and shows the first run as soon as it begins.
 
             The address is written to standard output. Only this machine can reach it unless --host says otherwise; from \
             elsewhere, `ssh -L 8765:127.0.0.1:8765 MACHINE` brings it over. docs/events.md describes its /api/state and \
@@ -40,13 +42,16 @@ struct ServeCommand: ParsableCommand {
         guard !host.isEmpty else { throw ValidationError("--host names no address") }
     }
 
-    /// - Throws: `Failure` of status 130 at Ctrl-C, of 69 where it cannot listen there; `StoreError`.
+    /// - Throws: `Failure` of status 130 at Ctrl-C, of 69 where it cannot listen there, of 66 for a suite that a database
+    ///   with others does not have; `StoreError` for a file that is no database of ours.
     func run() throws {
-        let opened = try store.openForReading()
-        _ = try opened.suites(named: suite)
+        let path = store.path
+        let isBegun = try lookAhead()
         if !IPAddress.isLoopback(host) {
-            Output.note("anyone who reaches \(host) may read \(opened.path): nothing asks for a password")
+            Output.note("anyone who reaches \(host) may read \(path): nothing asks for a password")
         }
+        let words = PageWords(
+            training: firstRun, watching: ShellCommand("status", "--watch").on(database: path))
         // Whatever trains on this machine comes first. Threads that are yet to begin take it over.
         #if canImport(Glibc)
             setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
@@ -57,10 +62,11 @@ struct ServeCommand: ParsableCommand {
         var logger = Log.make("serve")
         // Hummingbird logs its end at Ctrl-C as an error.
         if ProcessInfo.processInfo.environment["RECALL_BENCH_LOG"] == nil { logger.logLevel = .critical }
-        let server = PageServer(opened, suites: suite, host: host, port: port, logger: logger)
+        let server = PageServer(path, suites: suite, words: words, host: host, port: port, logger: logger)
+        let waiting = !isBegun ? "; waiting for its first run, which `\(firstRun)` begins" : ""
         let serving = Serving(server) { address in
             Output.write([address])
-            Output.note("serving \(opened.path); Ctrl-C ends it")
+            Output.note("serving \(path)\(waiting); Ctrl-C ends it")
         }
         while !serving.hasEnded(within: 0.1) {
             guard interrupts.stop.isRaised else { continue }
@@ -72,6 +78,27 @@ struct ServeCommand: ParsableCommand {
         if let error = serving.error {
             throw (error as? ServeError).map { Failure(.unavailable, "\($0)") } ?? error
         }
+    }
+}
+
+extension ServeCommand {
+    /// Refuses what cannot be served, before anything is.
+    ///
+    /// - Returns: whether a suite has been begun.
+    private func lookAhead() throws -> Bool {
+        guard let opened = try store.openIfBegun() else { return false }
+        _ = try opened.suites(named: suite)
+        // The server opens the file for itself. A look at a file's first bytes, as opening begins with one, takes away the
+        // locks that the process has on it: POSIX drops them when any descriptor of the file is closed.
+        try opened.close()
+        return true
+    }
+
+    /// What begins the first run of what is to be shown.
+    private var firstRun: ShellCommand {
+        // A suite that is not found by its name alone is of a file that only its owner knows.
+        let name = suite.first.map { (try? SuiteLibrary().load($0)) == nil ? "\($0).yaml" : $0 }
+        return ShellCommand("run").option("--suite", name ?? "quick").on(database: store.path)
     }
 }
 

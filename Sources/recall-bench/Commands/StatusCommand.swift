@@ -13,7 +13,7 @@ struct StatusCommand: ParsableCommand {
             It only looks, so it may run beside anything else.
 
             --watch goes on looking until nothing is left to train (exit status 0, or 1 if some runs failed) or Ctrl-C \
-            (130). On a terminal it draws in place; into a pipe or a file it writes the whole again each time \
+            (130); where there is no database yet, or no suite in it, it waits for one. On a terminal it draws in place; into a pipe or a file it writes the whole again each time \
             something has changed.
 
             EXAMPLES
@@ -47,8 +47,8 @@ struct StatusCommand: ParsableCommand {
     }
 
     func run() throws {
-        let opened = try store.openForReading()
         let names = suite.map { [$0] } ?? []
+        let opened = watch ? try store.openWhenBegun() : try store.openForReading()
         if watch {
             let style: StatusWatch.Style =
                 json ? .json : Terminal.drawsBars(.standardOutput) ? .terminal : .plain

@@ -1,3 +1,4 @@
+import Foundation
 import RecallStore
 import RecallSuite
 
@@ -6,21 +7,36 @@ extension StoreOptions {
     ///
     /// - Throws: `StoreError`: missing (66), no database of ours (65).
     func openForReading() throws(StoreError) -> Store { try Store(path: path, mode: .readOnly) }
+
+    /// The store once a suite has been begun in it; nil before, where there may be no file yet.
+    ///
+    /// - Throws: `StoreError` for what is no database of ours.
+    func openIfBegun() throws(StoreError) -> Store? {
+        guard let store = try Store.ifThere(path) else { return nil }
+        guard try store.suites().isEmpty else { return store }
+        try store.close()
+        return nil
+    }
+
+    /// The store as soon as a suite has been begun in it.
+    ///
+    /// - Throws: `Failure` of status 130 at Ctrl-C; `StoreError` for what is no database of ours.
+    func openWhenBegun() throws -> Store {
+        if let store = try openIfBegun() { return store }
+        let command = ShellCommand("run").option("--suite", "quick").on(database: path)
+        Output.note("waiting for the first run in \(path), which `\(command)` begins; Ctrl-C ends it")
+        let interrupts = Interrupts()
+        while true {
+            if let store = try openIfBegun() { return store }
+            for _ in 0..<10 {
+                if interrupts.stop.isRaised { throw Failure(.interrupted, nil) }
+                usleep(50_000)
+            }
+        }
+    }
 }
 
 extension Store {
-    /// The store at a path, for a look; nil where there is no file.
-    ///
-    /// - Throws: `StoreError` for what is no database of ours.
-    static func ifThere(_ path: String) throws(StoreError) -> Store? {
-        do {
-            return try Store(path: path, mode: .readOnly)
-        } catch {
-            guard error.kind == .missing else { throw error }
-            return nil
-        }
-    }
-
     /// The suites of these names, in the order given; all that there are where no name is given.
     ///
     /// - Throws: `Failure` of status 66 for a name that the store does not have.
