@@ -7,8 +7,15 @@ public enum CSVTable: String, CaseIterable, Sendable {
     case learningRates = "learning-rates"
     case benchmarks
 
-    /// The header, in order.
+    /// The header, in order: its own columns, then those that say what was run.
     public var columns: [String] {
+        switch self {
+        case .tradeoff, .learningRates: ownColumns + TradeoffRow.settingColumns
+        case .runs, .slices, .history, .state, .benchmarks: ownColumns
+        }
+    }
+
+    private var ownColumns: [String] {
         switch self {
         case .runs: CSVExport.columns(of: .runs)
         case .slices: CSVExport.columns(of: .slices)
@@ -62,7 +69,8 @@ extension CSVExport {
         for suite in try store.suites() where suites.isEmpty || suites.contains(suite.name) {
             let tradeoff = Tradeoff(suite: suite, runs: try store.runs(suite: suite.name))
             for row in tradeoff.rows {
-                for record in fields(row, tradeoff) { try writer.write(record) }
+                let settings = row.settingFields
+                for record in fields(row, tradeoff) { try writer.write(record + settings) }
             }
         }
         try writer.flush()
@@ -70,7 +78,15 @@ extension CSVExport {
 }
 
 extension TradeoffRow {
-    /// In the order of `CSVTable.tradeoff.columns`.
+    /// What a row of any of its tables was run with, after the table's own columns.
+    static let settingColumns = ["task", "task_config", "training"] + SettingColumns.names
+
+    /// In the order of `settingColumns`.
+    var settingFields: [CSVField] {
+        [.text(task), .text(taskConfig), .text(training)] + SettingColumns.fields(of: spec.model)
+    }
+
+    /// In the order of `CSVTable.tradeoff`'s own columns.
     func csvFields(_ tradeoff: Tradeoff) -> [CSVField] {
         [
             .text(suite), .text(model), .text(config), .integer(spec.model.dModel), .integer(facts.stateBytes),
@@ -91,7 +107,7 @@ extension TradeoffRow {
         ]
     }
 
-    /// A record a learning rate, in the order of `CSVTable.learningRates.columns`.
+    /// A record a learning rate, in the order of `CSVTable.learningRates`' own columns.
     var learningRateFields: [[CSVField]] {
         points.map { point in
             [

@@ -13,7 +13,7 @@ extension Tradeoff {
     /// The rows in their order.
     public var labelledRows: [LabelledRow] {
         let labels = RowLabels(rows)
-        let settings = rows.map { TradeoffSetting($0.config) }
+        let settings = rows.map(\.setting)
         let titles = TradeoffSetting.titles(settings)
         let tasks = TradeoffSetting.taskTitles(settings).tasks
         return zip(rows, settings).map { row, setting in

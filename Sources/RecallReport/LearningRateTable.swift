@@ -22,8 +22,12 @@ public struct LearningRateTable: Sendable {
     private func listed(_ rows: [TradeoffRow], _ knobs: ConfigDifferences) -> TextTable {
         let rates = Set(rows.flatMap { $0.points.map(\.learningRate) }).sorted()
         var table = TextTable(
-            [.init("model", shrinks: true), .init("knobs", wraps: true), .init("d_model", .right)]
+            [
+                .init("task", shrinks: true), .init("model", shrinks: true), .init("knobs", wraps: true),
+                .init("d_model", .right),
+            ]
                 + rates.map { .init(Format.learningRate($0) + " ", .right) } + [.init("decades", .right)])
+        let tasks = TaskLabels(rows)
         for row in rows {
             let cells = rates.map { rate in
                 guard let point = row.points.first(where: { $0.learningRate == rate }) else { return "" }
@@ -31,7 +35,10 @@ public struct LearningRateTable: Sendable {
                 return rate == row.learningRate ? "[\(text)]" : "\(text) "
             }
             let window = row.learningRateWindowDecades.map { Format.decimals($0, 2) } ?? ""
-            table.add([row.model, knobs.text(of: row), "\(row.spec.model.dModel)"] + cells + [window])
+            table.add(
+                [tasks.text(of: row), row.model, knobs.text(of: row), "\(row.spec.model.dModel)"] + cells + [
+                    window
+                ])
         }
         return table
     }
@@ -49,15 +56,17 @@ public struct LearningRateTable: Sendable {
 
     private func searched(_ search: LearningRateSearch, _ knobs: ConfigDifferences) -> TextTable {
         var table = TextTable([
-            .init("model", shrinks: true), .init("knobs", wraps: true), .init("d_model", .right),
-            .init("best lr", .right), .init("validation", .right), .init("decades", .right),
+            .init("task", shrinks: true), .init("model", shrinks: true), .init("knobs", wraps: true),
+            .init("d_model", .right), .init("best lr", .right), .init("validation", .right),
+            .init("decades", .right),
             .init("tried", .right), .init("from", .right), .init("accuracy by rate"), .init("to"),
         ])
+        let tasks = TaskLabels(tradeoff.rows)
         for row in tradeoff.rows {
             let grid = row.fullGrid(of: search) ?? 0
             let best = row.points.first { $0.learningRate == row.learningRate }
             table.add([
-                row.model, knobs.text(of: row), "\(row.spec.model.dModel)",
+                tasks.text(of: row), row.model, knobs.text(of: row), "\(row.spec.model.dModel)",
                 Format.learningRate(row.learningRate) + (row.learningRateAtEdge ? "*" : " "),
                 best.map { Format.accuracy($0.validationAccuracy) } ?? "",
                 row.learningRateWindowDecades.map { Format.decimals($0, 2) } ?? "",

@@ -3,7 +3,8 @@ import RecallStore
 import RecallSuite
 
 extension PlannedRun {
-    /// What people call the run: its model, the knobs of its last layer, and what else sets it apart.
+    /// What people call the run: its model, its task's id where it has one, the settings of its last layer, and what else
+    /// sets it apart.
     public var label: String {
         let knobs = spec.model.layers.last?.knobs ?? [:]
         let telling = ["feature_dim", "window", "state_size"].compactMap { name in
@@ -11,7 +12,8 @@ extension PlannedRun {
         }
         let width = "d=\(spec.model.dModel)"
         return
-            ([model, width] + telling + ["lr=\(Format.learningRate(spec.training.learningRate))"]
+            ([model] + (task == Suite.taskName ? [] : ["task=\(task)"]) + [width] + telling
+            + ["lr=\(Format.learningRate(spec.training.learningRate))"]
             + (spec.seed == 0 ? [] : ["seed=\(spec.seed)"])
             + (spec.task.dataSeed == MQARTask.defaultDataSeed ? [] : ["data_seed=\(spec.task.dataSeed)"]))
             .joined(separator: " ")

@@ -17,14 +17,16 @@ public struct SeedTable: Sendable {
 
     private func table(_ rows: [TradeoffRow], _ knobs: ConfigDifferences) -> TextTable {
         var table = TextTable([
-            .init("model", shrinks: true), .init("knobs", wraps: true), .init("d_model", .right),
+            .init("task", shrinks: true), .init("model", shrinks: true), .init("knobs", wraps: true),
+            .init("d_model", .right),
             .init("seeds", .right), .init("mean", .right), .init("95 %", .right), .init("median", .right),
             .init("min–max", .right), .init("sd init", .right), .init("sd data", .right),
         ])
+        let tasks = TaskLabels(tradeoff.rows)
         for row in rows {
             let accuracy = row.testAccuracy
             table.add([
-                row.model, knobs.text(of: row), "\(row.spec.model.dModel)", row.seedCount,
+                tasks.text(of: row), row.model, knobs.text(of: row), "\(row.spec.model.dModel)", row.seedCount,
                 Format.accuracy(accuracy.mean), accuracy.interval.map(Format.range) ?? "",
                 Format.accuracy(accuracy.median), Format.range(accuracy.minimum...accuracy.maximum),
                 row.accuracyOfInitialisations?.standardDeviation.map { Format.decimals($0, 3) } ?? "",

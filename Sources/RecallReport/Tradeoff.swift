@@ -29,14 +29,9 @@ public struct Tradeoff: Sendable {
             if groups[key] == nil { order.append(key) }
             groups[key, default: []].append(run)
         }
-        let severalTasks = Set(order.map(\.taskIdentity)).count > 1
-        let trainings = Dictionary(grouping: order) { "\($0.taskIdentity)\n\($0.model)\n\($0.config)" }
         var found: [(key: GroupKey, row: TradeoffRow)] = []
         for key in order {
-            guard var row = Self.row(of: groups[key] ?? [], suite: suite) else { continue }
-            let severalTrainings =
-                (trainings["\(key.taskIdentity)\n\(key.model)\n\(key.config)"]?.count ?? 0) > 1
-            row.config = key.configuration(withTask: severalTasks, withTraining: severalTrainings)
+            guard let row = Self.row(of: groups[key] ?? [], suite: suite) else { continue }
             found.append((key, row))
         }
         for panel in Dictionary(grouping: found.indices, by: { found[$0].key.panel }).values {
@@ -93,7 +88,7 @@ public struct Tradeoff: Sendable {
         else { return nil }
         let statistics = Statistics(chosen.compactMap(\.testAccuracy))
         return TradeoffRow(
-            suite: suite.name, task: first.task, model: first.model, spec: first.spec, config: "",
+            suite: suite.name, task: first.task, model: first.model, spec: first.spec,
             facts: first.facts,
             learningRate: best.learningRate,
             learningRateAtEdge: points.count > 1 && [points.first, points.last].contains(best),
@@ -176,12 +171,4 @@ private struct GroupKey: Hashable {
 
     /// Rows of one are held against one another: those on the same task under the same training.
     var panel: String { taskIdentity + "\n" + training }
-
-    func configuration(withTask: Bool, withTraining: Bool) -> String {
-        guard withTask || withTraining else { return config }
-        var parts = ["\"model\":\(config)"]
-        if withTask { parts.append("\"task\":\(task)") }
-        if withTraining { parts.append("\"training\":\(training)") }
-        return "{" + parts.joined(separator: ",") + "}"
-    }
 }

@@ -19,13 +19,11 @@ public struct LearningRatePoint: Equatable, Sendable {
 /// One point of the tradeoff: a model of a suite at its best learning rate.
 public struct TradeoffRow: Equatable, Sendable {
     public var suite: String
+    /// The task's id in the suite.
     public var task: String
     public var model: String
     /// A run of the row: its specification stands for the others', which differ in learning rate and seeds only.
     public var spec: RunSpec
-    /// What the CSV calls config: the model's compact JSON; with the keys `task` and `training` where the suite has
-    /// several of them and they are needed to tell rows apart.
-    public var config: String
     public var facts: ModelFacts
     /// The best on validation.
     public var learningRate: Double

@@ -58,14 +58,14 @@ public struct TradeoffTable: Sendable {
             .init("seeds", .right), .init("accuracy", .right), .init("95 %", .right), .init("outcome"),
             .init(""),
         ])
-        let severalTasks = Self.constant(rows, taskLabel) == nil
+        let tasks = TaskLabels(rows)
         let hidesWidth = !withConstants && Self.constant(rows, \.spec.model.dModel) != nil
         let hidesSeeds = !withConstants && Self.constantSeeds(rows) != nil
         let flagged = rows.contains(where: \.learningRateAtEdge)
         for row in rows {
             let accuracy = row.testAccuracy
             table.add([
-                severalTasks ? taskLabel(row) : "", row.model, knobs.text(of: row),
+                tasks.text(of: row), row.model, knobs.text(of: row),
                 hidesWidth ? "" : "\(row.spec.model.dModel)", Format.bytes(row.facts.stateBytes),
                 Format.compactCount(row.facts.parameters),
                 Format.learningRate(row.learningRate) + (row.learningRateAtEdge ? "*" : flagged ? " " : ""),
@@ -99,9 +99,4 @@ public struct TradeoffTable: Sendable {
     }
 
     private static func hasFailures(_ rows: [TradeoffRow]) -> Bool { rows.contains { $0.failedSeeds > 0 } }
-
-    private func taskLabel(_ row: TradeoffRow) -> String {
-        let lengths = row.spec.task.test.map { "\($0.sequenceLength)/\($0.kvPairs)" }
-        return "\(row.task) V=\(row.spec.task.vocabSize) L/pairs=" + lengths.joined(separator: ",")
-    }
 }

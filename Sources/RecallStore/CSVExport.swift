@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import RecallSuite
 
 /// Tidy CSV of the store's tables: a header row, one unit a column, empty for missing.
 ///
@@ -16,7 +17,17 @@ public struct CSVExport {
         (self.store, self.suites) = (store, suites)
     }
 
+    /// The header, in order.
     public static func columns(of table: StoredTable) -> [String] {
+        switch table {
+        case .runs: storedColumns(of: table) + SpecificationColumns.names
+        case .slices: storedColumns(of: table) + ["task", "task_config", "training"]
+        case .history, .state, .benchmarks: storedColumns(of: table)
+        }
+    }
+
+    /// Those that the database has as they are exported; they come first.
+    private static func storedColumns(of table: StoredTable) -> [String] {
         switch table {
         case .runs:
             [
@@ -50,19 +61,68 @@ public struct CSVExport {
     ///
     /// - Throws: `StoreError`, or what the sink throws.
     public func write(_ table: StoredTable, to sink: @escaping CSVWriter.Sink) throws {
-        let columns = Self.columns(of: table)
-        var writer = CSVWriter(columns: columns, to: sink)
+        let stored = Self.storedColumns(of: table)
+        var writer = CSVWriter(columns: Self.columns(of: table), to: sink)
+        let names = stored.map { "\"\($0)\"" } + (table == .slices ? [taskNames] : [])
+        let more = table == .runs || table == .slices ? ["spec"] : []
+        var specifications = Specifications(path: store.path)
         try store.forEachRow(
-            "SELECT \(columns.map { "\"\($0)\"" }.joined(separator: ", ")) FROM \(source(of: table))",
-            arguments: table == .benchmarks ? [] : StatementArguments(suites)
+            "SELECT \((names + more).joined(separator: ", ")) FROM \(source(of: table))",
+            arguments: arguments(of: table)
         ) { row in
-            try writer.write(row.databaseValues.map(Self.field))
+            let fields = Array(row.databaseValues.prefix(names.count).map(Self.field))
+            switch table {
+            case .runs:
+                try writer.write(fields + SpecificationColumns.fields(of: specifications.spec(in: row)))
+            case .slices:
+                let spec = try specifications.spec(in: row)
+                try writer.write(fields + [.text(RunSpec.json(spec.task)), .text(RunSpec.json(spec.training))])
+            case .history, .state, .benchmarks: try writer.write(fields)
+            }
         }
         try writer.flush()
     }
 
+    /// Reads the specifications of rows, which may be many of one run.
+    private struct Specifications {
+        let path: String
+        private var last: (json: String, spec: RunSpec)?
+        private let decoder = JSONDecoder()
+
+        init(path: String) { self.path = path }
+
+        /// - Throws: `StoreError` for one that is none.
+        mutating func spec(in row: Row) throws -> RunSpec {
+            let json: String = row["spec"]
+            if let last, last.json == json { return last.spec }
+            guard let spec = try? decoder.decode(RunSpec.self, from: Data(json.utf8)) else {
+                let runID: String = row["run_id"]
+                throw StoreError.corrupted(path, "the specification of run \(runID) cannot be read")
+            }
+            last = (json, spec)
+            return spec
+        }
+    }
+
+    /// What the chosen suites call a run's task: one name as a rule.
+    private var taskNames: String {
+        """
+        (SELECT group_concat(task, ';') FROM (SELECT DISTINCT task FROM suite_runs m
+            WHERE m.run_id = slices.run_id \(suites.isEmpty ? "" : "AND suite IN (\(places))") ORDER BY task))
+        """
+    }
+
+    private var places: String { suites.map { _ in "?" }.joined(separator: ", ") }
+
+    private func arguments(of table: StoredTable) -> StatementArguments {
+        switch table {
+        case .benchmarks: []
+        case .slices: StatementArguments(suites + suites)
+        case .runs, .history, .state: StatementArguments(suites)
+        }
+    }
+
     private func source(of table: StoredTable) -> String {
-        let places = suites.map { _ in "?" }.joined(separator: ", ")
         let chosen = suites.isEmpty ? "" : "WHERE suite IN (\(places))"
         let ofSuites = suites.isEmpty ? "" : "WHERE run_id IN (SELECT run_id FROM suite_runs \(chosen))"
         return switch table {
@@ -73,7 +133,7 @@ public struct CSVExport {
             """
         case .slices:
             """
-            slices \(ofSuites)
+            slices JOIN runs USING (run_id) \(ofSuites)
             ORDER BY run_id, CASE split WHEN 'train' THEN 0 WHEN 'validation' THEN 1 ELSE 2 END, segment
             """
         case .history: "history \(ofSuites) ORDER BY run_id, epoch"

@@ -190,7 +190,8 @@ import Testing
             + "test_accuracy_min,test_accuracy_max,test_accuracy_low,test_accuracy_high,outcome,on_frontier,"
             + "frontier,test_accuracy_sd_seeds,test_accuracy_sd_data,learning_rates_tried,learning_rates_full_grid,"
             + "train_loss_lowest,chance_loss,chance_loss_in_sequence,failed_seeds,control,chance_accuracy,"
-            + "chance_accuracy_in_sequence,test_accuracy_seeds,seed_names,seeds_spread,test_labels\n"
+            + "chance_accuracy_in_sequence,test_accuracy_seeds,seed_names,seeds_spread,test_labels,"
+            + "task,task_config,training," + SettingColumns.names.joined(separator: ",") + "\n"
         #expect(try csv() == header)
 
         let model = syntheticRun()
@@ -200,10 +201,15 @@ import Testing
         _ = try store.claim(run.runID, on: Execution(device: "cpu", version: "1"))
         try store.finish(run.runID, syntheticResult(testAccuracy: 0.995))
         let config = CSVField.text(RunSpec.json(model.spec.model)).encoded
+        let row = try #require(try Tradeoff(suite: "suite", in: store)?.rows.first)
+        let settings =
+            [.text("mqar"), .text(row.taskConfig), .text(row.training)]
+            + SettingColumns.fields(of: model.spec.model)
         #expect(
             try csv() == header
                 + "suite,\"ba,sed\",\(config),64,2048,,67840,0.01,false,,1,0.995,0.995,0.995,0.995,,,solved,true,"
-                + "on,,,1,,0.5,\(log(256.0)),\(log(8.0)),0,uncontrolled,\(2.0 / 512),0.125,0.995,0/0,false,800\n"
+                + "on,,,1,,0.5,\(log(256.0)),\(log(8.0)),0,uncontrolled,\(2.0 / 512),0.125,0.995,0/0,false,800,"
+                + settings.map(\.encoded).joined(separator: ",") + "\n"
         )
         #expect(try csv(["another"]) == header)
         #expect(try Tradeoff(suite: "another", in: store)?.rows == nil)

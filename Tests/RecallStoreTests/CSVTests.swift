@@ -1,11 +1,14 @@
 import Foundation
 import RecallStore
+import RecallSuite
 import Synchronization
 import Testing
 
 @Suite struct CSVTests {
     let folder = try! TemporaryFolder()
     let clock = TestClock()
+    private static let slices =
+        "run_id,split,sequence_length,kv_pairs,examples,accuracy,task,task_config,training\n"
 
     private func text(_ export: CSVExport, _ table: CSVExport.StoredTable) throws -> String {
         let pieces = Mutex("")
@@ -24,8 +27,10 @@ import Testing
                 == "run_id,suite,task,task_hash,data_seed,model,config,d_model,layers,vocab_size,parameters,state_bytes,"
                 + "state_bytes_zoology,learning_rate,seed,status,error,epochs,steps,train_loss,validation_loss,"
                 + "validation_accuracy,test_loss,test_accuracy,train_seconds,tokens_per_second,device,precision,version,"
-                + "commit,started_at,finished_at\n")
-        #expect(try text(export, .slices) == "run_id,split,sequence_length,kv_pairs,examples,accuracy\n")
+                + "commit,started_at,finished_at,order,data,batch_size,schedule,decay,weight_decay,stop_at_accuracy,"
+                + "planned_epochs,train_segments,validation_segments,test_segments,random_non_queries,fillers,power_a,"
+                + SettingColumns.names.joined(separator: ",") + "\n")
+        #expect(try text(export, .slices) == Self.slices)
         #expect(
             try text(export, .history)
                 == "run_id,epoch,step,learning_rate,train_loss,validation_loss,validation_accuracy,seconds\n")
@@ -61,7 +66,7 @@ import Testing
         let run = plannedRun(model: name, seed: .max)
         try store.plan([run], suite: suiteRecord) { _ in modelFacts }
         var other = plannedRun(suite: "other", seed: .max)
-        other.task = "mqar"
+        other.task = "long"
         try store.plan([other], suite: SuiteRecord(name: "other", description: "")) { _ in modelFacts }
         _ = try store.claim(run.runID, on: execution)
         try store.recordEpoch(run.runID, epochRecord(1, trainLoss: .infinity))
@@ -73,18 +78,26 @@ import Testing
             + "\"\"state_mixer\"\":\"\"none\"\"}\""
         let tail =
             ",64,1,512,1000,2048,,0.01,18446744073709551615,finished,,3,30,0.5,0.6,0.8,0.7,0.75,12.5,100000.0,cpu test,"
-            + "fp32,1.0,abc123,2023-11-14T22:13:20.000Z,2023-11-14T22:13:20.000Z\n"
+            + "fp32,1.0,abc123,2023-11-14T22:13:20.000Z,2023-11-14T22:13:20.000Z,shuffled,fresh,10,cosine-epoch,exempt,"
+            + "0.1,,3,64/8/100,64/8/100,64/8/100,true,any,0.01,"
+            + SettingColumns.fields(of: run.spec.model).map(\.encoded).joined(separator: ",") + "\n"
         let row = "\(run.runID),quick,mqar,\(run.taskHash),0,\"ba,sed \"\"🧠\"\"\nx\",\(config)\(tail)"
-        #expect(try text(CSVExport(store, suites: ["quick"]), .runs).hasSuffix("finished_at\n" + row))
+        #expect(try text(CSVExport(store, suites: ["quick"]), .runs).hasSuffix("\n" + row))
         #expect(
             try text(CSVExport(store), .runs).hasSuffix(
-                "finished_at\n\(run.runID),other,mqar,\(run.taskHash),0,based,\(config)\(tail)\(row)"))
+                "\n\(run.runID),other,long,\(run.taskHash),0,based,\(config)\(tail)\(row)"))
         #expect(
             try text(CSVExport(store), .history).hasSuffix("\n\(run.runID),1,10,0.01,inf,1.25,0.5,1.0\n"))
-        #expect(
-            try text(CSVExport(store), .slices)
-                == "run_id,split,sequence_length,kv_pairs,examples,accuracy\n\(run.runID),validation,64,8,100,0.8\n"
-                + "\(run.runID),test,64,8,100,0.75\n\(run.runID),test,64,8,50,0.1\n")
+        let settings = [RunSpec.json(run.spec.task), RunSpec.json(run.spec.training)].map {
+            CSVField.text($0).encoded
+        }.joined(separator: ",")
+        func slices(_ task: String) -> String {
+            ["validation,64,8,100,0.8", "test,64,8,100,0.75", "test,64,8,50,0.1"].map {
+                "\(run.runID),\($0),\(task),\(settings)\n"
+            }.joined()
+        }
+        #expect(try text(CSVExport(store), .slices) == Self.slices + slices("long;mqar"))
+        #expect(try text(CSVExport(store, suites: ["other"]), .slices) == Self.slices + slices("long"))
         #expect(
             try text(CSVExport(store, suites: ["none"]), .history)
                 == "run_id,epoch,step,learning_rate,train_loss,validation_loss,validation_accuracy,seconds\n")
@@ -127,7 +140,6 @@ import Testing
         try CSVExport(store).write(.slices, to: file.csvSink)
         try file.close()
         #expect(
-            try String(contentsOfFile: path, encoding: .utf8)
-                == "run_id,split,sequence_length,kv_pairs,examples,accuracy\n")
+            try String(contentsOfFile: path, encoding: .utf8) == Self.slices)
     }
 }

@@ -111,11 +111,11 @@ struct PageProvenance {
                 PageColumn("power a", isNumber: true), PageColumn("a guess", isNumber: true),
                 PageColumn("among its values", isNumber: true),
             ])
-        var seen: Set<MQARTask> = []
+        var seen: [String: Set<MQARTask>] = [:]
         for run in source.runs {
             var task = run.spec.task
             task.dataSeed = 0
-            guard seen.insert(task).inserted else { continue }
+            guard seen[run.task, default: []].insert(task).inserted else { continue }
             table.add([
                 PageCell(run.task), .number(task.vocabSize), PageCell(Self.segments(task.train)),
                 PageCell(Self.segments(task.validation)), PageCell(Self.segments(task.test)),

@@ -73,7 +73,7 @@ public struct PageSource {
         tradeoff = Tradeoff(suite: suite, runs: runs)
         let byID = Dictionary(runs.map { ($0.runID, $0) }) { first, _ in first }
         let labels = RowLabels(tradeoff.rows)
-        let settings = tradeoff.rows.map { TradeoffSetting($0.config) }
+        let settings = tradeoff.rows.map(\.setting)
         let names = TradeoffSetting.taskTitles(settings)
         hasSeveralTasks = names.tasks.count > 1
         points = zip(tradeoff.rows, settings).enumerated().map { index, pair in

@@ -35,7 +35,7 @@ struct PlottedRow {
             let shapes = PlotMarker.Shape.allCases
             let first = shapes.firstIndex(of: look.shape) ?? 0
             return PlottedRow(
-                row: row, label: labels.text(of: row), setting: TradeoffSetting(row.config),
+                row: row, label: labels.text(of: row), setting: row.setting,
                 colour: look.colour,
                 shape: shapes[(first + number) % shapes.count],
                 dashes: PlotAppearance.dashPatterns[number % PlotAppearance.dashPatterns.count])

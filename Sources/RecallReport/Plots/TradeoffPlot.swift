@@ -69,8 +69,7 @@ public struct TradeoffPlot: Sendable {
         }
         var settings: [TradeoffSetting] = []
         for point in points {
-            let setting = TradeoffSetting(point.config)
-            if !settings.contains(setting) { settings.append(setting) }
+            if !settings.contains(point.setting) { settings.append(point.setting) }
         }
         let titles = TradeoffSetting.titles(settings)
         let looks = PlotAppearance.of(points.map(\.model))
@@ -95,8 +94,8 @@ public struct TradeoffPlot: Sendable {
     private func layers(
         of setting: TradeoffSetting, _ looks: [String: PlotAppearance], until end: Double
     ) -> [PlotLayer] {
-        let ofTask = points.filter { TradeoffSetting($0.config).task == setting.task }
-        let here = points.filter { TradeoffSetting($0.config) == setting }
+        let ofTask = points.filter { $0.setting.task == setting.task }
+        let here = points.filter { $0.setting == setting }
         var layers = chanceLayers(here, until: end)
         let frontier = ofTask.filter { $0.standing == .on }.sorted {
             ($0.stateBytes, $0.accuracy) < ($1.stateBytes, $1.accuracy)

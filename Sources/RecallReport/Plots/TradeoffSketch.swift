@@ -18,7 +18,7 @@ public struct TradeoffSketch: Sendable {
     ///   - width: columns of the terminal; no more than 76 are filled.
     ///   - unicode: whether lines are drawn with more than ASCII.
     public func render(width: Int, unicode: Bool = Terminal.speaksUnicode()) -> String {
-        let settings = tradeoff.rows.map { TradeoffSetting($0.config) }
+        let settings = tradeoff.rows.map(\.setting)
         let names = TradeoffSetting.taskTitles(settings)
         let columns = min(max(width, Self.widths.lowerBound), Self.widths.upperBound)
         let letters = Self.letters(tradeoff.rows.map(\.model))

@@ -21,7 +21,7 @@ struct ExportCommand: ParsableCommand {
                 run's model carries from token to token: a row a layer and kind), tradeoff (a row a model and \
                 configuration at its best learning rate), learning-rates (a row each rate that it was chosen from), \
                 benchmarks (a row a measurement of speed). \
-                A header row, commas, RFC 4180 quoting, decimal points, empty for missing.
+                docs/tables.md describes every column. A header row, commas, RFC 4180 quoting, decimal points, empty for missing.
 
                 EXAMPLES
                   recall-bench export csv --table runs | head -3

@@ -17,15 +17,21 @@ enum ConfigArgument {
 
     // MARK: JSON
 
-    /// Keys of the column that are the run's and not the model's: there where a suite has several tasks or trainings.
-    private static let keysOfRuns: Set = ["task", "training"]
+    /// The column of an earlier version: the model beside what was the run's, where a suite had several tasks or trainings.
+    private struct FormerColumn: Decodable {
+        let model: ModelConfig
+        static let keys: Set = ["model", "task", "training"]
+    }
 
     private static func model(_ json: String) throws -> ModelConfig {
         let data = Data(json.utf8)
         do {
             // A misspelt key is refused here; the decoder would pass over it.
             let given = try JSONDecoder().decode([String: AnyKeyed].self, from: data).keys
-            if let unknown = given.sorted().first(where: { !known.contains($0) && !keysOfRuns.contains($0) }) {
+            if given.contains("model"), FormerColumn.keys.isSuperset(of: given) {
+                return try JSONDecoder().decode(FormerColumn.self, from: data).model.resolved()
+            }
+            if let unknown = given.sorted().first(where: { !known.contains($0) }) {
                 let hint =
                     nearest(unknown, in: known).map { "did you mean '\($0)'?" }
                     ?? "it has \(known.joined(separator: ", "))"
