@@ -9,12 +9,12 @@ import RecallTraining
 private struct Place: Hashable {
     let runID: String
     let model: String
-    let task: String
+    var task: String
 }
 
 /// A run that a suite has or is to have.
 private struct Member {
-    let place: Place
+    var place: Place
     let spec: RunSpec
     let taskHash: String
     var isPending = true
@@ -67,6 +67,48 @@ private struct Member {
     var isCurrent: Bool { spec.runID(taskHash: taskHash) == place.runID }
 }
 
+/// The ids that a suite gives its tasks now. They are labels: rows that were stored under others, or before there were
+/// ids, are the same runs.
+private struct TaskLabels {
+    private var exact: [Settings: String] = [:]
+    /// Whatever the data's seed, which a suite may have several of.
+    private var labels: [Settings: [String]] = [:]
+
+    private struct Settings: Hashable {
+        var task: MQARTask
+        /// Two tasks may differ in this alone.
+        let batchSize: Int
+
+        init(_ spec: RunSpec) { (task, batchSize) = (spec.task, spec.training.batchSize) }
+
+        var ofAnySeed: Settings {
+            var other = self
+            other.task.dataSeed = 0
+            return other
+        }
+    }
+
+    init(_ planned: [Member]) {
+        for member in planned {
+            let (settings, label) = (Settings(member.spec), member.place.task)
+            if exact.updateValue(label, forKey: settings) != label {
+                labels[settings.ofAnySeed, default: []].append(label)
+            }
+        }
+    }
+
+    /// The member under the id that its task has now; as it is where the suite does not have its task.
+    func relabelled(_ member: Member) -> Member {
+        let settings = Settings(member.spec)
+        let all = labels[settings.ofAnySeed] ?? []
+        let kept = all.contains(member.place.task) ? member.place.task : all.first
+        guard let label = exact[settings] ?? kept, label != member.place.task else { return member }
+        var renamed = member
+        renamed.place.task = label
+        return renamed
+    }
+}
+
 /// Tells whether runs were trained on the data that this program makes of their tasks: another version may give the same
 /// settings other data.
 private struct CurrentData {
@@ -102,7 +144,9 @@ extension Store {
         }
         var data = CurrentData(planned)
         let places = Set(planned.map(\.place))
-        let former = try members(of: suite, db)
+        let stored = try self.members(of: suite, db)
+        let labels = TaskLabels(planned)
+        let former = stored.map(labels.relabelled)
         let members: [Member]
         switch membership {
         case .complete where isSearched:
@@ -134,7 +178,10 @@ extension Store {
             }
             members = Self.byPoint(staying + planned)
         case .additional:
-            return try Self.append(runs, to: suite, db)
+            guard former.map(\.place) != stored.map(\.place) else {
+                return try Self.append(runs, to: suite, db)
+            }
+            members = former + planned
         }
         try db.execute(sql: "DELETE FROM suite_runs WHERE suite = ?", arguments: [suite])
         try Self.insert(members.map(\.place), of: suite, from: 0, db)

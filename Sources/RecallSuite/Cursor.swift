@@ -158,6 +158,18 @@ struct Cursor {
         return text
     }
 
+    /// ASCII letters, digits, `-` and `_`, at most 100 of them; a number is taken as it is written.
+    func identifier() throws(SuiteError) -> String {
+        guard case .scalar(let text, let plain) = value.content, YAMLScalar(text, plain: plain) != .nothing,
+            (1...100).contains(text.utf8.count),
+            text.utf8.allSatisfy({ byte in
+                let scalar = Character(Unicode.Scalar(byte))
+                return scalar.isASCII && (scalar.isLetter || scalar.isNumber || "-_".contains(scalar))
+            })
+        else { throw error("must be 1 to 100 letters, digits, - and _, not \(shown)") }
+        return text
+    }
+
     /// One of some words.
     func word(of words: [String]) throws(SuiteError) -> String {
         if case .scalar(let text, let plain) = value.content, YAMLScalar(text, plain: plain) != .nothing {

@@ -14,8 +14,8 @@ public struct OptionError: Error, Hashable, Sendable, CustomStringConvertible {
 /// `--only KEY=VALUE,…`: which of a suite's runs to do.
 ///
 /// A run must meet every key that is given, with any of the values given for it; commas and repeating the option do
-/// the same. Numbers compare as numbers: 1e-2 is 0.01. The keys are `Key`'s; `task` takes a task's name or the
-/// beginning of its hash.
+/// the same. Numbers compare as numbers: 1e-2 is 0.01. The keys are `Key`'s; `task` takes a task's id, the
+/// name of its kind, which all tasks of that kind have, or the beginning of its hash.
 public struct RunFilter: Sendable {
     public enum Key: String, CaseIterable, Sendable {
         case model, task
@@ -102,7 +102,8 @@ public struct RunFilter: Sendable {
     private static func meets(_ run: PlannedRun, _ key: Key, _ value: Value) -> Bool {
         switch (key, value) {
         case (.model, .text(let name)): run.model == name
-        case (.task, .text(let name)): run.task == name || (name.count >= 4 && run.taskHash.hasPrefix(name))
+        case (.task, .text(let name)):
+            run.task == name || name == Suite.taskName || (name.count >= 4 && run.taskHash.hasPrefix(name))
         case (.dModel, .integer(let width)): UInt64(run.spec.model.dModel) == width
         case (.seed, .integer(let seed)): run.spec.seed == seed
         case (.learningRate, .number(let rate)):

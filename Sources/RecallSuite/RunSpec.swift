@@ -60,7 +60,7 @@ func shortHash(_ text: String) -> String {
 public struct PlannedRun: Hashable, Sendable {
     /// The suite's name.
     public var suite: String
-    /// The task's name: "mqar".
+    /// The task's id in the suite: a label that is not part of the run's identity; "mqar" where the suite gives none.
     public var task: String
     /// The model's name in the suite.
     public var model: String

@@ -4,7 +4,7 @@ import RecallTraining
 
 /// A benchmark as somebody writes it: tasks, models and training, each with its grid resolved.
 public struct Suite: Sendable {
-    /// The one task there is so far, as suites and tables name it.
+    /// The one task there is so far, as suites name it; tables too where it has no `id`.
     public static let taskName = "mqar"
     /// A suite that asks for more is refused.
     public static let maximumRuns = 100_000
@@ -51,9 +51,11 @@ public struct SuiteTask: Hashable, Sendable {
     public var task: MQARTask
     /// Instead of the training's; nil for that.
     public var batchSize: Int?
+    /// What tables, figures and `--only` call it: a label, in no specification and no hash.
+    public var id: String
 
-    public init(task: MQARTask, batchSize: Int? = nil) {
-        (self.task, self.batchSize) = (task, batchSize)
+    public init(task: MQARTask, batchSize: Int? = nil, id: String = Suite.taskName) {
+        (self.task, self.batchSize, self.id) = (task, batchSize, id)
     }
 }
 

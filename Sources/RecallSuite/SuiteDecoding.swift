@@ -101,7 +101,7 @@ extension Suite {
     // MARK: Tasks
 
     private static let taskKeys = [
-        "name", "vocab_size", "train", "validation", "test", "random_non_queries", "fillers", "power_a",
+        "name", "id", "vocab_size", "train", "validation", "test", "random_non_queries", "fillers", "power_a",
         "data_seed",
         "batch_size",
     ]
@@ -109,12 +109,31 @@ extension Suite {
     private static func tasks(_ cursor: Cursor) throws(SuiteError) -> [SuiteTask] {
         if cursor.isMapping { return [try task(cursor)] }
         var tasks: [SuiteTask] = []
-        for item in try cursor.list(of: "tasks") {
+        let items = try cursor.list(of: "tasks")
+        for item in items {
             let task = try task(item)
-            if tasks.contains(task) { throw item.error("this task is there twice; keep one of them") }
+            if tasks.contains(where: { $0.task == task.task && $0.batchSize == task.batchSize }) {
+                throw item.error("this task is there twice; keep one of them")
+            }
             tasks.append(task)
         }
+        try requireDistinctIDs(tasks, items)
         return tasks
+    }
+
+    /// Refuses a label that two tasks share, the name that stands for a missing `id` among them. A suite that gives none at
+    /// all is of the time before there were ids, and tells its tasks apart by their settings.
+    private static func requireDistinctIDs(_ tasks: [SuiteTask], _ items: [Cursor]) throws(SuiteError) {
+        let given = items.map { $0.entries()?.first { $0.key == "id" }?.cursor }
+        guard given.contains(where: { $0 != nil }) else { return }
+        var places: [String: Place] = [:]
+        for ((task, item), id) in zip(zip(tasks, items), given) {
+            if let first = places.updateValue(item.place, forKey: task.id) {
+                let message =
+                    "the task in line \(first.line) has the id \(quoted(task.id)) too; give one of them another"
+                throw id?.error(message) ?? item.error("a task without id has its name for one, and \(message)")
+            }
+        }
     }
 
     private static func task(_ cursor: Cursor) throws(SuiteError) -> SuiteTask {
@@ -139,7 +158,8 @@ extension Suite {
             let place = blamed(error, in: keys)
             throw place.error(error.message)
         }
-        return SuiteTask(task: task, batchSize: batchSize)
+        let id = try keys.optional("id")?.identifier() ?? taskName
+        return SuiteTask(task: task, batchSize: batchSize, id: id)
     }
 
     private static func segments(_ cursor: Cursor) throws(SuiteError) -> [Segment] {

@@ -119,7 +119,7 @@ public struct SuiteExpansion {
         let hash = hashes[task] ?? task.contentHash()
         hashes[task] = hash
         let run = PlannedRun(
-            suite: suite.name, task: Suite.taskName, model: point.model, spec: spec, taskHash: hash)
+            suite: suite.name, task: point.task.id, model: point.model, spec: spec, taskHash: hash)
         planned[key] = run
         return run
     }

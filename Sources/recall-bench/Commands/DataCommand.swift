@@ -29,23 +29,24 @@ struct DataCommand: ParsableCommand {
     /// - Parameter index: which; nil where it has one only.
     /// - Throws: what is wrong with the suite, or `Failure` (64) for an index that it does not have or lacks.
     static func task(ofSuite suite: String, index: Int?) throws -> MQARTask {
-        let tasks = try SuiteLibrary().load(suite).tasks.map(\.task)
+        let tasks = try SuiteLibrary().load(suite).tasks
         if let index {
             guard tasks.indices.contains(index) else {
                 throw Failure(.usage, "--task-index \(index): \(suite) has the tasks \(list(tasks))")
             }
-            return tasks[index]
+            return tasks[index].task
         }
         guard tasks.count == 1 else {
             throw Failure(.usage, "\(suite) has several tasks, so name one by --task-index: \(list(tasks))")
         }
-        return tasks[0]
+        return tasks[0].task
     }
 
-    private static func list(_ tasks: [MQARTask]) -> String {
-        tasks.enumerated().map { index, task in
+    private static func list(_ tasks: [SuiteTask]) -> String {
+        tasks.enumerated().map { index, entry in
+            let (task, id) = (entry.task, entry.id == Suite.taskName ? "" : "\(entry.id): ")
             let shapes = task.train.prefix(3).map { "\($0.sequenceLength)/\($0.kvPairs)" }
-            return "\(index) (V=\(task.vocabSize), L/pairs "
+            return "\(index) (\(id)V=\(task.vocabSize), L/pairs "
                 + (shapes + (task.train.count > 3 ? ["…"] : [])).joined(separator: " ") + ")"
         }.joined(separator: ", ")
     }

@@ -92,7 +92,8 @@ private struct SuiteDescription {
             )
         }
         let batch = task.batchSize.map { [(name: "batch_size", text: "\($0)")] } ?? []
-        return [("name", Suite.taskName), ("vocab_size", "\(mqar.vocabSize)")] + segments + [
+        let id = task.id == Suite.taskName ? [] : [(name: "id", text: task.id)]
+        return [("name", Suite.taskName)] + id + [("vocab_size", "\(mqar.vocabSize)")] + segments + [
             ("random_non_queries", "\(mqar.randomNonQueries)"), ("fillers", mqar.fillers.rawValue),
             ("power_a", "\(mqar.powerA)"), ("data_seed", "\(mqar.dataSeed)"),
         ] + batch

@@ -33,6 +33,9 @@ struct TasksCommand: ParsableCommand {
         let task = MQARTask(vocabSize: 4, train: [], validation: [], test: [])
         let settings = [
             Setting(
+                "id", "letters, digits, - and _", default: "the name",
+                "what tables, figures and --only call the task; it changes no run"),
+            Setting(
                 "vocab_size", "an even integer", "V: token 0 is a filler, 1 ..< V/2 keys, V/2 ..< V values"),
             Setting(
                 "train, validation, test", "lists of {sequence_length: L, kv_pairs: n, examples: N}",

@@ -38,7 +38,7 @@ struct TrainingOptions: ParsableArguments {
         help: ArgumentHelp(
             "Only the runs that meet the conditions: KEY=VALUE,… with keys model, task, d_model, learning_rate, seed.",
             discussion:
-                "A comma joins conditions, repeating a key gives alternatives, numbers compare as numbers. Of a search of learning rates only what it needs so far is trained.",
+                "A comma joins conditions, repeating a key gives alternatives, numbers compare as numbers. A task is given by its id, its name or the beginning of its hash. Of a search of learning rates only what it needs so far is trained.",
             valueName: "KEY=VALUE,…"))
     var only: [String] = []
 
