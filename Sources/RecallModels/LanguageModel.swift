@@ -189,12 +189,10 @@ public final class LanguageModel {
     }
 
     private func embed(_ tokens: IntegerTensor, batch: Int, firstPosition: Int, _ tape: Tape) -> Stream {
-        // Mamba's block has no embedding dropout (MODELS.md B.1).
-        let probability = config.block == .mamba ? 0 : config.embedDropout
-        return Stream(
+        Stream(
             residual: tape.embedding(
                 tokens, batch: batch, table: table, positions: positions, firstPosition: firstPosition,
-                dropoutProbability: probability, dropoutSite: 0),
+                dropoutProbability: config.embedDropout, dropoutSite: 0),
             branch: nil)
     }
 }

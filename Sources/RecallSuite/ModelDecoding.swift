@@ -121,6 +121,7 @@ struct ModelDecoding {
     private func resolve(_ draft: ModelDraft) throws(SuiteError) -> ModelConfig {
         var config = draft.config
         config.block = draft.block ?? draft.preset?.block ?? config.block
+        if draft.embedDropoutCursor == nil { config.embedDropout = config.block.defaultEmbedDropout }
         // What the document does not say, a preset may.
         if draft.stateMixerCursor == nil { config.stateMixer = draft.preset?.stateMixer ?? config.stateMixer }
         if draft.normCursor == nil { config.norm = draft.preset?.norm ?? config.norm }
@@ -150,14 +151,11 @@ struct ModelDecoding {
         return config
     }
 
-    /// A Mamba block has no state mixer, no dropout and norms of its own, so these keep one form: none, 0 and layer.
+    /// A Mamba block has no state mixer, no residual dropout and norms of its own, so these keep one form: none, 0 and
+    /// layer.
     private func fitMambaBlock(_ draft: ModelDraft, _ config: inout ModelConfig) throws(SuiteError) {
         if let cursor = draft.stateMixerCursor, config.stateMixer != .none {
             throw cursor.error("a mamba block has no state mixer; leave the key out or set block: transformer")
-        }
-        if let cursor = draft.embedDropoutCursor, config.embedDropout > 0 {
-            throw cursor.error(
-                "a mamba block has no embedding dropout; leave the key out or set block: transformer")
         }
         if let cursor = draft.residualDropoutCursor, config.residualDropout > 0 {
             throw cursor.error(
@@ -167,7 +165,7 @@ struct ModelDecoding {
             throw cursor.error(
                 "a mamba block has norms of its own; leave the key out or set block: transformer")
         }
-        (config.stateMixer, config.embedDropout, config.norm) = (.none, 0, .layer)
+        (config.stateMixer, config.norm) = (.none, .layer)
     }
 
     private func blame(

@@ -200,12 +200,14 @@ public struct StateSizeSweep {
     private func config(_ preset: ModelPreset, width: Int, knob: Int?) throws -> ModelConfig {
         var knobs: [String: KnobValue] = [:]
         if let knob, let name = preset.stateKnob { knobs[name] = .integer(knob) }
-        let like = base.models.flatMap(\.configurations).first { $0.block == .transformer }
+        let configurations = base.models.flatMap(\.configurations)
+        let like = configurations.first { $0.block == .transformer }
         let isMamba = preset.block == .mamba
         return try ModelConfig(
             dModel: width, layers: preset.layers(knobs), block: preset.block,
             stateMixer: isMamba ? .none : preset.stateMixer ?? like?.stateMixer ?? .none,
-            positions: like?.positions ?? .none, embedDropout: like?.embedDropout ?? 0.1,
+            positions: like?.positions ?? .none,
+            embedDropout: configurations.first { $0.block == preset.block }?.embedDropout,
             residualDropout: isMamba ? 0 : like?.residualDropout ?? 0,
             norm: isMamba ? .layer : preset.norm ?? like?.norm ?? .layer,
             normEpsilon: like?.normEpsilon ?? 1e-5,

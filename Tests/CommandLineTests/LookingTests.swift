@@ -47,6 +47,10 @@ import Testing
         // Mamba's published count leaves its convolution out: 3 past columns of 2 D.
         let mamba = try workspace.run("models", "mamba", "--config", "state_size=16")
         #expect(Self.words(mamba).contains("difference +1,536 B (+18.8 %)"))
+        // The default of a setting that the block changes is said of both blocks.
+        let text = mamba.output.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+        #expect(text.contains("embed_dropout: 0.0 unless a suite states another"))
+        #expect(text.contains("default 0.1; 0.0 in block: mamba"))
     }
 
     /// Lines with their columns a space apart.

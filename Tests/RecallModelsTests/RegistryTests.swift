@@ -264,10 +264,13 @@ struct RegistryTests {
         }
     }
 
-    @Test func mambasBlockHasNoEmbeddingDropout() throws {
+    /// The default is the block's; what a model states is kept.
+    @Test(arguments: BlockKind.allCases) func embeddingDropoutIsTheBlocksUnlessStated(block: BlockKind) throws {
         let layers = [LayerConfig(mixer: "mamba")]
-        let with = try ModelConfig(dModel: 8, layers: layers, block: .mamba, embedDropout: 0.1).resolved()
-        let without = try ModelConfig(dModel: 8, layers: layers, block: .mamba, embedDropout: 0).resolved()
-        #expect(with == without)
+        let silent = try ModelConfig(dModel: 8, layers: layers, block: block).resolved()
+        #expect(silent.embedDropout == block.defaultEmbedDropout)
+        #expect(silent.embedDropout == (block == .mamba ? 0 : 0.1))
+        let stated = try ModelConfig(dModel: 8, layers: layers, block: block, embedDropout: 0.25).resolved()
+        #expect(stated.embedDropout == 0.25)
     }
 }

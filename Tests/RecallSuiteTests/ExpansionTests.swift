@@ -86,9 +86,11 @@ import Testing
         let mamba = try #require(try models("{preset: mamba, state_size: 4}").first)
         #expect(mamba.block == .mamba)
         #expect((mamba.stateMixer, mamba.embedDropout) == (.none, 0))
-        let mixed = try suite(
-            edited(layers, "mamba\n    block: [transformer, mamba]\n    embed_dropout: 0"))
-        #expect(mixed.models[0].configurations.map(\.block) == [.transformer, .mamba])
+        let mixed = try suite(edited(layers, "mamba\n    block: [transformer, mamba]")).models[0].configurations
+        #expect(mixed.map(\.block) == [.transformer, .mamba])
+        #expect(mixed.map(\.embedDropout) == [0.1, 0])
+        let stated = try models("mamba\n    block: [transformer, mamba]\n    embed_dropout: [0.1, 0.2]")
+        #expect(stated.map(\.embedDropout) == [0.1, 0.2, 0.1, 0.2])
         // A knob that the arrangement leaves idle makes no second configuration.
         #expect(
             try models("{preset: based, arrangement: [mqar, sliding-last], window: [8, 16]}").count == 3)

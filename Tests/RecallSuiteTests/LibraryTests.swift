@@ -39,7 +39,7 @@ import Testing
     /// models, which is hashed into their runs' identity, as it was.
     @Test(
         arguments: [
-            ("quick", 0xe0c0_7772_bb37_c999), ("mqar-small", 0x5eaa_c727_1b98_a0d8),
+            ("quick", 0x0ddc_17bf_8191_d45c), ("mqar-small", 0x65f2_141f_6939_d9be),
             ("learning-speed", 0xbae9_1bab_9cf9_2d4d), ("based-figure2", 0x8816_b422_5009_9217),
             ("zoology-figure2", 0x8f0b_5d17_2b5d_f137), ("data-regime", 0x5ea4_5b36_fc49_3cb2),
         ] as [(String, UInt64)])
@@ -50,6 +50,33 @@ import Testing
             ($0 ^ UInt64($1)) &* 0x100_0000_01b3
         }
         #expect(found == digest)
+    }
+
+    /// What makes a comparison fair is written out, and not left to defaults that differ by block.
+    @Test func everyModelStatesItsEmbeddingDropout() throws {
+        for (name, text) in SuiteLibrary.embedded {
+            let models = try library.load(name).models
+            #expect(text.matches(of: /embed_dropout:/).count == models.count, "\(name)")
+        }
+        for name in ["quick", "mqar-small"] {
+            let configurations = try library.load(name).models.flatMap(\.configurations)
+            #expect(Set(configurations.map(\.embedDropout)) == [0.1], "\(name)")
+        }
+        for name in ["based-figure2", "zoology-figure2", "data-regime"] {
+            for model in try library.load(name).models.flatMap(\.configurations) {
+                #expect(model.embedDropout == (model.block == .mamba ? 0 : 0.1), "\(name)")
+            }
+        }
+    }
+
+    /// The recorded rows of a suite are rows of the suite as it is written now.
+    @Test(arguments: [("data-regime", "data-regime-runs")])
+    func recordedRunsAreRunsOfTheirSuite(_ name: String, table: String) throws {
+        let results = URL(filePath: suitesFolder).deletingLastPathComponent().appending(path: "results")
+        let text = try String(contentsOf: results.appending(path: "\(table).csv"), encoding: .utf8)
+        let ids = Set(text.matches(of: /[0-9a-f]{16}/.wordBoundaryKind(.simple)).map { String($0.output) })
+        let runs = try library.load(name).expand()
+        #expect(!runs.isEmpty && ids.isSuperset(of: runs.map(\.runID)))
     }
 
     @Test func basedFigure2() throws {

@@ -208,10 +208,6 @@ struct Refusal: Sendable, CustomTestStringConvertible {
             "x.yaml:16:18: models[0].state_mixer: a mamba block has no state mixer; leave the key out or set block: "
                 + "transformer"),
         Refusal(
-            "d_model: 16", "d_model: 16\n    block: mamba\n    embed_dropout: 0.1",
-            "x.yaml:16:20: models[0].embed_dropout: a mamba block has no embedding dropout; leave the key out or set "
-                + "block: transformer"),
-        Refusal(
             "d_model: 16", "d_model: 16\n    block: mamba\n    residual_dropout: [0, 0.1]",
             "x.yaml:16:27: models[0].residual_dropout[1]: a mamba block has no residual dropout; leave the key out or set "
                 + "block: transformer"),

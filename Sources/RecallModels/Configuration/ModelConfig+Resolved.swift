@@ -29,7 +29,6 @@ extension ModelConfig {
                     key: "residual_dropout",
                     message: "block: mamba has no residual dropout; leave it out or say 0")
             }
-            result.embedDropout = 0
         }
         return result
     }

@@ -41,8 +41,16 @@ public struct LayerConfig: Hashable, Codable, Sendable {
 public enum BlockKind: String, Codable, CaseIterable, Sendable {
     /// Pre-norm: norm, mixer, norm, state mixer.
     case transformer
-    /// RMSNorm and mixer alone, no dropout: Mamba's own block. The norm at the end of the model is LayerNorm.
+    /// RMSNorm and mixer alone: Mamba's own block. The norm at the end of the model is LayerNorm.
     case mamba
+
+    /// The embedding dropout of a model that does not state its own: Mamba's published models have none.
+    public var defaultEmbedDropout: Double {
+        switch self {
+        case .transformer: 0.1
+        case .mamba: 0
+        }
+    }
 }
 
 /// What follows the mixer in a transformer block.
@@ -98,13 +106,15 @@ public struct ModelConfig: Hashable, Codable, Sendable {
     public var normEpsilon: Double
     public var initialisation: InitialisationKind
 
+    /// - Parameter embedDropout: nil for the block's default.
     public init(
         dModel: Int, layers: [LayerConfig], block: BlockKind = .transformer, stateMixer: StateMixerKind = .none,
-        positions: PositionKind = .none, embedDropout: Double = 0.1, residualDropout: Double = 0,
+        positions: PositionKind = .none, embedDropout: Double? = nil, residualDropout: Double = 0,
         norm: NormChoice = .layer, normEpsilon: Double = 1e-5, initialisation: InitialisationKind = .paper
     ) {
         (self.dModel, self.layers, self.block, self.stateMixer) = (dModel, layers, block, stateMixer)
-        (self.positions, self.embedDropout, self.residualDropout) = (positions, embedDropout, residualDropout)
+        (self.positions, self.residualDropout) = (positions, residualDropout)
+        self.embedDropout = embedDropout ?? block.defaultEmbedDropout
         (self.normEpsilon, self.initialisation) = (normEpsilon, initialisation)
         self.norm = norm
     }

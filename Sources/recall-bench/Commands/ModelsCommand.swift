@@ -12,7 +12,8 @@ struct ModelsCommand: ParsableCommand {
             Mixers are layers of a model; an alias is a mixer with some knobs fixed; a preset is a paper's whole stack of \
             layers. Without a name, a line each. With one, its paper, its knobs, and the state that one sequence \
             carries: measured, by layer and kind, beside what the published harness's formula gives. --config turns \
-            knobs, or takes the JSON of the tables' config column: then that model is shown, under any name or none.
+            knobs, or takes the JSON of the tables' config column: then that model is shown, under any name or none. \
+            embed_dropout, where a suite does not state it, is \(Setting.embedDropoutDefaults).
 
             EXAMPLES
               recall-bench models
@@ -135,7 +136,12 @@ struct ModelsCommand: ParsableCommand {
 
     /// The keys of a model that a preset sets, as a suite would.
     private static func modelKeys(_ preset: ModelPreset) -> [String] {
-        (preset.block == .transformer ? [] : ["block: \(preset.block.rawValue)"])
+        (preset.block == .transformer
+            ? []
+            : [
+                "block: \(preset.block.rawValue)",
+                "embed_dropout: \(preset.block.defaultEmbedDropout) unless a suite states another",
+            ])
             + (preset.stateMixer.map { ["state_mixer: \($0.rawValue)"] } ?? [])
             + (preset.norm.map { ["norm: \($0.rawValue)"] } ?? [])
     }

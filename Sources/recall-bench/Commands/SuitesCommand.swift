@@ -11,7 +11,7 @@ struct SuitesCommand: ParsableCommand {
         discussion: """
             A suite is a file of Suites/, or one of the copies in this program. Without a name, a line each: name, runs, \
             description. With a name or a path, that one in full, with its tasks, models, training and what they leave \
-            at its default.
+            at its default. A model's embed_dropout, where it is not stated, is \(Setting.embedDropoutDefaults).
 
             EXAMPLES
               recall-bench suites

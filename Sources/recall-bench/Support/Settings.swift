@@ -29,6 +29,14 @@ struct Setting {
         Choice.allCases.map(\.rawValue).joined(separator: " | ")
     }
 
+    /// "0.1; 0.0 in block: mamba".
+    static let embedDropoutDefaults: String = {
+        let standard = ModelConfig(dModel: 1, layers: []).embedDropout
+        let others = BlockKind.allCases.filter { $0.defaultEmbedDropout != standard }
+        return (["\(standard)"] + others.map { "\($0.defaultEmbedDropout) in block: \($0.rawValue)" })
+            .joined(separator: "; ")
+    }()
+
     /// What every model has besides its layers.
     static let ofModels: [Setting] = {
         let model = ModelConfig(dModel: 1, layers: [])
@@ -47,7 +55,7 @@ struct Setting {
                 "positions", words(PositionKind.self), default: model.positions.rawValue,
                 "vectors added to the embedding"),
             Setting(
-                "embed_dropout", "a number from 0 to 0.99", default: "\(model.embedDropout)",
+                "embed_dropout", "a number from 0 to 0.99", default: embedDropoutDefaults,
                 "on the embedding, in training"),
             Setting(
                 "residual_dropout", "a number from 0 to 0.99", default: "\(model.residualDropout)",
