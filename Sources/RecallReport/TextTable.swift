@@ -9,11 +9,15 @@ public struct TextTable: Sendable {
         public var shrinks: Bool
         /// Whether its cells may be broken at spaces into several lines for that; nothing of them is lost.
         public var wraps: Bool
+        /// Whether a column that wraps may be broken after hyphens too.
+        public var hyphenates: Bool
 
         public init(
-            _ title: String, _ alignment: Alignment = .left, shrinks: Bool = false, wraps: Bool = false
+            _ title: String, _ alignment: Alignment = .left, shrinks: Bool = false, wraps: Bool = false,
+            hyphenates: Bool = false
         ) {
             (self.title, self.alignment, self.shrinks, self.wraps) = (title, alignment, shrinks, wraps)
+            self.hyphenates = hyphenates
         }
     }
 
@@ -60,7 +64,9 @@ public struct TextTable: Sendable {
         let body = rows.flatMap { row in
             let broken = shown.indices.map { place in
                 columns[shown[place]].wraps
-                    ? brokenAtSpaces(row[shown[place]], to: widths[place]) : [row[shown[place]]]
+                    ? brokenAtSpaces(
+                        row[shown[place]], to: widths[place], hyphensToo: columns[shown[place]].hyphenates)
+                    : [row[shown[place]]]
             }
             return (0..<(broken.map(\.count).max() ?? 0)).map { index in
                 var cells = row
@@ -76,7 +82,8 @@ public struct TextTable: Sendable {
     /// The fewest columns of a terminal for a column of the table; nil where it may not give way.
     private func leastWidth(_ index: Int) -> Int? {
         guard columns[index].wraps else { return columns[index].shrinks ? 8 : nil }
-        return rows.flatMap { $0[index].split(separator: " ") }.map { displayWidth(String($0)) }
+        let hyphenates = columns[index].hyphenates
+        return rows.flatMap { wordsWithGlue($0[index], hyphensToo: hyphenates) }.map { displayWidth($0.word) }
             .reduce(displayWidth(columns[index].title), max)
     }
 
@@ -112,13 +119,25 @@ private func displayWidth(_ character: Character) -> Int {
     }
 }
 
-/// The text in lines of a width, broken at spaces; a word that is wider has a line of its own.
-func brokenAtSpaces(_ text: String, to width: Int) -> [String] {
+/// The words of a text, each with what stands before it on the same line: a space, or nothing after a hyphen.
+private func wordsWithGlue(_ text: String, hyphensToo: Bool) -> [(glue: String, word: String)] {
+    text.split(separator: " ").flatMap { word -> [(glue: String, word: String)] in
+        guard hyphensToo else { return [(" ", String(word))] }
+        let parts = word.split(separator: "-", omittingEmptySubsequences: false)
+        return parts.enumerated().map { index, part in
+            (index == 0 ? " " : "", part + (index < parts.count - 1 ? "-" : ""))
+        }
+    }
+}
+
+/// The text in lines of a width, broken at spaces, and after hyphens where asked; a word that is wider has a line of its
+/// own.
+func brokenAtSpaces(_ text: String, to width: Int, hyphensToo: Bool = false) -> [String] {
     guard displayWidth(text) > width else { return [text] }
     var lines: [String] = []
-    for word in text.split(separator: " ").map(String.init) {
-        if let last = lines.last, displayWidth(last) + 1 + displayWidth(word) <= width {
-            lines[lines.count - 1] = last + " " + word
+    for (glue, word) in wordsWithGlue(text, hyphensToo: hyphensToo) {
+        if let last = lines.last, displayWidth(last) + glue.count + displayWidth(word) <= width {
+            lines[lines.count - 1] = last + glue + word
         } else {
             lines.append(word)
         }

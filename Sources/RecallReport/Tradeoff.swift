@@ -86,6 +86,7 @@ public struct Tradeoff: Sendable {
             }),
             let chosen = byRate[best.learningRate]?.filter(\.isScored), let first = chosen.first
         else { return nil }
+        let lengths = LengthAccuracies(of: chosen)
         let statistics = Statistics(chosen.compactMap(\.testAccuracy))
         return TradeoffRow(
             suite: suite.name, task: first.task, model: first.model, spec: first.spec,
@@ -101,6 +102,7 @@ public struct Tradeoff: Sendable {
             accuracyOfInitialisations: spread(chosen, over: \.spec.seed, at: \.spec.task.dataSeed),
             accuracyOfData: spread(chosen, over: \.spec.task.dataSeed, at: \.spec.seed),
             lowestTrainLoss: Outcome.lowestTrainLoss(of: chosen),
+            accuracyAtTrainedLengths: lengths.trained, accuracyBeyondTraining: lengths.beyond,
             outcome: Outcome(of: chosen, testMean: statistics.mean, suite: suite), standing: .off)
     }
 

@@ -51,6 +51,10 @@ public struct TradeoffRow: Equatable, Sendable {
     public var accuracyOfData: Statistics?
     /// The lowest training loss of an epoch of any of its runs, nats a label.
     public var lowestTrainLoss: Double
+    /// Test accuracy on sequences at most as long as the longest trained, and on longer ones, the mean over seeds; nil
+    /// where the test split has none.
+    public var accuracyAtTrainedLengths: Double?
+    public var accuracyBeyondTraining: Double?
     public var outcome: Outcome
     public var standing: Standing
 

@@ -55,8 +55,8 @@ public struct TradeoffTable: Sendable {
         var table = TextTable([
             .init("task", shrinks: true), .init("model", shrinks: true), .init("knobs", wraps: true),
             .init("d_model", .right), .init("state", .right), .init("params", .right), .init("lr", .right),
-            .init("seeds", .right), .init("accuracy", .right), .init("95 %", .right), .init("outcome"),
-            .init(""),
+            .init("seeds", .right), .init("accuracy", .right), .init("95 %", .right),
+            .init("outcome", wraps: true, hyphenates: true), .init(""),
         ])
         let tasks = TaskLabels(rows)
         let hidesWidth = !withConstants && Self.constant(rows, \.spec.model.dModel) != nil

@@ -55,10 +55,15 @@ extension Store {
                     ORDER BY s.suite IS NULL, s.suite, s.position, r.run_id
                     """, arguments: [suite])
             let items = try self.stateItems(suite: suite, db)
+            let (curves, slices) = (
+                try Self.validationCurves(suite: suite, db), try Self.sliceAccuracies(suite: suite, db)
+            )
             var runs: [StoredRun] = []
             while let row = try rows.next() {
                 var run = try self.storedRun(in: row)
                 run.facts.stateItems = items[run.runID] ?? []
+                run.validationCurve = curves[run.runID] ?? [:]
+                run.slices = slices[run.runID] ?? []
                 runs.append(run)
             }
             return runs
@@ -145,13 +150,7 @@ extension Store {
                     SELECT * FROM slices WHERE run_id = ?
                     ORDER BY CASE split WHEN 'train' THEN 0 WHEN 'validation' THEN 1 ELSE 2 END, segment
                     """, arguments: [runID]
-            ).compactMap { row in
-                Split(rawValue: row["split"]).map {
-                    SliceAccuracy(
-                        split: $0, sequenceLength: row["sequence_length"], kvPairs: row["kv_pairs"],
-                        examples: row["examples"], accuracy: row["accuracy"] ?? .nan)
-                }
-            }
+            ).compactMap { Self.sliceAccuracy(in: $0) }
         }
     }
 

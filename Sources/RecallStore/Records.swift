@@ -104,6 +104,10 @@ public struct StoredRun: Equatable, Sendable {
     public var tokensPerSecond: Double?
     /// The lowest of its epochs.
     public var lowestTrainLoss: Double?
+    /// The validation accuracy after each epoch, by epoch; without those that were not finite. Of finished runs only.
+    public var validationCurve: [Int: Double] = [:]
+    /// The accuracy on each segment of validation and test. Of finished runs only.
+    public var slices: [SliceAccuracy] = []
     /// Seconds of work on it so far.
     public var seconds: Double?
     public var device: String?

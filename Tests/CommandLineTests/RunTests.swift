@@ -50,7 +50,8 @@ import Testing
         test_accuracy_min,test_accuracy_max,test_accuracy_low,test_accuracy_high,outcome,on_frontier,\
         frontier,test_accuracy_sd_seeds,test_accuracy_sd_data,learning_rates_tried,learning_rates_full_grid,\
         train_loss_lowest,chance_loss,chance_loss_in_sequence,failed_seeds,control,chance_accuracy,\
-        chance_accuracy_in_sequence,test_accuracy_seeds,seed_names,seeds_spread,test_labels
+        chance_accuracy_in_sequence,test_accuracy_seeds,seed_names,seeds_spread,test_labels,\
+        test_accuracy_trained_lengths,test_accuracy_beyond
         """,
         "learning-rates": """
         suite,model,config,d_model,state_bytes,learning_rate,seeds,validation_accuracy,validation_loss,\

@@ -124,7 +124,7 @@ import Testing
         for (accuracy, isGuess) in [(0.125, true), (0.149, true), (0.151, false)] {
             let tradeoff = Tradeoff(suite: uncontrolledSuite, runs: [syntheticRun(test: accuracy)])
             #expect(try #require(tradeoff.rows.first).isGuessAmongSequence == isGuess)
-            #expect(TradeoffTable(tradeoff).render().contains("capacity°") == isGuess)
+            #expect(TradeoffTable(tradeoff).render().contains("below-threshold°") == isGuess)
         }
         let task = syntheticRun().spec.task
         #expect(abs(task.chanceLossInSequence - log(8)) < 1e-15 && task.chanceAccuracyInSequence == 0.125)

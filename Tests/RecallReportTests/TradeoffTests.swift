@@ -123,9 +123,9 @@ import Testing
             try onlyRow([run], suite).outcome
         }
         #expect(try outcome(syntheticRun(test: 0.99)) == .solved)
-        #expect(try outcome(syntheticRun(test: 0.9899)) == .capacity)
+        #expect(try outcome(syntheticRun(test: 0.9899)) == .belowThreshold)
         #expect(try outcome(syntheticRun(test: 0.96, stopAtAccuracy: 0.95)) == .solved)
-        #expect(try outcome(syntheticRun(test: 0.96, stopAtAccuracy: 0.95), controlledSuite) == .capacity)
+        #expect(try outcome(syntheticRun(test: 0.96, stopAtAccuracy: 0.95), controlledSuite) == .belowThreshold)
         // Never more than 2 % below chance, though the last epoch's loss is worse.
         #expect(
             try outcome(
@@ -135,12 +135,12 @@ import Testing
         #expect(
             try outcome(
                 syntheticRun(trainLoss: chance, lowestTrainLoss: chance * 0.97, validation: 0.01, test: 0.01))
-                == .capacity)
+                == .belowThreshold)
         #expect(try outcome(syntheticRun(trainLoss: 0.05, validation: 0.89, test: 0.88)) == .overfit)
-        #expect(try outcome(syntheticRun(trainLoss: 0.05, validation: 0.91, test: 0.9)) == .capacity)
+        #expect(try outcome(syntheticRun(trainLoss: 0.05, validation: 0.91, test: 0.9)) == .belowThreshold)
         // Half the training answers are known (p = 0.61), a fifth of the others.
         #expect(try outcome(syntheticRun(trainLoss: 0.5, validation: 0.2, test: 0.2)) == .overfit)
-        #expect(try outcome(syntheticRun(trainLoss: 2, validation: 0.2, test: 0.2)) == .capacity)
+        #expect(try outcome(syntheticRun(trainLoss: 2, validation: 0.2, test: 0.2)) == .belowThreshold)
     }
 
     @Test func theFrontierIsParetoOptimalWithTies() throws {

@@ -52,12 +52,11 @@ struct PageTradeoff {
             "* at the edge of the learning rates tried: the best may lie beyond", if: has(\.learningRateAtEdge))
         let threshold =
             source.suite.controlMinimum ?? rows.first?.spec.training.stopAtAccuracy ?? Tradeoff.defaultThreshold
-        for (outcome, meaning) in [
-            (Outcome.solved, "the mean accuracy reaches \(threshold)"),
-            (.capacity, "it learned, and stopped short"),
-            (.overfit, "the training set is fit far better than validation"),
-            (.notLearned, "the training loss never left that of a guess"),
-        ] { table.note("\(outcome.rawValue): \(meaning)", if: has { $0.outcome == outcome }) }
+        for outcome in Outcome.allCases {
+            table.note(
+                "\(outcome.rawValue): \(outcome.meaning(threshold: threshold))",
+                if: has { $0.outcome == outcome })
+        }
         return table.withoutEmptyColumns()
     }
 
@@ -116,5 +115,19 @@ struct PageTradeoff {
     private static func deviation(_ statistics: Statistics?) -> PageCell {
         let deviation = statistics?.standardDeviation
         return .number(deviation.map { Format.decimals($0, 3) } ?? "", .number(deviation))
+    }
+}
+
+extension Outcome {
+    /// What a reader of the table is told.
+    fileprivate func meaning(threshold: Double) -> String {
+        switch self {
+        case .solved: "the mean accuracy reaches \(threshold)"
+        case .notLearned: "the training loss never left that of a guess"
+        case .overfit: "the training set is fit far better than validation at the lengths trained"
+        case .dropsBeyondTraining: "sequences longer than those trained are answered far worse than the others"
+        case .stillImproving: "validation accuracy was still rising: more epochs may help"
+        case .belowThreshold: "it learned, and ended below \(threshold); why is not known"
+        }
     }
 }

@@ -16,6 +16,8 @@ public struct TradeoffPoint: Equatable, Sendable {
     public var learningRateAtEdge: Bool
     public var standing: Standing
     public var failedSeeds: Int
+    /// Nil where the CSV has none, or one of a name that is not known.
+    public var outcome: Outcome?
     /// The accuracies of guesses among all values, and among those of the sequence itself; nil where the CSV does not say.
     public var chance: Double?
     public var chanceInSequence: Double?
@@ -25,6 +27,7 @@ public struct TradeoffPoint: Equatable, Sendable {
         (stateBytes, accuracy) = (row.facts.stateBytes, row.testAccuracy.mean)
         (interval, learningRateAtEdge) = (row.testAccuracy.interval, row.learningRateAtEdge)
         (standing, failedSeeds) = (row.standing, row.failedSeeds)
+        outcome = row.outcome
         (chance, chanceInSequence) = (row.spec.task.chanceAccuracy, row.spec.task.chanceAccuracyInSequence)
     }
 
@@ -59,6 +62,7 @@ public struct TradeoffPoint: Equatable, Sendable {
             standing = isOn ? .on : .off
         }
         failedSeeds = Int(try file.number("failed_seeds", of: record) ?? 0)
+        outcome = record["outcome"].flatMap { Outcome(tableName: $0) }
         chance = try file.number("chance_accuracy", of: record)
         if chance == nil { chance = try file.number("chance_loss", of: record).map { exp(-$0) } }
         chanceInSequence = try file.number("chance_accuracy_in_sequence", of: record)
