@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+import enum RecallStore.SettingColumns
+
 @Suite struct RunTests {
     @Test func aSuiteRunsFromNothingToItsTables() throws {
         let workspace = try Workspace.withTinySuite()
@@ -34,14 +36,18 @@ import Testing
         #expect(try workspace.table("runs").column("finished_at") != after.column("finished_at"))
     }
 
+    private static let settings = SettingColumns.names.joined(separator: ",")
+
     static let columns = [
         "runs": """
         run_id,suite,task,task_hash,data_seed,model,config,d_model,layers,vocab_size,parameters,state_bytes,\
         state_bytes_zoology,learning_rate,seed,status,error,epochs,steps,train_loss,validation_loss,\
         validation_accuracy,test_loss,test_accuracy,train_seconds,tokens_per_second,device,precision,version,\
-        commit,started_at,finished_at
+        commit,started_at,finished_at,order,data,batch_size,schedule,decay,weight_decay,stop_at_accuracy,\
+        planned_epochs,train_segments,validation_segments,test_segments,random_non_queries,fillers,power_a,\
+        \(settings)
         """,
-        "slices": "run_id,split,sequence_length,kv_pairs,examples,accuracy",
+        "slices": "run_id,split,sequence_length,kv_pairs,examples,accuracy,task,task_config,training",
         "history": "run_id,epoch,step,learning_rate,train_loss,validation_loss,validation_accuracy,seconds",
         "state": "run_id,layer,mixer,kind,bytes",
         "tradeoff": """
@@ -51,11 +57,12 @@ import Testing
         frontier,test_accuracy_sd_seeds,test_accuracy_sd_data,learning_rates_tried,learning_rates_full_grid,\
         train_loss_lowest,chance_loss,chance_loss_in_sequence,failed_seeds,control,chance_accuracy,\
         chance_accuracy_in_sequence,test_accuracy_seeds,seed_names,seeds_spread,test_labels,\
-        test_accuracy_trained_lengths,test_accuracy_beyond
+        test_accuracy_trained_lengths,test_accuracy_beyond,task,task_config,training,\(settings)
         """,
         "learning-rates": """
         suite,model,config,d_model,state_bytes,learning_rate,seeds,validation_accuracy,validation_loss,\
-        left_chance,best,learning_rate_at_edge,learning_rate_window_decades
+        left_chance,best,learning_rate_at_edge,learning_rate_window_decades,task,task_config,training,\
+        \(settings)
         """,
         "benchmarks": """
         kind,name,device,precision,threads,shape,median_ms,min_ms,floor_ms,gflop,gbyte,examples_per_second,\
