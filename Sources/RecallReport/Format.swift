@@ -36,8 +36,10 @@ public enum Format {
         return String(format: "%.\(decimals)f", scaled) + ["k", "M", "G"][unit]
     }
 
-    /// Three digits: "0.003", "1e-05".
-    public static func learningRate(_ value: Double) -> String { String(format: "%.3g", value) }
+    /// "0.003", "1e-05": as many digits as tell the rate from every other, so that what is printed can be given back.
+    public static func learningRate(_ value: Double) -> String {
+        (3...17).lazy.map { String(format: "%.\($0)g", value) }.first { Double($0) == value } ?? "\(value)"
+    }
 
     /// Three decimals, so cut that what is below 1 does not print as 1.
     public static func accuracy(_ value: Double) -> String {

@@ -70,13 +70,13 @@ public struct Tradeoff: Sendable {
     private static func row(of runs: [StoredRun], suite: SuiteRecord) -> TradeoffRow? {
         let ended = runs.filter { $0.isScored || $0.status == .failed }
         let byRate = Dictionary(grouping: ended) { $0.spec.training.learningRate }
-        let compared = Dictionary(grouping: suite.search == nil ? ended : ofFirstSeed(ended)) {
-            $0.spec.training.learningRate
-        }
+        let competing = CompetingRuns(ended, search: suite.search)
+        let compared = Dictionary(grouping: competing.runs) { $0.spec.training.learningRate }
         let points = compared.keys.sorted().map { point(at: $0, compared[$0] ?? []) }
         // Means of unequal numbers of seeds do not compare: a lucky single seed would beat the mean of several.
         let candidates = points.filter { point in
-            compared[point.learningRate]?.contains(where: \.isScored) ?? false
+            (competing.chosen ?? point.learningRate) == point.learningRate
+                && compared[point.learningRate]?.contains(where: \.isScored) ?? false
         }
         let mostSeeds = candidates.map(\.seeds).max()
         guard
@@ -115,24 +115,11 @@ public struct Tradeoff: Sendable {
         return Statistics(family.compactMap(\.testAccuracy))
     }
 
-    /// What a search has chosen from: other seeds are at the best rate alone, and would be held against single ones.
-    private static func ofFirstSeed(_ runs: [StoredRun]) -> [StoredRun] {
-        let seeds = runs.map { ($0.spec.task.dataSeed, $0.spec.seed) }
-        guard let first = seeds.min(by: <) else { return [] }
-        return runs.filter { ($0.spec.task.dataSeed, $0.spec.seed) == first }
-    }
-
     private static func point(at learningRate: Double, _ runs: [StoredRun]) -> LearningRatePoint {
-        let count = Double(runs.count)
+        let mean = LearningRateTrial.mean(of: runs.map(\.trial))
         return LearningRatePoint(
-            learningRate: learningRate, seeds: runs.count,
-            validationAccuracy: runs.map { $0.isScored ? $0.validationAccuracy ?? 0 : 0 }.sorted().reduce(0, +)
-                / count,
-            validationLoss: runs.map { $0.isScored ? $0.validationLoss ?? .infinity : .infinity }.sorted()
-                .reduce(0, +) / count,
-            hasLeftChance: runs.contains {
-                $0.isScored && $0.spec.task.hasLeftChance(Outcome.lowestTrainLoss(of: [$0]))
-            })
+            learningRate: learningRate, seeds: runs.count, validationAccuracy: mean.accuracy,
+            validationLoss: mean.loss, hasLeftChance: mean.hasLeftChance)
     }
 
     private static func window(

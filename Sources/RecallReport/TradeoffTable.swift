@@ -22,6 +22,7 @@ public struct TradeoffTable: Sendable {
             let constants = [
                 Self.constant(rows, \.spec.model.dModel).map { "d_model \($0)" },
                 Self.constantSeeds(rows).map { $0 == 1 ? "1 seed" : "\($0) seeds" },
+                Self.constantRates(rows).flatMap { $0 == 1 ? nil : "best of \($0) learning rates" },
             ].compactMap(\.self)
             if !constants.isEmpty { footnotes.append("every row: " + constants.joined(separator: ", ")) }
             (table, knobs) = knobs.fitting(width) { self.table(rows, $0, withConstants: false) }
@@ -55,12 +56,14 @@ public struct TradeoffTable: Sendable {
         var table = TextTable([
             .init("task", shrinks: true), .init("model", shrinks: true), .init("knobs", wraps: true),
             .init("d_model", .right), .init("state", .right), .init("params", .right), .init("lr", .right),
-            .init("seeds", .right), .init("accuracy", .right), .init("95 %", .right),
+            .init("rates", .right), .init("seeds", .right), .init("accuracy", .right), .init("95 %", .right),
             .init("outcome", wraps: true, hyphenates: true), .init(""),
         ])
         let tasks = TaskLabels(rows)
         let hidesWidth = !withConstants && Self.constant(rows, \.spec.model.dModel) != nil
         let hidesSeeds = !withConstants && Self.constantSeeds(rows) != nil
+        let showsRates =
+            rows.contains { $0.points.count > 1 } && (withConstants || Self.constantRates(rows) == nil)
         let flagged = rows.contains(where: \.learningRateAtEdge)
         for row in rows {
             let accuracy = row.testAccuracy
@@ -69,6 +72,7 @@ public struct TradeoffTable: Sendable {
                 hidesWidth ? "" : "\(row.spec.model.dModel)", Format.bytes(row.facts.stateBytes),
                 Format.compactCount(row.facts.parameters),
                 Format.learningRate(row.learningRate) + (row.learningRateAtEdge ? "*" : flagged ? " " : ""),
+                showsRates ? "\(row.points.count)" : "",
                 hidesSeeds ? "" : row.seedCount, Format.accuracy(accuracy.mean),
                 accuracy.interval.map(Format.range) ?? "",
                 row.outcome.rawValue + (row.isGuessAmongSequence ? "°" : ""), Self.mark(row.standing),
@@ -97,6 +101,9 @@ public struct TradeoffTable: Sendable {
     private static func constantSeeds(_ rows: [TradeoffRow]) -> Int? {
         hasFailures(rows) ? nil : constant(rows, \.seeds)
     }
+
+    /// How many learning rates every row was chosen from; nil where they differ.
+    private static func constantRates(_ rows: [TradeoffRow]) -> Int? { constant(rows, \.points.count) }
 
     private static func hasFailures(_ rows: [TradeoffRow]) -> Bool { rows.contains { $0.failedSeeds > 0 } }
 }

@@ -15,6 +15,26 @@ public struct LearningRateTrial: Hashable, Sendable {
 
     /// A run that failed, by diverging say.
     public static let failed = LearningRateTrial(accuracy: 0, loss: .infinity, hasLeftChance: false)
+
+    /// What several seeds came to: mean accuracy and loss, and whether one of them left chance.
+    ///
+    /// - Parameter trials: at least one, in any order: the same ones give the same bits.
+    public static func mean(of trials: [LearningRateTrial]) -> LearningRateTrial {
+        precondition(!trials.isEmpty, "the mean of nothing")
+        let count = Double(trials.count)
+        return LearningRateTrial(
+            accuracy: trials.map(\.accuracy).sorted().reduce(0, +) / count,
+            loss: trials.map(\.loss).sorted().reduce(0, +) / count,
+            hasLeftChance: trials.contains(where: \.hasLeftChance))
+    }
+}
+
+/// Which seeds choose the learning rate of a point that has several.
+public enum SeedSelection: String, Codable, CaseIterable, Sendable {
+    /// All, by their mean validation accuracy, of the rates around the best (`SeededSelection`).
+    case allSeeds = "all-seeds"
+    /// The first alone, which is then averaged in: it favours luck where the window of good rates is narrow.
+    case firstSeed = "first-seed"
 }
 
 /// A search for the learning rate of one point of a suite: coarse first, fine around the best.
@@ -40,6 +60,19 @@ public struct LearningRateSearch: Hashable, Codable, Sendable {
     public var resolution: Double
     /// Decades that it may go beyond each end.
     public var extend: Double
+    /// Encoded where it is not `firstSeed` only: that is what searches meant that were stored before there was the key.
+    private var selectionIfNotFirst: SeedSelection?
+
+    /// Which seeds choose the rate of a point that has several.
+    public var selection: SeedSelection {
+        get { selectionIfNotFirst ?? .firstSeed }
+        set { selectionIfNotFirst = newValue == .firstSeed ? nil : newValue }
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case from, to, start, resolution, extend
+        case selectionIfNotFirst = "selection"
+    }
 
     public static let defaultStart = 6
     public static let defaultResolution = 0.25
@@ -52,13 +85,17 @@ public struct LearningRateSearch: Hashable, Codable, Sendable {
     ///   - extend: from 0.
     public init(
         from: Double, to: Double, start: Int = defaultStart, resolution: Double = defaultResolution,
-        extend: Double = defaultExtend
+        extend: Double = defaultExtend, selection: SeedSelection = .allSeeds
     ) {
         precondition(from > 0 && to > from && start >= 2, "a search without a range")
         precondition(Self.resolutions.contains(resolution) && extend >= 0, "a search without a resolution")
         (self.from, self.to, self.start) = (from, to, start)
         (self.resolution, self.extend) = (resolution, extend)
+        self.selection = selection
     }
+
+    /// A suite whose search may try more rates is refused.
+    public static let maximumRates = 200
 
     /// Finer ones than a twentieth of a decade would fall between the three digits that rates have.
     public static let resolutions = 0.05...2
@@ -106,7 +143,7 @@ public struct LearningRateSearch: Hashable, Codable, Sendable {
     /// The place of the best: the highest accuracy, of those the lowest loss, of those the lowest rate.
     ///
     /// - Parameter trials: by ascending rate, at least one.
-    static func best(_ trials: [LearningRateTrial]) -> Int {
+    public static func best(_ trials: [LearningRateTrial]) -> Int {
         precondition(!trials.isEmpty, "the best of nothing")
         return trials.indices.min {
             (trials[$1].accuracy, trials[$0].loss, $0) < (trials[$0].accuracy, trials[$1].loss, $1)
@@ -118,14 +155,15 @@ public struct LearningRateSearch: Hashable, Codable, Sendable {
     /// Decades between two rates of the coarse grid.
     private var spacing: Double { Self.decades(from, to) / Double(start - 1) }
 
+    /// Ascending. Three digits each between the ends, and more where those would leave the range or be equal.
     private var coarseGrid: [Double] {
-        (0..<start).map { index in
-            switch index {
-            case 0: from
-            case start - 1: to
-            default: Self.rounded(from * pow(10, Double(index) * spacing))
-            }
+        let inner = (1..<start - 1).map { from * pow(10, Double($0) * spacing) }
+        for digits in Self.digits...17 {
+            let grid = [from] + inner.map { Self.rounded($0, digits: digits) } + [to]
+            if zip(grid, grid.dropFirst()).allSatisfy(<) { return grid }
         }
+        // More rates than there are numbers between the ends.
+        return ([from] + Set(inner.filter { from < $0 && $0 < to }).sorted() + [to])
     }
 
     private func next(after rates: [Double], _ trials: [LearningRateTrial], best: Int) -> [Double] {
@@ -163,15 +201,18 @@ public struct LearningRateSearch: Hashable, Codable, Sendable {
 
     private static func decades(_ lower: Double, _ upper: Double) -> Double { log10(upper / lower) }
 
-    /// Three significant digits: what a table prints can be given back, and no library's last bit makes another run.
-    private static func rounded(_ rate: Double) -> Double {
-        Double(String(format: "%.2e", rate)) ?? rate
+    /// Significant digits of a rate: no library's last bit makes another run.
+    private static let digits = 3
+
+    private static func rounded(_ rate: Double, digits: Int = digits) -> Double {
+        Double(String(format: "%.\(digits - 1)e", rate)) ?? rate
     }
 }
 
 extension LearningRateSearch: CustomStringConvertible {
-    /// "searched from 0.0001 to 0.03, 6 to begin with, to 0.25 decades".
+    /// "searched from 0.0001 to 0.03, 6 to begin with, to 0.25 decades"; also says so where the first seed chooses.
     public var description: String {
         "searched from \(from) to \(to), \(start) to begin with, to \(resolution) decades"
+            + (selection == .firstSeed ? ", chosen by the first seed" : "")
     }
 }

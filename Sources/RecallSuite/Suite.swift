@@ -41,7 +41,9 @@ public struct Suite: Sendable {
     /// - Parameter runs: those that the suite lists from seed 0 on, for who has them; nil to list them.
     public func contentHash(of runs: [PlannedRun]? = nil) -> String {
         let list = (runs ?? expand()).map { "\($0.model) \($0.runID)\n" }.joined()
-        guard let search else { return shortHash(list) }
+        guard var search else { return shortHash(list) }
+        // With one seed it makes no difference who chooses.
+        if seeds == 1, dataSeeds == 1 { search.selection = .firstSeed }
         return shortHash("\(list)\(RunSpec.json(search)) \(seeds) \(dataSeeds)")
     }
 }

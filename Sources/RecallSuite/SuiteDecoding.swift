@@ -28,8 +28,7 @@ extension Suite {
         dataSeeds = try trainingKeys.optional("data_seeds")?.integer(in: 1...Self.maximumRuns) ?? 1
         search = try TrainingDecoding.search(trainingKeys)
         let grid = try TrainingDecoding.grid(trainingKeys)
-        let ratesAPoint = if let search { search.mostRates } else { 1 }
-        let runsAPoint = ratesAPoint + (seeds - 1) + (dataSeeds - 1)
+        let runsAPoint = Self.mostRunsOfAPoint(search, seeds: seeds, dataSeeds: dataSeeds)
         let runsAModel = Self.product(grid.count, tasks.count, runsAPoint)
         guard let runsAModel, runsAModel <= Self.maximumRuns else {
             throw training.error(Self.tooMany(runsAModel, of: "one configuration of a model"))

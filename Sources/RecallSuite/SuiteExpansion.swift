@@ -20,6 +20,22 @@ extension Suite {
         return expansion.runs { _ in nil }
     }
 
+    /// The most runs that a point can come to.
+    ///
+    /// - Parameter rates: where only so many learning rates of a point are to be trained; nil for all.
+    public func mostRunsOfAPoint(rates: Int? = nil) -> Int {
+        Self.mostRunsOfAPoint(search, seeds: seeds, dataSeeds: dataSeeds, rates: rates)
+    }
+
+    static func mostRunsOfAPoint(
+        _ search: LearningRateSearch?, seeds: Int, dataSeeds: Int, rates: Int? = nil
+    ) -> Int {
+        let seedsOfARate = seeds + dataSeeds - 1
+        guard let search else { return seedsOfARate }
+        let rates = min(search.mostRates, rates ?? .max)
+        return search.selection == .firstSeed ? rates + seedsOfARate - 1 : rates * seedsOfARate
+    }
+
     /// What a search can come to beyond the runs that it begins with; nil where the suite lists its learning rates.
     ///
     /// - Parameter seed: the first, as `expand` takes it.
@@ -60,8 +76,9 @@ public struct SuiteExpansion {
     /// tasks; then the grid of `training`, likewise; innermost the seeds: those of initialisation on the task's own
     /// `data_seed`, then the other seeds of the data with the first of initialisation.
     ///
-    /// With a search a point has the rates that are tried or to be tried so far, ascending, each with the first seed; the
-    /// other seeds join at the best rate, once it is known. A specification that comes up twice in a model, as when a
+    /// With a search a point has the rates that are tried or to be tried so far, ascending, each with the first seed. Once
+    /// the best is known the other seeds join, at the rates of `SeededSelection`, or at the best alone where the first seed
+    /// chooses. A specification that comes up twice in a model, as when a
     /// task's own batch size makes a grid of batch sizes idle, is there once.
     ///
     /// - Parameter trial: what a run came to; nil for one that has not ended. Only a search asks.
@@ -90,8 +107,20 @@ public struct SuiteExpansion {
         }
         let first = Seeds(initialisation: seed, data: 0)
         let progress = search.progress { trial(run(point, rate: $0, first).runID) }
+        var seeded: [Double] = []
+        if let best = progress.best {
+            switch search.selection {
+            case .firstSeed: seeded = [best]
+            case .allSeeds:
+                seeded =
+                    SeededSelection(from: best, among: progress.rates) { rate in
+                        let trials = seedsOfAPoint.map { trial(run(point, rate: rate, $0).runID) }
+                        return trials.contains(nil) ? nil : trials.compactMap(\.self)
+                    }.rates
+            }
+        }
         return progress.rates.flatMap { rate in
-            (rate == progress.best ? seedsOfAPoint : [first]).map { run(point, rate: rate, $0) }
+            (seeded.contains(rate) ? seedsOfAPoint : [first]).map { run(point, rate: rate, $0) }
         }
     }
 

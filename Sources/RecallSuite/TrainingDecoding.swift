@@ -60,11 +60,12 @@ enum TrainingDecoding {
         return grid
     }
 
-    /// `learning_rate: {search: {from: 1e-4, to: 3e-2, start: 6, resolution: 0.25}}`; nil for a rate or a list of rates.
+    /// `learning_rate: {search: {from: 1e-4, to: 3e-2, start: 6, resolution: 0.25, selection: all-seeds}}`; nil for a rate
+    /// or a list of rates.
     static func search(_ training: MappingCursor) throws(SuiteError) -> LearningRateSearch? {
         guard let cursor = training.optional("learning_rate"), cursor.isMapping else { return nil }
         let search = try cursor.mapping(keys: ["search"]).required("search")
-        let keys = try search.mapping(keys: ["from", "to", "start", "resolution", "extend"])
+        let keys = try search.mapping(keys: ["from", "to", "start", "resolution", "extend", "selection"])
         let from = try keys.required("from").number("a number above 0") { $0 > 0 }
         let upper = try keys.required("to")
         let to = try upper.number("a number above 0") { $0 > 0 }
@@ -72,7 +73,7 @@ enum TrainingDecoding {
             throw upper.error("must be above from: \(to) is not above \(from)")
         }
         let resolutions = LearningRateSearch.resolutions
-        return LearningRateSearch(
+        let decoded = LearningRateSearch(
             from: from, to: to,
             start: try keys.optional("start")?.integer(in: 2...100) ?? LearningRateSearch.defaultStart,
             resolution: try keys.optional("resolution")?.number(
@@ -80,7 +81,15 @@ enum TrainingDecoding {
             ) { resolutions.contains($0) } ?? LearningRateSearch.defaultResolution,
             extend: try keys.optional("extend")?.number("a number of decades from 0 to 10") {
                 (0...10).contains($0)
-            } ?? LearningRateSearch.defaultExtend)
+            } ?? LearningRateSearch.defaultExtend,
+            selection: try keys.optional("selection")?.choice(SeedSelection.self) ?? .allSeeds)
+        let most = decoded.mostRates
+        guard most <= LearningRateSearch.maximumRates else {
+            throw search.error(
+                "may try \(most) rates a point, and at most \(LearningRateSearch.maximumRates) are taken; bring from and "
+                    + "to closer together, lower start or extend, or raise resolution")
+        }
+        return decoded
     }
 }
 

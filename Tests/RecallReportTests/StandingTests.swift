@@ -140,9 +140,11 @@ import Testing
     }
 
     /// Other seeds may have searched elsewhere: two of them at a coarse rate do not beat the best of the first.
-    @Test func aSearchsChoiceIsItsFirstSeeds() throws {
+    @Test(arguments: SeedSelection.allCases)
+    func aSearchsChoiceIsNotThatOfAnotherFirstSeed(_ selection: SeedSelection) throws {
         var suite = uncontrolledSuite
-        suite.search = LearningRateSearch(from: 1e-3, to: 1e-2, start: 2, resolution: 0.5)
+        suite.search = LearningRateSearch(
+            from: 1e-3, to: 1e-2, start: 2, resolution: 0.5, selection: selection)
         let runs = [
             syntheticRun(learningRate: 1e-3, seed: 0, validation: 0.5),
             syntheticRun(learningRate: 1e-3, seed: 1, validation: 0.5),
@@ -156,6 +158,48 @@ import Testing
         // A list takes the mean of as many seeds as any rate has.
         let listed = try #require(Tradeoff(suite: uncontrolledSuite, runs: runs).rows.first)
         #expect(listed.learningRate == 1e-2)
+    }
+
+    /// All seeds choose, once the best and its neighbours have them; until then the first does.
+    @Test func aSearchsChoiceIsThatOfItsSeeds() throws {
+        var suite = uncontrolledSuite
+        suite.search = LearningRateSearch(from: 1e-3, to: 1e-2, start: 3, resolution: 0.5)
+        let first = [(1e-3, 0.5), (3.16e-3, 0.7), (5.62e-3, 0.9), (1e-2, 0.6)].map {
+            syntheticRun(learningRate: $0, seed: 0, validation: $1, test: $1)
+        }
+        func other(_ rate: Double, _ accuracy: Double, seed: UInt64 = 1, data: UInt64 = 0) -> StoredRun {
+            syntheticRun(learningRate: rate, seed: seed, dataSeed: data, validation: accuracy, test: accuracy)
+        }
+        func row(_ runs: [StoredRun]) throws -> TradeoffRow {
+            try #require(Tradeoff(suite: suite, runs: runs).rows.first)
+        }
+        #expect(try row(first).learningRate == 5.62e-3)
+        let second = [other(3.16e-3, 0.8), other(5.62e-3, 0.1), other(1e-2, 0.5)]
+        // 3.16e-3 is better in the mean, and its neighbour 1e-3 has not run with both.
+        #expect(try row(first + second).learningRate == 5.62e-3)
+        let complete = first + second + [other(1e-3, 0.3)]
+        let chosen = try row(complete)
+        #expect(chosen.learningRate == 3.16e-3 && chosen.testAccuracy.count == 2)
+        #expect(chosen.points.map(\.seeds) == [2, 2, 2, 2])
+        #expect(chosen.points.map(\.learningRate) == [1e-3, 3.16e-3, 5.62e-3, 1e-2])
+        // A third seed that has only begun, and one of another search, change nothing.
+        let begun = complete + [other(3.16e-3, 0.1, seed: 2), other(1e-2, 1, seed: 9)]
+        #expect(try row(begun).learningRate == 3.16e-3)
+        // Seeds of the data choose with them.
+        let data = [1e-3, 3.16e-3, 5.62e-3, 1e-2].map { other($0, $0 == 1e-3 ? 1 : 0.1, seed: 0, data: 1) }
+        let three = try row(complete + data)
+        #expect(three.learningRate == 1e-3 && three.points.map(\.seeds) == [3, 3, 3, 3])
+        suite.search?.selection = .firstSeed
+        #expect(try row(complete + data).learningRate == 5.62e-3)
+    }
+
+    /// Rates that differ are printed differently, and what is printed is the rate.
+    @Test(arguments: [
+        (0.001, "0.001"), (1e-5, "1e-05"), (10, "10"), (0.00316228, "0.00316228"), (0.00100048, "0.00100048"),
+        (0.001.nextUp, "0.0010000000000000002"),
+    ])
+    func learningRatesArePrintedInFull(_ rate: Double, text: String) {
+        #expect(Format.learningRate(rate) == text && Double(text) == rate)
     }
 
     @Test func aSearchShowsItsCurveAndWhatItSaved() throws {

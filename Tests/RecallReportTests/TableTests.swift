@@ -80,16 +80,16 @@ import Testing
             ),
             syntheticRun(learningRate: 0.003, stateBytes: 4096, test: 0.75),
         ]
-        let text = TradeoffTable(Tradeoff(suite: controlledSuite, runs: runs)).render()
+        let text = TradeoffTable(Tradeoff(suite: controlledSuite, runs: runs)).render(width: 120)
         #expect(
             text == """
                 INVALID CONTROL: attention reached 0.93, below 0.99: no number of this table can be trusted.
 
-                model      knobs           d_model     state  params      lr  seeds  accuracy  outcome
-                ─────────  ──────────────  ───────  ────────  ──────  ──────  ─────  ────────  ───────────────  ─
-                attention                       64  32.0 KiB   67.8k   0.01       1     0.930  below-threshold
-                based      feature_dim=8        64   4.0 KiB   67.8k  0.003       1     0.750  below-threshold  ◆
-                based      feature_dim=16       64  12.2 KiB   67.8k  0.003*      1     0.997  solved           ◆
+                model      knobs           d_model     state  params      lr  rates  seeds  accuracy  outcome
+                ─────────  ──────────────  ───────  ────────  ──────  ──────  ─────  ─────  ────────  ───────────────  ─
+                attention                       64  32.0 KiB   67.8k   0.01       1      1     0.930  below-threshold
+                based      feature_dim=8        64   4.0 KiB   67.8k  0.003       1      1     0.750  below-threshold  ◆
+                based      feature_dim=16       64  12.2 KiB   67.8k  0.003*      2      1     0.997  solved           ◆
 
                 ◆ on the frontier: nothing with as little state is more accurate
                 * at the edge of the learning rates tried: the best may lie beyond

@@ -27,6 +27,35 @@ import Testing
         #expect(progress.best == nil)
     }
 
+    /// The rates that searches begin with are those of stored runs: the default search of sweeps, and others of before.
+    @Test(
+        arguments: [
+            (StateSizeSweep.search, [0.002, 0.00632, 0.02]),
+            (LearningRateSearch(from: 1e-5, to: 1), [1e-5, 1e-4, 1e-3, 0.01, 0.1, 1]),
+            (LearningRateSearch(from: 1e-3, to: 1e-1, start: 3, resolution: 0.5), [1e-3, 0.01, 0.1]),
+            (
+                LearningRateSearch(from: 1.2345e-3, to: 6.789e-2, start: 5),
+                [0.0012345, 0.00336, 0.00915, 0.0249, 0.06789]
+            ),
+        ] as [(LearningRateSearch, [Double])])
+    func storedSearchesKeepTheirRates(_ search: LearningRateSearch, rates: [Double]) {
+        #expect(search.progress { _ in nil }.rates == rates)
+    }
+
+    /// Three digits would be outside the range, and the same for all.
+    @Test func aNarrowRangeIsNotLeft() {
+        let search = LearningRateSearch(from: 0.0010004, to: 0.0010008, extend: 0)
+        let progress = search.progress { LearningRateTrial(accuracy: $0, loss: 1, hasLeftChance: true) }
+        #expect(progress.rates == [0.0010004, 0.00100048, 0.00100056, 0.00100064, 0.00100072, 0.0010008])
+        #expect(progress.best == 0.0010008)
+        #expect(progress.rates.allSatisfy { (0.0010004...0.0010008).contains($0) })
+        // A hundred are asked for of the few numbers that there are.
+        let few = LearningRateSearch(from: 0.001, to: 0.001 * (1 + 1e-14), start: 100, extend: 0)
+        let rates = few.progress { _ in nil }.rates
+        #expect(rates.count >= 2 && rates.first == few.from && rates.last == few.to)
+        #expect(zip(rates, rates.dropFirst()).allSatisfy { $0 < $1 })
+    }
+
     @Test(arguments: [1.3e-4, 5e-4, 1e-3, 4.4e-3, 8e-3, 2.1e-2])
     func aWindowOfHalfADecadeIsFound(centre: Double) throws {
         let search = LearningRateSearch(from: 1e-4, to: 3e-2)
@@ -158,11 +187,65 @@ import Testing
     }
 }
 
+@Suite struct SeededSelectionTests {
+    private let tried = [1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2]
+
+    private func trials(_ accuracies: [Double]) -> [LearningRateTrial] {
+        accuracies.map { LearningRateTrial(accuracy: $0, loss: 1 - $0, hasLeftChance: true) }
+    }
+
+    @Test func theBestAndItsNeighboursGetEverySeed() {
+        let selection = SeededSelection(from: 4e-3, among: tried) { _ in nil }
+        #expect(selection.rates == [2e-3, 4e-3, 8e-3] && selection.best == nil)
+        #expect(SeededSelection(from: 1e-3, among: tried) { _ in nil }.rates == [1e-3, 2e-3])
+        #expect(SeededSelection(from: 1e-3, among: [1e-3]) { _ in trials([0.5]) }.best == 1e-3)
+    }
+
+    /// The first seed was lucky at its best; the mean of all is better beside it.
+    @Test func theMeanChooses() {
+        let results = [2e-3: [0.8, 0.8], 4e-3: [0.9, 0.1], 8e-3: [0.3, 0.3]]
+        let waits = SeededSelection(from: 4e-3, among: tried) { results[$0].map(trials) }
+        // The better one's own neighbour is not run with all seeds yet.
+        #expect(waits.rates == [1e-3, 2e-3, 4e-3, 8e-3] && waits.best == nil)
+        let chosen = SeededSelection(from: 4e-3, among: tried) {
+            results[$0].map(trials) ?? trials([0.7, 0.7])
+        }
+        #expect(chosen.rates == [1e-3, 2e-3, 4e-3, 8e-3] && chosen.best == 2e-3)
+        let failed = SeededSelection(from: 4e-3, among: tried) {
+            $0 == 4e-3 ? trials([0.9]) + [.failed] : trials([0.5, 0.5])
+        }
+        #expect(failed.best == 1e-3)
+    }
+
+    /// However far the mean's best moves, it ends, and has both neighbours with all seeds.
+    @Test func itEndsWithBothNeighbours() {
+        for start in tried {
+            let climbing = SeededSelection(from: start, among: tried) { trials([$0, $0]) }
+            #expect(climbing.best == tried.last)
+            #expect(climbing.rates.suffix(2) == tried.suffix(2))
+        }
+        let flat = SeededSelection(from: 1.6e-2, among: tried) { _ in trials([0.5, 0.5]) }
+        #expect(flat.best == 1e-3 && flat.rates == tried)
+    }
+
+    @Test func oldSearchesAreReadAsTheyWereMeant() throws {
+        let old = #"{"extend":1,"from":0.001,"resolution":0.25,"start":6,"to":0.1}"#
+        let search = try JSONDecoder().decode(LearningRateSearch.self, from: Data(old.utf8))
+        #expect(search.selection == .firstSeed && RunSpec.json(search) == old)
+        let now = LearningRateSearch(from: 1e-3, to: 0.1)
+        #expect(now.selection == .allSeeds && RunSpec.json(now).contains(#""selection":"all-seeds""#))
+        let again = try JSONDecoder().decode(LearningRateSearch.self, from: Data(RunSpec.json(now).utf8))
+        #expect(again == now && again != search)
+    }
+}
+
 @Suite struct SearchedSuiteTests {
     private let yaml = edited(
         "learning_rate: [0.01, 0.001]",
-        "learning_rate: {search: {from: 1.0e-3, to: 1.0e-1, start: 3, resolution: 0.5}}\n  seeds: 2\n  data_seeds: 3"
+        "learning_rate: {search: {from: 1.0e-3, to: 1.0e-1, start: 3, resolution: 0.5, selection: first-seed}}\n"
+            + "  seeds: 2\n  data_seeds: 3"
     )
+    private var byAllSeeds: String { edited(", selection: first-seed", "", in: yaml) }
 
     private func trial(_ accuracy: Double) -> LearningRateTrial {
         LearningRateTrial(accuracy: accuracy, loss: 1 - accuracy, hasLeftChance: true)
@@ -170,7 +253,9 @@ import Testing
 
     @Test func itBeginsWithTheCoarseGridAndOneSeed() throws {
         let searched = try suite(yaml)
-        #expect(searched.search == LearningRateSearch(from: 1e-3, to: 1e-1, start: 3, resolution: 0.5))
+        #expect(
+            searched.search
+                == LearningRateSearch(from: 1e-3, to: 1e-1, start: 3, resolution: 0.5, selection: .firstSeed))
         #expect((searched.seeds, searched.dataSeeds) == (2, 3))
         let runs = searched.expand(seed: 4)
         #expect(runs.count == 3 * 5)
@@ -198,6 +283,50 @@ import Testing
         #expect(Set(all.map(\.pointID)).count == 5)
     }
 
+    /// The best rate and its neighbours, then those of the rate that is better in the mean.
+    @Test func otherSeedsJoinAroundTheBestRate() throws {
+        let searched = try suite(byAllSeeds)
+        #expect(searched.search?.selection == .allSeeds)
+        var expansion = SuiteExpansion(searched, seed: 4)
+        // At 3.16e-3 the other seeds are better than at the first one's best, 1e-2.
+        let firsts = [1e-3: 0.2, 3.16e-3: 0.5, 1e-2: 0.9, 3.16e-2: 0.3, 1e-1: 0.1]
+        let others = [3.16e-3: 0.8, 1e-2: 0.2]
+        var known: [String: LearningRateTrial] = [:]
+        var rounds: [[Double: Int]] = []
+        while true {
+            let runs = expansion.runs { known[$0] }
+            let point = runs.filter { $0.pointID == runs[0].pointID }
+            let open = point.filter { known[$0.runID] == nil }
+            if open.isEmpty { break }
+            rounds.append(
+                Dictionary(grouping: point, by: \.spec.training.learningRate).mapValues(\.count))
+            for run in open {
+                let isFirst = run.spec.seed == 4 && run.spec.task.dataSeed == 123
+                known[run.runID] = trial(
+                    (isFirst ? firsts : others)[run.spec.training.learningRate] ?? 0.1)
+            }
+        }
+        #expect(
+            rounds == [
+                [1e-3: 1, 1e-2: 1, 1e-1: 1],
+                [1e-3: 1, 3.16e-3: 1, 1e-2: 1, 3.16e-2: 1, 1e-1: 1],
+                [1e-3: 1, 3.16e-3: 4, 1e-2: 4, 3.16e-2: 4, 1e-1: 1],
+                [1e-3: 4, 3.16e-3: 4, 1e-2: 4, 3.16e-2: 4, 1e-1: 1],
+            ])
+        let most = searched.mostRunsOfAPoint()
+        #expect(known.count <= most && most == 4 * (searched.search?.mostRates ?? 0))
+        #expect(searched.mostRunsOfAPoint(rates: 2) == 8)
+        #expect(try suite(yaml).mostRunsOfAPoint(rates: 2) == 5)
+    }
+
+    /// A search of one seed has the hash that it had before there was a selection.
+    @Test func withOneSeedTheSelectionIsNotInTheHash() throws {
+        func hash(_ yaml: String) throws -> String { try suite(yaml).contentHash() }
+        #expect(try hash(yaml) != hash(byAllSeeds))
+        let single = "\n  seeds: 2\n  data_seeds: 3"
+        #expect(try hash(edited(single, "", in: yaml)) == hash(edited(single, "", in: byAllSeeds)))
+    }
+
     @Test func theHashKnowsTheSearch() throws {
         let hash = try suite(yaml).contentHash()
         #expect(try suite(yaml).contentHash() == hash)
@@ -221,6 +350,11 @@ import Testing
         ("to: 1.0e-1", "to: 1.0e-4", "must be above from: 0.0001 is not above 0.001"),
         ("start: 3", "start: 1", "must be an integer from 2 to 100, not '1'"),
         ("resolution: 0.5", "resolution: 0.01", "must be a number of decades from 0.05 to 2.0, not '0.01'"),
+        (
+            "from: 1.0e-3, to: 1.0e-1, start: 3, resolution: 0.5", "from: 1, to: 1.0e+30",
+            "x.yaml:11:27: training.learning_rate.search: may try 264 rates a point, and at most 200 are taken"
+        ),
+        ("selection: first-seed", "selection: fisrt-seed", "did you mean 'first-seed'?"),
         ("resolution: 0.5", "resolutoin: 0.5", "unknown key; did you mean 'resolution'?"),
         ("from: 1.0e-3, ", "", "the key 'from' is missing"),
         ("{search: {", "{serach: {", "did you mean 'search'?"),

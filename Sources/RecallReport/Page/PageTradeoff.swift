@@ -30,13 +30,17 @@ struct PageTradeoff {
             PagePoint.nameColumns + [
                 PageColumn("d_model", isNumber: true), PageColumn("state", isNumber: true),
                 PageColumn("parameters", isNumber: true), PageColumn("learning rate", isNumber: true),
-                PageColumn("seeds", isNumber: true), PageColumn("accuracy", isNumber: true),
+                PageColumn("rates", isNumber: true), PageColumn("seeds", isNumber: true),
+                PageColumn("accuracy", isNumber: true),
                 PageColumn("95 %", isNumber: true), PageColumn("outcome"), PageColumn("frontier"),
             ])
         for point in source.points { table.add(Self.cells(point), anchor: point.anchor) }
         let rows = source.points.map(\.row)
         func has(_ isWanted: (TradeoffRow) -> Bool) -> Bool { rows.contains(where: isWanted) }
         table.note("# leads to the commands that give the row again")
+        table.note(
+            "rates: how many learning rates were tried, of which validation chose one",
+            if: has { $0.points.count > 1 })
         table.note(
             "◆ on the frontier: nothing with as little state is more accurate", if: has { $0.standing == .on })
         table.note(
@@ -77,6 +81,7 @@ struct PageTradeoff {
             .number(
                 Format.learningRate(row.learningRate) + (row.learningRateAtEdge ? "*" : ""),
                 .number(row.learningRate)),
+            row.points.count > 1 ? .number("\(row.points.count)", .integer(row.points.count)) : PageCell(""),
             .number(row.seedCount, .integer(row.seeds)), .accuracy(row.testAccuracy.mean),
             PageCell(row.testAccuracy.interval.map(Format.range) ?? ""),
             PageCell(row.outcome.rawValue + (row.isGuessAmongSequence ? "°" : "")), PageCell(frontier),

@@ -75,10 +75,9 @@ final class RunPlanner: @unchecked Sendable {
     ///
     /// - Parameter open: those that are to be trained; a point without one is settled.
     func mostFurther(beyond runs: [PlannedRun], open: [PlannedRun]) -> [PlannedRun] {
-        guard let search = suite.search else { return [] }
+        guard suite.search != nil else { return [] }
         let points = Set(open.map(\.pointID))
-        let rates = min(search.mostRates, options.mostRates ?? .max)
-        let mostOfAPoint = rates + (suite.seeds - 1) + (suite.dataSeeds - 1)
+        let mostOfAPoint = suite.mostRunsOfAPoint(rates: options.mostRates)
         return Dictionary(grouping: runs, by: \.pointID).filter { points.contains($0.key) }.values.flatMap {
             runs in
             repeatElement(runs[0], count: max(0, mostOfAPoint - runs.count))

@@ -79,9 +79,11 @@ struct Setting {
             Setting(
                 "learning_rate",
                 "a number above 0, or {search: {from, to, start: \(LearningRateSearch.defaultStart), "
-                    + "resolution: \(LearningRateSearch.defaultResolution), extend: \(LearningRateSearch.defaultExtend)}}",
+                    + "resolution: \(LearningRateSearch.defaultResolution), extend: \(LearningRateSearch.defaultExtend), "
+                    + "selection: \(SeedSelection.allSeeds.rawValue)}}",
                 "of AdamW, at the start; searched from `start` rates between the ends, until the best's neighbours are "
-                    + "within `resolution` decades, up to `extend` decades beyond the ends; required"),
+                    + "within `resolution` decades, up to `extend` decades beyond the ends, and chosen by the mean over "
+                    + "all seeds (`selection: \(SeedSelection.firstSeed.rawValue)`: by the first); required"),
             Setting(
                 "weight_decay", "a number from 0", default: "\(training.weightDecay)", "decoupled, as AdamW's"),
             Setting(
@@ -98,7 +100,8 @@ struct Setting {
                 "the same examples every epoch, or new ones"),
             Setting(
                 "seeds", "an integer from 1", default: "1",
-                "runs a point, of different initialisation, dropout and order; of a search, at the best rate"),
+                "runs a point, of different initialisation, dropout and order; of a search, at the best rate and its "
+                    + "neighbours"),
             Setting(
                 "data_seeds", "an integer from 1", default: "1",
                 "runs a point, of different data, with the first of those seeds"),
