@@ -33,9 +33,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
     ],
     targets: [
-        .systemLibrary(
-            name: "COpenBLAS", pkgConfig: "openblas",
-            providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
         .systemLibrary(name: "CBuildTarget"),
         .systemLibrary(name: "CFloatingPoint"),
         .target(name: "RecallRandom", swiftSettings: kernelSettings),
@@ -45,7 +42,7 @@ let package = Package(
             dependencies: ["RecallExamples", .product(name: "Crypto", package: "swift-crypto")]),
         .target(
             name: "RecallKernels",
-            dependencies: ["RecallExamples", "RecallRandom", "COpenBLAS", "CBuildTarget", "CFloatingPoint"],
+            dependencies: ["RecallExamples", "RecallRandom", "CBuildTarget", "CFloatingPoint"],
             swiftSettings: kernelSettings),
         .target(
             name: "RecallCUDA",

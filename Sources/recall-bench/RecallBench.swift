@@ -41,7 +41,6 @@ struct RecallBench: ParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         // So is a file that has reached the size the user may write.
         signal(SIGXFSZ, SIG_IGN)
-        BLASChoice.makeSure()
         do {
             try EnvironmentVariables.check()
             var command = try parseAsRoot()

@@ -83,7 +83,7 @@ import Testing
                 at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
             try Data((text + "\n").utf8).write(to: file)
         }
-        return ControlGroupMemory(mount: mount.path, groups: groups).availableBytes
+        return ControlGroups(mount: mount.path, groups: groups).availableBytes
     }
 
     @Test func versionTwo() throws {

@@ -1,5 +1,3 @@
-import COpenBLAS
-
 /// The kernels in Swift on this machine's processor, whole matrix products by OpenBLAS on one thread each.
 ///
 /// One backend belongs to one run: it owns that run's threads' workspaces. Not for use from two threads at once.
@@ -10,11 +8,15 @@ public final class CPUBackend: Backend {
 
     /// - Parameter threads: how many threads one run may use. Results do not depend on it.
     public init(threads: Int = 1) {
-        openblas_set_num_threads(1)
         workers = Workers(threads: threads)
     }
 
     public var deviceDescription: String { CPUInformation.description }
+
+    /// Set where there is no OpenBLAS.
+    public var failure: BackendError? {
+        if case .failure(let error) = OpenBLAS.shared { error } else { nil }
+    }
 
     public var workspaceBytes: Int { workers.bytes }
     public var workspaceGrowths: Int { workers.growths }

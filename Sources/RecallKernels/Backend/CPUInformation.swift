@@ -1,5 +1,4 @@
 import CBuildTarget
-import COpenBLAS
 import Foundation
 
 /// What this machine's processor and its BLAS call themselves.
@@ -23,14 +22,21 @@ public enum CPUInformation {
 
     /// "OpenBLAS", its version, and the kernel it chose for this processor.
     public static let blasDescription: String = {
-        let configuration = String(cString: openblas_get_config())
-        let words = configuration.split(separator: " ")
+        guard let library = try? OpenBLAS.shared.get() else { return "no BLAS" }
+        let words = library.configuration.split(separator: " ")
         let version = words.count > 1 && words[0] == "OpenBLAS" ? String(words[1]) : "of unknown version"
         return "OpenBLAS \(version) \(blasKernel)"
     }()
 
-    /// The processor family whose kernels OpenBLAS uses.
-    public static var blasKernel: String { String(cString: openblas_get_corename()) }
+    /// The processor family whose kernels OpenBLAS uses; empty where there is no OpenBLAS.
+    public static var blasKernel: String { (try? OpenBLAS.shared.get().kernel) ?? "" }
+
+    /// Throws where there is no BLAS.
+    ///
+    /// - Throws: `BackendError.unavailable`, with what to install.
+    public static func requireBLAS() throws(BackendError) {
+        if case .failure(let error) = OpenBLAS.shared { throw error }
+    }
 
     /// The feature flags of the first processor.
     public static let features: Set<String> = {
@@ -54,9 +60,12 @@ public enum CPUInformation {
         features.isEmpty ? [] : compiledFeatures.filter { !features.contains($0) }
     }
 
-    /// The OpenBLAS kernel family that suits this processor, where the library chose a lesser one by itself (releases
-    /// older than the processor fall back to SSE kernels, several times slower); nil where its choice will do.
-    public static var betterBLASKernel: String? {
+    /// The OpenBLAS kernel family that suits this processor, where the library uses a lesser one; nil where its own will do.
+    public static var betterBLASKernel: String? { betterBLASKernel(than: blasKernel) }
+
+    /// The same for a kernel family that the library chose (releases older than the processor fall back to SSE kernels,
+    /// several times slower).
+    static func betterBLASKernel(than blasKernel: String) -> String? {
         let vectorKernels = [
             "Haswell", "Zen", "SkylakeX", "Cooperlake", "Sapphirerapids", "SapphireRapids",
         ].map { $0.lowercased() }

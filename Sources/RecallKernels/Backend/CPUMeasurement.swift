@@ -1,4 +1,3 @@
-import COpenBLAS
 
 /// What one core of this machine reaches, measured: the ceilings that throughput is set beside.
 public enum CPUMeasurement {
@@ -43,7 +42,6 @@ public enum CPUMeasurement {
         m: Int, n: Int, k: Int, transposed: Bool, _ body: (_ multiply: () -> Void) -> Result
     ) -> Result {
         precondition(m > 0 && n > 0 && k > 0)
-        openblas_set_num_threads(1)
         let a = UnsafeMutablePointer<Float>.allocate(capacity: m * k)
         let b = UnsafeMutablePointer<Float>.allocate(capacity: k * n)
         let c = UnsafeMutablePointer<Float>.allocate(capacity: m * n)

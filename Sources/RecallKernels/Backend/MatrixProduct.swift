@@ -1,5 +1,3 @@
-import COpenBLAS
-
 /// C ← α op(A) op(B) + β C by OpenBLAS, row-major. op(A) is (m, k), op(B) (k, n), C (m, n); the strides are elements
 /// from row to row as stored.
 @inline(__always)
@@ -8,8 +6,8 @@ func matrixProduct(
     transposed aTransposed: Bool = false, _ b: UnsafePointer<Float>, stride bStride: Int,
     transposed bTransposed: Bool = false, beta: Float = 0, _ c: UnsafeMutablePointer<Float>, stride cStride: Int
 ) {
-    cblas_sgemm(
-        CblasRowMajor, aTransposed ? CblasTrans : CblasNoTrans, bTransposed ? CblasTrans : CblasNoTrans,
-        blasint(m), blasint(n), blasint(k), alpha, a, blasint(aStride), b, blasint(bStride), beta, c,
-        blasint(cStride))
+    // CblasRowMajor; CblasNoTrans is 111 and CblasTrans 112.
+    OpenBLAS.product?(
+        101, aTransposed ? 112 : 111, bTransposed ? 112 : 111, Int32(m), Int32(n), Int32(k), alpha, a,
+        Int32(aStride), b, Int32(bStride), beta, c, Int32(cStride))
 }

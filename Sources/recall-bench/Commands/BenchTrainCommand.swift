@@ -50,7 +50,7 @@ extension BenchCommand {
         @Option(help: "Steps to time, after two that are not.")
         var steps = 5
 
-        @Option(help: "Runs side by side. Default: the cores.")
+        @Option(help: "Runs side by side. Default: the cores that this process may use.")
         var jobs: Int?
 
         @Option(help: DeviceChoice.help)
@@ -92,7 +92,7 @@ extension BenchCommand {
             ])
             let device = try DeviceChoice(device)
             let arithmetic = try device.arithmetic(precision: precision)
-            let jobs = self.jobs ?? (device.isCPU ? ProcessInfo.processInfo.activeProcessorCount : 1)
+            let jobs = self.jobs ?? (device.isCPU ? AvailableCores.current.count : 1)
             let floor = try device.floor(arithmetic)
             let (threads, name) = (threads, try device.name())
             for (number, one) in cases.enumerated() {

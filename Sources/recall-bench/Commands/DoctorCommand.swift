@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import RecallBenchmark
 import RecallCUDA
 import RecallKernels
 import RecallReport
@@ -37,6 +38,7 @@ struct DoctorCommand: ParsableCommand {
                 "the kernels need \(missing.joined(separator: ", ")), which this processor lacks; build here, or anywhere "
                     + "with RECALL_BENCH_MARCH=x86-64-v3")
         }
+        do { try CPUInformation.requireBLAS() } catch { throw Failure(.unavailable, error.description) }
         guard sqlite != nil else {
             throw Failure(.unavailable, "SQLite does not work; install libsqlite3-0")
         }
@@ -53,7 +55,6 @@ struct DoctorCommand: ParsableCommand {
     }
 
     private static func processor(_ missing: [String]) -> [(name: String, text: String)] {
-        let cores = ProcessInfo.processInfo.activeProcessorCount
         let wanted = ["avx2", "fma", "avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512_fp16"]
         let present = wanted.filter(CPUInformation.features.contains)
         let compiled = CPUInformation.compiledFeatures
@@ -65,7 +66,7 @@ struct DoctorCommand: ParsableCommand {
             kernels += "; this processor also has \(list(unused)): a build on this machine uses them"
         }
         return [
-            entry("processor", "\(CPUInformation.processorName), \(cores) core\(cores == 1 ? "" : "s") to use"),
+            entry("processor", "\(CPUInformation.processorName), \(AvailableCores.current.description)"),
             entry("features", present.isEmpty ? "none of those that kernels use" : list(present)),
             entry("kernels", kernels),
         ]
@@ -78,6 +79,7 @@ struct DoctorCommand: ParsableCommand {
     private static let shapes = [(m: 4096, n: 64, k: 64), (m: 4096, n: 128, k: 128)]
 
     private static func blas() -> [(name: String, text: String)] {
+        do { try CPUInformation.requireBLAS() } catch { return [entry("BLAS", "\(error)")] }
         var lines = [entry("BLAS", "\(CPUInformation.blasDescription); every matrix product")]
         if let better = CPUInformation.betterBLASKernel {
             lines.append(

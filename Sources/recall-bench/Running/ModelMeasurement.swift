@@ -1,4 +1,5 @@
 import Dispatch
+import RecallBenchmark
 import RecallData
 import RecallKernels
 import RecallModels
@@ -44,9 +45,12 @@ final class ModelMeasurement {
     func measure(_ runs: [PlannedRun]) throws {
         let keys = Array(Set(runs.map { Key($0) }).subtracting(known.keys))
         let results = Mutex<[Key: Result<ModelFacts, any Error>]>([:])
-        DispatchQueue.concurrentPerform(iterations: keys.count) { index in
-            let facts = Result { try Self.measured(keys[index]) }
-            results.withLock { $0[keys[index]] = facts }
+        let workers = min(keys.count, AvailableCores.current.count)
+        DispatchQueue.concurrentPerform(iterations: workers) { worker in
+            for index in stride(from: worker, to: keys.count, by: workers) {
+                let facts = Result { try Self.measured(keys[index]) }
+                results.withLock { $0[keys[index]] = facts }
+            }
         }
         for (key, facts) in results.withLock({ $0 }) { known[key] = try facts.get() }
     }

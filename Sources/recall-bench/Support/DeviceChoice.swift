@@ -75,7 +75,9 @@ enum DeviceChoice: Equatable, Sendable, CustomStringConvertible {
     /// - Throws: `Failure` of status 69 for a device or library that is not there.
     func makeBackend(threads: Int, _ arithmetic: Arithmetic) throws -> any Backend {
         switch self {
-        case .cpu: return CPUBackend(threads: threads)
+        case .cpu:
+            try failing { try CPUInformation.requireBLAS() }
+            return CPUBackend(threads: threads)
         case .cuda: return try failing { try CUDABackend(index: card, arithmetic: arithmetic) }
         }
     }
@@ -94,7 +96,9 @@ enum DeviceChoice: Equatable, Sendable, CustomStringConvertible {
     /// - Throws: as `makeBackend`.
     func name() throws -> String {
         switch self {
-        case .cpu: return CPUInformation.device
+        case .cpu:
+            try failing { try CPUInformation.requireBLAS() }
+            return CPUInformation.device
         case .cuda: return "cuda: \(try failing { try CUDADevices.description(of: card) })"
         }
     }

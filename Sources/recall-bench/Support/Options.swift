@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import RecallBenchmark
 import RecallKernels
 import RecallReport
 import RecallStore
@@ -24,7 +25,7 @@ struct TrainingOptions: ParsableArguments {
 
     @Option(
         help:
-            "Runs at once. Default: the cores, shared out by --threads; on graphics cards as many as measurably train faster together."
+            "Runs at once. Default: the cores that this process may use (affinity, cpuset and CPU quota count), shared out by --threads; on graphics cards as many as measurably train faster together."
     )
     var jobs: Int?
 
@@ -87,7 +88,7 @@ struct TrainingOptions: ParsableArguments {
     /// Runs at once.
     var jobCount: Int {
         if let jobs { return jobs }
-        return deviceChoice.isCPU ? max(1, ProcessInfo.processInfo.activeProcessorCount / threads) : 1
+        return deviceChoice.isCPU ? max(1, AvailableCores.current.count / threads) : 1
     }
 
     /// Whether it is to be measured how many runs at once are best.
