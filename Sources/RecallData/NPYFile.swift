@@ -41,13 +41,30 @@ public struct DataFileError: Error, Hashable, Sendable, CustomStringConvertible 
     }
 }
 
-/// An array read from or written to NumPy's .npy format: C order, little-endian, int64 or float32.
+/// An array read from or written to NumPy's .npy format: C order, little-endian. Integers of other widths are read as int64.
 public struct NPYFile: Hashable, Sendable {
     public enum ElementType: String, Sendable {
         case int64 = "<i8"
         case float32 = "<f4"
+        /// Read only, as what PyTorch and memory-mapped token files save.
+        case int32 = "<i4"
+        case uint32 = "<u4"
+        case int16 = "<i2"
+        case uint16 = "<u2"
+        case int8 = "|i1"
+        case uint8 = "|u1"
 
-        public var size: Int { self == .int64 ? 8 : 4 }
+        /// Bytes of an element.
+        public var size: Int {
+            switch self {
+            case .int64: 8
+            case .float32, .int32, .uint32: 4
+            case .int16, .uint16: 2
+            case .int8, .uint8: 1
+            }
+        }
+
+        public var isInteger: Bool { self != .float32 }
     }
 
     public enum Elements: Hashable, Sendable {

@@ -1,6 +1,6 @@
 import Foundation
 
-/// Reads a .npy file piece by piece, so that memory need not hold it: version 1, 2 or 3, C order, little-endian, int64 or
+/// Reads a .npy file piece by piece, so that memory need not hold it: version 1, 2 or 3, C order, little-endian integers or
 /// float32.
 public struct NPYReader: Sendable {
     public let path: String
@@ -33,25 +33,43 @@ public struct NPYReader: Sendable {
         }
     }
 
-    /// Some elements of an int64 file, in C order.
+    /// Some elements of a file of integers, in C order, whatever their width.
     ///
-    /// - Throws: `DataFileError` where the elements are of another type.
+    /// - Throws: `DataFileError` where the elements are not integers.
     public func int64(_ range: Range<Int>) throws(DataFileError) -> [Int64] {
-        guard type == .int64 else {
+        guard let integers = integers(range) else {
             throw DataFileError(
-                .content, path: path, message: "its elements are '\(type.rawValue)'; int64 ('<i8') is needed")
+                .content, path: path,
+                message: "its elements are '\(type.rawValue)'; integers, such as int64 ('<i8'), are needed")
         }
-        return load(range, 0)
+        return integers
     }
 
     /// All of the array.
     var file: NPYFile {
         NPYFile(
             shape: shape,
-            elements: type == .int64 ? .int64(load(0..<count, 0)) : .float32(load(0..<count, 0)))
+            elements: integers(0..<count).map { .int64($0) } ?? .float32(load(0..<count, as: Float.self)))
     }
 
-    private func load<Element: BitwiseCopyable>(_ range: Range<Int>, _ zero: Element) -> [Element] {
+    /// nil where the elements are not integers.
+    private func integers(_ range: Range<Int>) -> [Int64]? {
+        func widened<Element: FixedWidthInteger & BitwiseCopyable>(_: Element.Type) -> [Int64] {
+            load(range, as: Element.self).map { Int64(Element(littleEndian: $0)) }
+        }
+        return switch type {
+        case .int64: load(range, as: Int64.self)
+        case .int32: widened(Int32.self)
+        case .uint32: widened(UInt32.self)
+        case .int16: widened(Int16.self)
+        case .uint16: widened(UInt16.self)
+        case .int8: widened(Int8.self)
+        case .uint8: widened(UInt8.self)
+        case .float32: nil
+        }
+    }
+
+    private func load<Element: BitwiseCopyable>(_ range: Range<Int>, as: Element.Type) -> [Element] {
         precondition(range.lowerBound >= 0 && range.upperBound <= count)
         let start = body.startIndex + range.lowerBound * type.size
         return Array(unsafeUninitializedCapacity: range.count) { buffer, initialised in
@@ -83,7 +101,10 @@ public struct NPYReader: Sendable {
             let shapeText = Self.value(of: "shape", in: text), let shape = Self.dimensions(shapeText)
         else { throw FormatError(message: "its header is not understood: \(text.prefix(100))") }
         guard let type = NPYFile.ElementType(rawValue: descr.trimmingCharacters(in: ["'", "\""])) else {
-            throw FormatError(message: "its elements are \(descr); int64 ('<i8') and float32 ('<f4') are read")
+            throw FormatError(
+                message:
+                    "its elements are \(descr); little-endian integers up to int64, such as '<i8', '<i4' and '<u2', "
+                    + "and float32 ('<f4') are read")
         }
         guard order == "False" || shape.count < 2 else { throw FormatError(message: "it is in Fortran order") }
         var count = 1

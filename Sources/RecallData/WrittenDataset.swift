@@ -38,11 +38,11 @@ public struct WrittenDataset: Sendable {
             )
             for array in [arrays.0, arrays.1] {
                 let expected = [entry.examples, entry.sequenceLength]
-                guard array.type == .int64, array.shape == expected else {
+                guard array.type.isInteger, array.shape == expected else {
                     throw DataFileError(
                         .content, path: array.path,
                         message:
-                            "it is \(array.type) of shape \(array.shape); dataset.json says int64 of \(expected)"
+                            "it is \(array.type) of shape \(array.shape); dataset.json says integers of \(expected)"
                     )
                 }
             }

@@ -52,7 +52,7 @@ public struct CheckpointContent: Sendable {
         epoch = metadata["epoch"].flatMap { Int($0) }
         step = metadata["step"].flatMap { Int($0) }
         parameters = Dictionary(
-            arrays.filter { !$0.name.hasPrefix("optimizer.") }.map { ($0.name, $0) },
+            arrays.map { ($0.name, $0) },
             uniquingKeysWith: { first, _ in first })
     }
 
@@ -76,7 +76,8 @@ public struct CheckpointContent: Sendable {
             throw CheckpointError(
                 kind: .unreadable, path: path, message: "cannot be read: \(String(cString: strerror(errno)))")
         }
-        do { return try SafeTensors.decode(data) } catch {
+        // What belongs to an optimizer may be of any type, such as a step count of PyTorch's.
+        do { return try SafeTensors.decode(data, passesOver: { $0.hasPrefix("optimizer.") }) } catch {
             throw CheckpointError(
                 kind: .content, path: path, message: "not a whole .safetensors file: \(error.description)")
         }

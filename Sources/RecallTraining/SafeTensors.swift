@@ -48,10 +48,11 @@ public enum SafeTensors {
     /// Reads what `encode` or another writer of the format made. As in the reference implementation, arrays that overlap,
     /// gaps between them and bytes after them are refused: a file with those is damaged or made to deceive.
     ///
+    /// - Parameter passesOver: whether an array is left out, by its name: it may then be of any type of the format.
     /// - Throws: `FormatError`.
-    public static func decode(_ data: Data) throws(FormatError) -> (
-        arrays: [NamedArray], metadata: [String: String]
-    ) {
+    public static func decode(
+        _ data: Data, passesOver: (_ name: String) -> Bool = { _ in false }
+    ) throws(FormatError) -> (arrays: [NamedArray], metadata: [String: String]) {
         guard data.count >= 8 else { throw FormatError(description: "too short for a .safetensors file") }
         let data = Data(data)  // indices from 0
         let length = data.prefix(8).enumerated().reduce(UInt64(0)) {
@@ -61,19 +62,16 @@ public enum SafeTensors {
             throw FormatError(description: "its header is cut short")
         }
         let body = data.dropFirst(8 + Int(length))
-        guard
-            let object = try? JSONSerialization.jsonObject(with: data[8..<8 + Int(length)]),
-            let header = object as? [String: Any]
-        else { throw FormatError(description: "its header is not JSON") }
+        let header = try SafeTensorsHeader.read(data[8..<8 + Int(length)])
         var arrays: [NamedArray] = []
         var places: [(name: String, bytes: Range<Int>)] = []
         for (name, entry) in header where name != "__metadata__" {
-            let (array, bytes) = try array(name, entry, body)
-            arrays.append(array)
+            let (array, bytes) = try array(name, entry, body, isRead: !passesOver(name))
+            if let array { arrays.append(array) }
             places.append((name, bytes))
         }
         try requireCovered(body.count, by: places)
-        let metadata = header["__metadata__"] as? [String: String] ?? [:]
+        let metadata = try SafeTensorsHeader.metadata(of: header)
         return (arrays.sorted { $0.name < $1.name }, metadata)
     }
 
@@ -102,26 +100,37 @@ public enum SafeTensors {
         }
     }
 
+    /// Bytes of an element by the format's names.
+    private static let sizes = [
+        "BOOL": 1, "U8": 1, "I8": 1, "F8_E5M2": 1, "F8_E4M3": 1, "I16": 2, "U16": 2, "F16": 2, "BF16": 2,
+        "I32": 4, "U32": 4, "F32": 4, "I64": 8, "U64": 8, "F64": 8,
+    ]
+
+    /// - Returns: nil for an array that is not read, and its bytes after the header.
     private static func array(
-        _ name: String, _ entry: Any, _ body: Data
-    ) throws(FormatError) -> (NamedArray, place: Range<Int>) {
+        _ name: String, _ entry: Any, _ body: Data, isRead: Bool
+    ) throws(FormatError) -> (NamedArray?, place: Range<Int>) {
         guard let entry = entry as? [String: Any], let type = entry["dtype"] as? String,
             let shape = entry["shape"] as? [Int], let offsets = entry["data_offsets"] as? [Int],
             offsets.count == 2, shape.allSatisfy({ $0 >= 0 })
         else { throw FormatError(description: "its entry '\(name)' is not of the format") }
-        guard type == "F32" else {
+        guard let size = sizes[type] else {
+            throw FormatError(description: "'\(name)' is \(type), which is no type of the format")
+        }
+        guard type == "F32" || !isRead else {
             throw FormatError(description: "'\(name)' is \(type); only F32 is read here")
         }
         var count = 1
-        for size in shape {
-            let (product, overflow) = count.multipliedReportingOverflow(by: size)
+        for extent in shape {
+            let (product, overflow) = count.multipliedReportingOverflow(by: extent)
             guard !overflow else { throw FormatError(description: "'\(name)' has an impossible shape") }
             count = product
         }
-        let (bytes, overflow) = count.multipliedReportingOverflow(by: MemoryLayout<Float>.stride)
+        let (bytes, overflow) = count.multipliedReportingOverflow(by: size)
         guard !overflow, offsets[0] >= 0, offsets[1] >= offsets[0], offsets[1] - offsets[0] == bytes,
             offsets[1] <= body.count
         else { throw FormatError(description: "'\(name)' is cut short or misplaced") }
+        guard isRead else { return (nil, offsets[0]..<offsets[1]) }
         let start = body.startIndex + offsets[0]
         let values = [Float](unsafeUninitializedCapacity: count) { buffer, initialised in
             _ = body[start..<start + bytes].copyBytes(to: UnsafeMutableRawBufferPointer(buffer))

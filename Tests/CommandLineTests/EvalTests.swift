@@ -298,7 +298,7 @@ import Testing
         try NPYFile(shape: [9, 24], elements: .int64(values)).write(to: labels)
         #expect(
             try refusal(workspace, status: 65, "--dataset", "test")
-                == "test/segment-1/labels.npy: it is int64 of shape [9, 24]; dataset.json says int64 of [10, 24]"
+                == "test/segment-1/labels.npy: it is int64 of shape [9, 24]; dataset.json says integers of [10, 24]"
         )
         try whole.write(to: URL(fileURLWithPath: labels))
         try workspace.write("{}", to: "test/dataset.json")

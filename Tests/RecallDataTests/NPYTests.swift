@@ -66,6 +66,23 @@ func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Re
         }
     }
 
+    /// What PyTorch pipelines and token files save; widened to int64.
+    @Test(arguments: [
+        ("<i4", [UInt8](arrayLiteral: 1, 0, 0, 0, 0x9C, 0xFF, 0xFF, 0xFF), [Int64](arrayLiteral: 1, -100)),
+        ("<u4", [1, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF], [1, 4_294_967_295]),
+        ("<i2", [2, 1, 0x9C, 0xFF], [258, -100]), ("<u2", [2, 1, 0xFF, 0xFF], [258, 65_535]),
+        ("|i1", [1, 0x9C], [1, -100]), ("|u1", [1, 0xFF], [1, 255]),
+    ]) func integersOfOtherWidthsAreRead(descr: String, body: [UInt8], values: [Int64]) throws {
+        let text = Array("{'descr': '\(descr)', 'fortran_order': False, 'shape': (2,), }".utf8)
+        let bytes = [0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(text.count), 0] + text + body
+        #expect(
+            try NPYFile(bytes: Data(bytes), path: "a") == NPYFile(shape: [2], elements: .int64(values)))
+        let error = try #require(throws: DataFileError.self) {
+            try NPYFile(bytes: Data(bytes.dropLast()), path: "a")
+        }
+        #expect(error.message.hasPrefix("its shape (2,) needs 2 elements of \(body.count / 2) bytes"))
+    }
+
     @Test func damagedFilesAreRefusedByName() throws {
         try withTemporaryFolder { folder in
             let path = folder + "/bad.npy"
@@ -93,7 +110,8 @@ func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Re
                     == "its shape (2,) needs 2 elements of 8 bytes: it has 24 bytes")
             #expect(
                 try message(file(good.replacingOccurrences(of: "<i8", with: ">f8"), body: 16))
-                    == "its elements are '>f8'; int64 ('<i8') and float32 ('<f4') are read")
+                    == "its elements are '>f8'; little-endian integers up to int64, such as '<i8', '<i4' and '<u2', "
+                    + "and float32 ('<f4') are read")
             #expect(
                 try message(file("{'descr': '<i8', 'fortran_order': True, 'shape': (1, 2), }", body: 16))
                     == "it is in Fortran order")

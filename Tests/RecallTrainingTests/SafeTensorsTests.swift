@@ -155,6 +155,63 @@ struct SafeTensorsTests {
         #expect(throws: SafeTensors.FormatError.self) { try SafeTensors.decode(file("{}", bytes: 4)) }
     }
 
+    /// The format's own rules for a header, each named.
+    @Test(arguments: [
+        (
+            #"{"x":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"\u0078":{"dtype":"F32"}}"#,
+            "its header has 'x' twice"
+        ),
+        (#"{"__metadata__":{"a":"1","b":"","a":"2"}}"#, "its header has 'a' twice"),
+        (#"{"__metadata__":{},"__metadata__":{}}"#, "its header has '__metadata__' twice"),
+        (
+            #"{"x":{"dtype":"F32","dtype":"F32","shape":[],"data_offsets":[0,4]}}"#,
+            "its header has 'dtype' twice"
+        ),
+        (
+            #"{"__metadata__":{"run_id":"x","step":3}}"#,
+            "its metadata have 'step' that is no text; the format allows text alone"
+        ),
+        (#"{"__metadata__":["a"]}"#, "its '__metadata__' is not a mapping"),
+        ("{}\0\0\0", "its header is padded with NUL bytes; the format pads with spaces"),
+        ("{\0}\0", "its header has a NUL byte at byte 9; the format has UTF-8 text there"),
+        (" {}", "its header does not begin with '{'"), ("", "its header does not begin with '{'"),
+        (
+            #"{"x":{"dtype":"F31","shape":[],"data_offsets":[0,4]}}"#,
+            "'x' is F31, which is no type of the format"
+        ),
+        (#"{"x":{"dtype":"I64","shape":[],"data_offsets":[0,8]}}"#, "'x' is I64; only F32 is read here"),
+    ]) func rulesOfTheFormatAreNamed(header: String, reason: String) {
+        let error = #expect(throws: SafeTensors.FormatError.self) {
+            try SafeTensors.decode(file(header, bytes: 4))
+        }
+        #expect(error?.description == reason)
+    }
+
+    /// The same name in two objects, and strings that look like keys, are nobody's repetition.
+    @Test func keysOfOtherObjectsAreNotRepetitions() throws {
+        let header =
+            #"{"__metadata__":{"a":"{\"a\":1,\"a\":2}","b":"a\\"},"#
+            + #""a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"#
+            + #""b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}  "#
+        let (arrays, metadata) = try SafeTensors.decode(file(header, bytes: 8))
+        #expect(arrays.map(\.name) == ["a", "b"] && metadata["b"] == "a\\")
+    }
+
+    /// An optimizer's step count of PyTorch is I64: passed over, but its bytes are still its own.
+    @Test func arraysThatArePassedOverMayBeOfAnyType() throws {
+        let header =
+            #"{"optimizer.step":{"dtype":"I64","shape":[],"data_offsets":[0,8]},"#
+            + #""w":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}}"#
+        let passesOver = { (name: String) in name.hasPrefix("optimizer.") }
+        #expect(
+            try SafeTensors.decode(file(header, bytes: 12), passesOver: passesOver).arrays.map(\.name) == ["w"])
+        let short = header.replacingOccurrences(of: "[0,8]", with: "[0,4]").replacingOccurrences(
+            of: "[8,12]", with: "[4,8]")
+        #expect(throws: SafeTensors.FormatError.self) {
+            try SafeTensors.decode(file(short, bytes: 8), passesOver: passesOver)
+        }
+    }
+
     /// Deep nesting must not exhaust the stack.
     @Test func strangeFilesNeverTrap() throws {
         let deep = String(repeating: "[", count: 100_000)
