@@ -33,10 +33,13 @@ public final class Arena {
     /// Blocks start at multiples of this, one cache line.
     package static let alignment = 64
 
+    /// Bytes of address space that an arena asks for.
+    public static let defaultCapacity = 1 << 37
+
     /// - Parameter capacity: bytes of address space; memory is taken only as it is used. Where the system grants less,
     ///   less it is, down to a thousandth.
     /// - Throws: `BackendError.outOfMemory`.
-    public init(backend: any Backend, capacity: Int = 1 << 37) throws {
+    public init(backend: any Backend, capacity: Int = defaultCapacity) throws {
         self.backend = backend
         number = Self.count.wrappingAdd(1, ordering: .relaxed).newValue
         var granted = capacity

@@ -71,6 +71,18 @@ import Testing
         }
     }
 
+    /// A step beyond the address space of tensors is a run's own failure as well.
+    @Test func aBatchBeyondAddressSpaceFailsAlone() throws {
+        let workspace = try Workspace.withTinySuite(
+            tiny(
+                "train: [{sequence_length: 16, kv_pairs: 2, examples: 400}]",
+                "train: [{sequence_length: 512, kv_pairs: 2, examples: 1048576}]"
+            ).replacingOccurrences(of: "batch_size: 32", with: "batch_size: 1048576")
+                .replacingOccurrences(of: "d_model: 16", with: "d_model: 256"))
+        let need = try failure(workspace, "64GiB", run + ["1"])
+        #expect(need.needed >= 1 << 37 && need.available == 64 << 30)
+    }
+
     @Test func aSmallerBatchNeedsLess() throws {
         let needs = try ["32", "16"].map { batch in
             try failure(.withTinySuite(tiny("batch_size: 32", "batch_size: \(batch)")), "64KiB", run + ["1"])

@@ -1,4 +1,3 @@
-
 /// What one core of this machine reaches, measured: the ceilings that throughput is set beside.
 public enum CPUMeasurement {
     /// Floating-point operations a second of fused multiply-adds in registers alone, two an addition with product.

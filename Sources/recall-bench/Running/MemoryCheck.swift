@@ -1,5 +1,6 @@
 import RecallStore
 import RecallSuite
+import RecallTensor
 
 /// Looks, before anything is trained, whether runs will fit in memory. A process that takes too much is killed without a
 /// word by most systems.
@@ -36,10 +37,17 @@ struct MemoryCheck {
     ) throws -> [String: String] {
         var refusals: [String: String] = [:]
         for run in runs where refusals[run.pointID] == nil {
-            let bytes = try measurement.trainingBytes(run)
+            let bytes = try Self.trainingBytes(run, measurement)
             if bytes > available { refusals[run.pointID] = refusal([(run, bytes)], naming: false) }
         }
         return refusals
+    }
+
+    /// What a run takes at the least; where one tensor alone is beyond any address space that we ask for, that tensor's bytes.
+    private static func trainingBytes(_ run: PlannedRun, _ measurement: ModelMeasurement) throws -> Int {
+        do { return try measurement.trainingBytes(run) } catch TapeError.outOfMemory(let bytes) {
+            return max(bytes, Arena.defaultCapacity)
+        }
     }
 
     /// - Parameters:
