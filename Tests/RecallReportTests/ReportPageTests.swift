@@ -178,6 +178,67 @@ private func root(_ page: ReportPage) throws -> MarkupNode {
         }
     }
 
+    /// What a command trains again is trained where and as it was: database, device, precision, first seed.
+    @Test func commandsNameWhereAndHow() throws {
+        let database = "it's r.sqlite"
+        func commands(_ runs: [StoredRun], known: Suite? = nil) throws -> (warnings: [String], every: String?) {
+            let made = try page(runs, uncontrolledSuite, known: known, in: database)
+            let all = made.sections.flatMap(\.commands)
+            for command in all.map(\.command) where !command.hasPrefix("git ") {
+                let target =
+                    command.hasSuffix("--db again.sqlite") || command.hasSuffix(#"--db 'it'\''s r.sqlite'"#)
+                #expect(target, "\(command)")
+            }
+            return (
+                made.warnings.compactMap(\.command), all.first { $0.purpose == "every run" }?.command
+            )
+        }
+        var runs = soundRuns("based") + [syntheticRun(model: "based", seed: 2, status: .pending)]
+        let plain = try commands(runs)
+        #expect(plain.warnings == [#"recall-bench run --suite suite.yaml --db 'it'\''s r.sqlite'"#])
+        #expect(plain.every == "recall-bench run --suite suite.yaml --db again.sqlite")
+        for index in runs.indices {
+            runs[index].spec.training.precision = .bf16
+            runs[index].spec.seed += 40
+            if runs[index].status == .finished { runs[index].device = "cuda: H100" }
+        }
+        let elsewhere = try commands(runs)
+        #expect(
+            elsewhere.every == "recall-bench run --suite suite.yaml --seed 40 --device cuda --precision bf16 "
+                + "--db again.sqlite")
+        #expect(
+            elsewhere.warnings == [
+                "recall-bench run --suite suite.yaml --seed 40 --device cuda --precision bf16 "
+                    + #"--db 'it'\''s r.sqlite'"#
+            ])
+    }
+
+    /// A run among the seeds that the suite begins with needs no --seed; others begin with theirs.
+    @Test func seedsOfAKnownSuiteAreNamedOnlyWhereItDoesNotBeginWithThem() throws {
+        let spec = syntheticRun().spec
+        let known = Suite(
+            name: "suite", tasks: [SuiteTask(task: spec.task)],
+            models: [SuiteModel(name: "based", configurations: [spec.model])], trainings: [spec.training],
+            seeds: 3)
+        for (seed, words) in [(2, ""), (7, " --seed 7")] {
+            let runs =
+                soundRuns("based") + [syntheticRun(model: "based", seed: UInt64(seed), status: .pending)]
+            let warnings = try page(runs, uncontrolledSuite, known: known).warnings
+            #expect(warnings.compactMap(\.command) == ["recall-bench run --suite suite\(words)"])
+        }
+    }
+
+    /// The rest of many errors is in a table, which a command writes.
+    @Test func manyFailuresNameTheTableThatHasThem() throws {
+        let runs = (0..<20).map { syntheticRun(model: "based", seed: UInt64($0), status: .failed) }
+        let details = try page(runs, uncontrolledSuite, in: "r.sqlite").warnings.flatMap(\.details)
+        #expect(
+            details.contains {
+                $0.hasSuffix(
+                    "; recall-bench export csv --table runs --suite suite --db r.sqlite has all errors")
+            }, "\(details)")
+    }
+
     @Test func commandsSelectWhatAPointIs() throws {
         let made = try page(soundRuns("it's 🧠"), uncontrolledSuite)
         let command = try #require(made.sections.last?.tables.first?.rows.first?.cells.last?.text)
@@ -196,6 +257,8 @@ private func root(_ page: ReportPage) throws -> MarkupNode {
             let made = try page(soundRuns("based"), uncontrolledSuite, known: known)
             let commands = made.sections.last?.commands.map(\.command) ?? []
             #expect(commands.contains("recall-bench run --suite \(suite) --db again.sqlite"), "\(commands)")
+            let text = made.sections.last?.paragraphs.joined() ?? ""
+            #expect(text.contains("suite.yaml stands for a file that does") == (width == 32), "\(text)")
         }
         var sweep = uncontrolledSuite
         (sweep.name, sweep.description) = (
