@@ -11,9 +11,10 @@ struct CreationLock {
 
     /// Waits for whoever holds it.
     ///
+    /// - Parameter path: the file as the user named it.
     /// - Throws: `StoreError` where the folder cannot be opened.
-    init(besides path: String) throws {
-        let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
+    init(besides file: String, named path: String) throws {
+        let folder = file.lastIndex(of: "/").map { String(file[...$0]) } ?? "."
         descriptor = open(folder, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
             throw Store.unwritable(path, "the folder \(folder) cannot be opened", errno)

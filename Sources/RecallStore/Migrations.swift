@@ -16,6 +16,9 @@ enum Migrations {
         // Canonical JSON of the suite's LearningRateSearch; NULL where it lists its rates.
         ("suites.search", "ALTER TABLE suites ADD COLUMN search TEXT"),
         ("state_items", stateItems),
+        // Where the suite is from: a file's resolved path, or a sweep's origin; NULL for a suite of the program's own, and
+        // where an older version stored it.
+        ("suites.path", "ALTER TABLE suites ADD COLUMN path TEXT"),
     ]
 
     static let migrator: DatabaseMigrator = {

@@ -26,6 +26,7 @@ extension Store {
     ///   - fresh: forget what is known of these runs, but of those that a live process is training.
     ///   - membership: what stays in the suite besides them. Give `complete` the list as it is before `--only` and
     ///     `--shard`, so that a changed suite does not mix with what it was.
+    ///   - replacing: whether a suite of this name that is from elsewhere (`SuiteRecord.path`) gives way.
     ///   - step: adds what other processes' results have made necessary meanwhile.
     ///   - prepare: given, before `facts`, all runs that those will be asked of.
     ///   - facts: asked once a run that is not in the store, or is there without its state by layer and kind as an older
@@ -33,10 +34,13 @@ extension Store {
     /// - Throws: `StoreError`, or what `prepare` and `facts` throw; then nothing is changed.
     public func plan(
         _ runs: [PlannedRun], suite: SuiteRecord, fresh: Bool = false, membership: Membership = .complete,
-        then step: SearchStep? = nil, preparing prepare: ([PlannedRun]) throws -> Void = { _ in },
+        replacing: Bool = false, then step: SearchStep? = nil,
+        preparing prepare: ([PlannedRun]) throws -> Void = { _ in },
         facts: (PlannedRun) throws -> ModelFacts
     ) throws {
         precondition(runs.allSatisfy { $0.suite == suite.name }, "a run of another suite was planned")
+        // Before models are measured, and again where nobody can come between.
+        if !replacing { try requireOrigin(of: suite) }
         let itemised = try read { try String.fetchSet($0, sql: "SELECT run_id FROM state_items") }
         var seen = itemised
         let unknown = runs.filter { seen.insert($0.runID).inserted }
@@ -44,21 +48,22 @@ extension Store {
         let missing = try unknown.map { ($0, try facts($0)) }
         let time = Timestamp.text(now())
         try write { db in
+            if !replacing { try self.requireOrigin(of: suite, db) }
             let formerHash = try String.fetchOne(
                 db, sql: "SELECT content_hash FROM suites WHERE name = ?", arguments: [suite.name])
             try db.execute(
                 sql: """
                     INSERT INTO suites (name, description, control_model, control_minimum, content_hash, planned_at,
-                        search)
-                    VALUES (?, ?, ?, ?, ?, ?, ?)
+                        search, path)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
                     ON CONFLICT (name) DO UPDATE SET description = excluded.description,
                         control_model = excluded.control_model, control_minimum = excluded.control_minimum,
                         content_hash = excluded.content_hash, planned_at = excluded.planned_at,
-                        search = excluded.search
+                        search = excluded.search, path = excluded.path
                     """,
                 arguments: [
                     suite.name, suite.description, suite.controlModel, suite.controlMinimum, suite.contentHash,
-                    time, suite.search.map { RunSpec.json($0) },
+                    time, suite.search.map { RunSpec.json($0) }, suite.path,
                 ])
             for (run, facts) in missing {
                 try Self.insert(run, facts: facts, time: time, db)
@@ -72,6 +77,20 @@ extension Store {
                 isSearched: suite.search != nil, db)
             try self.take(step, db)
         }
+    }
+
+    /// Refuses a suite whose name another file's has.
+    ///
+    /// - Throws: `StoreError` of status 65.
+    public func requireOrigin(of suite: SuiteRecord) throws(StoreError) {
+        try read { try self.requireOrigin(of: suite, $0) }
+    }
+
+    private func requireOrigin(of suite: SuiteRecord, _ db: Database) throws {
+        let former = try String.fetchOne(
+            db, sql: "SELECT path FROM suites WHERE name = ?", arguments: [suite.name])
+        guard let former, former != suite.path else { return }
+        throw StoreError.otherSuite(path, name: suite.name, former: former, current: suite.path)
     }
 
     static func insert(_ run: PlannedRun, facts: ModelFacts, time: String, _ db: Database) throws {

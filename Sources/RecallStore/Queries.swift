@@ -16,7 +16,7 @@ extension Store {
                     controlMinimum: row["control_minimum"], contentHash: row["content_hash"],
                     search: search.flatMap {
                         try? JSONDecoder().decode(LearningRateSearch.self, from: Data($0.utf8))
-                    })
+                    }, path: row["path"])
             }
         }
     }

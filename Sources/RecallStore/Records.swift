@@ -18,11 +18,15 @@ public struct SuiteRecord: Equatable, Sendable {
     public var contentHash: String?
     /// How it searches learning rates; nil where it lists them.
     public var search: LearningRateSearch?
+    /// Where it is from: a file's resolved path, or a sweep's origin; nil for a suite of the program's own, and where an
+    /// older version stored it.
+    public var path: String?
 
     public init(
         name: String, description: String, controlModel: String? = nil, controlMinimum: Double? = nil,
-        contentHash: String? = nil, search: LearningRateSearch? = nil
+        contentHash: String? = nil, search: LearningRateSearch? = nil, path: String? = nil
     ) {
+        self.path = path
         (self.name, self.description, self.contentHash) = (name, description, contentHash)
         self.search = search
         (self.controlModel, self.controlMinimum) = (controlModel, controlMinimum)

@@ -15,11 +15,14 @@ public final class Store: Sendable {
 
     /// The file as the user named it.
     public let path: String
+    /// The file itself, with links followed: what is beside it is named by this.
+    public let file: String
     /// In whose name runs are claimed.
     public let identity: ProcessIdentity
     let now: @Sendable () -> Date
     private let reader: any DatabaseReader
     private let writer: DatabasePool?
+    let lockWait: LockWait
 
     /// Seconds to wait for another process that is writing.
     public static let busyTimeout =
@@ -46,20 +49,23 @@ public final class Store: Sendable {
         maximumPages: Int? = nil, now: @escaping @Sendable () -> Date = { Date() }
     ) throws(StoreError) {
         (self.path, self.identity, self.now) = (path, identity, now)
+        let file = DatabaseFile.resolved(path)
+        let lockWait = LockWait(busyTimeout: busyTimeout)
+        (self.file, self.lockWait) = (file, lockWait)
         try Self.inspect(path, mustExist: mode == .readOnly)
         var configuration = Configuration()
         configuration.label = "recall-bench"
-        configuration.busyMode = .timeout(busyTimeout)
+        configuration.busyMode = .callback { lockWait.triesAgain(after: $0) }
         configuration.readonly = mode == .readOnly
         do {
             switch mode {
             case .readWrite:
-                try Self.makeParent(of: path)
+                try Self.makeParent(of: file, named: path)
                 // Processes of a job array may all find no file: one at a time makes it.
-                let making = try CreationLock(besides: path)
+                let making = try CreationLock(besides: file, named: path)
                 defer { making.release() }
-                try Self.requireWhole(path, configuration)
-                let pool = try DatabasePool(path: path, configuration: configuration)
+                try Self.requireWhole(file, named: path, configuration)
+                let pool = try DatabasePool(path: file, configuration: configuration)
                 try Self.requireOurs(pool, path: path)
                 // In WAL mode NORMAL keeps the file whole, but FULL also keeps the last commits through a power cut.
                 try pool.writeWithoutTransaction { db in
@@ -70,14 +76,17 @@ public final class Store: Sendable {
                 (reader, writer) = (pool, pool)
             case .readOnly:
                 let queue = try DatabaseQueue(
-                    path: Self.cannotChange(path) ? Self.immutable(path) : path, configuration: configuration)
+                    path: Self.cannotChange(file) ? Self.immutable(file) : file, configuration: configuration)
                 try Self.requireOurs(queue, path: path)
                 guard try queue.read(Migrations.migrator.hasCompletedMigrations) else {
-                    throw StoreError.older(path)
+                    throw try queue.read(Self.isEmpty) ? StoreError.empty(path, file: file) : .older(path)
                 }
                 (reader, writer) = (queue, nil)
             }
         } catch {
+            if mode == .readOnly, error is DatabaseError, Self.cannotReadLog(of: file) {
+                throw .unreadableLog(path, file: file)
+            }
             throw StoreError(error, path: path)
         }
     }
@@ -129,10 +138,17 @@ public final class Store: Sendable {
         guard findings == ["ok"] else { throw .corrupted(path, findings: findings) }
     }
 
-    /// Whether nobody can be writing: the folder takes no file, and no log lies in it.
-    private static func cannotChange(_ path: String) -> Bool {
-        let folder = parentFolder(of: path)
-        return access(folder, W_OK) != 0 && access(path + "-wal", F_OK) != 0
+    func backUp(into copy: DatabaseQueue) throws { try reader.backup(to: copy) }
+
+    /// Whether nobody can be writing: the folder takes no file, and no log is in it.
+    private static func cannotChange(_ file: String) -> Bool {
+        access(parentFolder(of: file), W_OK) != 0 && DatabaseFile.bytes(file + "-wal") ?? 0 == 0
+    }
+
+    /// Whether rows are in a log that SQLite reads with the help of a file that is not there and cannot be made.
+    private static func cannotReadLog(of file: String) -> Bool {
+        DatabaseFile.bytes(file + "-wal") ?? 0 > 0 && access(file + "-shm", R_OK) != 0
+            && access(parentFolder(of: file), W_OK) != 0
     }
 
     /// The file for a reader that makes no files beside it, which SQLite's readers of a write-ahead log otherwise do
@@ -143,10 +159,12 @@ public final class Store: Sendable {
 
     /// Reads every page before anything is written: what a damaged file still holds must not be lost to more writing.
     /// SQLite sees damage to its own structure; numbers that were changed in place have no check sum.
-    private static func requireWhole(_ path: String, _ configuration: Configuration) throws {
-        guard (try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int) ?? 0 > 0 else { return }
+    private static func requireWhole(
+        _ file: String, named path: String, _ configuration: Configuration
+    ) throws {
+        guard DatabaseFile.bytes(file) ?? 0 > 0 else { return }
         // A pool would write to the log already when it is opened.
-        let queue = try DatabaseQueue(path: path, configuration: configuration)
+        let queue = try DatabaseQueue(path: file, configuration: configuration)
         let findings = try queue.inDatabase { try String.fetchAll($0, sql: "PRAGMA quick_check(1)") }
         guard findings == ["ok"] else { throw StoreError.corrupted(path, findings: findings) }
         try queue.close()
@@ -157,13 +175,16 @@ public final class Store: Sendable {
             (
                 try Int32.fetchOne(db, sql: "PRAGMA application_id") ?? 0,
                 try Int32.fetchOne(db, sql: "PRAGMA user_version") ?? 0,
-                // One whose making was cut short holds at most the migrator's own table.
-                try Int.fetchOne(
-                    db, sql: "SELECT COUNT(*) FROM sqlite_master WHERE tbl_name <> 'grdb_migrations'") == 0,
+                try Self.isEmpty(db),
                 try Migrations.migrator.hasBeenSuperseded(db)
             )
         }
         guard id == Migrations.applicationID || isEmpty else { throw StoreError.foreign(path) }
         guard version <= Migrations.schemaVersion, !superseded else { throw StoreError.newer(path) }
+    }
+
+    /// One whose making was cut short holds at most the migrator's own table.
+    private static func isEmpty(_ db: Database) throws -> Bool {
+        try Int.fetchOne(db, sql: "SELECT COUNT(*) FROM sqlite_master WHERE tbl_name <> 'grdb_migrations'") == 0
     }
 }

@@ -31,7 +31,7 @@ extension Store {
         path: String, for runs: [PlannedRun] = [], freeBytes: (String) -> Int64?
     ) throws(StoreError) {
         try inspect(path, mustExist: false)
-        let folder = try existingAncestor(of: path)
+        let folder = try existingAncestor(of: DatabaseFile.resolved(path), named: path)
         if access(path, F_OK) == 0, access(path, W_OK) != 0 {
             throw unwritable(path, "the file is not writable", errno)
         }
@@ -85,10 +85,12 @@ extension Store {
         }
     }
 
-    /// Makes the folders above `path`.
-    static func makeParent(of path: String) throws(StoreError) {
-        _ = try existingAncestor(of: path)
-        let parent = parentFolder(of: path)
+    /// Makes the folders above a file.
+    ///
+    /// - Parameter path: the file as the user named it.
+    static func makeParent(of file: String, named path: String) throws(StoreError) {
+        _ = try existingAncestor(of: file, named: path)
+        let parent = parentFolder(of: file)
         do {
             try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
         } catch {
@@ -97,9 +99,9 @@ extension Store {
         }
     }
 
-    /// The nearest folder above `path` that exists.
-    private static func existingAncestor(of path: String) throws(StoreError) -> String {
-        var folder = parentFolder(of: path)
+    /// The nearest folder above a file that exists.
+    private static func existingAncestor(of file: String, named path: String) throws(StoreError) -> String {
+        var folder = parentFolder(of: file)
         while true {
             var status = stat()
             if stat(folder, &status) == 0 {

@@ -6,6 +6,10 @@ import RecallSuite
 public struct StoreError: Error, Equatable, Sendable, CustomStringConvertible {
     public enum Kind: Equatable, Sendable, CaseIterable {
         case isDirectory, notADatabase, foreign, newer, older, corrupted
+        /// No table is in it: it is empty, or a copy without its log.
+        case empty
+        /// The name of a suite of another file.
+        case otherSuite
         case missing
         case unwritable, diskFull, busy, leaseLost
         case unexpected
@@ -27,7 +31,7 @@ public struct StoreError: Error, Equatable, Sendable, CustomStringConvertible {
     /// failed, 70 an error of the program's own.
     public var exitStatus: Int32 {
         switch kind {
-        case .isDirectory, .notADatabase, .foreign, .newer, .older, .corrupted: 65
+        case .isDirectory, .notADatabase, .foreign, .newer, .older, .corrupted, .empty, .otherSuite: 65
         case .missing: 66
         case .unwritable, .diskFull, .busy, .leaseLost: 74
         case .unexpected: 70
@@ -60,6 +64,34 @@ extension StoreError {
             .older, path: path,
             "was written by an older version of recall-bench; a command that writes to it, such as run, updates it"
         )
+    }
+
+    static func empty(_ path: String, file: String) -> StoreError {
+        let what =
+            if DatabaseFile.bytes(file) ?? 0 == 0 {
+                "is empty; `\(ShellCommand("run", "--suite", "quick").on(database: path))` fills it"
+            } else if DatabaseFile.bytes(file + "-wal") ?? 0 > 0 {
+                "holds no table yet: another process is making it, or was cut short; try again, or make it whole with "
+                    + "`\(ShellCommand("run", "--suite", "quick").on(database: path))`"
+            } else {
+                "holds no table: it was copied while the database was open, without its -wal file, which has the rows; "
+                    + "make a whole copy with `recall-bench export sqlite --output FILE`, or copy the -wal file with it"
+            }
+        return StoreError(.empty, path: path, what)
+    }
+
+    static func unreadableLog(_ path: String, file: String) -> StoreError {
+        StoreError(
+            .unwritable, path: path,
+            "its newest rows are in \(file)-wal, which cannot be read without \(file)-shm, and the folder takes no file; "
+                + "copy the file with its -wal to a folder that you may write to, and read it there")
+    }
+
+    static func otherSuite(_ path: String, name: String, former: String?, current: String?) -> StoreError {
+        StoreError(
+            .otherSuite, path: path,
+            "the suite '\(name)' in it is that of \(former ?? "this program"), not of \(current ?? "this program"); give the "
+                + "suite another `name:`, or let it take the place of that one with --replace-suite")
     }
 
     static func missing(_ path: String) -> StoreError {

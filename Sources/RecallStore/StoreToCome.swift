@@ -8,7 +8,7 @@ extension Store {
         do {
             return try Store(path: path, mode: .readOnly)
         } catch {
-            guard error.kind == .missing || (error.kind == .older && isBeingMade(path)) else { throw error }
+            guard error.kind == .missing || (error.kind == .empty && isBeingMade(path)) else { throw error }
             return nil
         }
     }

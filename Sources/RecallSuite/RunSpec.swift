@@ -52,7 +52,7 @@ public struct RunSpec: Hashable, Codable, Sendable {
 }
 
 /// Sixteen hexadecimal digits of a text's SHA-256.
-func shortHash(_ text: String) -> String {
+package func shortHash(_ text: String) -> String {
     SHA256.hash(data: Data(text.utf8)).prefix(8).map { String(format: "%02x", $0) }.joined()
 }
 

@@ -106,12 +106,14 @@ public struct StateSizeSweep {
                 }
             }
         }
-        return Suite(
+        var suite = Suite(
             name: Self.namePrefix + base.name, description: Self.description(base: base.name),
             tasks: base.tasks, models: models, trainings: trainings,
             search: rates == nil ? base.search ?? Self.search : nil, seeds: seeds, dataSeeds: dataSeeds,
             control: SuiteControl(
                 model: Self.controlName, minimumAccuracy: base.control?.minimumAccuracy ?? 0.99))
+        suite.path = "the sweep of \(base.path ?? base.name)"
+        return suite
     }
 
     private static var attention: ModelPreset {

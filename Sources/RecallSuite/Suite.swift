@@ -24,6 +24,8 @@ public struct Suite: Sendable {
     /// How many seeds of the data.
     public var dataSeeds: Int
     public var control: SuiteControl?
+    /// Where it is from: a file's resolved path, or a sweep's origin; nil for a built-in one, and where that does not matter.
+    public var path: String?
 
     public init(
         name: String, description: String? = nil, tasks: [SuiteTask], models: [SuiteModel],

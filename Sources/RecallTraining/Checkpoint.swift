@@ -10,8 +10,14 @@ public struct CheckpointMetadata: Equatable, Sendable {
     /// The epoch after which it was written.
     public var record: EpochRecord
     public var trainSeconds: Double
+    /// The epochs before it that were not on record then, in order.
+    public var epochsNotRecorded: [EpochRecord]
 
-    public init(runID: String, specification: String, record: EpochRecord, trainSeconds: Double) {
+    public init(
+        runID: String, specification: String, record: EpochRecord, trainSeconds: Double,
+        epochsNotRecorded: [EpochRecord] = []
+    ) {
+        self.epochsNotRecorded = epochsNotRecorded
         (self.runID, self.specification, self.record, self.trainSeconds) = (
             runID, specification, record, trainSeconds
         )
@@ -74,15 +80,17 @@ public struct CheckpointFile: Sendable {
     /// - Throws: what the disk refuses.
     func write(_ arrays: [NamedArray], _ metadata: CheckpointMetadata) throws {
         let record = String(decoding: try JSONEncoder().encode(metadata.record), as: UTF8.self)
-        let data = try SafeTensors.encode(
-            arrays,
-            metadata: [
-                "format": "pt", "version": Self.version, "run_id": metadata.runID,
-                "specification": metadata.specification, "record": record,
-                "epoch": String(metadata.record.epoch), "step": String(metadata.record.step),
-                "train_seconds": String(metadata.trainSeconds),
-            ])
-        try replaceFile(with: data)
+        var texts = [
+            "format": "pt", "version": Self.version, "run_id": metadata.runID,
+            "specification": metadata.specification, "record": record,
+            "epoch": String(metadata.record.epoch), "step": String(metadata.record.step),
+            "train_seconds": String(metadata.trainSeconds),
+        ]
+        if !metadata.epochsNotRecorded.isEmpty {
+            texts["epochs_not_recorded"] = String(
+                decoding: try JSONEncoder().encode(metadata.epochsNotRecorded), as: UTF8.self)
+        }
+        try replaceFile(with: try SafeTensors.encode(arrays, metadata: texts))
     }
 
     private func replaceFile(with data: Data) throws {
@@ -139,10 +147,13 @@ public struct CheckpointFile: Sendable {
         guard metadata["version"] == Self.version, let runID = metadata["run_id"],
             let specification = metadata["specification"], let record = metadata["record"],
             let trainSeconds = metadata["train_seconds"].flatMap(Double.init),
-            let decoded = try? JSONDecoder().decode(EpochRecord.self, from: Data(record.utf8))
+            let decoded = try? JSONDecoder().decode(EpochRecord.self, from: Data(record.utf8)),
+            let earlier = try? JSONDecoder().decode(
+                [EpochRecord].self, from: Data((metadata["epochs_not_recorded"] ?? "[]").utf8))
         else { throw unusable("its metadata are not a checkpoint's") }
         return CheckpointMetadata(
-            runID: runID, specification: specification, record: decoded, trainSeconds: trainSeconds)
+            runID: runID, specification: specification, record: decoded, trainSeconds: trainSeconds,
+            epochsNotRecorded: earlier)
     }
 
     /// What a checkpoint of these bytes holds: its arrays by name, and the run that it is of.

@@ -1,26 +1,71 @@
 import Foundation
 
-/// The folder in which runs keep their checkpoints while they are trained.
+/// Where the runs of one database keep their checkpoints: those that they continue from, and the last ones of finished runs.
 public struct CheckpointFolder: Sendable {
+    /// Of the checkpoints that runs continue from.
     public let path: String
+    /// Of those that finished runs keep.
+    public let keptPath: String
+    /// Tells the files of databases apart that share the folder; nil where they do not.
+    private let tag: String?
 
-    public init(path: String) { self.path = path }
+    /// The folders of a database: `FILE.checkpoints/`, and `checkpoints/` beside it for what is kept.
+    ///
+    /// - Parameter database: the file itself, with links followed.
+    public init(ofDatabase database: String) {
+        path = database + ".checkpoints"
+        let folder = database.lastIndex(of: "/").map { String(database[...$0]) } ?? ""
+        (keptPath, tag) = (folder + "checkpoints", nil)
+    }
+
+    /// One folder for both, which other databases may share.
+    ///
+    /// - Parameter tag: this database's, of letters and digits; nil where no other one has the folder.
+    public init(path: String, tag: String? = nil) { (self.path, keptPath, self.tag) = (path, path, tag) }
 
     /// The checkpoint that a run continues from while it is trained.
     public func file(of runID: String) -> CheckpointFile {
-        CheckpointFile(path: "\(path)/\(runID).partial.safetensors")
+        CheckpointFile(path: "\(path)/\(runID)\(tag.map { ".\($0)" } ?? "").partial.safetensors")
     }
 
     /// The last checkpoint of a finished run that keeps it.
     public func keptFile(of runID: String) -> CheckpointFile {
-        CheckpointFile(path: "\(path)/\(runID).safetensors")
+        CheckpointFile(path: "\(keptPath)/\(runID).safetensors")
+    }
+
+    /// Whether there is a checkpoint that a run may continue from.
+    public func canContinue(_ runID: String) -> Bool { file(of: runID).exists || formerFile(of: runID) != nil }
+
+    /// Where an earlier version, whose databases shared a folder's files, left what a run continues from.
+    private func formerFile(of runID: String) -> CheckpointFile? {
+        let file = CheckpointFile(path: "\(keptPath)/\(runID).partial.safetensors")
+        return file.path != self.file(of: runID).path && file.exists ? file : nil
+    }
+
+    /// Takes over the checkpoint that an earlier version left of a run, if it is this database's. It is another's where it
+    /// was written after an epoch that is not on record here.
+    ///
+    /// - Parameters:
+    ///   - isEnded: whether the run is finished, and so has no epoch that is not on record.
+    ///   - history: the epochs on record here. Only asked where there is such a file.
+    public func adopt(_ runID: String, isEnded: Bool = false, history: () throws -> [EpochRecord]) rethrows {
+        let file = file(of: runID)
+        guard !file.exists, let former = formerFile(of: runID) else { return }
+        let history = try history()
+        guard let metadata = former.metadata, metadata.runID == runID, let last = history.last else { return }
+        if history.contains(metadata.record) {
+            former.move(to: file)
+        } else if !isEnded, metadata.record.epoch == last.epoch + 1 {
+            // Its process died before it recorded the epoch, or it is another database's: that one keeps it.
+            former.copy(to: file)
+        }
     }
 
     /// What becomes of a run's checkpoint when the run is finished. A second time changes nothing.
     public func settle(_ runID: String, keeping: Bool) {
         let partial = file(of: runID)
         // Where it cannot take its name it stays under the other, whole.
-        if keeping { rename(partial.path, keptFile(of: runID).path) } else { partial.remove() }
+        if !keeping { partial.remove() } else if partial.exists { partial.move(to: keptFile(of: runID)) }
     }
 
     /// Too little room, in bytes.
@@ -52,7 +97,8 @@ public struct CheckpointFolder: Sendable {
         for run in runs {
             let bytes = CheckpointFile.estimatedBytes(parameters: run.parameters)
             // What an earlier sitting left is taken already.
-            let first = bytes - min(bytes, file(of: run.runID).bytes ?? 0)
+            let there = file(of: run.runID).bytes ?? formerFile(of: run.runID)?.bytes ?? 0
+            let first = bytes - min(bytes, there)
             if keeping { needed += first }
             passing.append(keeping ? bytes : first + bytes)
         }
@@ -64,5 +110,44 @@ public struct CheckpointFolder: Sendable {
         for bytes in passing.sorted(by: >).prefix(jobs) { needed += bytes }
         guard let free = freeBytes(path), free < needed else { return nil }
         return Shortage(needed: needed, free: free)
+    }
+}
+
+extension CheckpointFile {
+    /// What the file says of itself; nil where it is no checkpoint.
+    fileprivate var metadata: CheckpointMetadata? {
+        guard let data = try? Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe) else {
+            return nil
+        }
+        return try? parse(data).metadata
+    }
+
+    /// Gives the file another place, whole or not at all. Where that cannot be it stays.
+    fileprivate func move(to other: CheckpointFile) {
+        other.makeFolder()
+        // Another file system takes a copy.
+        if rename(path, other.path) != 0, errno == EXDEV, other.take(copyOf: self) { remove() }
+    }
+
+    /// The same, and leaves it here.
+    fileprivate func copy(to other: CheckpointFile) {
+        other.makeFolder()
+        // A checkpoint is never written in place, so that two names may share one.
+        if link(path, other.path) != 0 { _ = other.take(copyOf: self) }
+    }
+
+    private func makeFolder() {
+        let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
+        try? FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    }
+
+    /// - Returns: whether it is there now.
+    private func take(copyOf other: CheckpointFile) -> Bool {
+        let beside = path + ".new"
+        try? FileManager.default.removeItem(atPath: beside)
+        let isCopied = (try? FileManager.default.copyItem(atPath: other.path, toPath: beside)) != nil
+        if isCopied, rename(beside, path) == 0 { return true }
+        try? FileManager.default.removeItem(atPath: beside)
+        return false
     }
 }

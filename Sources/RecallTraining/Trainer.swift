@@ -26,9 +26,13 @@ public protocol TrainingObserver {
     ///
     /// - Throws: whatever keeping the record can meet; the run ends with it.
     func didFinishEpoch(_ record: EpochRecord) throws
+
+    /// Finished epochs that it has yet to record, in order: a run that is cut off now reports them again when it goes on.
+    var epochsNotRecorded: [EpochRecord] { get }
 }
 
 extension TrainingObserver {
+    public var epochsNotRecorded: [EpochRecord] { [] }
     public func willTrain(fromStep step: Int, refusal: String?) {}
 }
 
@@ -74,6 +78,8 @@ public final class Trainer {
     private var trainSeconds = 0.0
     private var totalSeconds = 0.0
     private var lastRecord: EpochRecord?
+    /// Those before it that a checkpoint says were not on record.
+    private var epochsNotRecorded: [EpochRecord] = []
     /// Of the parameters as they are.
     private var lastValidation: Evaluation?
     /// An epoch whose checkpoint may be under way.
@@ -125,6 +131,7 @@ public final class Trainer {
     ) throws -> RunResult {
         let refusal = try resume(from: checkpoint, runID: runID)
         try observer.willTrain(fromStep: step, refusal: refusal)
+        for record in epochsNotRecorded { try observer.didFinishEpoch(record) }
         if let lastRecord { try observer.didFinishEpoch(lastRecord) }
         var epoch = lastRecord?.epoch ?? 0
         let test: Evaluation
@@ -133,9 +140,10 @@ public final class Trainer {
                 let record = try trainEpoch(epoch, observer)
                 epoch += 1
                 lastRecord = record
-                let metadata = CheckpointMetadata(
-                    runID: runID, specification: specification, record: record, trainSeconds: trainSeconds)
                 try reportEpoch(observer, waiting: true)
+                let metadata = CheckpointMetadata(
+                    runID: runID, specification: specification, record: record, trainSeconds: trainSeconds,
+                    epochsNotRecorded: observer.epochsNotRecorded)
                 unreported = try EpochToReport(metadata, model.store, to: checkpoint)
                 // Behind the host's back the next epoch can begin meanwhile.
                 try reportEpoch(observer, waiting: backend.stepsAhead == 1)
@@ -357,7 +365,7 @@ public final class Trainer {
         step = metadata.record.step
         trainSeconds = metadata.trainSeconds
         totalSeconds = metadata.record.seconds
-        lastRecord = metadata.record
+        (lastRecord, epochsNotRecorded) = (metadata.record, metadata.epochsNotRecorded)
         return nil
     }
 

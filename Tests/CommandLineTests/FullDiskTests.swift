@@ -182,6 +182,31 @@ private final class SmallDisk: Sendable {
     }
 }
 
+/// An archive whose newest rows are in its log.
+@Suite(.enabled(if: SmallDisk.isPossible)) struct ReadOnlyLogTests {
+    /// SQLite reads a log with the help of a file beside it, which nobody can make there.
+    @Test func aLogThatCannotBeReadIsNamed() throws {
+        let workspace = try Workspace.withTinySuite()
+        let disk = try SmallDisk.mount(workspace, "old", mebibytes: 40)
+        let isSent = Once()
+        let killed = try workspace.run(
+            "run", "--suite", "tiny.yaml", "--db", "old/r.sqlite", "--json"
+        ) { line, pid in
+            if line.contains("\"epoch_finished\""), isSent.first() { kill(pid, SIGKILL) }
+        }
+        #expect(killed.isSignalled && workspace.exists("old/r.sqlite-wal"))
+        unlink(workspace.path("old/r.sqlite-shm"))
+        try disk.makeReadOnly()
+        let outcome = try workspace.run("status", "--db", "old/r.sqlite")
+        #expect(outcome.status == 74)
+        #expect(
+            outcome.errors
+                == "recall-bench: old/r.sqlite: its newest rows are in old/r.sqlite-wal, which cannot be read without "
+                + "old/r.sqlite-shm, and the folder takes no file; copy the file with its -wal to a folder that you may "
+                + "write to, and read it there\n")
+    }
+}
+
 /// Limits on the size of files, which stand for a full disk where none can be made.
 @Suite struct FileSizeLimitTests {
     @Test(arguments: [8, 32, 64, 128, 256]) func aFileThatMayNotGrow(_ kibibytes: Int) throws {

@@ -7,7 +7,7 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
 /// What other processes, and people at the keyboard, do to a sitting.
 @Suite struct InterferenceTests {
     /// A connection that keeps everybody else from writing, until it is closed.
-    private final class Lock {
+    private final class Lock: Sendable {
         private let queue: DatabaseQueue
 
         init(_ workspace: Workspace) throws {
@@ -19,8 +19,9 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
             try queue.inDatabase { try $0.execute(sql: "BEGIN EXCLUSIVE") }
         }
 
-        func release() throws {
-            try queue.inDatabase { try $0.execute(sql: "ROLLBACK") }
+        /// - Parameter change: committed first.
+        func release(after change: String = "") throws {
+            try queue.inDatabase { try $0.execute(sql: change.isEmpty ? "COMMIT" : change + "; COMMIT") }
             try queue.close()
         }
     }
@@ -50,30 +51,104 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         (results["runs"] ?? []).filter { $0.contains("finished") }
     }
 
-    /// A database that stays locked is given up with one line; what was finished is there, and the rest can go on.
-    @Test(arguments: [0, 1, 3]) func aLockedDatabaseIsGivenUp(_ epochs: Int) throws {
+    /// A database that stays locked before anything is trained is given up with one line.
+    @Test func aLockedDatabaseIsGivenUpAtTheStart() throws {
         let workspace = try Workspace.withTinySuite(longSuite)
         let first = try workspace.run("run", "--suite", "tiny.yaml", "--quiet", "--only", "model=attention")
         #expect(first.status == 0)
-        let before = try finished(workspace.results(of: "tiny"))
-        let (lock, count) = (Locked<Lock?>(epochs == 0 ? try Lock(workspace) : nil), Counter())
+        let before = try workspace.results(of: "tiny")
+        let lock = try Lock(workspace)
         let outcome = try workspace.run(
-            "run", "--suite", "tiny.yaml", "--json", "--jobs", "2",
-            environment: ["RECALL_BENCH_BUSY_SECONDS": "0.2"]
-        ) { line, _ in
-            if line.contains("\"epoch_finished\""), count.next() == epochs { lock.value = try? Lock(workspace) }
-        }
+            "run", "--suite", "tiny.yaml", "--json", "--jobs", "2", environment: Self.shortBusyTime)
         #expect(outcome.status == 74, "\(outcome.errors)")
-        let said = outcome.errorLines.filter { !$0.hasPrefix("{") }
         #expect(
-            said == [
+            outcome.errorLines == [
                 "recall-bench: results/recall.sqlite: another process has kept the database locked for 0.2 seconds; end it, "
                     + "or try again later"
             ])
-        try #require(lock.value).release()
-        #expect(try finished(workspace.results(of: "tiny")) == before)
+        try lock.release()
+        #expect(try workspace.results(of: "tiny") == before)
+    }
+
+    private static let shortBusyTime = ["RECALL_BENCH_BUSY_SECONDS": "0.2"]
+
+    /// Trains with the database locked from an epoch on.
+    ///
+    /// - Parameters:
+    ///   - epochs: of all runs, before it is locked.
+    ///   - onNote: called with the lock and the process when it first says so.
+    private func runLocked(
+        _ workspace: Workspace, afterEpochs epochs: Int, jobs: Int,
+        onNote: @escaping @Sendable (Lock, Int32) -> Void
+    ) throws -> Outcome {
+        let (lock, count, isNoted) = (Locked<Lock?>(nil), Counter(), Once())
+        return try workspace.run(
+            "run", "--suite", "tiny.yaml", "--json", "--jobs", "\(jobs)", environment: Self.shortBusyTime
+        ) { line, pid in
+            if line.contains("\"epoch_finished\""), count.next() == epochs { lock.value = try? Lock(workspace) }
+            if line.contains("has kept the database locked"), isNoted.first(), let lock = lock.value {
+                onNote(lock, pid)
+            }
+        }
+    }
+
+    private func uninterrupted() throws -> [String: [[String]]] {
+        let workspace = try Workspace.withTinySuite(longSuite)
         #expect(try workspace.run("run", "--suite", "tiny.yaml", "--quiet").status == 0)
-        #expect(try workspace.table("runs").column("status") == Array(repeating: "finished", count: 4))
+        return try workspace.results()
+    }
+
+    /// Another program's lock ends nothing: every epoch is recorded when it is free.
+    @Test(arguments: [1, 3]) func aLockedDatabaseIsWaitedFor(_ epochs: Int) throws {
+        let workspace = try Workspace.withTinySuite(longSuite)
+        let outcome = try runLocked(workspace, afterEpochs: epochs, jobs: 2) { lock, _ in try? lock.release() }
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(outcome.errors.contains("training goes on"))
+        #expect(try workspace.results() == uninterrupted())
+        // The lines of a run's epochs are in order, each once.
+        let events = try outcome.errorLines.map(object).filter { $0["event"] as? String == "epoch_finished" }
+        let byRun = Dictionary(grouping: events) { $0["run_id"] as? String }
+        #expect(byRun.count == 4)
+        for events in byRun.values {
+            #expect(events.compactMap { $0["epoch"] as? Int } == Array(1...60))
+        }
+    }
+
+    /// One that is ended meanwhile, well or not, goes on from its checkpoint, and no epoch of its history is missing.
+    @Test(arguments: [SIGINT, SIGKILL]) func whatALockHeldUpIsInTheCheckpoint(_ signal: Int32) throws {
+        let workspace = try Workspace.withTinySuite(longSuite)
+        let held = Locked<Lock?>(nil)
+        let outcome = try runLocked(workspace, afterEpochs: 2, jobs: 1) { lock, pid in
+            held.value = lock
+            kill(pid, signal)
+        }
+        #expect(outcome.isSignalled == (signal == SIGKILL), "\(outcome.errors)")
+        #expect(outcome.status == (signal == SIGKILL ? SIGKILL : 130), "\(outcome.errors)")
+        try #require(held.value).release()
+        let next = try workspace.run("run", "--suite", "tiny.yaml", "--json")
+        #expect(next.status == 0 && !next.errors.contains("starts anew"), "\(next.errors)")
+        let starts = try next.errorLines.map(object).filter { $0["event"] as? String == "run_started" }
+        #expect(starts.compactMap { $0["step"] as? Int }.contains { $0 >= 26 }, "\(starts)")
+        #expect(try workspace.results() == uninterrupted())
+    }
+
+    /// What another host took over meanwhile is its own; the other runs go on.
+    @Test func aRunThatWasTakenOverIsLetGo() throws {
+        let workspace = try Workspace.withTinySuite(longSuite)
+        let outcome = try runLocked(workspace, afterEpochs: 1, jobs: 1) { lock, _ in
+            try? lock.release(
+                after: """
+                    UPDATE runs SET lease_host = 'elsewhere', lease_machine = 'another', lease_pid = 1,
+                        lease_process_start = 1, lease_heartbeat = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+                    WHERE status = 'running'
+                    """)
+        }
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        #expect(outcome.errorLines.count { $0.contains("\"run_interrupted\"") } == 1)
+        #expect(outcome.errorLines.count { $0.contains("\"run_finished\"") } == 3)
+        #expect(
+            try workspace.table("runs").column("status").sorted()
+                == Array(repeating: "finished", count: 3) + ["running"])
     }
 
     @Test(arguments: ["soon", "-1", "1e9", "nan"]) func aTimeThatIsNoneIsRefused(_ text: String) throws {

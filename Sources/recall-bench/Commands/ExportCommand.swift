@@ -10,7 +10,8 @@ struct ExportCommand: ParsableCommand {
             EXAMPLES
               recall-bench export csv --table runs
               recall-bench export csv --table tradeoff --suite quick --output t.csv
-            """, subcommands: [CSV.self])
+              recall-bench export sqlite --output copy.sqlite
+            """, subcommands: [CSV.self, SQLite.self])
 
     struct CSV: ParsableCommand {
         static let configuration = CommandConfiguration(

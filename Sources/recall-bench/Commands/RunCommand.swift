@@ -29,8 +29,8 @@ struct RunCommand: ParsableCommand {
 
     func run() throws {
         try Sitting(
-            try training.adapted(try SuiteLibrary().load(suite)), membership: .complete, database: store.path,
-            options: training
+            try training.adapted(try SuiteLibrary().loadToTrain(suite)), membership: .complete,
+            database: store.path, options: training
         ).perform()
     }
 }
@@ -41,6 +41,6 @@ extension SuiteRecord {
         self.init(
             name: suite.name, description: suite.description ?? "", controlModel: suite.control?.model,
             controlMinimum: suite.control?.minimumAccuracy, contentHash: suite.contentHash(of: runs),
-            search: suite.search)
+            search: suite.search, path: suite.path)
     }
 }

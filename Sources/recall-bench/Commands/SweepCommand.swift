@@ -70,7 +70,7 @@ struct SweepCommand: ParsableCommand {
         }
 
         func run() throws {
-            let base = try training.adapted(try SuiteLibrary().load(task))
+            let base = try training.adapted(try SuiteLibrary().loadToTrain(task))
             if !training.dryRun { try Store.check(path: store.path) }
             let measurement = ModelMeasurement()
             let sweep = StateSizeSweep(

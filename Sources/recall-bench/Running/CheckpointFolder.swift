@@ -5,17 +5,20 @@ import RecallTraining
 
 /// The folder for checkpoints, looked at before anything is trained.
 extension CheckpointFolder {
-    /// Makes the folder where it is missing.
+    /// Makes the folders that are missing.
     ///
-    /// - Throws: `Failure` (74) where it cannot be made or written to.
-    func check() throws {
-        do {
-            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        } catch {
-            throw refusal("cannot be made; name another with --checkpoints")
-        }
-        guard access(path, W_OK | X_OK) == 0 else {
-            throw refusal("is not writable; name another with --checkpoints")
+    /// - Parameter isKeeping: whether finished runs keep theirs.
+    /// - Throws: `Failure` (74) where one cannot be made or written to.
+    func check(keeping isKeeping: Bool) throws {
+        for path in Set([path, isKeeping ? keptPath : path]).sorted() {
+            do {
+                try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+            } catch {
+                throw refusal("cannot be made; name another with --checkpoints", path)
+            }
+            guard access(path, W_OK | X_OK) == 0 else {
+                throw refusal("is not writable; name another with --checkpoints", path)
+            }
         }
     }
 
@@ -33,7 +36,7 @@ extension CheckpointFolder {
         let sizes = try runs.map { (runID: $0.runID, parameters: try measurement.facts($0).parameters) }
         let furtherSizes = try further.map { try measurement.facts($0).parameters }
         let all = runs + further
-        let besides = URL(fileURLWithPath: database).deletingLastPathComponent().path
+        let besides = URL(fileURLWithPath: DatabaseFile.resolved(database)).deletingLastPathComponent().path
         let rows = DiskSpace.isShared(path, besides) ? Store.bytesNeeded(for: all) : 0
         guard
             let shortage = shortage(
@@ -53,7 +56,7 @@ extension CheckpointFolder {
         )
     }
 
-    private func refusal(_ what: String) -> Failure {
-        Failure(.inputOutput, "the folder for checkpoints \(path) \(what)")
+    private func refusal(_ what: String, _ folder: String? = nil) -> Failure {
+        Failure(.inputOutput, "the folder for checkpoints \(folder ?? path) \(what)")
     }
 }

@@ -30,6 +30,7 @@ struct DryRun {
         self.checkpoints = checkpoints
         var runs = try planner.firstRuns()
         let store = try Store.ifThere(database)
+        if let store { try planner.requireOrigin(in: store) }
         let standings = try store?.standings() ?? [:]
         if let store, !fresh, planner.suite.search != nil { runs = planner.needed(given: try store.trials()) }
         // What another process has it keeps, whatever is trained again.
@@ -46,7 +47,7 @@ struct DryRun {
     private func epochsLeft(of run: PlannedRun) -> Int {
         let epochs = run.spec.training.epochs
         guard let standing = standings[run.runID], standing.execution == execution, standing.epochs > 0,
-            checkpoints.file(of: run.runID).exists
+            checkpoints.canContinue(run.runID)
         else { return epochs }
         return max(0, epochs - standing.epochs)
     }

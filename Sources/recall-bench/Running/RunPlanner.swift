@@ -44,6 +44,11 @@ final class RunPlanner: @unchecked Sendable {
         lock.withLock { needed(trials) }
     }
 
+    /// - Throws: `StoreError` where the store has another suite of this name, and the options do not let it go.
+    func requireOrigin(in store: Store) throws {
+        if !options.replaceSuite { try store.requireOrigin(of: record) }
+    }
+
     /// Brings into the store what is known to be needed, in the suite's order.
     ///
     /// - Parameter memory: asked before a model is made to be measured.
@@ -60,7 +65,8 @@ final class RunPlanner: @unchecked Sendable {
                 return try more.map { ($0, try self.measurement.facts($0)) }
             }
             try store.plan(
-                runs, suite: record, membership: membership, then: suite.search == nil ? nil : step,
+                runs, suite: record, membership: membership, replacing: options.replaceSuite,
+                then: suite.search == nil ? nil : step,
                 preparing: { unknown in
                     for run in unknown { try memory.requireEmbedding(of: run) }
                     try measurement.measure(unknown)

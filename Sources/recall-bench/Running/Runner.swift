@@ -35,6 +35,7 @@ final class Runner: @unchecked Sendable {
     private let planner: RunPlanner
     /// Why runs of some points fail before they begin, by `PlannedRun.pointID`.
     private let refusals: [String: String]
+    private let recorder: EpochRecorder
     private let log = Log.make("runner")
 
     // Guarded by `lock`.
@@ -64,6 +65,7 @@ final class Runner: @unchecked Sendable {
         refusals: [String: String]
     ) {
         (self.planner, self.refusals) = (planner, refusals)
+        recorder = EpochRecorder(store, display)
         (queue, self.store, self.display, self.stop) = (runs, store, display, stop)
         (jobs, threads, fresh) = (options.jobCount, options.threads, options.fresh)
         keepsCheckpoints = options.keepCheckpoints
@@ -74,7 +76,12 @@ final class Runner: @unchecked Sendable {
     /// Trains until nothing is left, a stop is asked for, or the store fails.
     func run() -> RunnerOutcome {
         let heartbeat = startHeartbeat()
-        defer { heartbeat.cancel() }
+        waitForLocks()
+        defer {
+            heartbeat.cancel()
+            // Once a stop is asked for, what follows is not held up either.
+            if !stop.isRaised { store.waitForLocks(nil) }
+        }
         let done = DispatchGroup()
         // A search may come to need more threads than it begins with.
         for number in 0..<(planner.suite.search == nil ? min(jobs, max(queue.count, 1)) : jobs) {
@@ -88,6 +95,18 @@ final class Runner: @unchecked Sendable {
         outcome.heldElsewhere = held.count
         outcome.isInterrupted = stop.isRaised && outcome.error == nil
         return outcome
+    }
+
+    /// Another program's lock ends nothing: what is trained meanwhile is recorded when it is free.
+    private func waitForLocks() {
+        store.waitForLocks(
+            LockPatience(
+                isStopped: { [stop] in stop.isRaised }, stalled: { [recorder] in recorder.stalled() },
+                say: { [display, path = store.path] seconds in
+                    display.note(
+                        "\(path): another process has kept the database locked for \(Int(seconds.rounded(.up))) s; training "
+                            + "goes on, and what it comes to is recorded when the lock is free")
+                }))
     }
 
     /// What a thread works for, let go of before the thread ends. What a thread still holds then is released among its
@@ -113,6 +132,9 @@ final class Runner: @unchecked Sendable {
         while let run = next() {
             do {
                 try handle(run, on: device)
+            } catch let error as StoreError where error.kind == .busy && stop.isRaised {
+                // What could not be recorded is in the checkpoint.
+                log.info("stopped with the database locked", metadata: ["run": "\(run.runID)"])
             } catch {
                 // The store or the disk failed: no other run could be kept either.
                 lock.withLock { outcome.error = outcome.error ?? error }
@@ -188,6 +210,7 @@ final class Runner: @unchecked Sendable {
             }
             display.runHeldElsewhere(run.runID, label: run.label, host: host, pid: pid)
         case .claimed(let epoch):
+            recorder.begin(run.runID)
             lock.withLock { _ = active.insert(run.runID) }
             defer { lock.withLock { _ = active.remove(run.runID) } }
             do {
@@ -202,6 +225,7 @@ final class Runner: @unchecked Sendable {
                 display.runInterrupted(run.runID)
             } catch {
                 // A claimed run is not left as running, whatever happened.
+                try? recorder.flush(run.runID)
                 try? store.interrupt(run.runID)
                 display.runInterrupted(run.runID)
                 throw error
@@ -211,6 +235,7 @@ final class Runner: @unchecked Sendable {
 
     private func train(_ run: PlannedRun, on device: DeviceChoice, epochsOnRecord: Int) throws {
         let checkpoint = checkpoints.file(of: run.runID)
+        if !fresh { try checkpoints.adopt(run.runID) { try store.history(run.runID) } }
         // Without a record of its epochs a checkpoint is left over from another database.
         if fresh || epochsOnRecord == 0 { checkpoint.remove() }
         if fresh { checkpoints.keptFile(of: run.runID).remove() }
@@ -222,17 +247,19 @@ final class Runner: @unchecked Sendable {
                 backend: device.makeBackend(threads: threads, spec.training.precision), stop: stop)
             let isLost = epochsOnRecord > 0 && !fresh && !checkpoint.exists
             let observer = RunObserver(
-                run, totalSteps: trainer.totalSteps, store: store, display: display,
+                run, totalSteps: trainer.totalSteps, recorder: recorder, display: display,
                 refusal: isLost ? "the checkpoint \(checkpoint.path) is not there any more" : nil)
             let result = try trainer.run(
                 checkpoint: checkpoint, runID: run.runID, specification: spec.canonicalJSON(),
                 observer: observer)
+            try recorder.flush(run.runID)
             let added = try planner.end { try store.finish(run.runID, result, then: $0) }
             checkpoints.settle(run.runID, keeping: keepsCheckpoints)
             display.runFinished(run.runID, result)
             lock.withLock { outcome.finished += 1 }
             take(added)
         } catch RunError.stopped {
+            try recorder.flush(run.runID)
             try store.interrupt(run.runID)
             display.runInterrupted(run.runID)
         } catch let error as CocoaError {
@@ -251,6 +278,7 @@ final class Runner: @unchecked Sendable {
     }
 
     private func fail(_ run: PlannedRun, _ error: String) throws {
+        try recorder.flush(run.runID)
         let added = try planner.end { try store.fail(run.runID, error: error, then: $0) }
         display.runFailed(run.runID, error: error)
         lock.withLock { outcome.failed += 1 }
@@ -263,14 +291,16 @@ private final class RunObserver: TrainingObserver {
     private let runID: String
     private let label: String
     private let totalSteps: Int
-    private let store: Store
+    private let recorder: EpochRecorder
     private let display: ProgressDisplay
     private let refusal: String?
 
     /// - Parameter refusal: why the run begins anew, where it has no checkpoint that should be there.
-    init(_ run: PlannedRun, totalSteps: Int, store: Store, display: ProgressDisplay, refusal: String?) {
+    init(
+        _ run: PlannedRun, totalSteps: Int, recorder: EpochRecorder, display: ProgressDisplay, refusal: String?
+    ) {
         (runID, label, self.totalSteps) = (run.runID, run.label, totalSteps)
-        (self.store, self.display, self.refusal) = (store, display, refusal)
+        (self.recorder, self.display, self.refusal) = (recorder, display, refusal)
     }
 
     /// Without a checkpoint that can be read, because a disk or a person has cut it, say, the epochs on record are trained
@@ -281,11 +311,13 @@ private final class RunObserver: TrainingObserver {
     }
 
     func didStep(_ step: Int, of totalSteps: Int, loss: Double) throws {
+        try recorder.check(runID)
         display.runProgress(runID, step: step, loss: loss)
     }
 
     func didFinishEpoch(_ record: EpochRecord) throws {
-        try store.recordEpoch(runID, record)
-        display.epochFinished(runID, record)
+        try recorder.record(runID, record)
     }
+
+    var epochsNotRecorded: [EpochRecord] { recorder.unrecorded(runID) }
 }

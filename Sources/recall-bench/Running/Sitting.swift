@@ -27,9 +27,7 @@ struct Sitting {
         ShellCommand(words: words).option("--suite", suite.name).on(database: database)
     }
 
-    private var checkpoints: CheckpointFolder {
-        CheckpointFolder(path: options.checkpointFolder(besides: database))
-    }
+    private var checkpoints: CheckpointFolder { options.checkpointFolder(of: database) }
 
     /// Lists, or trains and prints the tradeoff table.
     ///
@@ -53,7 +51,7 @@ struct Sitting {
             return
         }
         try Store.check(path: database, for: first)
-        try checkpoints.check()
+        try checkpoints.check(keeping: options.keepCheckpoints)
         let store = try Store(path: database, mode: .readWrite)
         try store.releaseStale()
         let notes = try RowOriginNotes(suite: suite.name, in: store, besides: execution).lines
@@ -81,7 +79,11 @@ struct Sitting {
             notes: (options.fresh ? [] : notes) + (selected.isEmpty ? [nothingSelected] : []))
         // What searches added stands at the end; now it takes its place. A store that failed stays as it is.
         if outcome.error == nil, planner.suite.search != nil {
-            selected = try planner.plan(in: store, memory: memory)
+            do { selected = try planner.plan(in: store, memory: memory) } catch let error as StoreError
+                where error.kind == .busy
+            {
+                // Its place is for the eye; the next session puts it there.
+            }
         }
         try report(store)
         if let error = outcome.error { throw error }
@@ -116,7 +118,10 @@ struct Sitting {
     private func left(of selected: [PlannedRun], _ store: Store) throws -> [PlannedRun] {
         let finished = try store.runs(suite: suite.name).filter { $0.status == .finished }.map(\.runID)
         // A process that died between recording a run's end and settling its checkpoint leaves the file.
-        for runID in finished { checkpoints.settle(runID, keeping: options.keepCheckpoints) }
+        for runID in finished {
+            try checkpoints.adopt(runID, isEnded: true) { try store.history(runID) }
+            checkpoints.settle(runID, keeping: options.keepCheckpoints)
+        }
         // A run that the suite has under two names is trained once.
         var seen = options.fresh ? [] : Set(finished)
         return selected.filter { seen.insert($0.runID).inserted }

@@ -5,6 +5,7 @@ import RecallKernels
 import RecallReport
 import RecallStore
 import RecallSuite
+import RecallTraining
 
 /// Where results are kept.
 struct StoreOptions: ParsableArguments {
@@ -54,11 +55,21 @@ struct TrainingOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Where checkpoints are kept. Default: checkpoints/ beside the database.", valueName: "dir"))
+            "The folder for checkpoints, kept ones too. Default: DATABASE.checkpoints/, and checkpoints/ beside the database for kept ones.",
+            valueName: "dir"))
     var checkpoints: String?
 
-    @Flag(help: "Keep the last checkpoint of a finished run, for `recall-bench eval`.")
+    @Flag(
+        help:
+            "Keep the last checkpoint of a finished run, for `recall-bench eval`: RUN_ID.safetensors in checkpoints/ beside the database, or in --checkpoints."
+    )
     var keepCheckpoints = false
+
+    @Flag(
+        help:
+            "Let the suite take the place of one of the same name that another file gave. That one's runs leave the suite; their results stay."
+    )
+    var replaceSuite = false
 
     @Option(
         help: ArgumentHelp(
@@ -140,10 +151,12 @@ struct TrainingOptions: ParsableArguments {
             : shard.select(from: runs, by: \.pointID).filter(filter.matches)
     }
 
-    /// The folder for checkpoints.
-    func checkpointFolder(besides database: String) -> String {
-        checkpoints
-            ?? URL(fileURLWithPath: database).deletingLastPathComponent().appendingPathComponent("checkpoints")
-            .path
+    /// Where the runs of a database keep their checkpoints.
+    func checkpointFolder(of database: String) -> CheckpointFolder {
+        guard let checkpoints else {
+            return CheckpointFolder(ofDatabase: DatabaseFile.resolved(database))
+        }
+        // Another database may have been given the same folder.
+        return CheckpointFolder(path: checkpoints, tag: shortHash(DatabaseFile.absolute(database)))
     }
 }
