@@ -1,19 +1,13 @@
 import Foundation
+import RecallSuite
 
 /// Numbers as people read them.
 public enum Format {
-    /// "512 B", "12.2 KiB", "1.5 MiB".
-    public static func bytes(_ count: Int) -> String {
-        guard count >= 1024 else { return "\(count) B" }
-        var value = Double(count) / 1024
-        var unit = 0
-        let units = ["KiB", "MiB", "GiB", "TiB"]
-        // What would print as 1024.0 belongs to the next unit.
-        while value >= 1023.95, unit < units.count - 1 {
-            value /= 1024
-            unit += 1
-        }
-        return String(format: "%.1f ", value) + units[unit]
+    /// "512 B", "12.2 KiB", "1.5 MiB": as `ByteSize` says it.
+    public static func bytes(_ count: Int) -> String { ByteSize(bytes: count).description }
+
+    static func bytes(rounding value: Double) -> String {
+        whole(value).map(bytes) ?? String(format: "%.3g B", value)
     }
 
     /// "1,234,567".
@@ -22,6 +16,14 @@ public enum Format {
         for place in stride(from: 3, to: digits.count, by: 3).reversed() { digits.insert(",", at: place) }
         return (value < 0 ? "-" : "") + String(digits.reversed())
     }
+
+    /// The same of a number that may be beyond an Int, or no number: "1e+300", "nan".
+    public static func count(rounding value: Double) -> String {
+        whole(value).map(count) ?? String(format: "%.3g", value)
+    }
+
+    /// The nearest Int; nil where there is none.
+    private static func whole(_ value: Double) -> Int? { Int(exactly: value.rounded()) }
 
     /// Three digits: "812", "67.8k", "1.23M".
     public static func compactCount(_ value: Int) -> String {
@@ -36,6 +38,11 @@ public enum Format {
         return String(format: "%.\(decimals)f", scaled) + ["k", "M", "G"][unit]
     }
 
+    /// The same of a number that may be beyond an Int, or no number: "1e+300", "nan".
+    public static func compactCount(rounding value: Double) -> String {
+        whole(value).map(compactCount) ?? String(format: "%.3g", value)
+    }
+
     /// "0.003", "1e-05": as many digits as tell the rate from every other, so that what is printed can be given back.
     public static func learningRate(_ value: Double) -> String {
         (3...17).lazy.map { String(format: "%.\($0)g", value) }.first { Double($0) == value } ?? "\(value)"
@@ -44,6 +51,13 @@ public enum Format {
     /// Three decimals, so cut that what is below 1 does not print as 1.
     public static func accuracy(_ value: Double) -> String {
         value < 1 && value >= 0.9995 ? "0.999" : String(format: "%.3f", value)
+    }
+
+    /// The eighth of a column that an accuracy fills; a space for what is no number.
+    static func bar(_ accuracy: Double) -> Character {
+        let bars = Array("▁▂▃▄▅▆▇█")
+        guard accuracy.isFinite else { return " " }
+        return bars[Int(min(max(accuracy, 0) * Double(bars.count), Double(bars.count - 1)))]
     }
 
     /// "0.714–0.926".

@@ -80,8 +80,6 @@ public struct LearningRateTable: Sendable {
 
     /// "▁▁▃█▇▁": a bar a rate, from accuracy 0 to 1.
     static func curve(_ points: [LearningRatePoint]) -> String {
-        let bars = Array("▁▂▃▄▅▆▇█")
-        return String(
-            points.map { bars[min(bars.count - 1, max(0, Int($0.validationAccuracy * Double(bars.count))))] })
+        String(points.map { Format.bar($0.validationAccuracy) })
     }
 }

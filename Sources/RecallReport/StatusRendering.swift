@@ -72,7 +72,7 @@ public struct StatusRendering {
         let underWay = running.reduce(0) { $0 + Double($1.epoch) / Double(max(1, $1.totalEpochs)) }
         let ended = Double(counts.finished + counts.failed) + underWay
         return Bar(
-            label: label, fraction: counts.total > 0 ? min(1, ended / Double(counts.total)) : 1,
+            label: label, fraction: counts.total > 0 ? min(1, max(0, ended / Double(counts.total))) : 1,
             details: [
                 ("\(Format.count(counts.total)) \(counts.total == 1 ? "run" : "runs")", 1),
                 (left(secondsLeft, isOver: isOver), 2),

@@ -10,6 +10,8 @@ import RecallTraining
 /// Learning rates are chosen on validation alone; what is reported is test.
 public struct Tradeoff: Sendable {
     public let suite: SuiteRecord
+    /// The names of the suite's models in its order, those without a finished run among them.
+    public let models: [String]
     /// By task and model in the suite's order, then by state.
     public let rows: [TradeoffRow]
     public let verdict: ControlVerdict
@@ -22,6 +24,8 @@ public struct Tradeoff: Sendable {
     /// - Parameter runs: those of the suite, in its order.
     public init(suite: SuiteRecord, runs: [StoredRun]) {
         self.suite = suite
+        var known: Set<String> = []
+        models = runs.map(\.model).filter { known.insert($0).inserted }
         var groups: [GroupKey: [StoredRun]] = [:]
         var order: [GroupKey] = []
         for run in runs {
@@ -136,8 +140,8 @@ public struct Tradeoff: Sendable {
 }
 
 extension StoredRun {
-    /// Finished, with an accuracy to show for it.
-    var isScored: Bool { status == .finished && testAccuracy != nil }
+    /// Finished, with an accuracy to show for it: a file may hold any number in its place.
+    var isScored: Bool { status == .finished && testAccuracy.map((0...1).contains) == true }
 }
 
 /// What runs of one row have in common: everything but the learning rate, the seed and the data's seed.

@@ -6,7 +6,7 @@ public struct ByteSize: Hashable, Comparable, Sendable, CustomStringConvertible 
         self.bytes = bytes
     }
 
-    private static let units = ["B", "KiB", "MiB", "GiB", "TiB"]
+    private static let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
 
     /// Reads `4096`, `512 B`, `2KiB`, `1.5 MiB`; the unit's case does not matter.
     ///
@@ -36,18 +36,26 @@ public struct ByteSize: Hashable, Comparable, Sendable, CustomStringConvertible 
         self.bytes = Int(bytes)
     }
 
-    /// `512 B`, `4 KiB`, `12.3 KiB`: one decimal where it is not zero.
+    /// `512 B`, `4.0 KiB`, `12.2 KiB`: one decimal above bytes, the nearest; of two as near the even one, as printf has it.
     public var description: String {
-        var power = 0
-        // 1023.95 and above would round to 1024.0 of a unit.
-        while power + 1 < Self.units.count, magnitude(power) >= (power == 0 ? 1024 : 1023.95) { power += 1 }
-        let tenths = Int((magnitude(power) * 10).rounded())
-        let sign = bytes < 0 ? "-" : ""
-        let fraction = tenths % 10 == 0 ? "" : ".\(tenths % 10)"
-        return "\(sign)\(tenths / 10)\(fraction) \(Self.units[power])"
+        guard bytes.magnitude >= 1024 else { return "\(bytes) B" }
+        var (power, shown) = (1, tenths(1))
+        // What would round to 1024.0 of a unit is of the next one.
+        while power + 1 < Self.units.count, shown >= 10_240 {
+            power += 1
+            shown = tenths(power)
+        }
+        return "\(bytes < 0 ? "-" : "")\(shown / 10).\(shown % 10) \(Self.units[power])"
     }
 
-    private func magnitude(_ power: Int) -> Double { Double(bytes).magnitude / Double(1 << (10 * power)) }
+    /// The magnitude in tenths of a unit, in whole numbers: a Double of 10 times a large one is rounded already.
+    private func tenths(_ power: Int) -> UInt {
+        let unit: UInt = 1 << (10 * UInt(power))
+        let (whole, rest) = (10 * (bytes.magnitude % unit)).quotientAndRemainder(dividingBy: unit)
+        let below = 10 * (bytes.magnitude / unit) + whole
+        let isAbove = 2 * rest > unit || 2 * rest == unit && below % 2 == 1
+        return isAbove ? below + 1 : below
+    }
 
     public static func < (a: ByteSize, b: ByteSize) -> Bool { a.bytes < b.bytes }
 }

@@ -67,7 +67,7 @@ private final class SmallDisk: Sendable {
         let error = try refusal(workspace, "--checkpoints", "small/c", "--jobs", "2")
         #expect(
             error.hasPrefix(
-                "recall-bench: the folder for checkpoints small/c has 30 MiB of free space, and 52"),
+                "recall-bench: the folder for checkpoints small/c has 30.0 MiB of free space, and 52"),
             "\(error)")
         #expect(
             error.hasSuffix(
@@ -108,7 +108,8 @@ private final class SmallDisk: Sendable {
         let workspace = try Workspace.withTinySuite()
         let disk = try SmallDisk.mount(workspace, "small", mebibytes: 30)
         let error = try refusal(workspace, "--db", "small/r.sqlite")
-        #expect(error.hasPrefix("recall-bench: small/r.sqlite: only 30 MiB are free there, and 32"), "\(error)")
+        #expect(
+            error.hasPrefix("recall-bench: small/r.sqlite: only 30.0 MiB are free there, and 32"), "\(error)")
         #expect(error.hasSuffix(" MiB are needed; free some, or name a file elsewhere with --db\n"), "\(error)")
         #expect(workspace.content == ["small", "tiny.yaml"])
         withExtendedLifetime(disk) {}

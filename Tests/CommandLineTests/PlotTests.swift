@@ -28,6 +28,30 @@ import Testing
         }
     }
 
+    /// A model without state is in every figure, from the database and from its table, and on the page.
+    @Test func aModelWithoutStateIsDrawn() throws {
+        let models = try #require(tinySuite.range(of: "  - {name: attention"))
+        let stateless = """
+              - {name: none, d_model: 16, state_mixer: identity, layers: [{mixer: sliding-window, window: 1}]}
+              - {name: conv, d_model: 16, state_mixer: identity, layers: [{mixer: base-conv, kernel_size: 1}]}
+
+            """
+        let workspace = try Workspace.withTinySuite(
+            tinySuite.replacingCharacters(in: models.lowerBound..<models.lowerBound, with: stateless))
+        let run = try workspace.run("run", "--suite", "tiny.yaml", "--quiet", "--plot")
+        #expect(run.status == 0 && run.output.contains("left of it: no state, 0 B"), "\(run)")
+        for kind in Self.kinds {
+            let outcome = try workspace.run("plot", kind, "--script", "\(kind).gp")
+            #expect(outcome.status == 0 && outcome.errors == "", "\(outcome.errors)")
+        }
+        #expect(String(decoding: try workspace.data("tradeoff.gp"), as: UTF8.self).contains("'0 B'"))
+        #expect(try workspace.run("export", "csv", "--table", "tradeoff", "--output", "t.csv").status == 0)
+        #expect(
+            try workspace.run("plot", "tradeoff", "--csv", "t.csv", "--script", "csv.gp").status == 0)
+        #expect(try workspace.data("csv.gp") == workspace.data("tradeoff.gp"))
+        #expect(try workspace.run("report", "--output", "page.html").status == 0)
+    }
+
     /// A figure from an exported table is the figure from the database.
     @Test func theExportedTableIsEnough() throws {
         let workspace = try Self.trained()
@@ -110,7 +134,10 @@ import Testing
             (["tradeoff", "--suite", "tinny"], 66, "did you mean 'tiny'?"),
             (["tradeoff", "--db", "none.sqlite"], 66, "none.sqlite"), (["trade"], 64, "trade"),
             (["tradeoff", "--csv", "none.csv"], 66, "none.csv: there is no such file"),
-            (["tradeoff", "--csv", "short.csv"], 65, "no column 'config'"),
+            (
+                ["tradeoff", "--csv", "short.csv"], 65,
+                "no columns 'config', 'state_bytes', 'test_accuracy_mean'"
+            ),
             (["tradeoff", "--csv", "word.csv"], 65, "line 2, state_bytes: 'many' is not a number"),
             (["tradeoff", "--csv", "ragged.csv"], 65, "line 2 has 3 fields under 5 columns"),
             (["tradeoff", "--csv", "two.csv"], 66, "choose one with --suite: s, t"),
@@ -118,7 +145,10 @@ import Testing
             (["tradeoff", "--csv", "empty.csv"], 66, "nothing to draw"),
             (["tradeoff", "--task", "quick"], 64, "--task goes with --csv"),
             (["throughput", "--batch", "0"], 64, "--batch must be at least 1"),
-            (["throughput", "--csv", "empty.csv"], 65, "no column 'kind'"),
+            (
+                ["throughput", "--csv", "empty.csv"], 65,
+                "no columns 'kind', 'name', 'shape', 'tokens_per_second'"
+            ),
         ]
         for (arguments, status, part) in cases {
             let outcome = try workspace.run("plot", more: arguments)

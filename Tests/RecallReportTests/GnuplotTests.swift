@@ -34,7 +34,35 @@ import Testing
         let svg = try SVGText(try draw(plot))
         let inKey = plot.key.count { $0.marker != nil }
         let rings = tradeoff.rows.count { $0.standing == .possible }
-        #expect(svg.points == tradeoff.rows.count + rings + inKey)
+        let dots = tradeoff.rows.filter { $0.seeds > 1 }.reduce(0) { $0 + $1.seeds }
+        #expect(svg.points == tradeoff.rows.count + rings + dots + inKey)
+    }
+
+    /// What has no number, no state or nothing to show is a figure for gnuplot, too.
+    @Test func oddNumbersAreDrawn() throws {
+        for seed in 0..<12 {
+            var odd = OddNumbers(seed: UInt64(seed))
+            let runs = (0..<6).map { _ in odd.run() }
+            let histories = Dictionary(runs.map { ($0.runID, odd.epochs()) }) { first, _ in first }
+            let tradeoff = Tradeoff(suite: uncontrolledSuite, runs: runs)
+            let figures: [() throws -> PlotScript] = [
+                { try TradeoffPlot(tradeoff).script() }, { try LearningRatePlot(tradeoff).script() },
+                { try LearningCurvePlot(tradeoff) { histories[$0] ?? [] }.script() },
+            ]
+            for figure in figures {
+                do {
+                    let plot = try figure()
+                    let svg = try SVGText(try draw(plot))
+                    #expect(plot.key.allSatisfy { svg.contains($0.text) }, "seed \(seed)")
+                } catch PlotError.nothing {}
+            }
+        }
+        // A panel of nothing but gaps has its axes, and the next one is drawn.
+        let gap = PlotLayer("gap", .markers(PlotMarker("#000000", .circle)), [[1, .nan], []])
+        let axis = PlotAxis.accuracy("y")
+        let panel = PlotPanel(title: "none", x: axis, y: axis, layers: [gap])
+        let svg = try SVGText(try draw(PlotScript(title: "gaps", panels: [panel, panel], key: [])))
+        #expect(svg.texts.count { $0.text == "none" } == 2 && svg.points == 0)
     }
 
     @Test func everyFigureIsTheSameTwice() throws {

@@ -50,9 +50,11 @@ func oddTradeoff(_ suite: SuiteRecord = uncontrolledSuite) -> Tradeoff {
                 return []
             }
         }
-        let ofModels = rows { $0.size < 1.5 }
+        let ofModels = rows { (0.5..<1.5).contains($0.size) }
         let expected = tradeoff.rows.map { [Double($0.facts.stateBytes), $0.testAccuracy.mean] }
         #expect(ofModels.count == tradeoff.rows.count && Set(ofModels) == Set(expected))
+        let severalSeeds = tradeoff.rows.filter { $0.seeds > 1 }
+        #expect(rows { $0.size < 0.5 }.count == severalSeeds.reduce(0) { $0 + $1.seeds })
         let atEdge = tradeoff.rows.filter(\.learningRateAtEdge)
         #expect(!atEdge.isEmpty && rows { $0.size < 1.5 && $0.isOpen }.count == atEdge.count)
         let possible = tradeoff.rows.filter { $0.standing == .possible }
@@ -211,10 +213,12 @@ func oddTradeoff(_ suite: SuiteRecord = uncontrolledSuite) -> Tradeoff {
         #expect(texts(PlotAxis("", .bytes, holding: [12_000]), 600, 50) == "8 KiB 16 KiB")
         #expect(texts(.accuracy(""), 300, 20) == "0 0.1 0.2 0.3 0.4 0.5 0.6 0.7 0.8 0.9 1")
         #expect(texts(.accuracy(""), 100, 20) == "0 0.5 1")
-        let rates = PlotAxis("", .rates, 0.0009...0.12)
+        let rates = PlotAxis("", .rates, holding: [0.00117, 0.0923])
         #expect(texts(rates, 300, 40) == "0.001 0.002 0.005 0.01 0.02 0.05 0.1")
         #expect(texts(rates, 300, 60) == "0.001 0.003 0.01 0.03 0.1")
-        #expect(texts(PlotAxis("", .doublings, 1000...17000), 1000, 40) == "1,024 2,048 4,096 8,192 16,384")
-        #expect(texts(PlotAxis("", .counts, 900...2_000_000), 400, 90) == "1k 10k 100k 1M")
+        #expect(
+            texts(PlotAxis("", .doublings, holding: [1320, 12_900]), 1000, 40)
+                == "1,024 2,048 4,096 8,192 16,384")
+        #expect(texts(PlotAxis("", .counts, holding: [1170, 1_540_000]), 400, 90) == "1k 10k 100k 1M")
     }
 }

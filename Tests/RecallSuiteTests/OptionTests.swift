@@ -128,11 +128,11 @@ private let keysOfOnly =
     }
 
     @Test(arguments: [
-        ("4096", 4096, "4 KiB"), ("2KiB", 2048, "2 KiB"), ("64 KiB", 65536, "64 KiB"),
-        ("1mib", 1 << 20, "1 MiB"),
+        ("4096", 4096, "4.0 KiB"), ("2KiB", 2048, "2.0 KiB"), ("64 KiB", 65536, "64.0 KiB"),
+        ("1mib", 1 << 20, "1.0 MiB"),
         ("1.5KiB", 1536, "1.5 KiB"), ("512 B", 512, "512 B"), ("12.3017578125 KiB", 12597, "12.3 KiB"),
-        ("1023", 1023, "1023 B"), ("1GiB", 1 << 30, "1 GiB"), ("3 TiB", 3 << 40, "3 TiB"), ("1", 1, "1 B"),
-        ("1048575", 1_048_575, "1 MiB"), ("1048000", 1_048_000, "1023.4 KiB"),
+        ("1023", 1023, "1023 B"), ("1GiB", 1 << 30, "1.0 GiB"), ("3 TiB", 3 << 40, "3.0 TiB"), ("1", 1, "1 B"),
+        ("1048575", 1_048_575, "1.0 MiB"), ("1048000", 1_048_000, "1023.4 KiB"),
     ])
     func sizes(_ text: String, _ bytes: Int, _ shown: String) throws {
         let size = try ByteSize(text)
@@ -146,7 +146,7 @@ private let keysOfOnly =
         ("KiB", "--sizes: 'KiB' is no size; write bytes or a unit, such as 4096, 2KiB, 1MiB"),
         ("2KB", "--sizes: unknown unit in '2KB'; write 2KiB, in powers of 1024"),
         ("2M", "--sizes: unknown unit in '2M'; write 2MiB, in powers of 1024"),
-        ("2 furlongs", "--sizes: unknown unit in '2 furlongs'; there are B, KiB, MiB, GiB, TiB"),
+        ("2 furlongs", "--sizes: unknown unit in '2 furlongs'; there are B, KiB, MiB, GiB, TiB, PiB, EiB"),
         ("0", "--sizes: '0' is less than one byte"), ("1.5", "--sizes: '1.5' is not a whole number of bytes"),
         ("99999999999TiB", "--sizes: '99999999999TiB' is too large"),
     ])
@@ -157,7 +157,12 @@ private let keysOfOnly =
     @Test func sizesFormatAndCompare() {
         #expect(ByteSize(bytes: 0).description == "0 B")
         #expect(ByteSize(bytes: -1536).description == "-1.5 KiB")
+        // 512.75 is halfway: the even one.
         #expect(ByteSize(bytes: 525_056).description == "512.8 KiB")
+        #expect(ByteSize(bytes: 16_640).description == "16.2 KiB")
+        #expect(ByteSize(bytes: 16_641).description == "16.3 KiB")
+        #expect(
+            ByteSize(bytes: .max).description == "8.0 EiB" && ByteSize(bytes: .min).description == "-8.0 EiB")
         #expect(ByteSize(bytes: 5) < ByteSize(bytes: 6))
     }
 }

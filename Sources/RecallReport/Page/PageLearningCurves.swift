@@ -57,12 +57,6 @@ struct PageLearningCurves {
         let most = 32
         let shown =
             epochs.count <= most ? epochs : (1...most).map { epochs[$0 * epochs.count / most - 1] }
-        let bars = Array("▁▂▃▄▅▆▇█")
-        return String(
-            shown.map { epoch in
-                let accuracy = epoch.validationAccuracy
-                guard accuracy.isFinite else { return " " }
-                return bars[min(bars.count - 1, max(0, Int(accuracy * Double(bars.count))))]
-            })
+        return String(shown.map { Format.bar($0.validationAccuracy) })
     }
 }

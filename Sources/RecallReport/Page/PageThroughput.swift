@@ -40,7 +40,7 @@ struct PageThroughput {
             let timed = point.runs.filter { ($0.trainSeconds ?? 0) > 0 }
             guard !timed.isEmpty else { continue }
             func median(_ value: (StoredRun) -> Double?) -> Double? {
-                let values = timed.compactMap(value)
+                let values = timed.compactMap(value).filter(\.isFinite)
                 return values.isEmpty ? nil : Statistics(values).median
             }
             var devices: [String] = []
@@ -64,7 +64,7 @@ struct PageThroughput {
     }
 
     private static func speed(_ value: Double?) -> PageCell {
-        .number(value.map { Format.compactCount(Int($0.rounded())) } ?? "", .number(value))
+        .number(value.map { Format.compactCount(rounding: $0) } ?? "", .number(value))
     }
 
     /// The table of the database, as it is exported.
@@ -94,6 +94,6 @@ struct PageThroughput {
     private static func measured(_ column: String, _ value: Double) -> String {
         column.hasSuffix("_ms")
             ? Format.decimals(value, value < 1 ? 4 : value < 100 ? 2 : 0)
-            : value < 1e15 ? Format.compactCount(Int(value.rounded())) : "\(value)"
+            : Format.compactCount(rounding: value)
     }
 }

@@ -14,8 +14,9 @@ struct PageTradeoff {
                 + "test sequence, in bytes, measured."
         ]
         section.figure = try PageFigure(
-            "Test accuracy against the bytes of state. Bars are 95 % intervals over seeds; open markers have their best "
-                + "learning rate at the edge of those tried; the grey line is the frontier.",
+            "Test accuracy against the bytes of state. Each of several seeds is a dot; solid bars are 95 % intervals over "
+                + "seeds, dashed ones the range of too few for an interval; open markers have their best learning rate at the "
+                + "edge of those tried; the grey line is the frontier.",
             description:
                 "Test accuracy against the bytes of state, a marker a point; the table below has every number.",
             gnuplot: gnuplot

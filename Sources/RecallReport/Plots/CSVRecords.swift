@@ -1,7 +1,8 @@
 import Foundation
 import RecallData
 
-/// A CSV file as RFC 4180 has it, read back: what `export csv` wrote, or a program that keeps to its names.
+/// A CSV file as RFC 4180 has it, read back: what `export csv` wrote, or a program that keeps to its names. Columns may
+/// stand in any order, and others beside them; the text may begin with a byte order mark, and blank lines are passed over.
 public struct CSVRecords: Sendable {
     /// One record: its fields by the header's names, and the line that it begins in.
     public struct Record: Sendable {
@@ -25,11 +26,15 @@ public struct CSVRecords: Sendable {
             throw DataFileError(.content, path: path, message: "it is empty; a CSV has a header")
         }
         header = first
-        if let missing = columns.first(where: { !first.contains($0) }) {
-            throw DataFileError(.content, path: path, message: "its header has no column '\(missing)'")
+        let missing = columns.filter { !first.contains($0) }
+        guard missing.isEmpty else {
+            throw DataFileError(
+                .content, path: path,
+                message: "its header has no column\(missing.count == 1 ? "" : "s") "
+                    + missing.map { "'\($0)'" }.joined(separator: ", "))
         }
-        guard Set(first).count == first.count else {
-            throw DataFileError(.content, path: path, message: "its header has a column twice")
+        if let twice = first.indices.first(where: { first[..<$0].contains(first[$0]) }) {
+            throw DataFileError(.content, path: path, message: "its header has '\(first[twice])' twice")
         }
         rows.removeFirst()
         if let odd = rows.first(where: { $0.fields.count != first.count }) {
@@ -60,24 +65,51 @@ public struct CSVRecords: Sendable {
         try self.init(text, path: path, requiring: columns)
     }
 
-    /// The field as a number.
+    /// The field as a number; nil where it is empty or the `nan` of a program that has no empty numbers.
     ///
     /// - Throws: `DataFileError` for a field that is none, or that is not finite.
     public func number(_ name: String, of record: Record) throws(DataFileError) -> Double? {
-        guard let text = record[name] else { return nil }
+        guard let text = record[name], text.lowercased() != "nan" else { return nil }
         guard let number = Double(text), number.isFinite else { throw notThat(name, record, "a number") }
         return number
     }
 
-    /// The same where there must be one.
-    public func requiredNumber(_ name: String, of record: Record) throws(DataFileError) -> Double {
-        guard let number = try number(name, of: record) else { throw notThat(name, record, "a number") }
+    /// What `read` makes of a field that must not be empty.
+    func required<Value>(
+        _ name: String, of record: Record, _ read: (String, Record) throws(DataFileError) -> Value?
+    ) throws(DataFileError) -> Value {
+        guard let value = try read(name, record) else { throw notThat(name, record, "a number") }
+        return value
+    }
+
+    /// The field as a number from 0 to 1; nil where it is empty.
+    func share(_ name: String, of record: Record) throws(DataFileError) -> Double? {
+        guard let number = try number(name, of: record) else { return nil }
+        guard (0...1).contains(number) else { throw notThat(name, record, "from 0 to 1") }
         return number
     }
 
-    /// The field as `true` or `false`; false where it is empty.
+    /// The fields as the ends of a range within 0 to 1; nil where one is empty.
+    func range(_ low: String, _ high: String, of record: Record) throws(DataFileError) -> ClosedRange<Double>? {
+        guard let lower = try share(low, of: record), let upper = try share(high, of: record) else {
+            return nil
+        }
+        guard lower <= upper else { throw notThat(high, record, "at or above \(low)") }
+        return lower...upper
+    }
+
+    /// The field as a whole number of 0 or more; nil where it is empty.
+    func count(_ name: String, of record: Record) throws(DataFileError) -> Int? {
+        guard let number = try number(name, of: record) else { return nil }
+        guard number >= 0, let count = Int(exactly: number) else {
+            throw notThat(name, record, "a whole number, 0 or more")
+        }
+        return count
+    }
+
+    /// The field as `true` or `false`, in letters of any case; false where it is empty.
     public func flag(_ name: String, of record: Record) throws(DataFileError) -> Bool {
-        switch record[name] {
+        switch record[name]?.lowercased() {
         case "true": true
         case "false", nil: false
         default: throw notThat(name, record, "true or false")
@@ -98,6 +130,7 @@ public struct CSVRecords: Sendable {
         var (line, begin) = (1, 1)
         // Scalars, because "\r\n" is one Character.
         var scalars = Array(text.unicodeScalars)[...]
+        if scalars.first == "\u{FEFF}" { scalars.removeFirst() }
         while let next = scalars.popFirst() {
             if next == "\n" { line += 1 }
             switch (next, isQuoted) {
@@ -119,6 +152,6 @@ public struct CSVRecords: Sendable {
             throw DataFileError(.content, path: path, message: "line \(begin): a quote is not closed")
         }
         if !field.isEmpty || !fields.isEmpty { rows.append((begin, fields + [String(field)])) }
-        return rows
+        return rows.filter { $0.fields != [""] }
     }
 }

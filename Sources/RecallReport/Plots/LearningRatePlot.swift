@@ -27,7 +27,8 @@ public struct LearningRatePlot: Sendable {
         }.filter { !$0.layers.isEmpty }
         return PlotScript(
             title: title ?? "\(tradeoff.suite.name): what the learning rates were chosen from",
-            warning: tradeoff.verdict.heading(of: "figure"), panels: panels, key: Self.key(rows))
+            warning: tradeoff.verdict.heading(of: "figure"), panels: panels,
+            key: Self.key(rows) + [x.breakKey("a learning rate of 0")].compactMap(\.self))
     }
 
     private static let ring = PlotMarker("#444444", .circle, isOpen: true, size: 2)

@@ -20,31 +20,92 @@ public struct PlotAxis: Equatable, Sendable {
         public var text: String
     }
 
-    public var title: String
-    public var scale: Scale
-    public var range: ClosedRange<Double>
-
-    public init(_ title: String, _ scale: Scale, _ range: ClosedRange<Double>) {
-        precondition(range.lowerBound < range.upperBound, "an axis from \(range.lowerBound) to itself")
-        (self.title, self.scale, self.range) = (title, scale, range)
+    /// The strip at the beginning of a logarithmic axis for what has no logarithm.
+    public struct ZeroStrip: Equatable, Sendable {
+        /// The number of the axis at which zero stands.
+        public let place: Double
+        /// The number of the axis at which the strip ends and the logarithms begin.
+        public let end: Double
     }
 
-    /// Accuracies, from 0 to 1, with room for the markers at both ends.
-    public static func accuracy(_ title: String) -> PlotAxis { PlotAxis(title, .linear, -0.03...1.03) }
+    public let title: String
+    public let scale: Scale
+    public let range: ClosedRange<Double>
+    /// nil for a linear axis, and where every value is above 0.
+    public let zeroStrip: ZeroStrip?
 
-    /// An axis that holds all of the values, which are above 0 where it is logarithmic.
+    /// The line at its end.
+    static let breakStroke = PlotStroke("#666666", width: 1, dashes: [4, 3])
+
+    /// What that line is, for a key; nil where there is none.
+    ///
+    /// - Parameter meaning: what stands in the strip: "no state".
+    func breakKey(_ meaning: String) -> PlotKeyEntry? {
+        zeroStrip.map { _ in
+            PlotKeyEntry("left of this line, at \(zeroText): \(meaning)", bar: Self.breakStroke)
+        }
+    }
+
+    private var zeroText: String { scale == .bytes ? "0 B" : "0" }
+
+    /// Beyond these no axis goes: its margins and gnuplot need room up to what a Double holds.
+    private static let furthest = 1e200
+    private static let nearest = 1e-200
+    /// Of the logarithms' length.
+    private static let stripShare = 0.15
+
+    /// Accuracies, from 0 to 1, with room for the markers at both ends.
+    public static func accuracy(_ title: String) -> PlotAxis {
+        PlotAxis(title, .linear, range: -0.03...1.03, zeroStrip: nil)
+    }
+
+    private init(_ title: String, _ scale: Scale, range: ClosedRange<Double>, zeroStrip: ZeroStrip?) {
+        (self.title, self.scale, self.range, self.zeroStrip) = (title, scale, range, zeroStrip)
+    }
+
+    /// An axis that holds all of the values that are finite; without one, an axis that is there all the same.
+    ///
+    /// A logarithmic axis has a strip at its beginning, where zero and what is below stand, as soon as there is one.
     public init(_ title: String, _ scale: Scale, holding values: [Double]) {
-        let (low, high) = (values.min() ?? 1, values.max() ?? 1)
+        let finite = values.filter(\.isFinite).map { min(max($0, -Self.furthest), Self.furthest) }
+        if scale == .linear {
+            self.init(title, scale, range: Self.linearRange(finite), zeroStrip: nil)
+            return
+        }
+        let positive = finite.filter { $0 > 0 }.map { max($0, Self.nearest) }
+        let low = positive.min() ?? 1
+        let high = positive.max() ?? low
+        let range: ClosedRange<Double>
         switch scale {
-        case .linear:
-            let margin = high > low ? 0.03 * (high - low) : 0.5
-            self.init(title, scale, low - margin...high + margin)
         case .bytes, .doublings:
             // Two octaves at least, so that numbers stand in them.
-            let margin = max(0.4, 1 - log2(high / low) / 2)
-            self.init(title, scale, exp2(log2(low) - margin)...exp2(log2(high) + margin))
-        case .rates, .counts: self.init(title, scale, low / 1.3...high * 1.3)
+            let margin = max(0.4, 1 - (log2(high) - log2(low)) / 2)
+            range = exp2(log2(low) - margin)...exp2(log2(high) + margin)
+        case .linear, .rates, .counts: range = low / 1.3...high * 1.3
         }
+        guard positive.count < finite.count else {
+            self.init(title, scale, range: range, zeroStrip: nil)
+            return
+        }
+        let octaves = Self.stripShare * (log2(range.upperBound) - log2(range.lowerBound))
+        self.init(
+            title, scale, range: range.lowerBound * exp2(-octaves)...range.upperBound,
+            zeroStrip: ZeroStrip(place: range.lowerBound * exp2(-octaves / 2), end: range.lowerBound))
+    }
+
+    private static func linearRange(_ values: [Double]) -> ClosedRange<Double> {
+        let (low, high) = (values.min() ?? 0, values.max() ?? 1)
+        let size = max(abs(low), abs(high))
+        // Numbers that six digits cannot tell apart are one.
+        let margin = high - low > 1e-4 * size ? 0.03 * (high - low) : max(0.5, 0.05 * size)
+        return low - margin...high + margin
+    }
+
+    /// The number of the axis at which a value stands; nil for one that cannot be drawn.
+    public func position(_ value: Double) -> Double? {
+        guard value.isFinite else { return nil }
+        guard base != nil else { return min(max(value, -Self.furthest), Self.furthest) }
+        return value > 0 ? min(max(value, Self.nearest), Self.furthest) : zeroStrip?.place
     }
 
     /// The base of gnuplot's logarithmic axis; nil for a linear one.
@@ -64,24 +125,37 @@ public struct PlotAxis: Equatable, Sendable {
     package func ticks(length: Double, room: (String) -> Double) -> [Tick] {
         var last: [Tick] = []
         for candidate in candidates {
-            let ticks = candidate.filter { range.contains($0) }.map { Tick(value: $0, text: text($0)) }
+            let numbers = candidate.filter(isLabelled).map { Tick(value: $0, text: text($0)) }
+            // The zero's stays, whatever stands right after the strip.
+            let ticks = zeroTicks + numbers.drop { !fits(zeroTicks + [$0], length, room) }
             if fits(ticks, length, room) { return ticks }
             last = ticks
         }
         return last
     }
 
+    private var zeroTicks: [Tick] {
+        zeroStrip.map { [Tick(value: $0.place, text: zeroText)] } ?? []
+    }
+
+    private func isLabelled(_ value: Double) -> Bool {
+        // A part of a byte is no number of bytes.
+        let isWhole = base != 2 || value >= 1
+        return isWhole && range.contains(value) && value >= zeroStrip?.end ?? range.lowerBound
+    }
+
     private func fits(_ ticks: [Tick], _ length: Double, _ room: (String) -> Double) -> Bool {
         zip(ticks, ticks.dropFirst()).allSatisfy { one, next in
-            (place(next.value) - place(one.value)) * length >= (room(one.text) + room(next.text)) / 2
+            one.text != next.text
+                && (share(next.value) - share(one.value)) * length >= (room(one.text) + room(next.text)) / 2
         }
     }
 
-    /// From 0 at the axis' beginning to 1 at its end.
-    private func place(_ value: Double) -> Double {
-        func scaled(_ value: Double) -> Double { base == nil ? value : log2(value) }
+    /// How far along the axis a number of it is: 0 at its beginning, 1 at its end.
+    func share(_ number: Double) -> Double {
+        func scaled(_ number: Double) -> Double { base == nil ? number : log2(number) }
         let (low, high) = (scaled(range.lowerBound), scaled(range.upperBound))
-        return (scaled(value) - low) / (high - low)
+        return (scaled(number) - low) / (high - low)
     }
 
     /// Where numbers might stand, the densest first; the last is sparse enough for any axis.
@@ -95,7 +169,9 @@ public struct PlotAxis: Equatable, Sendable {
             }
         case .bytes, .doublings:
             let powers = Int(floor(log2(low)))...Int(ceil(log2(high)))
-            return [1, 2, 4, 8, 16].map { step in powers.filter { $0 % step == 0 }.map { exp2(Double($0)) } }
+            return [1, 2, 4, 8, 16, 32, 64, 128, 256].map { step in
+                powers.filter { $0 % step == 0 }.map { exp2(Double($0)) }
+            }
         case .rates, .counts:
             let powers = Int(floor(log10(low)))...Int(ceil(log10(high)))
             func decades(_ digits: [Double], every step: Int = 1) -> [Double] {
@@ -104,11 +180,13 @@ public struct PlotAxis: Equatable, Sendable {
                     digits.map { power < 0 ? $0 / pow(10, Double(-power)) : $0 * pow(10, Double(power)) }
                 }
             }
-            return [[1, 2, 3, 5, 7], [1, 2, 5], [1, 3], [1]].map { decades($0) } + [decades([1], every: 2)]
+            return [[1, 2, 3, 5, 7], [1, 2, 5], [1, 3], [1]].map { decades($0) }
+                + [2, 5, 10, 20, 50, 100, 200].map { decades([1], every: $0) }
         }
     }
 
     private static func multiples(of step: Double, from low: Double, to high: Double) -> [Double] {
+        // Within an Int: no linear axis is shorter than a hundred-thousandth of its numbers.
         let (first, last) = (Int(ceil(low / step)), Int(floor(high / step)))
         return first <= last ? (first...last).map { Double($0) * step } : []
     }
@@ -118,18 +196,15 @@ public struct PlotAxis: Equatable, Sendable {
         // Sixteen digits of 0.1 · 3 are none of a reader's business.
         case .linear: String(format: "%.6g", value)
         case .bytes: Self.bytes(value)
-        case .doublings: Format.count(Int(value))
+        case .doublings: Format.count(rounding: value)
         case .rates: Format.learningRate(value)
         case .counts: value < 1000 ? String(format: "%.3g", value) : Self.thousands(value)
         }
     }
 
-    /// "512 B", "64 KiB": whole, because powers of two are.
+    /// "512 B", "64 KiB": without a decimal, because powers of two need none.
     private static func bytes(_ value: Double) -> String {
-        let units = ["B", "KiB", "MiB", "GiB", "TiB"]
-        var (value, unit) = (value, 0)
-        while value >= 1024, unit < units.count - 1 { (value, unit) = (value / 1024, unit + 1) }
-        return String(format: "%.6g ", value) + units[unit]
+        Format.bytes(rounding: value).replacingOccurrences(of: ".0 ", with: " ")
     }
 
     /// "20k", "1M".

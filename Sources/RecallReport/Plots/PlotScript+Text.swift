@@ -11,6 +11,7 @@ extension PlotScript {
         _ format: PlotFormat, width: Int? = nil, height: Int? = nil, output: String? = nil
     ) throws(PlotError) -> String {
         let layout = try PlotLayout(self, width: width, height: height)
+        let panels = panels.map(\.drawn)
         var lines = ["# A figure of recall-bench: `gnuplot -d` and this file's name draw it."]
         lines += Self.preamble(format, layout, output)
         for (index, panel) in panels.enumerated() {
@@ -140,7 +141,16 @@ extension PlotScript {
             + axis("y", panel.y, titleOffset: format == .svg ? "1,0" : "0,0", length: box.bottom - box.top) {
                 _ in 2.1 * PlotLayout.fontSize
             }
-            + [plot(panel, index)]
+            + [
+                panel.x.zeroStrip.map { breakLine("first \($0.end),graph 0", "first \($0.end),graph 1") },
+                panel.y.zeroStrip.map { breakLine("graph 0,first \($0.end)", "graph 1,first \($0.end)") },
+                plot(panel, index),
+            ].compactMap(\.self)
+    }
+
+    /// Where zero's strip ends and the logarithms begin.
+    private static func breakLine(_ from: String, _ to: String) -> String {
+        "set arrow from \(from) to \(to) nohead back \(stroke(PlotAxis.breakStroke))"
     }
 
     private static func axis(
@@ -156,6 +166,8 @@ extension PlotScript {
     }
 
     private static func plot(_ panel: PlotPanel, _ index: Int) -> String {
+        // The axes alone, which gnuplot draws beside something only.
+        if panel.layers.isEmpty { return "plot NaN notitle" }
         let parts = panel.layers.enumerated().map { number, layer in
             let style =
                 switch layer.style {
@@ -177,5 +189,23 @@ extension PlotScript {
 
     private static func marker(_ marker: PlotMarker) -> String {
         "pointtype \(marker.pointType) pointsize \(marker.size) linecolor rgb '\(marker.colour)' linewidth 1.5"
+    }
+}
+
+extension PlotPanel {
+    /// The panel with its numbers as they stand on the axes; what cannot be drawn leaves a gap, and a layer that nothing is
+    /// left of is not there.
+    fileprivate var drawn: PlotPanel {
+        var panel = self
+        for index in layers.indices { panel.layers[index].rows = layers[index].rows.map(drawn) }
+        panel.layers.removeAll { $0.rows.allSatisfy(\.isEmpty) }
+        return panel
+    }
+
+    private func drawn(_ row: [Double]) -> [Double] {
+        guard row.count > 1, let x = x.position(row[0]), let y = y.position(row[1]),
+            row.dropFirst(2).allSatisfy(\.isFinite)
+        else { return [] }
+        return [x, y] + row.dropFirst(2)
     }
 }

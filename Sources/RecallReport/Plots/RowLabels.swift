@@ -14,8 +14,8 @@ struct RowLabels {
     }
 }
 
-/// A row of a tradeoff with its place in a figure: its model's colour, and a marker and dashes that tell it from the
-/// model's other rows.
+/// A row of a tradeoff with its place in a figure: its model's colour and marker, and dashes that tell it from the model's
+/// other rows.
 struct PlottedRow {
     let row: TradeoffRow
     let label: String
@@ -26,19 +26,17 @@ struct PlottedRow {
 
     static func all(_ tradeoff: Tradeoff) -> [PlottedRow] {
         let labels = RowLabels(tradeoff.rows)
-        let looks = PlotAppearance.of(tradeoff.rows.map(\.model))
+        let looks = PlotAppearance.of(tradeoff.models)
         var seen: [String: Int] = [:]
         return tradeoff.rows.compactMap { row in
             guard let look = looks[row.model] else { return nil }
             let number = seen[row.model, default: 0]
             seen[row.model] = number + 1
-            let shapes = PlotMarker.Shape.allCases
-            let first = shapes.firstIndex(of: look.shape) ?? 0
             return PlottedRow(
                 row: row, label: labels.text(of: row), setting: row.setting,
-                colour: look.colour,
-                shape: shapes[(first + number) % shapes.count],
-                dashes: PlotAppearance.dashPatterns[number % PlotAppearance.dashPatterns.count])
+                colour: look.colour, shape: look.shape,
+                dashes: number == 0
+                    ? look.dashes : PlotAppearance.dashPatterns[number % PlotAppearance.dashPatterns.count])
         }
     }
 

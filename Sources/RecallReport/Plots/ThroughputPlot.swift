@@ -40,10 +40,10 @@ public struct ThroughputPlot: Sendable {
 
     private final class Sink { var text = "" }
 
-    private static let requiredColumns = ["kind", "name", "shape", "tokens_per_second"]
+    static let requiredColumns = ["kind", "name", "shape", "tokens_per_second"]
 
     /// - Parameter remedy: what is said of a file without a measurement.
-    private init(_ file: CSVRecords, batch: Int, remedy: String) throws {
+    init(_ file: CSVRecords, batch: Int, remedy: String) throws {
         self.batch = batch
         var batches: Set<Int> = []
         // The last measurement of the same counts.
@@ -86,7 +86,7 @@ public struct ThroughputPlot: Sendable {
         guard let object, let context = object["sequence_length"] as? Int, context > 0,
             let batch = object["batch"] as? Int
         else { throw file.notThat("shape", record, "an object with sequence_length and batch") }
-        let speed = try file.requiredNumber("tokens_per_second", of: record)
+        let speed = try file.required("tokens_per_second", of: record, file.number)
         guard speed > 0 else { throw file.notThat("tokens_per_second", record, "above 0") }
         var conditions: [String: String] = [:]
         for (key, value) in object where key != "sequence_length" && key != "batch" {

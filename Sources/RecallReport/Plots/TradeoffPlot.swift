@@ -5,23 +5,29 @@ import RecallData
 public struct TradeoffPlot: Sendable {
     public let suite: String
     public var points: [TradeoffPoint]
+    /// All of the suite, so that a model looks the same before another is finished.
+    private let models: [String]
     /// Why the figure is not to be trusted; nil where nothing is against it.
     public let warning: String?
     /// What the source of the figure leaves open.
     public private(set) var notes: [String] = []
 
     public init(_ tradeoff: Tradeoff) {
-        suite = tradeoff.suite.name
+        (suite, models) = (tradeoff.suite.name, tradeoff.models)
         points = tradeoff.rows.map(TradeoffPoint.init)
         warning = tradeoff.verdict.heading(of: "figure")
     }
 
     /// - Parameters:
-    ///   - file: the table `tradeoff` of `export csv`, of this or an earlier version.
+    ///   - path: a file with the table `tradeoff` of `export csv`, of this or an earlier version.
     ///   - suite: the suite to take; nil where the file has one only.
     /// - Throws: `DataFileError`; `PlotError.nothing` where it is not clear which suite is meant, or where it is not there.
     public init(csv path: String, suite wanted: String?) throws {
-        let file = try CSVRecords(file: path, requiring: TradeoffPoint.requiredColumns)
+        try self.init(CSVRecords(file: path, requiring: TradeoffPoint.requiredColumns), suite: wanted)
+    }
+
+    init(_ file: CSVRecords, suite wanted: String?) throws {
+        let path = file.path
         let all = try file.records.map { record throws(DataFileError) in try TradeoffPoint(record, in: file) }
         var names: [String] = []
         for point in all where !names.contains(point.suite) { names.append(point.suite) }
@@ -38,6 +44,7 @@ public struct TradeoffPlot: Sendable {
         }
         self.suite = suite
         points = all.filter { $0.suite == suite }
+        models = Self.models(points)
         let word = file.records.first { $0["suite"] == suite }?["control"]
         if !file.header.contains("control") {
             notes.append("\(path) is of an earlier version: it does not say whether a control passed")
@@ -67,21 +74,38 @@ public struct TradeoffPlot: Sendable {
         guard !points.isEmpty else {
             throw .nothing("no run of \(suite) is finished yet: there is nothing to draw")
         }
+        let placed = self.placed
         var settings: [TradeoffSetting] = []
-        for point in points {
-            if !settings.contains(point.setting) { settings.append(point.setting) }
-        }
+        for point in placed where !settings.contains(point.setting) { settings.append(point.setting) }
         let titles = TradeoffSetting.titles(settings)
-        let looks = PlotAppearance.of(points.map(\.model))
+        let looks = PlotAppearance.of(models)
         let x = PlotAxis("state of one sequence, bytes", .bytes, holding: points.map { Double($0.stateBytes) })
         let panels = settings.map { setting in
             PlotPanel(
                 title: titles[setting] ?? "", x: x, y: .accuracy("test accuracy"),
-                layers: layers(of: setting, looks, until: x.range.upperBound))
+                layers: Self.layers(of: placed.filter { $0.setting == setting }, looks, across: x.range))
         }
         return PlotScript(
             title: title ?? "\(suite): recall for each byte of state", warning: warning, panels: panels,
-            key: key(looks, panels: panels.count))
+            key: key(placed, looks, panels: panels.count) + [x.breakKey("no state")].compactMap(\.self))
+    }
+
+    /// A point with its place among those of its panel.
+    private struct Placed {
+        let point: TradeoffPoint
+        let setting: TradeoffSetting
+        let standing: Standing
+    }
+
+    /// The points in their order. What a CSV says of the frontier is not asked: it may be cut from a larger one.
+    private var placed: [Placed] {
+        let settings = points.map(\.setting)
+        var standings = Array(repeating: Standing.off, count: points.count)
+        for panel in Dictionary(grouping: points.indices, by: { settings[$0] }).values {
+            let found = Standing.of(panel.map { points[$0].contender })
+            for (index, standing) in zip(panel, found) { standings[index] = standing }
+        }
+        return points.indices.map { Placed(point: points[$0], setting: settings[$0], standing: standings[$0]) }
     }
 
     // MARK: What is drawn
@@ -91,58 +115,73 @@ public struct TradeoffPlot: Sendable {
     private static let sequenceStroke = PlotStroke("#777777", width: 1.2, dashes: [8, 4])
     private static let ring = PlotMarker("#444444", .circle, isOpen: true, size: 2)
 
-    private func layers(
-        of setting: TradeoffSetting, _ looks: [String: PlotAppearance], until end: Double
+    private static func layers(
+        of placed: [Placed], _ looks: [String: PlotAppearance], across states: ClosedRange<Double>
     ) -> [PlotLayer] {
-        let ofTask = points.filter { $0.setting.task == setting.task }
-        let here = points.filter { $0.setting == setting }
-        var layers = chanceLayers(here, until: end)
-        let frontier = ofTask.filter { $0.standing == .on }.sorted {
-            ($0.stateBytes, $0.accuracy) < ($1.stateBytes, $1.accuracy)
-        }
+        let here = placed.map(\.point)
+        var layers = chanceLayers(here, across: states)
+        let frontier = placed.filter { $0.standing == .on }.map(\.point).sorted(by: stateOrder)
         if let first = frontier.first, let last = frontier.last {
             let steps = frontier.map { [Double($0.stateBytes), $0.accuracy] }
             layers.append(
                 PlotLayer(
-                    "frontier", .steps(Self.frontierStroke),
-                    [[Double(first.stateBytes), 0]] + steps + [[end, last.accuracy]]))
+                    "frontier", .steps(frontierStroke),
+                    [[Double(first.stateBytes), 0]] + steps + [[states.upperBound, last.accuracy]]))
         }
-        for model in Self.models(here) {
+        for model in models(here) {
             guard let look = looks[model] else { continue }
-            layers += Self.layers(of: here.filter { $0.model == model }, look)
+            layers += self.layers(of: here.filter { $0.model == model }, look)
         }
-        let uncertain = here.filter { $0.standing == .possible }
-        return layers + Self.layer("perhaps on the frontier", .markers(Self.ring), uncertain.map(Self.place))
+        let uncertain = placed.filter { $0.standing == .possible }.map(\.point)
+        return layers + layer("perhaps on the frontier", .markers(ring), uncertain.map(place))
     }
 
-    private func chanceLayers(_ points: [TradeoffPoint], until end: Double) -> [PlotLayer] {
-        // A line across, from well below any number of bytes.
+    private static func stateOrder(_ one: TradeoffPoint, _ other: TradeoffPoint) -> Bool {
+        (one.stateBytes, one.accuracy) < (other.stateBytes, other.accuracy)
+    }
+
+    private static func chanceLayers(_ points: [TradeoffPoint], across states: ClosedRange<Double>)
+        -> [PlotLayer]
+    {
         func across(_ name: String, _ accuracy: Double?, _ stroke: PlotStroke) -> [PlotLayer] {
-            Self.layer(name, .line(stroke), accuracy.map { [[1, $0], [end, $0]] } ?? [])
+            layer(
+                name, .line(stroke),
+                accuracy.map { [[states.lowerBound, $0], [states.upperBound, $0]] } ?? [])
         }
-        return across("a guess among all values", points.lazy.compactMap(\.chance).first, Self.chanceStroke)
+        return across("a guess among all values", points.lazy.compactMap(\.chance).first, chanceStroke)
             + across(
                 "a guess among the sequence's values", points.lazy.compactMap(\.chanceInSequence).first,
-                Self.sequenceStroke)
+                sequenceStroke)
     }
 
-    /// One model's: joined, where each has a state of its own; their intervals; the points themselves, once each.
+    /// One model's: joined, where each has a state of its own; their intervals and seeds; the points themselves, once each.
     private static func layers(of points: [TradeoffPoint], _ look: PlotAppearance) -> [PlotLayer] {
-        let points = points.sorted { ($0.stateBytes, $0.accuracy) < ($1.stateBytes, $1.accuracy) }
+        let points = points.sorted(by: stateOrder)
         let name = points.first?.model ?? ""
         let isCurve = points.count > 1 && Set(points.map(\.stateBytes)).count == points.count
         let line = PlotStroke(look.colour, width: 1.5, dashes: look.dashes)
-        let bars = points.compactMap { point in
-            point.interval.map { [Double(point.stateBytes), $0.lowerBound, $0.upperBound - $0.lowerBound] }
+        func bars(_ range: (TradeoffPoint) -> ClosedRange<Double>?) -> [[Double]] {
+            points.compactMap { point in
+                range(point).map { [Double(point.stateBytes), $0.lowerBound, $0.upperBound - $0.lowerBound] }
+            }
         }
+        let seeds = points.flatMap { point in point.drawnSeeds.map { [Double(point.stateBytes), $0] } }
         return layer(name, .line(line), isCurve ? points.map(place) : [])
-            + layer(name, .bars(PlotStroke(look.colour, width: 1.5)), bars)
+            + layer(name, .bars(intervalStroke(look.colour)), bars(\.interval))
+            + layer(name, .bars(extentStroke(look.colour)), bars(\.drawnExtent))
+            + layer("\(name): one seed", .markers(dot(look.colour)), seeds)
             + [false, true].flatMap { isOpen in
                 layer(
                     name, .markers(PlotMarker(look.colour, look.shape, isOpen: isOpen)),
                     points.filter { $0.learningRateAtEdge == isOpen }.map(place))
             }
     }
+
+    private static func intervalStroke(_ colour: String) -> PlotStroke { PlotStroke(colour, width: 1.5) }
+    private static func extentStroke(_ colour: String) -> PlotStroke {
+        PlotStroke(colour, width: 1.5, dashes: [3, 3])
+    }
+    private static func dot(_ colour: String) -> PlotMarker { PlotMarker(colour, .circle, size: 0.4) }
 
     private static func layer(_ name: String, _ style: PlotLayer.Style, _ rows: [[Double]]) -> [PlotLayer] {
         rows.isEmpty ? [] : [PlotLayer(name, style, rows)]
@@ -160,7 +199,7 @@ public struct TradeoffPlot: Sendable {
 
     // MARK: What it means
 
-    private func key(_ looks: [String: PlotAppearance], panels: Int) -> [PlotKeyEntry] {
+    private func key(_ placed: [Placed], _ looks: [String: PlotAppearance], panels: Int) -> [PlotKeyEntry] {
         var key = Self.models(points).compactMap { model in
             looks[model].map { look in
                 PlotKeyEntry(
@@ -170,12 +209,12 @@ public struct TradeoffPlot: Sendable {
         }
         func add(_ isDrawn: Bool, _ entry: PlotKeyEntry) { if isDrawn { key.append(entry) } }
         add(
-            points.contains { $0.standing == .on },
+            placed.contains { $0.standing == .on },
             PlotKeyEntry(
-                "frontier\(panels > 1 ? " of a task, over all its panels" : ""): nothing with as little state is more accurate",
+                "frontier\(panels > 1 ? " of each panel" : ""): nothing with as little state is more accurate",
                 line: Self.frontierStroke))
         add(
-            points.contains { $0.standing == .possible },
+            placed.contains { $0.standing == .possible },
             PlotKeyEntry(
                 "perhaps on it: the seeds do not tell"
                     + (points.contains { $0.failedSeeds > 0 } ? ", or one failed" : ""),
@@ -187,7 +226,14 @@ public struct TradeoffPlot: Sendable {
                 marker: PlotMarker("#444444", .circle, isOpen: true)))
         add(
             points.contains { $0.interval != nil },
-            PlotKeyEntry("95 % interval over seeds", bar: PlotStroke("#444444", width: 1.5)))
+            PlotKeyEntry("95 % interval over seeds", bar: Self.intervalStroke("#444444")))
+        add(
+            points.contains { $0.drawnExtent != nil },
+            PlotKeyEntry(
+                "range of the seeds, which are too few for an interval", bar: Self.extentStroke("#444444")))
+        add(
+            points.contains { !$0.drawnSeeds.isEmpty },
+            PlotKeyEntry("a dot for each seed", marker: Self.dot("#444444")))
         add(
             points.contains { $0.chanceInSequence != nil },
             PlotKeyEntry(

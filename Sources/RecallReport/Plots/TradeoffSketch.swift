@@ -12,25 +12,31 @@ public struct TradeoffSketch: Sendable {
 
     public init(_ tradeoff: Tradeoff) { self.tradeoff = tradeoff }
 
-    /// A sketch a task, each under its line of axis and key; ends in a newline, empty where there is no row.
+    /// A sketch for each task and training, as the figure has panels, with its axis and key; ends in a newline, empty where
+    /// there is no row.
     ///
     /// - Parameters:
     ///   - width: columns of the terminal; no more than 76 are filled.
     ///   - unicode: whether lines are drawn with more than ASCII.
     public func render(width: Int, unicode: Bool = Terminal.speaksUnicode()) -> String {
         let settings = tradeoff.rows.map(\.setting)
-        let names = TradeoffSetting.taskTitles(settings)
+        var panels: [TradeoffSetting] = []
+        for setting in settings where !panels.contains(setting) { panels.append(setting) }
+        let titles = TradeoffSetting.titles(panels)
         let columns = min(max(width, Self.widths.lowerBound), Self.widths.upperBound)
         let letters = Self.letters(tradeoff.rows.map(\.model))
-        let parts = names.tasks.map { task in
-            let rows = zip(tradeoff.rows, settings).filter { $0.1.task == task }.map(\.0)
+        let parts = panels.map { panel in
+            let rows = zip(tradeoff.rows, settings).filter { $0.1 == panel }.map(\.0)
             var canvas = SketchCanvas(rows, columns: columns - Self.margin, glyphs: unicode ? .unicode : .ascii)
+            canvas.drawBreak()
             canvas.drawChance()
             canvas.drawFrontier()
             canvas.drawPoints(letters)
-            return
-                ([names.titles[task] ?? ""].filter { !$0.isEmpty } + canvas.lines(margin: Self.margin)
-                + key(letters, canvas, columns)).map { $0 + "\n" }.joined()
+            let title = titles[panel].flatMap { $0.isEmpty ? nil : brokenAtSpaces($0, to: columns) } ?? []
+            let lines =
+                title.map { shortened($0, to: columns) } + canvas.lines(margin: Self.margin)
+                + key(letters, canvas, columns)
+            return lines.map { $0 + "\n" }.joined()
         }
         return parts.joined(separator: "\n")
     }
@@ -51,6 +57,7 @@ public struct TradeoffSketch: Sendable {
         var entries = models.map { "\($0.value) \($0.key)" }
         if canvas.hasShared { entries.append("\(SketchCanvas.shared) several models") }
         if canvas.hasFrontier { entries.append("\(canvas.glyphs.level) the frontier") }
+        if canvas.hasBreak { entries.append("\(canvas.glyphs.interruption) left of it: no state, 0 B") }
         if canvas.hasChance { entries.append("\(canvas.glyphs.chance) a guess among the sequence's values") }
         var lines: [String] = []
         for entry in entries {
@@ -68,12 +75,14 @@ public struct TradeoffSketch: Sendable {
 /// A grid of characters over log2 of the state and the accuracy.
 struct SketchCanvas {
     struct Glyphs {
-        let level, upright, rising, turning, chance, axis, corner, tick: Character
+        let level, upright, rising, turning, chance, axis, corner, tick, interruption: Character
 
         static let unicode = Glyphs(
-            level: "─", upright: "│", rising: "┘", turning: "┌", chance: "·", axis: "│", corner: "└", tick: "┴")
+            level: "─", upright: "│", rising: "┘", turning: "┌", chance: "·", axis: "│", corner: "└", tick: "┴",
+            interruption: "┊")
         static let ascii = Glyphs(
-            level: "-", upright: "|", rising: "+", turning: "+", chance: ".", axis: "|", corner: "+", tick: "+")
+            level: "-", upright: "|", rising: "+", turning: "+", chance: ".", axis: "|", corner: "+", tick: "+",
+            interruption: ":")
     }
 
     static let shared: Character = "*"
@@ -93,18 +102,34 @@ struct SketchCanvas {
         cells = Array(repeating: Array(repeating: " ", count: columns), count: TradeoffSketch.rows)
     }
 
-    private func column(_ bytes: Double) -> Int {
-        let (low, high) = (log2(axis.range.lowerBound), log2(axis.range.upperBound))
-        return Int(((log2(bytes) - low) / (high - low) * Double(columns - 1)).rounded())
+    /// Of a number of the axis.
+    private func column(_ number: Double) -> Int {
+        Int((min(max(axis.share(number), 0), 1) * Double(columns - 1)).rounded())
     }
 
+    /// Of an accuracy, which is finite.
     private func line(_ accuracy: Double) -> Int {
         Int(((1 - min(max(accuracy, 0), 1)) * Double(TradeoffSketch.rows - 1)).rounded())
     }
 
+    /// Where a row stands; nil where it has no accuracy that can be drawn.
+    private func place(_ row: TradeoffRow) -> (column: Int, line: Int)? {
+        let accuracy = row.testAccuracy.mean
+        guard accuracy.isFinite, let state = axis.position(Double(row.facts.stateBytes)) else { return nil }
+        return (column(state), line(accuracy))
+    }
+
+    var hasBreak: Bool { axis.zeroStrip != nil }
+
+    /// Between no state and the logarithms of the others.
+    mutating func drawBreak() {
+        guard let end = axis.zeroStrip?.end else { return }
+        for line in cells.indices { cells[line][column(end)] = glyphs.interruption }
+    }
+
     mutating func drawChance() {
         let levels = Set(rows.map(\.spec.task.chanceAccuracyInSequence))
-        guard levels.count == 1, let level = levels.first else { return }
+        guard levels.count == 1, let level = levels.first, level.isFinite else { return }
         hasChance = true
         cells[line(level)] = Array(repeating: glyphs.chance, count: columns)
     }
@@ -113,7 +138,7 @@ struct SketchCanvas {
     mutating func drawFrontier() {
         let frontier = rows.filter { $0.standing == .on }.sorted {
             ($0.facts.stateBytes, $0.testAccuracy.mean) < ($1.facts.stateBytes, $1.testAccuracy.mean)
-        }.map { (column: column(Double($0.facts.stateBytes)), line: line($0.testAccuracy.mean)) }
+        }.compactMap(place)
         for (index, point) in frontier.enumerated() {
             hasFrontier = true
             let next = index + 1 < frontier.count ? frontier[index + 1] : (column: columns, line: point.line)
@@ -135,7 +160,8 @@ struct SketchCanvas {
     mutating func drawPoints(_ letters: [String: Character]) {
         var models: [[Int]: String] = [:]
         for row in rows {
-            let place = [line(row.testAccuracy.mean), column(Double(row.facts.stateBytes))]
+            guard let found = self.place(row) else { continue }
+            let place = [found.line, found.column]
             let isShared = models[place].map { $0 != row.model } ?? false
             if models[place] == nil { models[place] = row.model }
             hasShared = hasShared || isShared

@@ -19,17 +19,28 @@ export function linear(label, ticks) {
   return { label, ticks: ticks.map((tick) => [tick, String(tick)]), place: (value) => value / end };
 }
 
-/** An axis of bytes, an octave as long as the next, that has room for all values. */
+/** The share of an axis of bytes that is for what has no logarithm. */
+const zeroShare = 0.13;
+
+/**
+ * An axis of bytes, an octave as long as the next, that has room for all values. Where some are 0 it begins with a strip
+ * for those, which ends at `breakAt` of the axis' length.
+ */
 export function octaves(label, values, most) {
-  let low = Math.floor(Math.log2(Math.min(...values)));
-  let high = Math.ceil(Math.log2(Math.max(...values)));
-  if (high - low < 2) [low, high] = [low - 1, high + 1];
-  const step = Math.max(1, Math.ceil((high - low) / most));
-  const ticks = [];
+  const positive = values.filter((value) => value > 0);
+  let low = positive.length > 0 ? Math.floor(Math.log2(Math.min(...positive))) : 0;
+  let high = positive.length > 0 ? Math.ceil(Math.log2(Math.max(...positive))) : 0;
+  if (high - low < 2) [low, high] = [Math.max(0, low - 1), high + 1];
+  const breakAt = positive.length < values.length ? zeroShare : 0;
+  const step = Math.max(1, Math.ceil((high - low) / (most * (1 - breakAt))));
+  const ticks = breakAt > 0 ? [[0, bytes(0)]] : [];
   for (let power = Math.ceil(low / step) * step; power <= high; power += step) {
-    ticks.push([2 ** power, bytes(2 ** power).replace(".0 ", " ")]);
+    // Beside the 0 there is no room for another right after the break.
+    if (breakAt === 0 || power > low) ticks.push([2 ** power, bytes(2 ** power).replace(".0 ", " ")]);
   }
-  return { label, ticks, place: (value) => (Math.log2(value) - low) / (high - low) };
+  const place = (value) =>
+    value > 0 ? breakAt + ((1 - breakAt) * (Math.log2(value) - low)) / (high - low) : breakAt / 2;
+  return { label, ticks, place, breakAt };
 }
 
 const margin = { left: 46, right: 22, top: 10, bottom: 42 };
@@ -57,6 +68,10 @@ export function frame(width, height, x, y, description) {
       shape("line", { class: "grid", x1: at, x2: at, y1: margin.top, y2: bottom }),
       shape("text", { class: "tick", x: at, y: bottom + 16, "text-anchor": "middle" }, text),
     );
+  }
+  if (x.breakAt > 0) {
+    const at = margin.left + x.breakAt * (right - margin.left);
+    svg.append(shape("line", { class: "break", x1: at, x2: at, y1: margin.top, y2: bottom }));
   }
   const data = shape("g");
   svg.append(

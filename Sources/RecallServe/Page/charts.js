@@ -137,7 +137,7 @@ function tradeoffChart(rows, setting, looks, width) {
   for (const [name, value] of [["chance", here[0].chance], ["sequence", here[0].chance_in_sequence]]) {
     chart.data.append(shape("line", { class: name, x1: chart.left, x2: chart.right, y1: chart.y(value), y2: chart.y(value) }));
   }
-  chart.data.append(...frontier(rows.filter((row) => row.task === here[0].task), chart));
+  chart.data.append(...frontier(here, chart));
   for (const model of new Set(here.map((row) => row.model))) {
     const look = looks.get(model);
     const points = here.filter((row) => row.model === model).sort((one, other) => one.state_bytes - other.state_bytes);
@@ -201,6 +201,11 @@ function tradeoffKey(rows, looks) {
     rows.some((row) => row.low !== undefined),
     drawing(line(grey, [[13, 1], [13, 13]])),
     "95 % interval over seeds",
+  );
+  add(
+    rows.some((row) => row.state_bytes === 0),
+    stroke("break"),
+    "left of this line, at 0 B: no state",
   );
   add(rows.length > 0, stroke("sequence"), "a guess among the sequence's values" + level("chance_in_sequence"));
   add(rows.length > 0, stroke("chance"), "a guess among all values" + level("chance"));

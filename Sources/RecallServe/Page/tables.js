@@ -1,7 +1,7 @@
 // Everything on the page that is text: progress, errors, runs under way, the tables.
 
 import { element, keep, say } from "/dom.js";
-import { accuracy, bytes, count, duration, loss, missing, number } from "/text.js";
+import { accuracy, bytes, count, duration, learningRate, loss, missing, number } from "/text.js";
 import { sample } from "/axes.js";
 
 const $ = (selector) => document.querySelector(selector);
@@ -133,7 +133,7 @@ export function showTradeoff({ tradeoff, looks }) {
     {
       title: "learning rate",
       number: true,
-      text: (row) => row.learning_rate.toPrecision(3).replace(/\.?0+$/, "") + (row.learning_rate_at_edge ? "*" : ""),
+      text: (row) => learningRate(row.learning_rate) + (row.learning_rate_at_edge ? "*" : ""),
       hint: (row) => (row.learning_rate_at_edge ? "at the edge of those tried: the best may lie beyond" : ""),
     },
     {

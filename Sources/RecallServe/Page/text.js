@@ -1,6 +1,16 @@
-// Numbers as the program's tables write them.
+// Numbers as the program's tables write them: a test holds them against those.
 
 export const missing = "–";
+
+/** A number rounded to `decimals` as printf does: of two texts as near the one that ends in an even digit, not the larger. */
+function fixed(value, decimals) {
+  const text = value.toFixed(decimals);
+  // Digits beyond those are exact, however many: a tie ends in a 5, and nothing after it.
+  const exact = value.toFixed(decimals + 60);
+  const isTie = /^50*$/.test(exact.slice(exact.length - 60));
+  if (!isTie || Number(text.at(-1)) % 2 === 0) return text;
+  return exact.slice(0, exact.length - 60).replace(/\.$/, "");
+}
 
 /** "7 s", "3:05", "1:02:03", "2 d 3 h". */
 export function duration(seconds) {
@@ -16,19 +26,29 @@ export function duration(seconds) {
 /** Three decimals, so cut that what is below 1 does not read 1; a dash for nothing. */
 export function accuracy(value) {
   if (value === undefined || value === null) return missing;
-  return value < 1 && value >= 0.9995 ? "0.999" : value.toFixed(3);
+  return value < 1 && value >= 0.9995 ? "0.999" : fixed(value, 3);
 }
 
 export function loss(value) {
-  return value === undefined || value === null ? missing : value.toFixed(3);
+  return value === undefined || value === null ? missing : fixed(value, 3);
 }
 
 /** "512 B", "32.5 KiB". */
 export function bytes(value) {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
   let [scaled, unit] = [value, 0];
-  while (scaled >= 1024 && unit < units.length - 1) [scaled, unit] = [scaled / 1024, unit + 1];
-  return unit === 0 ? `${value} B` : `${scaled.toFixed(1)} ${units[unit]}`;
+  // What would read 1024.0 is of the next unit.
+  while (scaled >= (unit === 0 ? 1024 : 1023.95) && unit < units.length - 1) [scaled, unit] = [scaled / 1024, unit + 1];
+  return unit === 0 ? `${value} B` : `${fixed(scaled, 1)} ${units[unit]}`;
+}
+
+/** Three digits: "0.003", "1e-05". */
+export function learningRate(value) {
+  const power = value === 0 ? 0 : Number(value.toExponential(2).split("e")[1]);
+  if (power >= -4 && power < 3) return fixed(value, 2 - power).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
+  const [digits, exponent] = value.toExponential(2).split("e");
+  const [sign, size] = [exponent[0], exponent.slice(1).padStart(2, "0")];
+  return `${digits.replace(/\.?0+$/, "")}e${sign}${size}`;
 }
 
 /** Three digits: "812", "67.8k", "1.23M". */
@@ -36,7 +56,7 @@ export function count(value) {
   if (value < 1000) return String(value);
   let [scaled, unit] = [value / 1000, 0];
   while (scaled >= 999.5 && unit < 2) [scaled, unit] = [scaled / 1000, unit + 1];
-  return scaled.toFixed(scaled < 9.995 ? 2 : scaled < 99.95 ? 1 : 0) + "kMG"[unit];
+  return fixed(scaled, scaled < 9.995 ? 2 : scaled < 99.95 ? 1 : 0) + "kMG"[unit];
 }
 
 /** "1 run", "3 runs". */

@@ -112,7 +112,7 @@ struct BenchCommand: ParsableCommand {
         }
 
         private static func row(_ record: BenchmarkRecord, _ segment: Segment, vocabulary: Int) -> [String] {
-            func count(_ number: Double?) -> String { number.map { Format.count(Int($0.rounded())) } ?? "" }
+            func count(_ number: Double?) -> String { number.map { Format.count(rounding: $0) } ?? "" }
             func milliseconds(_ number: Double?) -> String { number.map { String(format: "%.2f", $0) } ?? "" }
             return [
                 "\(segment.sequenceLength)", "\(segment.kvPairs)", "\(vocabulary)", "\(record.threads)",

@@ -176,7 +176,7 @@ struct TrainCase {
             name, "\(model.dModel)", "\(shape.length)", "\(shape.pairs)", "\(threads)", "\(jobs)",
             Self.milliseconds(record.medianMilliseconds), Self.milliseconds(floor),
             String(format: "%.2f", record.medianMilliseconds / floor),
-            Format.count(Int((record.examplesPerSecond ?? 0).rounded())),
+            Format.count(rounding: record.examplesPerSecond ?? 0),
             record.peakBytes.map { Format.bytes($0) } ?? "",
         ]
     }

@@ -21,9 +21,14 @@ struct PlotCommand: ParsableCommand {
             commandName: "tradeoff", abstract: "Test accuracy against the bytes of state.",
             discussion: """
                 A colour and a marker a model, the same in every figure; its points are joined where they differ in state. \
-                Bars are 95 % intervals over seeds, open markers the points whose best learning rate is at the edge of those \
-                tried, a ring the points that may be on the frontier and may not. Guessing is marked. Several tasks or \
-                trainings have a panel each. A control that failed is said in the title.
+                Each of several seeds is a dot. Solid bars are 95 % intervals over seeds, dashed ones the range of seeds that \
+                are too few for an interval; open markers are the points whose best learning rate is at the edge of those \
+                tried, a ring the points that may be on the frontier and may not. A model without state stands left of a \
+                dashed line, at 0 B. Guessing is marked. Several tasks or trainings have a panel each, with a frontier of \
+                its own. A control that failed is said in the title.
+
+                --csv reads what other programs write, too: columns in any order and others beside them, True or TRUE for \
+                true, a byte order mark, CRLF. The frontier is computed from the rows of the file.
 
                 EXAMPLES
                   recall-bench plot tradeoff --suite quick --output quick.svg

@@ -41,7 +41,7 @@ struct JobMeasurement {
         var said: [String] = []
         for jobs in sequence(first: 1, next: { $0 * 2 }).prefix(while: { $0 <= fitting }) {
             guard let rate = try stepsPerSecond(jobs, on: device) else { break }
-            said.append("\(Format.count(Int(rate.rounded()))) steps/s with \(jobs)")
+            said.append("\(Format.count(rounding: rate)) steps/s with \(jobs)")
             guard rate > best.rate * Self.leastGain else { break }
             best = (jobs, rate)
         }

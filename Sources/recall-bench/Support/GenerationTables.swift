@@ -42,7 +42,7 @@ struct GenerationTables {
             for model in models {
                 let cells = contexts.map { context in
                     speeds[model]?[GenerationShape(batch: batch, context: context)]
-                        .map { Format.compactCount(Int($0.rounded())) } ?? "no room"
+                        .map { Format.compactCount(rounding: $0) } ?? "no room"
                 }
                 table.add([model, "\(batch)"] + cells)
             }
