@@ -32,7 +32,7 @@ public enum CSVTable: String, CaseIterable, Sendable {
                 "learning_rates_full_grid", "train_loss_lowest", "chance_loss", "chance_loss_in_sequence",
                 "failed_seeds", "control", "chance_accuracy", "chance_accuracy_in_sequence",
                 "test_accuracy_seeds", "seed_names", "seeds_spread", "test_labels",
-                "test_accuracy_trained_lengths", "test_accuracy_beyond",
+                "test_accuracy_trained_lengths", "test_accuracy_beyond", "ranking",
             ]
         case .learningRates:
             [
@@ -106,6 +106,7 @@ extension TradeoffRow {
             .text(seedAccuracies.map { "\($0)" }.joined(separator: ";")),
             .text(seedNames.joined(separator: ";")), .flag(seedsSpread), .integer(testLabels),
             .number(accuracyAtTrainedLengths), .number(accuracyBeyondTraining),
+            ranking.map { .text($0.text) } ?? .missing,
         ]
     }
 

@@ -1,7 +1,6 @@
 import Foundation
-import RecallRandom
 
-/// The statistics of a few numbers, one a seed.
+/// The statistics of the test accuracies of a few seeds.
 public struct Statistics: Equatable, Sendable {
     public let count: Int
     public let mean: Double
@@ -10,42 +9,28 @@ public struct Statistics: Equatable, Sendable {
     public let maximum: Double
     /// Of the sample, with n - 1 in the denominator; nil for a single number.
     public let standardDeviation: Double?
-    /// A 95 % interval for the mean; nil for a single number.
+    /// The 95 % interval of the accuracy at the mean log-odds; nil for fewer than three seeds.
     public let interval: ClosedRange<Double>?
 
-    /// Draws of the bootstrap.
-    static let resamples = 10_000
+    /// Seeds that an interval takes.
+    static let fewestForInterval = 3
+    /// The share of repetitions in which an interval is meant to hold what it is of.
+    static let confidence = 0.95
+    /// Accuracies that lie further apart than this are marked.
+    static let widestSpread = 0.2
 
-    /// - Parameter values: at least one, all finite.
-    public init(_ values: [Double]) {
+    /// - Parameters:
+    ///   - values: accuracies, at least one, all finite.
+    ///   - labels: the test labels that each accuracy is the share of; at least 1.
+    public init(_ values: [Double], labels: Int) {
         precondition(!values.isEmpty, "statistics of nothing")
         let sorted = values.sorted()
         count = sorted.count
-        // Summed in sorted order, so that the order of the seeds cannot change a bit. Rounding must not take the mean of
-        // equal numbers away from them.
-        mean = min(max(sorted.reduce(0, +) / Double(sorted.count), sorted[0]), sorted[sorted.count - 1])
-        median = Self.quantile(0.5, of: sorted)
+        mean = Self.mean(sorted)
+        median = Self.median(sorted)
         (minimum, maximum) = (sorted[0], sorted[sorted.count - 1])
-        interval = Self.bootstrap(sorted)
-        let centre = mean
-        standardDeviation =
-            sorted.count > 1
-            ? (sorted.reduce(0) { $0 + ($1 - centre) * ($1 - centre) } / Double(sorted.count - 1)).squareRoot()
-            : nil
-    }
-
-    /// The percentile bootstrap of the mean (Efron and Tibshirani, An introduction to the bootstrap, 1993, section 13.3),
-    /// from a stream of its own, so that the same numbers always have the same interval.
-    private static func bootstrap(_ values: [Double]) -> ClosedRange<Double>? {
-        guard values.count > 1 else { return nil }
-        var stream = RandomStream(seed: 0, purpose: .statistics)
-        let bound = UInt32(values.count)
-        var means = (0..<resamples).map { _ in
-            (0..<values.count).reduce(0.0) { sum, _ in sum + values[Int(stream.below(bound))] }
-                / Double(values.count)
-        }
-        means.sort()
-        return quantile(0.025, of: means)...quantile(0.975, of: means)
+        standardDeviation = Self.variance(sorted).map { $0.squareRoot() }
+        interval = Self.interval(sorted, labels: labels)
     }
 
     /// The interval; from the minimum to the maximum where there is none.
@@ -57,14 +42,50 @@ public struct Statistics: Equatable, Sendable {
         maximum - minimum > Self.widestSpread + 1e-12
     }
 
-    /// Accuracies that lie further apart than this are marked.
-    static let widestSpread = 0.2
-
-    /// By linear interpolation between the two nearest.
-    static func quantile(_ share: Double, of sorted: [Double]) -> Double {
-        let place = share * Double(sorted.count - 1)
-        let below = Int(place)
-        let above = min(below + 1, sorted.count - 1)
-        return sorted[below] + (place - Double(below)) * (sorted[above] - sorted[below])
+    /// Student's t on the log-odds, turned back into accuracies.
+    private static func interval(_ sorted: [Double], labels: Int) -> ClosedRange<Double>? {
+        guard sorted.count >= fewestForInterval else { return nil }
+        let logits = sorted.map { Logit.of($0, labels: labels) }
+        let (centre, count) = (mean(logits), Double(logits.count))
+        let error = ((variance(logits) ?? 0) / count).squareRoot()
+        let half = StudentT.bound(holding: confidence, degrees: logits.count - 1) * error
+        return Logit.accuracy(centre - half)...Logit.accuracy(centre + half)
     }
+
+    /// Summed in sorted order, so that the order of the seeds cannot change a bit. Rounding must not take the mean of equal
+    /// numbers away from them.
+    private static func mean(_ sorted: [Double]) -> Double {
+        min(max(sorted.reduce(0, +) / Double(sorted.count), sorted[0]), sorted[sorted.count - 1])
+    }
+
+    private static func variance(_ sorted: [Double]) -> Double? {
+        guard sorted.count > 1 else { return nil }
+        let centre = mean(sorted)
+        return sorted.reduce(0) { $0 + ($1 - centre) * ($1 - centre) } / Double(sorted.count - 1)
+    }
+
+    /// The number in the middle, or halfway between the two there.
+    ///
+    /// - Parameter values: at least one.
+    static func median(_ values: [Double]) -> Double {
+        let sorted = values.sorted()
+        let (below, above) = (sorted[(sorted.count - 1) / 2], sorted[sorted.count / 2])
+        return below + (above - below) / 2
+    }
+}
+
+/// Log-odds of accuracies.
+enum Logit {
+    /// The log-odds, finite at 0 and 1 too: the accuracy is clipped to half a label from either end.
+    ///
+    /// - Parameter labels: the test labels that the accuracy is the share of; at least 1.
+    static func of(_ accuracy: Double, labels: Int) -> Double {
+        precondition(labels >= 1, "an accuracy over no labels")
+        let half = 0.5 / Double(labels)
+        let clipped = min(max(accuracy, half), 1 - half)
+        return log(clipped / (1 - clipped))
+    }
+
+    /// The accuracy with these log-odds.
+    static func accuracy(_ logit: Double) -> Double { 1 / (1 + exp(-logit)) }
 }

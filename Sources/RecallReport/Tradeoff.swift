@@ -39,8 +39,11 @@ public struct Tradeoff: Sendable {
             found.append((key, row))
         }
         for panel in Dictionary(grouping: found.indices, by: { found[$0].key.panel }).values {
-            let standings = Standing.of(panel.map { Contender(found[$0].row) })
-            for (index, standing) in zip(panel, standings) { found[index].row.standing = standing }
+            let competition = Competition(panel.map { Contender(found[$0].row) })
+            for (place, index) in panel.enumerated() {
+                found[index].row.standing = competition.standings[place]
+                found[index].row.ranking = competition.rankings[place]
+            }
         }
         let taskOrder = Self.places(order.map(\.taskIdentity))
         let modelOrder = Self.places(order.map(\.model))
@@ -91,7 +94,7 @@ public struct Tradeoff: Sendable {
             let chosen = byRate[best.learningRate]?.filter(\.isScored), let first = chosen.first
         else { return nil }
         let lengths = LengthAccuracies(of: chosen)
-        let statistics = Statistics(chosen.compactMap(\.testAccuracy))
+        let statistics = Statistics(chosen.compactMap(\.testAccuracy), labels: first.spec.task.testLabels)
         return TradeoffRow(
             suite: suite.name, task: first.task, model: first.model, spec: first.spec,
             facts: first.facts,
@@ -116,7 +119,7 @@ public struct Tradeoff: Sendable {
     ) -> Statistics? {
         let families = Dictionary(grouping: runs) { $0[keyPath: other] }.filter { $0.value.count > 1 }
         guard let first = families.keys.min(), let family = families[first] else { return nil }
-        return Statistics(family.compactMap(\.testAccuracy))
+        return Statistics(family.compactMap(\.testAccuracy), labels: family[0].spec.task.testLabels)
     }
 
     private static func point(at learningRate: Double, _ runs: [StoredRun]) -> LearningRatePoint {

@@ -57,6 +57,8 @@ public struct TradeoffRow: Equatable, Sendable {
     public var accuracyBeyondTraining: Double?
     public var outcome: Outcome
     public var standing: Standing
+    /// Among the rows on its task under its training; nil where it competes with none.
+    public var ranking: Ranking?
 
     /// The window's width in decades.
     public var learningRateWindowDecades: Double? {

@@ -31,14 +31,12 @@ public struct TradeoffTable: Sendable {
         if rows.contains(where: { $0.standing == .on }) {
             footnotes.append("◆ on the frontier: nothing with as little state is more accurate")
         }
-        if rows.contains(where: { $0.standing == .possible }) {
-            footnotes.append(
-                "◇ perhaps on it: the 95 % interval over seeds overlaps that of a row with as little state"
-                    + (Self.hasFailures(rows) ? ", or a seed failed" : ""))
-        }
+        let words = SeedWords(rows)
+        footnotes += [words.possibleNote, words.unrankedNote, words.undeterminedNote].compactMap(\.self)
         if Self.hasFailures(rows) {
             footnotes.append("n of m: the other seeds failed, and are in no accuracy and no interval")
         }
+        words.spreadNote.map { footnotes.append($0) }
         if rows.contains(where: \.isGuessAmongSequence) {
             footnotes.append(
                 "° no better than a guess among the sequence's own values: nothing is recalled")
@@ -53,29 +51,32 @@ public struct TradeoffTable: Sendable {
     private func table(
         _ rows: [TradeoffRow], _ knobs: ConfigDifferences, withConstants: Bool
     ) -> TextTable {
+        let words = SeedWords(rows)
         var table = TextTable([
             .init("task", shrinks: true), .init("model", shrinks: true), .init("knobs", wraps: true),
             .init("d_model", .right), .init("state", .right), .init("params", .right), .init("lr", .right),
-            .init("rates", .right), .init("seeds", .right), .init("accuracy", .right), .init("95 %", .right),
-            .init("outcome", wraps: true, hyphenates: true), .init(""),
+            .init("rates", .right), .init("seeds", .right), .init("accuracy", .right),
+            .init(words.rangeTitle, .right), .init("outcome", wraps: true, hyphenates: true), .init(""),
         ])
         let tasks = TaskLabels(rows)
         let hidesWidth = !withConstants && Self.constant(rows, \.spec.model.dModel) != nil
         let hidesSeeds = !withConstants && Self.constantSeeds(rows) != nil
         let showsRates =
             rows.contains { $0.points.count > 1 } && (withConstants || Self.constantRates(rows) == nil)
+        let spread = rows.contains(where: \.seedsSpread)
         let flagged = rows.contains(where: \.learningRateAtEdge)
         for row in rows {
-            let accuracy = row.testAccuracy
             table.add([
                 tasks.text(of: row), row.model, knobs.text(of: row),
                 hidesWidth ? "" : "\(row.spec.model.dModel)", Format.bytes(row.facts.stateBytes),
                 Format.compactCount(row.facts.parameters),
                 Format.learningRate(row.learningRate) + (row.learningRateAtEdge ? "*" : flagged ? " " : ""),
                 showsRates ? "\(row.points.count)" : "",
-                hidesSeeds ? "" : row.seedCount, Format.accuracy(accuracy.mean),
-                accuracy.interval.map(Format.range) ?? "",
-                row.outcome.rawValue + (row.isGuessAmongSequence ? "°" : ""), Self.mark(row.standing),
+                hidesSeeds ? "" : row.seedCount,
+                Format.accuracy(row.testAccuracy.mean)
+                    + (row.seedsSpread ? SeedWords.spreadMark : spread ? " " : ""),
+                words.range(of: row), row.outcome.rawValue + (row.isGuessAmongSequence ? "°" : ""),
+                Self.mark(row.standing) + words.undeterminedMark(of: row),
             ])
         }
         return table

@@ -85,8 +85,13 @@ struct TradeoffPiece: Encodable {
         let learningRateAtEdge, isGuess: Bool
         let seeds, failedSeeds: Int
         let accuracy: Double
-        /// 95 % over seeds.
+        /// The 95 % interval over seeds; nil for fewer than three.
         let low, high: Double?
+        /// Over seeds.
+        let minimum, maximum: Double
+        let seedsSpread: Bool
+        /// How the paired test ranks it; nil where it competes with none.
+        let ranking: String?
         let chance, chanceInSequence: Double
         let runIds: [String]
 
@@ -100,6 +105,8 @@ struct TradeoffPiece: Encodable {
             (seeds, failedSeeds) = (row.seeds, row.failedSeeds)
             accuracy = row.testAccuracy.mean
             (low, high) = (row.testAccuracy.interval?.lowerBound, row.testAccuracy.interval?.upperBound)
+            (minimum, maximum) = (row.testAccuracy.minimum, row.testAccuracy.maximum)
+            (seedsSpread, ranking) = (row.seedsSpread, row.ranking?.text)
             chance = row.spec.task.chanceAccuracy
             chanceInSequence = row.spec.task.chanceAccuracyInSequence
             runIds = row.runIDs

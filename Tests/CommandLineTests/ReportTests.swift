@@ -64,7 +64,7 @@ import Testing
             ("learning rate", "learning_rate"), ("seeds", "seeds"), ("accuracy", "test_accuracy_mean"),
         ] { #expect(rows.map { $0[title] } == tradeoff.column(column), "\(title)") }
         #expect(rows.map { $0["point"] } == tradeoff.column("model"))
-        let seeds = try Self.numbers(root, "What the seeds come to")
+        let seeds = try Self.numbers(root, "What the seeds tell")
         for (title, column) in [
             ("low", "low"), ("high", "high"), ("median", "median"), ("minimum", "min"), ("maximum", "max"),
             ("sd init", "sd_seeds"),

@@ -57,7 +57,8 @@ import enum RecallStore.SettingColumns
         frontier,test_accuracy_sd_seeds,test_accuracy_sd_data,learning_rates_tried,learning_rates_full_grid,\
         train_loss_lowest,chance_loss,chance_loss_in_sequence,failed_seeds,control,chance_accuracy,\
         chance_accuracy_in_sequence,test_accuracy_seeds,seed_names,seeds_spread,test_labels,\
-        test_accuracy_trained_lengths,test_accuracy_beyond,task,task_config,training,\(settings)
+        test_accuracy_trained_lengths,test_accuracy_beyond,ranking,\
+        task,task_config,training,\(settings)
         """,
         "learning-rates": """
         suite,model,config,d_model,state_bytes,learning_rate,seeds,validation_accuracy,validation_loss,\

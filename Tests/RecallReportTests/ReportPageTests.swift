@@ -63,7 +63,8 @@ private func root(_ page: ReportPage) throws -> MarkupNode {
         ("changed", "a build of changed sources (abc+)"),
         ("edge", "The best learning rate of one point is at the edge"),
         ("rate", "A single learning rate was tried for one point"),
-        ("single", "A single seed stands behind one point"),
+        ("single", "A single seed stands behind one point"), ("two", "Two seeds stand behind one point"),
+        ("spread", "The seeds of one point lie more than 0.2 apart"),
         ("chance", "The training loss of one point never left chance"),
         ("guess", "The accuracy of one point is no better than a guess"),
         ("overfit", "The training set of one point is fit far better"),
@@ -104,6 +105,11 @@ private func root(_ page: ReportPage) throws -> MarkupNode {
                 runs[index].validationAccuracy = runs[index].spec.training.learningRate
             }
         case "rate", "single": runs.append(other)
+        case "two": runs += [other, syntheticRun(model: "based", learningRate: 0.01, seed: 8)]
+        case "spread":
+            runs += [0.84, 0.11, 0.83].enumerated().map {
+                syntheticRun(model: "based", seed: UInt64($0), test: $1)
+            }
         case "chance": runs.append(syntheticRun(model: "based", trainLoss: 5.6, validation: 0.01, test: 0.01))
         case "guess": runs.append(syntheticRun(model: "based", trainLoss: 2, validation: 0.1, test: 0.1))
         case "overfit": runs.append(syntheticRun(model: "based", trainLoss: 0.01, validation: 0.2, test: 0.2))

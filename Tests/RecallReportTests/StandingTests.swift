@@ -30,7 +30,10 @@ import Testing
         #expect(
             standings(small + row("large", state: 200, [0.9, 0.91, 0.92])) == ["small": .on, "large": .on])
         #expect(
-            standings(small + row("large", state: 200, [0.5, 0.6, 0.55])) == ["small": .on, "large": .off])
+            standings(small + row("large", state: 200, [0.5, 0.6, 0.55]))
+                == ["small": .on, "large": .possible])
+        #expect(
+            standings(small + row("large", state: 200, [0.5, 0.52, 0.51])) == ["small": .on, "large": .off])
     }
 
     @Test func withTheSameStateTheOverlapIsMutual() {

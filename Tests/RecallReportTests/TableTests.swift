@@ -92,6 +92,7 @@ import Testing
                 based      feature_dim=16       64  12.2 KiB   67.8k  0.003*      2      1     0.997  solved           ◆
 
                 ◆ on the frontier: nothing with as little state is more accurate
+                ranking undetermined at 1 seed: the frontier describes these runs; a ranking takes 6 paired seeds
                 * at the edge of the learning rates tried: the best may lie beyond
 
                 """)
@@ -114,10 +115,11 @@ import Testing
         #expect(lines.allSatisfy { line in displayWidth(String(line)) <= 100 })
         #expect(lines[3].hasPrefix("linear-attention  feature_dim=8 heads=1 "))
         // The outcome is broken after its hyphen, and nothing of it is lost.
-        #expect(lines[3].contains(" 0.760  0.750–0.770  below- ") && lines[3].hasSuffix("  ◆"))
-        #expect(lines[4].drop { $0 == " " } == "threshold")
-        #expect(lines[5].contains(" 0.760  0.750–0.770  below-") && !lines[5].contains("◆"))
+        #expect(lines[1].contains("  95 %  ") && lines[3].contains(" 0.760  0.734–0.784  below- "))
+        #expect(lines[3].hasSuffix("  ◆") && lines[4].drop { $0 == " " } == "threshold")
+        #expect(lines[5].contains(" 0.760  0.734–0.784  below-") && lines[5].hasSuffix("  ◇"))
         #expect(lines[7] == "every row: d_model 64, 3 seeds")
+        #expect(lines.contains { $0.hasPrefix("ranking undetermined at 3 seeds: ") })
     }
 
     /// Settings of many letters, as in a comparison of data regimes, are said in words where there is no room for more.
@@ -193,7 +195,7 @@ import Testing
             + "frontier,test_accuracy_sd_seeds,test_accuracy_sd_data,learning_rates_tried,learning_rates_full_grid,"
             + "train_loss_lowest,chance_loss,chance_loss_in_sequence,failed_seeds,control,chance_accuracy,"
             + "chance_accuracy_in_sequence,test_accuracy_seeds,seed_names,seeds_spread,test_labels,"
-            + "test_accuracy_trained_lengths,test_accuracy_beyond,"
+            + "test_accuracy_trained_lengths,test_accuracy_beyond,ranking,"
             + "task,task_config,training," + SettingColumns.names.joined(separator: ",") + "\n"
         #expect(try csv() == header)
 
@@ -211,7 +213,7 @@ import Testing
         #expect(
             try csv() == header
                 + "suite,\"ba,sed\",\(config),64,2048,,67840,0.01,false,,1,0.995,0.995,0.995,0.995,,,solved,true,"
-                + "on,,,1,,0.5,\(log(256.0)),\(log(8.0)),0,uncontrolled,\(2.0 / 512),0.125,0.995,0/0,false,800,,,"
+                + "on,,,1,,0.5,\(log(256.0)),\(log(8.0)),0,uncontrolled,\(2.0 / 512),0.125,0.995,0/0,false,800,,,,"
                 + settings.map(\.encoded).joined(separator: ",") + "\n"
         )
         #expect(try csv(["another"]) == header)

@@ -52,7 +52,7 @@ struct PageReproduction {
 
     private var exports: [PageCommand] {
         let tables = [
-            ("the tradeoff, and what its seeds come to", "tradeoff"),
+            ("the tradeoff, and what its seeds tell", "tradeoff"),
             ("validation accuracy by learning rate", "learning-rates"), ("accuracy by slice", "slices"),
             ("learning curves", "history"), ("the state by layer and kind", "state"),
             ("every run, with its seconds, its device and its error", "runs"),

@@ -41,7 +41,7 @@ struct PageThroughput {
             guard !timed.isEmpty else { continue }
             func median(_ value: (StoredRun) -> Double?) -> Double? {
                 let values = timed.compactMap(value).filter(\.isFinite)
-                return values.isEmpty ? nil : Statistics(values).median
+                return values.isEmpty ? nil : Statistics.median(values)
             }
             var devices: [String] = []
             for device in timed.compactMap(\.device) where !devices.contains(device) { devices.append(device) }

@@ -26,17 +26,19 @@ struct PageTradeoff {
     }
 
     private var table: PageTable {
+        let rows = source.points.map(\.row)
+        let words = SeedWords(rows)
         var table = PageTable(
             "The tradeoff",
             PagePoint.nameColumns + [
                 PageColumn("d_model", isNumber: true), PageColumn("state", isNumber: true),
                 PageColumn("parameters", isNumber: true), PageColumn("learning rate", isNumber: true),
-                PageColumn("rates", isNumber: true), PageColumn("seeds", isNumber: true),
-                PageColumn("accuracy", isNumber: true),
-                PageColumn("95 %", isNumber: true), PageColumn("outcome"), PageColumn("frontier"),
+                PageColumn("rates", isNumber: true),
+                PageColumn("seeds", isNumber: true), PageColumn("accuracy", isNumber: true),
+                PageColumn(words.rangeTitle, isNumber: true), PageColumn("outcome"), PageColumn("frontier"),
+                PageColumn("ranking"),
             ])
-        for point in source.points { table.add(Self.cells(point), anchor: point.anchor) }
-        let rows = source.points.map(\.row)
+        for point in source.points { table.add(Self.cells(point, words), anchor: point.anchor) }
         func has(_ isWanted: (TradeoffRow) -> Bool) -> Bool { rows.contains(where: isWanted) }
         table.note("# leads to the commands that give the row again")
         table.note(
@@ -44,12 +46,15 @@ struct PageTradeoff {
             if: has { $0.points.count > 1 })
         table.note(
             "◆ on the frontier: nothing with as little state is more accurate", if: has { $0.standing == .on })
+        table.note(words.possibleNote)
+        table.note(words.unrankedNote)
         table.note(
-            "◇ perhaps on it: the 95 % interval over seeds overlaps that of a row with as little state, or a seed failed",
-            if: has { $0.standing == .possible })
+            "ranking: against every row with as little state, by the paired test over seeds",
+            if: words.ranksSome)
         table.note(
             "n of m: the other seeds failed, and are in no accuracy and no interval",
             if: has { $0.failedSeeds > 0 })
+        table.note(words.spreadNote)
         table.note(
             "° no better than a guess among the sequence's own values: nothing is recalled",
             if: has(\.isGuessAmongSequence))
@@ -65,7 +70,7 @@ struct PageTradeoff {
         return table.withoutEmptyColumns()
     }
 
-    private static func cells(_ point: PagePoint) -> [PageCell] {
+    private static func cells(_ point: PagePoint, _ words: SeedWords) -> [PageCell] {
         let row = point.row
         var names = point.names
         names[0].target = point.commandAnchor
@@ -83,16 +88,19 @@ struct PageTradeoff {
                 Format.learningRate(row.learningRate) + (row.learningRateAtEdge ? "*" : ""),
                 .number(row.learningRate)),
             row.points.count > 1 ? .number("\(row.points.count)", .integer(row.points.count)) : PageCell(""),
-            .number(row.seedCount, .integer(row.seeds)), .accuracy(row.testAccuracy.mean),
-            PageCell(row.testAccuracy.interval.map(Format.range) ?? ""),
+            .number(row.seedCount, .integer(row.seeds)),
+            .number(
+                Format.accuracy(row.testAccuracy.mean) + (row.seedsSpread ? SeedWords.spreadMark : ""),
+                .number(row.testAccuracy.mean)), PageCell(words.range(of: row)),
             PageCell(row.outcome.rawValue + (row.isGuessAmongSequence ? "°" : "")), PageCell(frontier),
+            PageCell(words.ranking(of: row)),
         ]
     }
 
-    /// What the seeds come to, where there are several.
+    /// What the seeds tell, where there are several.
     private var seeds: PageTable {
         var table = PageTable(
-            "What the seeds come to",
+            "What the seeds tell",
             PagePoint.nameColumns + [
                 PageColumn("seeds", isNumber: true), PageColumn("mean", isNumber: true),
                 PageColumn("low", isNumber: true), PageColumn("high", isNumber: true),
@@ -111,7 +119,9 @@ struct PageTradeoff {
                     Self.deviation(point.row.accuracyOfData),
                 ])
         }
-        table.note("low and high: the 95 % interval of the mean, by the bootstrap over seeds")
+        table.note(
+            "low and high: the 95 % interval of the accuracy at the mean log-odds, by Student's t; from three seeds on",
+            if: source.points.contains { $0.row.testAccuracy.interval != nil })
         table.note(
             "sd init, sd data: the standard deviations over initialisations on one set of data, and over sets of data from "
                 + "one initialisation")

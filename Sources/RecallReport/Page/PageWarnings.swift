@@ -31,8 +31,8 @@ struct PageWarnings {
         let all: [PageWarning?] =
             [control, nothingFinished, failedRuns, missingRuns] + origins
             + [
-                severalExecutions, uncommitted, failedSeeds, atEdge, singleRate, notLearned, guesses, overfit,
-                singleSeeds,
+                severalExecutions, uncommitted, failedSeeds, spreadSeeds, atEdge, singleRate, notLearned,
+                guesses, overfit, singleSeeds, twoSeeds,
             ]
         let found = all.compactMap(\.self)
         return found.filter(\.isGrave) + found.filter { !$0.isGrave }
@@ -169,6 +169,22 @@ struct PageWarnings {
         )
     }
 
+    private var spreadSeeds: PageWarning? {
+        points(
+            where: \.row.seedsSpread,
+            detail: { point in
+                point.row.seedAccuracies.sorted(by: >).map(Format.accuracy).joined(separator: ", ")
+            },
+            message: {
+                "The seeds of \($0) lie more than \(Statistics.widestSpread) apart: they may be of two kinds, and the mean "
+                    + "of neither."
+            },
+            advice:
+                "Read the seeds, not the mean: the figure has a dot for each. An interval of few such seeds holds less "
+                + "than it says."
+        )
+    }
+
     private var atEdge: PageWarning? {
         points(
             where: { $0.row.learningRateAtEdge },
@@ -225,9 +241,19 @@ struct PageWarnings {
             where: { $0.row.seeds == 1 },
             message: {
                 "A single seed stands behind \($0): there is no interval, and small differences mean nothing."
-            },
-            advice: "Give the suite several seeds (seeds: 3); what is trained stays.")
+            }, advice: Self.moreSeeds)
     }
+
+    private var twoSeeds: PageWarning? {
+        points(
+            where: { $0.row.seeds == 2 },
+            message: { "Two seeds stand behind \($0): their range is shown, and there is no interval." },
+            advice: Self.moreSeeds)
+    }
+
+    private static let moreSeeds =
+        "Give the suite more seeds (seeds: 3 for an interval, \(PairedTest.fewestPairs) to rank two points); what is "
+        + "trained stays."
 
     // MARK: Words
 

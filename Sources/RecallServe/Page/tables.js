@@ -122,6 +122,12 @@ const standings = {
   off: ["", ""],
 };
 
+/** "0.714–0.926"; "range 0.714–0.926" for two seeds, which have no interval; empty for one. */
+function seedRange(row) {
+  if (row.low !== undefined) return `${accuracy(row.low)}–${accuracy(row.high)}`;
+  return row.seeds > 1 ? `range ${accuracy(row.minimum)}–${accuracy(row.maximum)}` : "";
+}
+
 export function showTradeoff({ tradeoff, looks }) {
   const { rows } = tradeoff;
   const region = $("#tradeoff .table");
@@ -141,18 +147,25 @@ export function showTradeoff({ tradeoff, looks }) {
       number: true,
       text: (row) => (row.failed_seeds > 0 ? `${row.seeds} of ${row.seeds + row.failed_seeds}` : `${row.seeds}`),
     },
-    { title: "test accuracy", number: true, text: (row) => accuracy(row.accuracy) },
     {
-      title: "95 %",
+      title: "test accuracy",
       number: true,
-      text: (row) => (row.low === undefined ? missing : `${accuracy(row.low)}–${accuracy(row.high)}`),
+      text: (row) => accuracy(row.accuracy) + (row.seeds_spread ? "~" : ""),
+      hint: (row) =>
+        row.seeds_spread ? "seeds more than 0.2 apart: they may be of two kinds, and the mean of neither" : "",
     },
+    { title: "95 %", number: true, text: (row) => seedRange(row) || missing },
     {
       title: "outcome",
       text: (row) => row.outcome + (row.is_guess ? "°" : ""),
       hint: (row) => (row.is_guess ? "no better than a guess among the sequence's own values" : ""),
     },
-    { title: "frontier", text: (row) => standings[row.standing][0], hint: (row) => standings[row.standing][1] },
+    {
+      title: "frontier",
+      text: (row) => standings[row.standing][0],
+      hint: (row) =>
+        [standings[row.standing][1], row.ranking && `ranking: ${row.ranking}`].filter(Boolean).join("; "),
+    },
   ];
   fill($("#tradeoff table"), columns, rows, (row) => [row.setting, row.label, row.run_ids[0]].join("\n"), {
     make: (row) => [sample(looks.get(row.model)), element("span")],
