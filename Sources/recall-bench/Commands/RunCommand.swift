@@ -34,7 +34,9 @@ struct RunCommand: ParsableCommand {
 
     func run() throws {
         // All are read before one is trained.
-        let suites = try suite.map { try training.adapted(try grid.adapted(try SuiteLibrary().loadToTrain($0))) }
+        let suites = try suite.map {
+            try training.adapted(try grid.adapted(try SuiteLibrary().loadToTrain($0)))
+        }
         try SuiteSeries(
             suites.map {
                 Sitting($0, membership: grid.membership, database: store.path, options: training)
