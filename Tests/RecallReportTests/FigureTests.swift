@@ -48,8 +48,8 @@ import Testing
                 0.2 │     ┊
                     │········································
                 0.0 │     ┊
-                    └───┴──────────────────┴─────────────────
-                       0 B               4 KiB
+                    └───┴──────────────────┴────────────────┴
+                       0 B               4 KiB          8 KiB
                 A none   B attention   ─ the frontier
                 ┊ left of it: no state, 0 B
                 · a guess among the sequence's values

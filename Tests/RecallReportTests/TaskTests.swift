@@ -62,7 +62,7 @@ import Testing
             #expect(lines.count { $0.hasPrefix("long   based") } == 2, "\(table)")
         }
         #expect(try LearningRatePlot(tradeoff).script().panels.map(\.title) == ["based short", "based long"])
-        #expect(TradeoffSketch(tradeoff).render(width: 80).hasPrefix("short\n"))
+        #expect(TradeoffSketch(tradeoff).render(width: 80).hasPrefix("short weight_decay=0\n"))
         #expect(run("long").label.contains(" task=long ") && !run("mqar").label.contains("task"))
         // One task needs no column.
         let one = Tradeoff(suite: uncontrolledSuite, runs: [run("long")])

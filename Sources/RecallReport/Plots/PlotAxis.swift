@@ -96,8 +96,9 @@ public struct PlotAxis: Equatable, Sendable {
     private static func linearRange(_ values: [Double]) -> ClosedRange<Double> {
         let (low, high) = (values.min() ?? 0, values.max() ?? 1)
         let size = max(abs(low), abs(high))
-        // Numbers that six digits cannot tell apart are one.
-        let margin = high - low > 1e-4 * size ? 0.03 * (high - low) : max(0.5, 0.05 * size)
+        // Numbers that six digits cannot tell apart are one, and so are those whose distance has no logarithm.
+        let isRange = high - low > max(1e-4 * size, nearest)
+        let margin = isRange ? 0.03 * (high - low) : max(0.5, 0.05 * size)
         return low - margin...high + margin
     }
 

@@ -18,7 +18,11 @@ final class Interrupts {
                 if stop.isRaised, secondEnds { _exit(130) }
                 stop.raise()
             }
+            // A signal that came before the source is there would be lost.
+            let isThere = DispatchSemaphore(value: 0)
+            source.setRegistrationHandler { isThere.signal() }
             source.resume()
+            isThere.wait()
             sources.append(source)
         }
     }

@@ -24,8 +24,8 @@ extension StoreOptions {
     func openWhenBegun() throws -> Store {
         if let store = try openIfBegun() { return store }
         let command = ShellCommand("run").option("--suite", "quick").on(database: path)
-        Output.note("waiting for the first run in \(path), which `\(command)` begins; Ctrl-C ends it")
         let interrupts = Interrupts()
+        Output.note("waiting for the first run in \(path), which `\(command)` begins; Ctrl-C ends it")
         while true {
             if let store = try openIfBegun() { return store }
             for _ in 0..<10 {
