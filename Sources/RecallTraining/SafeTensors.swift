@@ -63,6 +63,7 @@ public enum SafeTensors {
         }
         let body = data.dropFirst(8 + Int(length))
         let header = try SafeTensorsHeader.read(data[8..<8 + Int(length)])
+        let metadata = try SafeTensorsHeader.metadata(of: header)
         var arrays: [NamedArray] = []
         var places: [(name: String, bytes: Range<Int>)] = []
         for (name, entry) in header where name != "__metadata__" {
@@ -71,7 +72,6 @@ public enum SafeTensors {
             places.append((name, bytes))
         }
         try requireCovered(body.count, by: places)
-        let metadata = try SafeTensorsHeader.metadata(of: header)
         return (arrays.sorted { $0.name < $1.name }, metadata)
     }
 

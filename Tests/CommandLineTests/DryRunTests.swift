@@ -113,7 +113,8 @@ import Testing
         let (finished, left) = (
             runs.column("status").count { $0 == "finished" }, runs.column("status").count { $0 == "pending" }
         )
-        #expect(finished > 6 && left == 2)
+        // The other seed of each model's best rate and of its neighbors.
+        #expect(finished > 6 && (4...6).contains(left))
         let outcome = try dryRun(workspace)
         #expect(
             try summary(outcome).hasPrefix(

@@ -95,12 +95,13 @@ def strange(folder):
         write(folder / name)
         manifest.append({"file": name, "refused": refused, **expected})
 
-    def npy(name, array, refused=None, **options):
+    def npy(name, array, refused=None, read=None, **options):
+        """`read` is what a reader makes of the array, where that is of another type."""
         def write(path):
             with open(path, "wb") as file:
                 np.lib.format.write_array(file, array, **options)
 
-        add(f"{name}.npy", write, refused=refused, arrays={} if refused else {"": description(array)})
+        add(f"{name}.npy", write, refused=refused, arrays={} if refused else {"": description(array if read is None else read)})
 
     npy("floats", floats)
     npy("integers", integers)
@@ -115,7 +116,9 @@ def strange(folder):
     npy("fortran", np.asfortranarray(np.arange(6, dtype="<i8").reshape(2, 3)), refused="Fortran order")
     npy("big-endian integers", integers.astype(">i8"), refused="'>i8'")
     npy("big-endian floats", floats.astype(">f4"), refused="'>f4'")
-    npy("int32", integers.astype("<i4"), refused="'<i4'")
+    for kind in ("<i4", "<u4", "<i2", "<u2", "|i1", "|u1"):
+        narrow = np.array([1, 100, 127], kind)
+        npy(kind[1:], narrow, read=narrow.astype("<i8"))
     npy("float64", floats.astype("<f8"), refused="'<f8'")
     npy("float16", np.ones(3, "<f2"), refused="'<f2'")
     npy("bool", np.array([True]), refused="'|b1'")

@@ -42,13 +42,15 @@ export function bytes(value) {
   return unit === 0 ? `${value} B` : `${fixed(scaled, 1)} ${units[unit]}`;
 }
 
-/** Three digits: "0.003", "1e-05". */
+/** "0.003", "1e-05": three digits, or as many as tell the rate from every other. */
 export function learningRate(value) {
-  const power = value === 0 ? 0 : Number(value.toExponential(2).split("e")[1]);
-  if (power >= -4 && power < 3) return fixed(value, 2 - power).replace(/(\.\d*?)0+$/, "$1").replace(/\.$/, "");
-  const [digits, exponent] = value.toExponential(2).split("e");
-  const [sign, size] = [exponent[0], exponent.slice(1).padStart(2, "0")];
-  return `${digits.replace(/\.?0+$/, "")}e${sign}${size}`;
+  let digits = 3;
+  while (digits < 17 && Number(value.toPrecision(digits)) !== value) digits += 1;
+  const [mantissa, exponent] = value.toExponential(digits - 1).split("e");
+  const power = Number(exponent);
+  const trimmed = (text) => (text.includes(".") ? text.replace(/\.?0+$/, "") : text);
+  if (power >= -4 && power < digits) return trimmed(value.toFixed(digits - 1 - power));
+  return `${trimmed(mantissa)}e${exponent[0]}${exponent.slice(1).padStart(2, "0")}`;
 }
 
 /** Three digits: "812", "67.8k", "1.23M". */
