@@ -4,19 +4,46 @@ struct Cursor {
     /// `models[1].layers[0].window`; empty at the top.
     let path: String
     let file: String
+    private let problems: SuiteProblems
 
-    init(root: YAMLValue, file: String) {
-        (value, path, self.file) = (root, "", file)
+    init(root: YAMLValue, file: String, problems: SuiteProblems) {
+        (value, path, self.file, self.problems) = (root, "", file, problems)
     }
 
-    private init(_ value: YAMLValue, _ path: String, _ file: String) {
-        (self.value, self.path, self.file) = (value, path, file)
+    private init(_ value: YAMLValue, _ path: String, of parent: Cursor) {
+        (self.value, self.path, file, problems) = (value, path, parent.file, parent.problems)
     }
 
     var place: Place { value.place }
 
     func error(_ message: String, at place: Place? = nil) -> SuiteError {
         SuiteError(file: file, place: place ?? self.place, key: path, message: message)
+    }
+
+    // MARK: Several errors
+
+    /// What `read` returns; nil where something in it is wrong, which is then reported with the suite's other errors.
+    func attempt<Value>(_ read: () throws(SuiteError) -> Value) -> Value? {
+        let before = problems.reports
+        do throws(SuiteError) {
+            let value = try read()
+            return problems.reports == before ? value : nil
+        } catch {
+            problems.report(error)
+            return nil
+        }
+    }
+
+    func report(_ error: SuiteError) { problems.report(error) }
+
+    /// How many errors have been reported so far, in the whole suite.
+    var reports: Int { problems.reports }
+
+    /// To throw where a value cannot be made because of errors that are reported already; it adds none.
+    var consequence: SuiteError {
+        var error = error("cannot be read, as parts of it are wrong")
+        error.isConsequence = true
+        return error
     }
 
     /// The value as messages show it.
@@ -43,7 +70,7 @@ struct Cursor {
             throw error("must be a list of \(what), not \(shown)")
         }
         if items.isEmpty { throw error("is an empty list; give at least one of \(what)") }
-        return items.enumerated().map { Cursor($1, "\(path)[\($0)]", file) }
+        return items.enumerated().map { Cursor($1, "\(path)[\($0)]", of: self) }
     }
 
     /// The value itself, or the elements of a list of alternatives.
@@ -52,7 +79,7 @@ struct Cursor {
         if items.isEmpty {
             throw error("is an empty list, so there would be no run; give a value or leave the key out")
         }
-        let elements = items.enumerated().map { Cursor($1, "\(path)[\($0)]", file) }
+        let elements = items.enumerated().map { Cursor($1, "\(path)[\($0)]", of: self) }
         for element in elements {
             if case .list = element.value.content {
                 throw element.error("must be one value, not a list in a list")
@@ -61,35 +88,43 @@ struct Cursor {
         return elements
     }
 
-    /// Every alternative read, none twice.
+    /// Every alternative read, none twice; all that are wrong are reported.
     func grid<Value: Hashable>(
         _ read: (Cursor) throws(SuiteError) -> Value
     ) throws(SuiteError) -> [(value: Value, cursor: Cursor)] {
         var result: [(value: Value, cursor: Cursor)] = []
         var seen: [Value: Place] = [:]
+        let before = reports
         for cursor in try alternatives() {
-            let value = try read(cursor)
+            guard let value = cursor.attempt({ () throws(SuiteError) in try read(cursor) }) else { continue }
             if let first = seen[value] {
-                throw cursor.error(
-                    "\(cursor.shown) is there twice (first in line \(first.line)); keep one of them")
+                report(
+                    cursor.error(
+                        "\(cursor.shown) is there twice (first in line \(first.line)); keep one of them"))
             }
             seen[value] = cursor.place
             result.append((value, cursor))
         }
+        guard reports == before else { throw consequence }
         return result
     }
 
-    /// A mapping whose keys are all among `keys`.
+    /// A mapping whose keys should all be among `keys`; those that are not are reported.
     func mapping(keys: [String]) throws(SuiteError) -> MappingCursor {
         guard case .mapping(let entries) = value.content else {
             throw error("must be a mapping with \(listed(keys)), not \(shown)")
         }
-        for entry in entries where !keys.contains(entry.key) {
+        let unknown = entries.filter { !keys.contains($0.key) }
+        for entry in unknown {
             let near = suggestion(for: entry.key, in: keys)
-            throw child(entry).error(
-                "unknown key" + (near.isEmpty ? "; there are \(listed(keys))" : near), at: entry.place)
+            report(
+                child(entry).error(
+                    "unknown key" + (near.isEmpty ? "; there are \(listed(keys))" : near), at: entry.place))
         }
-        return MappingCursor(cursor: self, entries: entries.map { ($0.key, child($0)) })
+        return MappingCursor(
+            cursor: self,
+            entries: entries.filter { keys.contains($0.key) }.map { ($0.key, child($0)) },
+            hasUnknownKeys: !unknown.isEmpty)
     }
 
     /// The entries of a mapping whatever their keys; nil for any other value.
@@ -100,7 +135,7 @@ struct Cursor {
 
     private func child(_ entry: YAMLEntry) -> Cursor {
         let key = oneLine(entry.key)
-        return Cursor(entry.value, path.isEmpty ? key : "\(path).\(key)", file)
+        return Cursor(entry.value, path.isEmpty ? key : "\(path).\(key)", of: self)
     }
 
     // MARK: Scalars
@@ -195,11 +230,24 @@ struct MappingCursor {
     let cursor: Cursor
     /// In document order.
     let entries: [(key: String, cursor: Cursor)]
+    /// One of them may be a key that is missing, misspelt.
+    let hasUnknownKeys: Bool
 
     func optional(_ key: String) -> Cursor? { entries.first { $0.key == key }?.cursor }
 
     func required(_ key: String) throws(SuiteError) -> Cursor {
         if let found = optional(key) { return found }
-        throw cursor.error("the key '\(key)' is missing")
+        throw hasUnknownKeys ? cursor.consequence : cursor.error("the key '\(key)' is missing")
+    }
+
+    /// The value of a key that must be there; nil where it is missing or wrong, which is reported.
+    func required<Value>(_ key: String, _ read: (Cursor) throws(SuiteError) -> Value) -> Value? {
+        cursor.attempt { () throws(SuiteError) in try read(try required(key)) }
+    }
+
+    /// The value of a key that may be left out; nil where it is, or where it is wrong, which is reported.
+    func optional<Value>(_ key: String, _ read: (Cursor) throws(SuiteError) -> Value) -> Value? {
+        guard let found = optional(key) else { return nil }
+        return found.attempt { () throws(SuiteError) in try read(found) }
     }
 }

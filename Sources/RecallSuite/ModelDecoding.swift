@@ -43,64 +43,71 @@ struct ModelDecoding {
     /// How many configurations there are; nil beyond Int.
     var count: Int? { grid.count }
 
+    /// - Throws: `SuiteError` where the model is wrong; each key's errors are reported.
     init(_ cursor: Cursor) throws(SuiteError) {
+        let before = cursor.reports
         let model = try cursor.mapping(keys: Self.keys)
-        nameCursor = try model.required("name")
-        name = try nameCursor.name()
-        let width = try model.required("d_model")
-        layersCursor = try model.required("layers")
-        var base = ModelDraft(config: ModelConfig(dModel: 1, layers: []), widthCursor: width)
+        let name = model.required("name") { named throws(SuiteError) in (try named.name(), named) }
+        let width = model.required("d_model") { $0 }
+        let layers = model.required("layers") { $0 }
+        var base = ModelDraft(config: ModelConfig(dModel: 1, layers: []), widthCursor: width ?? cursor)
         var grid = Grid<ModelDraft>()
         for (key, cursor) in model.entries {
-            switch key {
-            case "name": break
-            case "layers": try LayersDecoding.read(cursor, into: &base, &grid)
-            case "d_model":
-                let widths = try cursor.grid { item throws(SuiteError) in try item.integer(in: Self.widths) }
-                grid.add(
-                    widths.map { width in { ($0.config.dModel, $0.widthCursor) = (width.value, width.cursor) } }
-                )
-            case "block":
-                let blocks = try cursor.grid { item throws(SuiteError) in try item.choice(BlockKind.self) }
-                grid.add(blocks.map { block in { $0.block = block.value } })
-            case "state_mixer":
-                let mixers = try cursor.grid { item throws(SuiteError) in try item.choice(StateMixerKind.self) }
-                grid.add(
-                    mixers.map { mixer in
-                        { ($0.config.stateMixer, $0.stateMixerCursor) = (mixer.value, mixer.cursor) }
-                    })
-            case "positions":
-                try grid.add(cursor, \.config.positions) { item throws(SuiteError) in
-                    try item.choice(PositionKind.self)
-                }
-            case "embed_dropout":
-                let rates = try cursor.grid { item throws(SuiteError) in try Self.dropout(item) }
-                grid.add(
-                    rates.map { rate in
-                        { ($0.config.embedDropout, $0.embedDropoutCursor) = (rate.value, rate.cursor) }
-                    })
-            case "residual_dropout":
-                let rates = try cursor.grid { item throws(SuiteError) in try Self.dropout(item) }
-                grid.add(
-                    rates.map { rate in
-                        { ($0.config.residualDropout, $0.residualDropoutCursor) = (rate.value, rate.cursor) }
-                    })
-            case "norm":
-                let norms = try cursor.grid { item throws(SuiteError) in try item.choice(NormChoice.self) }
-                grid.add(
-                    norms.map { norm in { ($0.config.norm, $0.normCursor) = (norm.value, norm.cursor) } })
-            case "norm_epsilon":
-                try grid.add(cursor, \.config.normEpsilon) { item throws(SuiteError) in
-                    try item.number("a number above 0 and at most 1") { $0 > 0 && $0 <= 1 }
-                }
-            case "init":
-                try grid.add(cursor, \.config.initialisation) { item throws(SuiteError) in
-                    try item.choice(InitialisationKind.self)
-                }
-            default: preconditionFailure("a key of a model that nothing reads: \(key)")
-            }
+            _ = cursor.attempt { () throws(SuiteError) in try Self.read(key, cursor, into: &base, &grid) }
         }
+        guard let name, let layers, cursor.reports == before else { throw cursor.consequence }
+        (self.name, nameCursor, layersCursor) = (name.0, name.1, layers)
         (self.base, self.grid) = (base, grid)
+    }
+
+    private static func read(
+        _ key: String, _ cursor: Cursor, into base: inout ModelDraft, _ grid: inout Grid<ModelDraft>
+    ) throws(SuiteError) {
+        switch key {
+        case "name": break
+        case "layers": try LayersDecoding.read(cursor, into: &base, &grid)
+        case "d_model":
+            let widths = try cursor.grid { item throws(SuiteError) in try item.integer(in: Self.widths) }
+            grid.add(
+                widths.map { width in { ($0.config.dModel, $0.widthCursor) = (width.value, width.cursor) } })
+        case "block":
+            let blocks = try cursor.grid { item throws(SuiteError) in try item.choice(BlockKind.self) }
+            grid.add(blocks.map { block in { $0.block = block.value } })
+        case "state_mixer":
+            let mixers = try cursor.grid { item throws(SuiteError) in try item.choice(StateMixerKind.self) }
+            grid.add(
+                mixers.map { mixer in
+                    { ($0.config.stateMixer, $0.stateMixerCursor) = (mixer.value, mixer.cursor) }
+                })
+        case "positions":
+            grid.add(cursor, \.config.positions) { item throws(SuiteError) in
+                try item.choice(PositionKind.self)
+            }
+        case "embed_dropout":
+            let rates = try cursor.grid { item throws(SuiteError) in try Self.dropout(item) }
+            grid.add(
+                rates.map { rate in
+                    { ($0.config.embedDropout, $0.embedDropoutCursor) = (rate.value, rate.cursor) }
+                })
+        case "residual_dropout":
+            let rates = try cursor.grid { item throws(SuiteError) in try Self.dropout(item) }
+            grid.add(
+                rates.map { rate in
+                    { ($0.config.residualDropout, $0.residualDropoutCursor) = (rate.value, rate.cursor) }
+                })
+        case "norm":
+            let norms = try cursor.grid { item throws(SuiteError) in try item.choice(NormChoice.self) }
+            grid.add(norms.map { norm in { ($0.config.norm, $0.normCursor) = (norm.value, norm.cursor) } })
+        case "norm_epsilon":
+            grid.add(cursor, \.config.normEpsilon) { item throws(SuiteError) in
+                try item.number("a number above 0 and at most 1") { $0 > 0 && $0 <= 1 }
+            }
+        case "init":
+            grid.add(cursor, \.config.initialisation) { item throws(SuiteError) in
+                try item.choice(InitialisationKind.self)
+            }
+        default: preconditionFailure("a key of a model that nothing reads: \(key)")
+        }
     }
 
     private static func dropout(_ cursor: Cursor) throws(SuiteError) -> Double {
@@ -116,6 +123,31 @@ struct ModelDecoding {
             if seen.insert(config).inserted { result.append(config) }
         }
         return result
+    }
+
+    /// The name that a model's mapping has, whatever else is wrong with it; nil where the name itself is. Nothing is reported.
+    static func name(of item: Cursor) -> (name: String, cursor: Cursor)? {
+        guard let cursor = item.entries()?.first(where: { $0.key == "name" })?.cursor,
+            let name = try? cursor.name()
+        else { return nil }
+        return (name, cursor)
+    }
+
+    /// A word about `layers: [NAME]` where `layers: NAME` is a preset of another stack, and the line that it is in; nil
+    /// where there is nothing to mistake. The model must be right.
+    var note: (text: String, line: Int)? {
+        guard let (cursor, preset) = LayersDecoding.namesake(layersCursor),
+            let draft = grid.points(from: base).first, let given = try? resolve(draft)
+        else { return nil }
+        var other = draft
+        (other.preset, other.layers) = (preset, [])
+        // What else the model says may not go with the preset; then its own settings tell.
+        let meant = (try? resolve(other)) ?? (try? preset.config(dModel: given.dModel).resolved())
+        guard let meant, meant != given else { return nil }
+        let text =
+            "layers: [\(preset.name)] is one layer of the mixer: \(ModelStack(given)); layers: \(preset.name), without "
+            + "brackets, is the preset: \(ModelStack(meant))"
+        return (cursor.error(text).description, cursor.place.line)
     }
 
     private func resolve(_ draft: ModelDraft) throws(SuiteError) -> ModelConfig {
@@ -190,7 +222,10 @@ private enum LayersDecoding {
                 throw cursor.error(
                     "has \(items.count) layers; at most \(ModelDecoding.maximumLayers) are taken")
             }
-            for (index, item) in items.enumerated() { try readLayer(item, index, into: &base, &grid) }
+            for (index, item) in items.enumerated() {
+                base.layers.append(LayerDraft(mixer: "", cursor: item))
+                _ = item.attempt { () throws(SuiteError) in try readLayer(item, index, into: &base, &grid) }
+            }
         } else if let entries = cursor.entries() {
             guard let named = entries.first(where: { $0.key == "preset" })?.cursor else {
                 throw cursor.error(
@@ -199,12 +234,22 @@ private enum LayersDecoding {
             let preset = try preset(named)
             base.preset = preset
             for (key, place, cursor) in entries where key != "preset" {
-                let choices = try knob(key, place, cursor, owner: preset.name, knobs: preset.knobs)
-                grid.add(choices.map { choice in { $0.presetKnobs[key] = choice } })
+                let choices = cursor.attempt { () throws(SuiteError) in
+                    try knob(key, place, cursor, owner: preset.name, knobs: preset.knobs)
+                }
+                if let choices { grid.add(choices.map { choice in { $0.presetKnobs[key] = choice } }) }
             }
         } else {
             base.preset = try preset(cursor)
         }
+    }
+
+    /// The one mixer of a list, by its name alone, that a preset is called by too.
+    static func namesake(_ layers: Cursor) -> (cursor: Cursor, preset: ModelPreset)? {
+        guard case .list = layers.value.content, let items = try? layers.list(of: "mixers"), items.count == 1,
+            case .text(let name) = items[0].scalar, let preset = ModelPresets.preset(name)
+        else { return nil }
+        return (items[0], preset)
     }
 
     private static func preset(_ cursor: Cursor) throws(SuiteError) -> ModelPreset {
@@ -225,7 +270,7 @@ private enum LayersDecoding {
             if case .list = cursor.value.content {
                 throw cursor.error("must be a mixer's name or a mapping with 'mixer', not a list")
             }
-            base.layers.append(LayerDraft(mixer: try mixer(cursor).name, cursor: cursor))
+            base.layers[index].mixer = try mixer(cursor).name
             return
         }
         guard let named = entries.first(where: { $0.key == "mixer" })?.cursor else {
@@ -238,12 +283,14 @@ private enum LayersDecoding {
                 "the key 'mixer' is missing" + (near.map { "; is \(quoted($0.key)) meant?" } ?? ""))
         }
         let (name, description) = try mixer(named)
-        base.layers.append(LayerDraft(mixer: name, cursor: cursor))
+        base.layers[index].mixer = name
         let fixed = MixerRegistry.aliases[name]?.knobs ?? [:]
         let knobs = description.knobs.filter { fixed[$0.name] == nil }
         for (key, place, cursor) in entries where key != "mixer" {
-            let choices = try knob(key, place, cursor, owner: name, knobs: knobs)
-            grid.add(choices.map { choice in { $0.layers[index].knobs[key] = choice } })
+            let choices = cursor.attempt { () throws(SuiteError) in
+                try knob(key, place, cursor, owner: name, knobs: knobs)
+            }
+            if let choices { grid.add(choices.map { choice in { $0.layers[index].knobs[key] = choice } }) }
         }
     }
 

@@ -24,6 +24,8 @@ public struct Suite: Sendable {
     /// How many seeds of the data.
     public var dataSeeds: Int
     public var control: SuiteControl?
+    /// What the file's author may have meant otherwise, a line each with its place.
+    public var notes: [String] = []
 
     public init(
         name: String, description: String? = nil, tasks: [SuiteTask], models: [SuiteModel],
@@ -33,6 +35,25 @@ public struct Suite: Sendable {
         (self.name, self.description, self.tasks, self.models) = (name, description, tasks, models)
         (self.trainings, self.search, self.control) = (trainings, search, control)
         (self.seeds, self.dataSeeds, self.namesPrecision) = (seeds, dataSeeds, namesPrecision)
+    }
+
+    /// The same suite with these learning rates at every point, in place of its own list or search.
+    ///
+    /// - Parameter rates: at least one, none twice.
+    public func trying(_ rates: [Double]) -> Suite {
+        precondition(!rates.isEmpty, "a suite without a learning rate")
+        var seen: Set<TrainingConfig> = []
+        let others = trainings.map { $0.at(learningRate: rates[0]) }.filter { seen.insert($0).inserted }
+        var suite = self
+        suite.trainings = rates.flatMap { rate in others.map { $0.at(learningRate: rate) } }
+        suite.search = nil
+        return suite
+    }
+
+    /// How many runs the suite may need at most.
+    public var mostRuns: Int {
+        let runsAPoint = (search?.mostRates ?? 1) + (seeds - 1) + (dataSeeds - 1)
+        return models.reduce(0) { $0 + $1.configurations.count } * tasks.count * trainings.count * runsAPoint
     }
 
     /// Sixteen hexadecimal digits of SHA-256 over the runs that the suite lists from seed 0 on, with their models' names, and
@@ -81,5 +102,13 @@ public struct SuiteControl: Hashable, Sendable {
 
     public init(model: String, minimumAccuracy: Double) {
         (self.model, self.minimumAccuracy) = (model, minimumAccuracy)
+    }
+}
+
+extension TrainingConfig {
+    fileprivate func at(learningRate: Double) -> TrainingConfig {
+        var training = self
+        training.learningRate = learningRate
+        return training
     }
 }

@@ -10,7 +10,8 @@ public struct Place: Hashable, Sendable {
     static let start = Place(line: 1, column: 1)
 }
 
-/// What is wrong with a suite, where, and what would do. Exit status 65.
+/// What is wrong with a suite, where, and what would do: the first error in document order, with the others. Exit status
+/// 65.
 public struct SuiteError: Error, Hashable, Sendable, CustomStringConvertible {
     public let file: String
     /// From 1.
@@ -21,13 +22,27 @@ public struct SuiteError: Error, Hashable, Sendable, CustomStringConvertible {
     public let key: String
     /// What is wrong and the remedy, without the place.
     public let message: String
+    /// What else is wrong with the same file, in document order, each without others of its own.
+    public internal(set) var others: [SuiteError] = []
+    /// Whether it only follows from an error that is reported already.
+    var isConsequence = false
+
+    /// `lines` has no more errors than these.
+    public static let mostShown = 10
 
     public init(file: String, place: Place, key: String = "", message: String) {
         (self.file, line, column) = (file, place.line, place.column)
         (self.key, self.message) = (key, message)
     }
 
-    /// One line: `Suites/x.yaml:12:7: models[1].layers[0].windw: unknown key; did you mean 'window'?`
+    /// A line for each error, of which there are up to `mostShown`, then "and N more" where there are more.
+    public var lines: [String] {
+        let errors = [self] + others
+        let more = errors.count - Self.mostShown
+        return errors.prefix(Self.mostShown).map(\.description) + (more > 0 ? ["and \(more) more"] : [])
+    }
+
+    /// The first error in one line: `Suites/x.yaml:12:7: models[1].layers[0].windw: unknown key; did you mean 'window'?`
     public var description: String {
         let text = "\(file):\(line):\(column): " + (key.isEmpty ? message : "\(key): \(message)")
         return oneLine(text)

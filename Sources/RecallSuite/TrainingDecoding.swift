@@ -12,44 +12,45 @@ enum TrainingDecoding {
     /// The defaults of everything optional; the grid sets the three others.
     static let base = TrainingConfig(epochs: 1, batchSize: 1, learningRate: 1)
 
-    static func grid(_ training: MappingCursor) throws(SuiteError) -> Grid<TrainingConfig> {
-        for key in ["epochs", "batch_size", "learning_rate"] { _ = try training.required(key) }
+    /// - Returns: the axes of the keys that are right; the others are reported.
+    static func grid(_ training: MappingCursor) -> Grid<TrainingConfig> {
+        for key in ["epochs", "batch_size", "learning_rate"] { _ = training.required(key) { $0 } }
         var grid = Grid<TrainingConfig>()
         for (key, cursor) in training.entries {
             switch key {
             case "epochs":
-                try grid.add(cursor, \.epochs) { cursor throws(SuiteError) in
+                grid.add(cursor, \.epochs) { cursor throws(SuiteError) in
                     try cursor.integer(in: 1...1_000_000)
                 }
             case "batch_size":
-                try grid.add(cursor, \.batchSize) { cursor throws(SuiteError) in
+                grid.add(cursor, \.batchSize) { cursor throws(SuiteError) in
                     try cursor.integer(in: batchSizes)
                 }
             case "learning_rate" where cursor.isMapping: break
             case "learning_rate":
-                try grid.add(cursor, \.learningRate) { cursor throws(SuiteError) in
+                grid.add(cursor, \.learningRate) { cursor throws(SuiteError) in
                     try cursor.number("a number above 0") { $0 > 0 }
                 }
             case "weight_decay":
-                try grid.add(cursor, \.weightDecay) { cursor throws(SuiteError) in
+                grid.add(cursor, \.weightDecay) { cursor throws(SuiteError) in
                     try cursor.number("a number from 0") { $0 >= 0 }
                 }
             case "decay":
-                try grid.add(cursor, \.decay) { cursor throws(SuiteError) in try cursor.choice(DecayKind.self) }
+                grid.add(cursor, \.decay) { cursor throws(SuiteError) in try cursor.choice(DecayKind.self) }
             case "schedule":
-                try grid.add(cursor, \.schedule) { cursor throws(SuiteError) in
+                grid.add(cursor, \.schedule) { cursor throws(SuiteError) in
                     try cursor.choice(ScheduleKind.self)
                 }
             case "order":
-                try grid.add(cursor, \.order) { cursor throws(SuiteError) in try cursor.choice(OrderKind.self) }
+                grid.add(cursor, \.order) { cursor throws(SuiteError) in try cursor.choice(OrderKind.self) }
             case "data":
-                try grid.add(cursor, \.data) { cursor throws(SuiteError) in try cursor.choice(DataKind.self) }
+                grid.add(cursor, \.data) { cursor throws(SuiteError) in try cursor.choice(DataKind.self) }
             case "stop_at_accuracy":
-                try grid.add(cursor, \.stopAtAccuracy) { cursor throws(SuiteError) in
+                grid.add(cursor, \.stopAtAccuracy) { cursor throws(SuiteError) in
                     try cursor.number("a number from 0 to 1") { (0...1).contains($0) }
                 }
             case "precision":
-                try grid.add(cursor, \.precision) { cursor throws(SuiteError) in
+                grid.add(cursor, \.precision) { cursor throws(SuiteError) in
                     try cursor.choice(Arithmetic.self)
                 }
             default:
@@ -94,11 +95,12 @@ enum TrainingDecoding {
 }
 
 extension Grid {
-    /// An axis of a key that sets one property.
+    /// An axis of a key that sets one property; none where a value is wrong, which is reported.
     mutating func add<Value: Hashable>(
         _ cursor: Cursor, _ property: WritableKeyPath<Point, Value>,
         _ read: (Cursor) throws(SuiteError) -> Value
-    ) throws(SuiteError) {
-        add(try cursor.grid(read).map { item in { $0[keyPath: property] = item.value } })
+    ) {
+        let items = cursor.attempt { () throws(SuiteError) in try cursor.grid(read) }
+        if let items { add(items.map { item in { $0[keyPath: property] = item.value } }) }
     }
 }

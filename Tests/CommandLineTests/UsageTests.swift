@@ -56,7 +56,15 @@ import Testing
 
     /// What is refused as wrong usage, with a part of its one line.
     @Test(arguments: [
-        (["frobnicate"], "frobnicate"), (["run"], "--suite"),
+        (["frobnicate"], "there is no command 'frobnicate'; there are run, sweep, "), (["run"], "--suite"),
+        (["rum"], "there is no command 'rum'; did you mean 'run'?"),
+        (["expotr", "csv"], "there is no command 'expotr'; did you mean 'export'?"),
+        (["export", "cvs"], "there is no command 'export cvs'; did you mean 'export csv'?"),
+        (["plot", "tradeof"], "there is no command 'plot tradeof'; did you mean 'plot tradeoff'?"),
+        (["bench", "trian"], "did you mean 'bench train'?"), (["sweep", "state-sise"], "'sweep state-size'"),
+        (["run", "--suit", "tiny.yaml"], "unknown option '--suit'; did you mean '--suite'?"),
+        (["export", "csv", "--tabel=runs"], "unknown option '--tabel'; did you mean '--table'?"),
+        (["run", "--no-plot", "--seed", "x"], "--seed"),
         (["run", "--suite", "tiny.yaml", "--job", "2"], "--job"),
         (["run", "--suite", "tiny.yaml", "--jobs", "0"], "--jobs must be at least 1, not 0"),
         (["run", "--suite", "tiny.yaml", "--only", "modle=x"], "did you mean 'model'?"),

@@ -64,7 +64,10 @@ import Testing
             "task: {b: 1, b: 2}\nmodels: {b: 1, b: 2}\n",
             "x.yaml:1:14: key 'b' is there twice (first in line 1); keep one of them"
         ),
-        ("name: \"a\\nb\"\n", "x.yaml:1:7: name: must not contain '\\n'; 'a\\nb' could not be given to --only"),
+        (
+            edited("name: plain", "name: \"a\\nb\""),
+            "x.yaml:1:7: name: must not contain '\\n'; 'a\\nb' could not be given to --only"
+        ),
         (
             "\"a\\nb\": x\n",
             "x.yaml:1:1: a\\nb: unknown key; there are name, description, task, training, control, models"

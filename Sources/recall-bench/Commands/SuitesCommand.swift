@@ -38,6 +38,9 @@ struct SuitesCommand: ParsableCommand {
             let suite = try library.load(listing.name)
             let atLeast = suite.search == nil ? "" : "from "
             return [listing.name, "\(atLeast)\(suite.expand().count) runs", suite.description ?? ""]
+        } catch let error as SuiteError {
+            let more = error.others.isEmpty ? "" : " (and \(error.others.count) more)"
+            return [listing.name, "broken", error.description + more]
         } catch {
             return [listing.name, "broken", Failure(error).message ?? ""]
         }

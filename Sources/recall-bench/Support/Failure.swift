@@ -14,6 +14,7 @@ struct Failure: Error {
     /// sysexits.h's numbers where it has one.
     enum Status: Int32 {
         case someRunsFailed = 1
+        case invalidControl = 2
         case usage = 64
         case data = 65
         case missing = 66
@@ -24,7 +25,7 @@ struct Failure: Error {
     }
 
     let status: Int32
-    /// nil where what there is to say has been said.
+    /// A line, or several of a suite with several errors; nil where what there is to say has been said.
     let message: String?
 
     init(_ status: Status, _ message: String?) {
@@ -40,7 +41,7 @@ struct Failure: Error {
         switch error {
         case let failure as Failure: self = failure
         case let error as StoreError: self.init(exitStatus: error.exitStatus, error.description)
-        case let error as SuiteError: self.init(.data, error.description)
+        case let error as SuiteError: self.init(.data, error.lines.joined(separator: "\n"))
         case let error as SuiteLookupError:
             let status: Status =
                 switch error.kind {
@@ -97,13 +98,15 @@ struct Failure: Error {
         // --help and --version have the parser's own words and end well; what it refuses gets its line here.
         guard RecallBench.exitCode(for: error) != .success else { RecallBench.exit(withError: error) }
         let help = RecallBench.fullMessage(for: error).split(separator: "'").last { $0.hasSuffix("--help") }
-        var message = oneLine(RecallBench.message(for: error))
+        var message =
+            UsageSuggestion.text(for: CommandLine.arguments.dropFirst())
+            ?? oneLine(RecallBench.message(for: error))
         if message.hasSuffix(".") { message.removeLast() }
         end(Failure(.usage, message + "; see " + (help ?? "recall-bench --help")))
     }
 
     private static func end(_ failure: Failure) -> Never {
-        if let message = failure.message { Output.note("recall-bench: \(message)") }
+        for line in failure.message?.split(separator: "\n") ?? [] { Output.note("recall-bench: \(line)") }
         Foundation.exit(failure.status)
     }
 
