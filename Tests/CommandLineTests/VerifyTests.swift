@@ -26,6 +26,17 @@ import Testing
             outcome.outputLines.contains { $0.hasPrefix("model base-conv") && $0.contains("kernel_size long") })
     }
 
+    @Test func patternsAndListsAreTaken() throws {
+        let outcome = try Workspace().run("verify", "--only", "fill*, add n 15")
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        let rows = outcome.outputLines.filter { $0.hasSuffix("  ok") }
+        #expect(rows.count { $0.hasPrefix("fillZero") } == 8)
+        #expect(rows.count { $0.hasPrefix("add ") } == rows.count - 8 && rows.count > 8, "\(rows)")
+        // A pattern is for the whole name.
+        let whole = try Workspace().run("verify", "--only", "*ill?ero")
+        #expect(whole.outputLines.last?.hasPrefix("8 cases passed") == true, "\(whole.output)")
+    }
+
     @Test func jsonHasTheBenchmarksKeys() throws {
         let outcome = try Workspace().run(
             "verify", "--json", "--only", "scanForward B 3", "--only", "model attention")
@@ -90,6 +101,9 @@ import Testing
         (["--device", "cuda:99"], 69, "--device cuda:99: "),
         (["--device", "tpu"], 64, "--device must be cpu, cuda or cuda:I, not 'tpu'"),
         (["--only", "frobnicate"], 64, "no case has 'frobnicate' in it; there are linearForward, "),
+        (["--only", "add,scanFroward"], 64, "no case has 'scanFroward' in it; did you mean 'scanForward'?"),
+        (["--only", "atention"], 64, "did you mean 'attention'?"),
+        (["--only", "frob*"], 64, "no case matches 'frob*'; there are linearForward, "),
         (["--precision", "fp8"], 64, "--precision must be one of fp32, tf32, bf16, not 'fp8'"),
         (["--threads", "0"], 64, "--threads must be at least 1, not 0"),
     ]) func whatIsRefused(arguments: [String], status: Int32, words: String) throws {

@@ -1,5 +1,9 @@
+import RecallModels
 import RecallSuite
 import Testing
+
+private let keysOfOnly =
+    "model, task, d_model, learning_rate, seed or a setting of models and mixers, such as feature_dim"
 
 @Suite struct OptionTests {
     private func message(_ body: () throws -> some Any) -> String {
@@ -31,27 +35,27 @@ import Testing
         #expect(try count(" learning_rate = .001 ") == 5)
         #expect(try count("seed=0,task=mqar") == 10)
         #expect(try count("task=\(runs[0].taskHash.prefix(8))") == 10)
+        #expect(try count("model=f*") == 2)
+        #expect(try count("model=*s*,d_model=16") == 6)
+        #expect(try count("model=?????") == 2)
+        #expect(try count("task=m*r") == 10)
         #expect(RunFilter().matches(runs[0]))
         #expect(try !RunFilter(["model=second"]).matches(runs[0]))
     }
 
     @Test(arguments: [
         ("modle=first", "--only: there is no key 'modle'; did you mean 'model'?"),
-        ("zebra=1", "--only: there is no key 'zebra'; there are model, task, d_model, learning_rate, seed"),
-        (
-            "first",
-            "--only: 'first' is no condition; write KEY=VALUE, with a key of model, task, d_model, learning_rate, "
-                + "seed"
-        ),
+        ("feature_dm=4", "--only: there is no key 'feature_dm'; did you mean 'feature_dim'?"),
+        ("zebra=1", "--only: there is no key 'zebra'; there are \(keysOfOnly)"),
+        ("first", "--only: 'first' is no condition; write KEY=VALUE, with a key of \(keysOfOnly)"),
         ("model=", "--only: model has no value; write model=VALUE"),
-        (
-            "",
-            "--only: '' is no condition; write KEY=VALUE, with a key of model, task, d_model, learning_rate, seed"
-        ),
-        (
-            "model=first,",
-            "--only: '' is no condition; write KEY=VALUE, with a key of model, task, d_model, learning_rate, seed"
-        ),
+        ("", "--only: '' is no condition; write KEY=VALUE, with a key of \(keysOfOnly)"),
+        ("model=first,", "--only: '' is no condition; write KEY=VALUE, with a key of \(keysOfOnly)"),
+        ("model=third*", "--only: no run has model 'third*'; there are first, second"),
+        ("feature_dim=5", "--only: no run has feature_dim '5'; there are 4, 8"),
+        ("feature_map=elu1", "--only: no run has feature_map 'elu1'; did you mean 'elu+1'?"),
+        ("window=4", "--only: no model of these runs has the setting window"),
+        ("model=first,feature_dim=8", "--only: each condition has runs, but no run meets all of them"),
         ("d_model=wide", "--only: d_model must be a whole number, not 'wide'"),
         ("d_model=16.5", "--only: d_model must be a whole number, not '16.5'"),
         ("seed=-1", "--only: seed must be a whole number, not '-1'"),
@@ -64,6 +68,48 @@ import Testing
     func filterRefuses(_ option: String, _ expected: String) throws {
         let runs = try suite(plainSuite).expand()
         #expect(message { try RunFilter([option]).select(from: runs) } == expected)
+    }
+
+    /// Every setting of every mixer that the runs have is a key, by any of its values, defaults among them.
+    @Test func filterTakesSettings() throws {
+        let runs = try suite(plainSuite).expand()
+        func count(_ options: String...) throws -> Int { try RunFilter(options).select(from: runs).count }
+        #expect(try count("feature_dim=8") == 4)
+        #expect(try count("feature_dim=4,feature_dim=8.0") == 8)
+        #expect(try count("feature_dim=8,d_model=32") == 2)
+        #expect(try count("heads=2") == 2)
+        #expect(try count("block=transformer") == 10)
+        #expect(try count("embed_dropout=1e-1") == 10)
+        #expect(try count("feature_map=elu*") == 8)
+        for run in runs {
+            for layer in run.spec.model.layers {
+                for knob in MixerRegistry.description(of: layer.mixer)?.knobs ?? [] {
+                    let value = layer.knobs[knob.name] ?? knob.defaultValue
+                    #expect(try RunFilter(["\(knob.name)=\(value)"]).matches(run), "\(knob.name)=\(value)")
+                }
+            }
+        }
+    }
+
+    @Test(arguments: [
+        ("", "", true), ("", "a", false), ("*", "", true), ("*", "abc", true), ("a*c", "ac", true),
+        ("a*c", "abcbc", true), ("a*c", "abcb", false), ("*b*", "abc", true), ("a?c", "abc", true),
+        ("a?c", "ac", false), ("**a", "ba", true), ("abc", "abc", true), ("abc", "abcd", false),
+        ("*aab", "aaaab", true), ("?", "", false),
+    ])
+    func globs(_ pattern: String, _ text: String, _ expected: Bool) {
+        #expect(GlobPattern(pattern).matches(text) == expected)
+    }
+
+    @Test func ratesTakeThePlaceOfAListAndOfASearch() throws {
+        let listed = try suite(plainSuite).trying([0.1, 0.2, 0.3])
+        #expect(listed.trainings.map(\.learningRate) == [0.1, 0.2, 0.3])
+        #expect(listed.expand().count == 15 && listed.mostRuns == 15)
+        let grid = try suite(edited("batch_size: 8", "batch_size: [8, 4]"))
+        #expect(grid.trying([0.1]).trainings.map(\.batchSize) == [8, 4])
+        let searched = try suite(edited("[0.01, 0.001]", "{search: {from: 0.001, to: 0.01}}"))
+        #expect(searched.search != nil && searched.trying([0.1]).search == nil)
+        #expect(searched.trying([0.1]).expand().count == 5)
     }
 
     @Test func shardsPartTheRuns() throws {

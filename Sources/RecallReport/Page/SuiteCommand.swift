@@ -18,6 +18,9 @@ struct SuiteCommand: Sendable {
     private let base: String?
     /// Seeds of initialization that the known suite gives a point.
     private let seedsAPoint: UInt64?
+    /// The learning rates that the known suite lists; nil where there is none, or where it searches them.
+    private let listedRates: Set<Double>?
+    private let dataSeedsAPoint: Int?
     /// The lowest seed of all the suite's runs.
     private let firstSeed: UInt64
     private let execution: [String]
@@ -34,6 +37,9 @@ struct SuiteCommand: Sendable {
         let isListed = known.map { known in runs.allSatisfy { Self.lists(known, $0, anyModel: base != nil) } }
         unknown = isListed.map { $0 ? nil : .runs } ?? .name
         seedsAPoint = unknown == nil ? known.map { UInt64($0.seeds) } : nil
+        dataSeedsAPoint = unknown == nil ? known?.dataSeeds : nil
+        listedRates =
+            unknown == nil && known?.search == nil ? known.map { Set($0.trainings.map(\.learningRate)) } : nil
         firstSeed = runs.map(\.spec.seed).min() ?? 0
         execution = Self.execution(runs)
     }
@@ -74,7 +80,8 @@ struct SuiteCommand: Sendable {
     /// - Parameter runs: those that it is to train, perhaps among others.
     func whole(training runs: [StoredRun]) -> ShellCommand? {
         base == nil
-            ? ShellCommand("run").option("--suite", argument).option("--seed", seed(of: runs)).adding(execution)
+            ? ShellCommand("run").option("--suite", argument).option("--seed", seed(of: runs))
+                .adding(beyondSuite(runs)).adding(execution)
             : nil
     }
 
@@ -99,7 +106,23 @@ struct SuiteCommand: Sendable {
             conditions += Set(runs.map(\.taskHash)).sorted().map { "task=\($0.prefix(12))" }
         }
         return ShellCommand("run").option("--suite", argument)
-            .option("--only", conditions.joined(separator: ","))
+            .option("--only", conditions.joined(separator: ",")).adding(beyondSuite(runs))
+    }
+
+    /// The options for learning rates and seeds of runs that a known suite does not have by itself.
+    private func beyondSuite(_ runs: [StoredRun]) -> [String] {
+        guard unknown == nil else { return [] }
+        var words: [String] = []
+        let rates = Set(runs.map(\.spec.training.learningRate))
+        if suite.search == nil, listedRates.map({ !rates.isSubset(of: $0) }) ?? true {
+            words += ["--learning-rates", rates.sorted().map { "\($0)" }.joined(separator: ",")]
+        }
+        let (seeds, dataSeeds) = (Set(runs.map(\.spec.seed)), Set(runs.map(\.spec.task.dataSeed)))
+        if let seedsAPoint, seeds.count > seedsAPoint { words += ["--seeds", "\(seeds.count)"] }
+        if let dataSeedsAPoint, dataSeeds.count > dataSeedsAPoint {
+            words += ["--data-seeds", "\(dataSeeds.count)"]
+        }
+        return words
     }
 
     /// A sweep chooses the same for a target that is the true size.

@@ -13,6 +13,9 @@ struct RunCommand: ParsableCommand {
             EXAMPLES
               recall-bench run --suite quick
               recall-bench run --suite Suites/mqar-small.yaml --jobs 2 --only model=based,d_model=64
+              recall-bench run --suite quick --only 'model=based*,feature_dim=16' --seeds 3
+              recall-bench run --suite quick --learning-rates 0.001,0.003
+              recall-bench run --suite quick --suite mqar-small --require-control
               recall-bench run --suite based-figure2 --dry-run
               recall-bench run --suite based-figure2 --shard 3/16      one job of an array of sixteen
 
@@ -21,16 +24,21 @@ struct RunCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "A suite's name (a file of Suites/ without .yaml) or a path.", valueName: "name|path"))
-    var suite: String
+            "A suite's name (a file of Suites/ without .yaml) or a path; more than once for several, one after another.",
+            valueName: "name|path"))
+    var suite: [String]
 
+    @OptionGroup var grid: GridOptions
     @OptionGroup var store: StoreOptions
     @OptionGroup var training: TrainingOptions
 
     func run() throws {
-        try Sitting(
-            try training.adapted(try SuiteLibrary().load(suite)), membership: .complete, database: store.path,
-            options: training
+        // All are read before one is trained.
+        let suites = try suite.map { try training.adapted(try grid.adapted(try SuiteLibrary().load($0))) }
+        try SuiteSeries(
+            suites.map {
+                Sitting($0, membership: grid.membership, database: store.path, options: training)
+            }, options: training
         ).perform()
     }
 }

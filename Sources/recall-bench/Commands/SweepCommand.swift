@@ -47,10 +47,10 @@ struct SweepCommand: ParsableCommand {
                 "Learning rates tried at every point, instead of a search.", valueName: "rate,…"))
         var learningRates: String?
 
-        @Option(help: "Seeds of initialisation a point, at its best learning rate or at all of a list.")
+        @Option(help: "Seeds of initialisation per point, at its best learning rate or at all of a list.")
         var seeds = 1
 
-        @Option(help: "Seeds of the data a point, likewise.")
+        @Option(help: "Seeds of the data per point, likewise.")
         var dataSeeds = 1
 
         @Option(help: ArgumentHelp("Takes this suite's task and training.", valueName: "suite"))
@@ -87,7 +87,7 @@ struct SweepCommand: ParsableCommand {
         }
 
         private func presets() throws -> [ModelPreset] {
-            try Self.list(models, option: "--models").map { name in
+            try OptionList.items(models, option: "--models").map { name in
                 guard let preset = ModelPresets.preset(name) else {
                     let names = ModelPresets.presets.map(\.name)
                     let hint =
@@ -100,30 +100,9 @@ struct SweepCommand: ParsableCommand {
         }
 
         private func targets() throws -> [ByteSize] {
-            try Self.list(sizes, option: "--sizes").map { try ByteSize($0) }.sorted()
+            try OptionList.items(sizes, option: "--sizes").map { try ByteSize($0) }.sorted()
         }
 
-        private func rates() throws -> [Double]? {
-            guard let learningRates else { return nil }
-            return try Self.list(learningRates, option: "--learning-rates").map { text in
-                guard let rate = Double(text), rate.isFinite, rate > 0 else {
-                    throw ValidationError("--learning-rates: '\(text)' is not a number above 0")
-                }
-                return rate
-            }
-        }
-
-        private static func list(_ text: String, option: String) throws -> [String] {
-            let items = text.split(separator: ",", omittingEmptySubsequences: false).map {
-                $0.trimmingCharacters(in: .whitespaces)
-            }
-            guard items.allSatisfy({ !$0.isEmpty }) else {
-                throw ValidationError("\(option): '\(text)' has an empty item")
-            }
-            guard Set(items).count == items.count else {
-                throw ValidationError("\(option): '\(text)' has an item twice")
-            }
-            return items
-        }
+        private func rates() throws -> [Double]? { try OptionList.learningRates(learningRates) }
     }
 }

@@ -23,7 +23,8 @@ struct VerifyCommand: ParsableCommand {
 
             EXAMPLES
               recall-bench verify
-              recall-bench verify --only attention --only scan
+              recall-bench verify --only attention,scan
+              recall-bench verify --only 'linear*Backward'
               recall-bench verify --only 'model mamba' --threads 2
               recall-bench verify --json
             """)
@@ -36,8 +37,8 @@ struct VerifyCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Only the cases with this in their kernel and shape; more than once for more of them.",
-            valueName: "substring"))
+            "Only the cases with this in their kernel and shape. With * for any characters or ? for one it is a pattern for the whole name. Commas, or the option again, for more of them.",
+            valueName: "text|pattern,…"))
     var only: [String] = []
 
     @Option(
@@ -101,13 +102,28 @@ struct VerifyCommand: ParsableCommand {
 
     private func cases() throws -> [VerifyCase] {
         let all = KernelCase.all.map(VerifyCase.kernel) + ModelCase.all.map(VerifyCase.model)
-        for text in only where !all.contains(where: { $0.matches(text) }) {
-            let names = all.map(\.name)
-            let distinct = names.indices.filter { names.firstIndex(of: names[$0]) == $0 }.map { names[$0] }
-            throw ValidationError(
-                "--only: no case has '\(text)' in it; there are \(distinct.joined(separator: ", "))")
+        let wanted = only.flatMap { text in
+            // A list, unless a case has all of it.
+            all.contains { $0.matches(text) }
+                ? [text] : text.split(separator: ",").map { String($0.drop { $0 == " " }) }
         }
-        return only.isEmpty ? all : all.filter { one in only.contains(where: one.matches) }
+        for text in wanted where !all.contains(where: { $0.matches(text) }) {
+            throw ValidationError(Self.noneMatches(text, all.map(\.name)))
+        }
+        guard only.isEmpty || !wanted.isEmpty else {
+            throw ValidationError("--only: names no case; give a part of a kernel's name, such as attention")
+        }
+        return only.isEmpty ? all : all.filter { one in wanted.contains(where: one.matches) }
+    }
+
+    private static func noneMatches(_ text: String, _ names: [String]) -> String {
+        let distinct = names.indices.filter { names.firstIndex(of: names[$0]) == $0 }.map { names[$0] }
+        let none = GlobPattern.isPattern(text) ? "no case matches '\(text)'" : "no case has '\(text)' in it"
+        // Of a model its mixer's name will do.
+        let words =
+            distinct + distinct.compactMap { $0.split(separator: " ").dropFirst().first.map(String.init) }
+        let near = nearest(text, in: words).map { "did you mean '\($0)'?" }
+        return "--only: \(none); " + (near ?? "there are \(distinct.joined(separator: ", "))")
     }
 }
 
@@ -130,7 +146,13 @@ private enum VerifyCase: CustomStringConvertible {
         }
     }
 
-    func matches(_ text: String) -> Bool { description.localizedCaseInsensitiveContains(text) }
+    /// Whether the name and shape have a text in them or, where it has a star or a question mark, whether the name alone or
+    /// both together match it as a whole.
+    func matches(_ text: String) -> Bool {
+        guard GlobPattern.isPattern(text) else { return description.localizedCaseInsensitiveContains(text) }
+        let pattern = GlobPattern(text.lowercased())
+        return pattern.matches(name.lowercased()) || pattern.matches(description.lowercased())
+    }
 
     func row(on backend: any Backend, _ arithmetic: Arithmetic) throws -> VerifyRow {
         switch self {

@@ -11,6 +11,8 @@ struct Sitting {
     let database: String
     private(set) var options: TrainingOptions
     let measurement: ModelMeasurement
+    /// Those of a session of several suites; nil for a sitting's own.
+    var interrupts: Interrupts?
 
     init(
         _ suite: Suite, membership: Store.Membership, database: String, options: TrainingOptions,
@@ -49,6 +51,8 @@ struct Sitting {
                 planner, in: database, fresh: options.fresh, on: execution, checkpoints: checkpoints)
             try chooseJobs(plan.left, devices)
             if plan.selected.isEmpty { Self.note(nothingSelected) }
+            if !options.quiet { planner.suite.notes.forEach(Self.note) }
+            Output.write(StackTable(plan.selected).lines(width: Output.width) + [""])
             try plan.write(options, measurement)
             return
         }
@@ -78,12 +82,13 @@ struct Sitting {
         }
         let outcome = try train(
             open, of: selected.count, store, devices, execution, refusals: refusals,
-            notes: (options.fresh ? [] : notes) + (selected.isEmpty ? [nothingSelected] : []))
+            notes: planner.suite.notes + (options.fresh ? [] : notes)
+                + (selected.isEmpty ? [nothingSelected] : []))
         // What searches added stands at the end; now it takes its place. A store that failed stays as it is.
         if outcome.error == nil, planner.suite.search != nil {
             selected = try planner.plan(in: store, memory: memory)
         }
-        try report(store)
+        let verdict = try report(store)
         if let error = outcome.error { throw error }
         if outcome.isInterrupted {
             throw Failure(
@@ -92,11 +97,28 @@ struct Sitting {
                     + "\(ShellCommand.continuing)")
         }
         if outcome.failed > 0 {
+            if let verdict { warn(of: verdict) }
             throw Failure(
                 .someRunsFailed,
                 "\(outcome.failed) of \(selected.count) runs failed; `\(command("status"))` tells why"
             )
         }
+        if let verdict { try settle(verdict, isSelected: selected.contains { $0.model == suite.controlModel }) }
+    }
+
+    /// Says last of all what heads the table of an invalid control.
+    ///
+    /// - Parameter isSelected: whether the options leave runs of the control.
+    /// - Throws: `Failure` of status 2 where the options require a valid control, and this one is not.
+    private func settle(_ verdict: ControlVerdict, isSelected: Bool) throws {
+        guard verdict.kind == .fails else { return }
+        if options.requireControl, isSelected { throw Failure(.invalidControl, verdict.heading) }
+        warn(of: verdict)
+    }
+
+    private func warn(of verdict: ControlVerdict) {
+        guard verdict.kind == .fails, !options.quiet, !options.json else { return }
+        verdict.heading.map(Self.note)
     }
 
     /// Where the options leave it open, measures how many runs at once the devices train fastest.
@@ -139,7 +161,7 @@ struct Sitting {
             }
             return RunnerOutcome()
         }
-        let interrupts = Interrupts()
+        let interrupts = interrupts ?? Interrupts()
         let planner = planner
         let display = ProgressDisplay(
             style: ProgressDisplay.Style(quiet: options.quiet, json: options.json), suite: suite.name,
@@ -176,8 +198,9 @@ struct Sitting {
             execution: execution)
     }
 
-    private func report(_ store: Store) throws {
-        guard let tradeoff = try Tradeoff(suite: suite.name, in: store) else { return }
+    /// - Returns: what the suite's control says; nil for a suite that is not there any more.
+    private func report(_ store: Store) throws -> ControlVerdict? {
+        guard let tradeoff = try Tradeoff(suite: suite.name, in: store) else { return nil }
         Output.write(TradeoffTable(tradeoff).render(width: Output.width))
         let seeds = SeedTable(tradeoff).render(width: Output.width)
         if !seeds.isEmpty { Output.write("\n" + seeds) }
@@ -192,6 +215,7 @@ struct Sitting {
                 "everything is in \(database); `\(command("export", "csv", "--table", "tradeoff"))` writes the table for "
                     + "a plot")
         }
+        return tradeoff.verdict
     }
 
     /// Why there is nothing to train where the options leave no run.

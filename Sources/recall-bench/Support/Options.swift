@@ -36,9 +36,9 @@ struct TrainingOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Only the runs that meet the conditions: KEY=VALUE,… with keys model, task, d_model, learning_rate, seed.",
+            "Only the runs that meet the conditions: KEY=VALUE,… with keys model, task, d_model, learning_rate, seed, or any setting of models and mixers, such as feature_dim.",
             discussion:
-                "A comma joins conditions, repeating a key gives alternatives, numbers compare as numbers. A task is given by its id, its name or the beginning of its hash. Of a search of learning rates only what it needs so far is trained.",
+                "A comma joins conditions, repeating a key gives alternatives, numbers compare as numbers, * in a text stands for any characters and ? for one: --only 'model=based*,feature_dim=16'. A task is given by its id, its name or the beginning of its hash. Of a search of learning rates only what it needs so far is trained.",
             valueName: "KEY=VALUE,…"))
     var only: [String] = []
 
@@ -64,6 +64,12 @@ struct TrainingOptions: ParsableArguments {
             "The runs whose number is I modulo N, I from 0: for job arrays. Points where learning rates are searched.",
             valueName: "I/N"))
     var shard: String?
+
+    @Flag(
+        help:
+            "End with status 2 where all runs of the suite's control have ended below its minimum; status 1 where runs failed comes first. A control that is not finished, or that --only or --shard leaves out, is not invalid."
+    )
+    var requireControl = false
 
     @Flag(help: "Nothing on standard error but failures.")
     var quiet = false
