@@ -155,6 +155,23 @@ import Testing
         }
     }
 
+    /// The suite is known by its name, and does not have these rates and seeds by itself.
+    @Test func everyCommandOfRunsBeyondASuitesGridRuns() throws {
+        let workspace = try Workspace()
+        try workspace.makeFolder("Suites")
+        try workspace.write(tinySuite, to: "Suites/tiny.yaml")
+        let outcome = try workspace.run(
+            "run", "--suite", "tiny", "--learning-rates", "0.005", "--seeds", "2", "--quiet", "--db", "r.sqlite"
+        )
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        try Self.holdReport(workspace, database: "r.sqlite")
+        let commands = try Self.commands(workspace, "page.html").filter { $0.hasPrefix("recall-bench run ") }
+        #expect(!commands.isEmpty)
+        #expect(
+            commands.allSatisfy { $0.contains(" --learning-rates 0.005") && $0.contains(" --seeds 2") },
+            "\(commands)")
+    }
+
     private static func holdReport(_ workspace: Workspace, database: String) throws {
         #expect(try workspace.run("report", "--db", database, "--output", "page.html").status == 0)
         let commands = try commands(workspace, "page.html")
