@@ -52,8 +52,7 @@ public struct Suite: Sendable {
 
     /// How many runs the suite may need at most.
     public var mostRuns: Int {
-        let runsAPoint = (search?.mostRates ?? 1) + (seeds - 1) + (dataSeeds - 1)
-        return models.reduce(0) { $0 + $1.configurations.count } * tasks.count * trainings.count * runsAPoint
+        models.reduce(0) { $0 + $1.configurations.count } * tasks.count * trainings.count * mostRunsOfAPoint()
     }
 
     /// Sixteen hexadecimal digits of SHA-256 over the runs that the suite lists from seed 0 on, with their models' names, and
