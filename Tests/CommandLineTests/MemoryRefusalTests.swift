@@ -108,7 +108,8 @@ import Testing
         #expect(outcome.status == 69)
         #expect(outcome.errorLines.count == 1)
         #expect(
-            outcome.errors.contains("needs at least 2.0 TiB (2199023255552 bytes) of memory"), "\(outcome.errors)"
+            outcome.errors.contains("needs at least 2.0 TiB (2199023255552 bytes) of memory"),
+            "\(outcome.errors)"
         )
     }
 
