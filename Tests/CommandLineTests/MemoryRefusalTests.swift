@@ -81,6 +81,12 @@ import Testing
                 .replacingOccurrences(of: "d_model: 16", with: "d_model: 256"))
         let need = try failure(workspace, "64GiB", run + ["1"])
         #expect(need.needed >= 1 << 37 && need.available == 64 << 30)
+        // Where a device has the memory for it, it still fails alone.
+        let outcome = try workspace.run(
+            more: run + ["1", "--fresh"], environment: ["RECALL_BENCH_MEMORY": "1024TiB"])
+        #expect(outcome.status == 1, "\(outcome.errors)")
+        let errors = try workspace.table("runs").column("error")
+        #expect(errors.allSatisfy { $0.hasPrefix("a step has a tensor of ") }, "\(errors)")
     }
 
     @Test func aSmallerBatchNeedsLess() throws {

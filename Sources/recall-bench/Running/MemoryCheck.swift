@@ -37,17 +37,21 @@ struct MemoryCheck {
     ) throws -> [String: String] {
         var refusals: [String: String] = [:]
         for run in runs where refusals[run.pointID] == nil {
-            let bytes = try Self.trainingBytes(run, measurement)
-            if bytes > available { refusals[run.pointID] = refusal([(run, bytes)], naming: false) }
+            do {
+                let bytes = try measurement.trainingBytes(run)
+                if bytes > available { refusals[run.pointID] = refusal([(run, bytes)], naming: false) }
+            } catch TapeError.outOfMemory(let bytes) {
+                refusals[run.pointID] =
+                    bytes > available ? refusal([(run, bytes)], naming: false) : Self.beyondAddressSpace(bytes)
+            }
         }
         return refusals
     }
 
-    /// What a run takes at the least; where one tensor alone is beyond any address space that we ask for, that tensor's bytes.
-    private static func trainingBytes(_ run: PlannedRun, _ measurement: ModelMeasurement) throws -> Int {
-        do { return try measurement.trainingBytes(run) } catch TapeError.outOfMemory(let bytes) {
-            return max(bytes, Arena.defaultCapacity)
-        }
+    /// What a step says that a device would have memory for, but that no arena has address space for.
+    private static func beyondAddressSpace(_ bytes: Int) -> String {
+        "a step has a tensor of \(text(bytes)), and all of a step's tensors may have \(text(Arena.defaultCapacity)); "
+            + "use a smaller batch_size or model, or leave it out with --only"
     }
 
     /// - Parameters:
