@@ -9,7 +9,7 @@ extension TradeoffRow {
     /// The task's compact JSON but its seed of the data: the row's runs may have several.
     public var taskConfig: String { JSONTree.text(of: spec.task, without: "data_seed") }
 
-    /// The training's compact JSON but its learning rate: the row is what the best of several comes to.
+    /// The training's compact JSON without its learning rate: the row has the best of several.
     public var training: String { JSONTree.text(of: spec.training, without: "learning_rate") }
 
     var setting: TradeoffSetting {

@@ -22,7 +22,7 @@ public struct PageWords: Sendable {
         return Array(text.utf8)
     }
 
-    /// By scalars: to a parser a mark on a bracket is no part of it.
+    /// Goes scalar by scalar, because a parser does not count a combining mark as part of a bracket.
     private static func escaped(_ text: String) -> String {
         text.unicodeScalars.map { scalar in
             switch scalar {

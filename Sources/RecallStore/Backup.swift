@@ -8,7 +8,7 @@ import GRDB
 #endif
 
 extension Store {
-    /// Writes a copy of the database that is whole, in one file, whoever is writing meanwhile (sqlite.org/backup.html).
+    /// Writes a complete copy of the database to one file, even while other processes write (sqlite.org/backup.html).
     ///
     /// The copy is made beside `output` and takes its name when it is on disk.
     ///

@@ -4,7 +4,7 @@ import RecallTraining
 
 /// What outcomes are told from, read for all runs of a suite at once.
 extension Store {
-    /// Of the runs that an outcome is told of.
+    /// The runs that an outcome describes.
     private static let finishedRuns = """
         status = 'finished' AND (?1 IS NULL OR run_id IN (SELECT run_id FROM suite_runs WHERE suite = ?1))
         """

@@ -39,7 +39,7 @@ extension Store {
         facts: (PlannedRun) throws -> ModelFacts
     ) throws {
         precondition(runs.allSatisfy { $0.suite == suite.name }, "a run of another suite was planned")
-        // Before models are measured, and again where nobody can come between.
+        // Before models are measured, and again inside the transaction, where no other process can interfere.
         if !replacing { try requireOrigin(of: suite) }
         let itemised = try read { try String.fetchSet($0, sql: "SELECT run_id FROM state_items") }
         var seen = itemised

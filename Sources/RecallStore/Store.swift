@@ -140,7 +140,7 @@ public final class Store: Sendable {
 
     func backUp(into copy: DatabaseQueue) throws { try reader.backup(to: copy) }
 
-    /// Whether nobody can be writing: the folder takes no file, and no log is in it.
+    /// Whether no process can be writing: the folder takes no file, and no log is in it.
     private static func cannotChange(_ file: String) -> Bool {
         access(parentFolder(of: file), W_OK) != 0 && DatabaseFile.bytes(file + "-wal") ?? 0 == 0
     }

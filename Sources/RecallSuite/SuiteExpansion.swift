@@ -20,7 +20,7 @@ extension Suite {
         return expansion.runs { _ in nil }
     }
 
-    /// The most runs that a point can come to.
+    /// The most runs that a point can need.
     ///
     /// - Parameter rates: where only so many learning rates of a point are to be trained; nil for all.
     public func mostRunsOfAPoint(rates: Int? = nil) -> Int {

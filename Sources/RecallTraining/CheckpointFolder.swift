@@ -2,9 +2,9 @@ import Foundation
 
 /// Where the runs of one database keep their checkpoints: those that they continue from, and the last ones of finished runs.
 public struct CheckpointFolder: Sendable {
-    /// Of the checkpoints that runs continue from.
+    /// The folder of the checkpoints that runs continue from.
     public let path: String
-    /// Of those that finished runs keep.
+    /// The folder of the checkpoints that finished runs keep.
     public let keptPath: String
     /// Tells the files of databases apart that share the folder; nil where they do not.
     private let tag: String?

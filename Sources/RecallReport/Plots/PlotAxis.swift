@@ -51,7 +51,7 @@ public struct PlotAxis: Equatable, Sendable {
     /// Beyond these no axis goes: its margins and gnuplot need room up to what a Double holds.
     private static let furthest = 1e200
     private static let nearest = 1e-200
-    /// Of the logarithms' length.
+    /// The strip's share of the length of the logarithms.
     private static let stripShare = 0.15
 
     /// Accuracies, from 0 to 1, with room for the markers at both ends.

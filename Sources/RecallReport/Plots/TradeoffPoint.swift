@@ -81,7 +81,7 @@ public struct TradeoffPoint: Equatable, Sendable {
         guard names.isEmpty || names.count == accuracies.count else {
             throw file.notThat("seed_names", record, "a name for each of test_accuracy_seeds, joined by ;")
         }
-        // Without a name a seed is no pair of another.
+        // A seed without a name is not paired with any other.
         return accuracies.enumerated().map { index, accuracy in
             Seed(name: names.isEmpty ? "" : names[index], accuracy: accuracy)
         }

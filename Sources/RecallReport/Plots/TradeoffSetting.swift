@@ -118,7 +118,7 @@ private enum JSONSettings {
         return data.map { String(decoding: $0, as: UTF8.self) } ?? ""
     }
 
-    /// Of each the settings that are not the same in all, "data=fixed order=published".
+    /// The settings of each that differ between them, such as "data=fixed order=published".
     static func differences(_ all: [[String: String]]) -> [String] {
         let keys = Set(all.flatMap(\.keys)).filter { key in Set(all.map { $0[key] }).count > 1 }.sorted()
         return all.map { values in

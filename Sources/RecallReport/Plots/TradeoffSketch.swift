@@ -102,12 +102,12 @@ struct SketchCanvas {
         cells = Array(repeating: Array(repeating: " ", count: columns), count: TradeoffSketch.rows)
     }
 
-    /// Of a number of the axis.
+    /// The column of a number of the axis.
     private func column(_ number: Double) -> Int {
         Int((min(max(axis.share(number), 0), 1) * Double(columns - 1)).rounded())
     }
 
-    /// Of an accuracy, which is finite.
+    /// The line of an accuracy, which is finite.
     private func line(_ accuracy: Double) -> Int {
         Int(((1 - min(max(accuracy, 0), 1)) * Double(TradeoffSketch.rows - 1)).rounded())
     }

@@ -119,7 +119,7 @@ struct VerifyCommand: ParsableCommand {
     private static func noneMatches(_ text: String, _ names: [String]) -> String {
         let distinct = names.indices.filter { names.firstIndex(of: names[$0]) == $0 }.map { names[$0] }
         let none = GlobPattern.isPattern(text) ? "no case matches '\(text)'" : "no case has '\(text)' in it"
-        // Of a model its mixer's name will do.
+        // A model's case is suggested by its mixer's name.
         let words =
             distinct + distinct.compactMap { $0.split(separator: " ").dropFirst().first.map(String.init) }
         let near = nearest(text, in: words).map { "did you mean '\($0)'?" }

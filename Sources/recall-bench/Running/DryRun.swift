@@ -119,7 +119,7 @@ struct DryRun {
         return "\(Format.duration(seconds)) with \(options.jobCount) at once"
     }
 
-    /// What a search may come to need besides.
+    /// The further runs that a search may need.
     private var further: String {
         let open = selected.filter { status(of: $0) != .finished }
         if open.isEmpty, !selected.isEmpty { return "" }
