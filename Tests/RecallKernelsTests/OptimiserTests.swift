@@ -55,6 +55,19 @@ import Testing
         }
     }
 
+    /// 1 - β₂ is 0.001 to all of Float32's digits. A β₂ rounded to Float32 makes v 1.3e-5 too small from the first step.
+    @Test(arguments: [1, 2, 100]) func secondMomentOfASteadyGradient(steps: Int) {
+        let expected = 1 - pow(0.999, Double(steps))
+        let backend = CPUBackend()
+        var state = State(parameter: [0], first: [0], second: [0])
+        for step in 1...steps {
+            backend.adamW(
+                1, AdamWStep(learningRate: 0, weightDecay: 0, step: step), gradient: [1],
+                parameter: &state.parameter, firstMoment: &state.first, secondMoment: &state.second)
+        }
+        #expect(relativeError(state.second, [expected]) < 1e-6)
+    }
+
     @Test func threadsDoNotChangeBits() {
         let one = Self.run(count: 100_001, weightDecay: 0.1, steps: 2, threads: 1)
         #expect(one == Self.run(count: 100_001, weightDecay: 0.1, steps: 2, threads: 3))

@@ -18,8 +18,8 @@ struct StepCell: KernelArgument {
     init(_ update: AdamWStep) {
         step = UInt32(truncatingIfNeeded: update.step - 1)
         learningRate = Double(update.learningRate)
-        stepSize = Float(-learningRate / (1 - pow(Double(update.beta1), Double(update.step))))
-        rootCorrection = Float(1 / (1 - pow(Double(update.beta2), Double(update.step))).squareRoot())
+        stepSize = Float(-learningRate / (1 - pow(update.beta1, Double(update.step))))
+        rootCorrection = Float(1 / (1 - pow(update.beta2, Double(update.step))).squareRoot())
     }
 
     init(_ scalars: StepScalars) {

@@ -37,7 +37,7 @@ extension CUDABackend: OptimiserKernels {
         launch(
             "optimiser", "adamW", LaunchGrid(blocks: table.pieces, threads: Self.pieceThreads),
             table.address, cellAtHand, StepCell(step),
-            step.beta2, Float(1 - Double(step.beta1)), Float(1 - Double(step.beta2)), step.epsilon)
+            Float(1 - step.beta1), Float(1 - step.beta2), step.epsilon)
     }
 
     /// nil where the device has no memory for it, which is noted.

@@ -1,15 +1,16 @@
 /// The numbers of one AdamW step (Loshchilov, Hutter 2019), as PyTorch defines it.
 public struct AdamWStep: Equatable, Sendable {
     public var learningRate: Float
-    public var beta1: Float
-    public var beta2: Float
+    /// The moments' decay per step, in Float64: 1 - β₂ of a β₂ rounded to Float32 is 1.3e-5 off.
+    public var beta1: Double
+    public var beta2: Double
     public var epsilon: Float
     public var weightDecay: Float
     /// 1 for the first step: the bias corrections are 1 - βᵗ.
     public var step: Int
 
     public init(
-        learningRate: Float, beta1: Float = 0.9, beta2: Float = 0.999, epsilon: Float = 1e-8,
+        learningRate: Float, beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Float = 1e-8,
         weightDecay: Float,
         step: Int
     ) {

@@ -8,7 +8,7 @@ package enum OptimiserReference {
         _ step: AdamWStep, gradient: [Double], parameter: inout [Double], firstMoment: inout [Double],
         secondMoment: inout [Double]
     ) {
-        let (beta1, beta2) = (Double(step.beta1), Double(step.beta2))
+        let (beta1, beta2) = (step.beta1, step.beta2)
         let learningRate = Double(step.learningRate)
         for i in gradient.indices {
             firstMoment[i] = beta1 * firstMoment[i] + (1 - beta1) * gradient[i]
