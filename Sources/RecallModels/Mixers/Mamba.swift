@@ -18,6 +18,7 @@ public final class Mamba: Mixer {
             Knob("kernel_size", .integer(1...64), default: .integer(4), "K, taps of the convolution"),
         ], stateKnob: "state_size", validate: { _, _ throws(ConfigurationError) in }, make: { Mamba($0, $1) })
 
+    private let dModel: Int  // D
     private let channels: Int  // I
     private let states: Int  // N
     private let rank: Int  // R
@@ -31,6 +32,7 @@ public final class Mamba: Mixer {
     init(_ layer: LayerConfig, _ context: MixerContext) {
         let (channels, states) = (layer.integer("expand") * context.dModel, layer.integer("state_size"))
         let rank = (context.dModel + 15) / 16
+        dModel = context.dModel
         (self.channels, self.states, self.rank) = (channels, states, rank)
         inProjection = context.linear("in", inputs: context.dModel, outputs: 2 * channels, bias: false)
         convolution = context.convolution("conv", channels: channels, taps: layer.integer("kernel_size"))
@@ -124,5 +126,6 @@ public final class Mamba: Mixer {
             scan, state: &state.parts[1].values, first: first)
     }
 
-    public func zoologyStateSize(length: Int) -> Int? { channels * states }
+    /// 2 D N, where the published method has a literal 2 for every expansion (zoology/mixers/mamba.py, `state_size`).
+    public func zoologyStateSize(length: Int) -> Int? { 2 * dModel * states }
 }
