@@ -89,6 +89,8 @@ struct TradeoffPiece: Encodable {
         let low, high: Double?
         /// Over seeds.
         let minimum, maximum: Double
+        /// One per seed, in the order of `runIds`.
+        let seedAccuracies: [Double]
         let seedsSpread: Bool
         /// How the paired test ranks it; nil where it competes with none.
         let ranking: String?
@@ -106,6 +108,7 @@ struct TradeoffPiece: Encodable {
             accuracy = row.testAccuracy.mean
             (low, high) = (row.testAccuracy.interval?.lowerBound, row.testAccuracy.interval?.upperBound)
             (minimum, maximum) = (row.testAccuracy.minimum, row.testAccuracy.maximum)
+            seedAccuracies = row.seedAccuracies
             (seedsSpread, ranking) = (row.seedsSpread, row.ranking?.text)
             chance = row.spec.task.chanceAccuracy
             chanceInSequence = row.spec.task.chanceAccuracyInSequence

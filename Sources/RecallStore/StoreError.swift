@@ -75,7 +75,7 @@ extension StoreError {
                     + "`\(ShellCommand("run", "--suite", "quick").on(database: path))`"
             } else {
                 "holds no table: it was copied while the database was open, without its -wal file, which has the rows; "
-                    + "make a whole copy with `recall-bench export sqlite --output FILE`, or copy the -wal file with it"
+                    + "copy the -wal file with it, or make a whole copy; `recall-bench export sqlite --help` says how"
             }
         return StoreError(.empty, path: path, what)
     }

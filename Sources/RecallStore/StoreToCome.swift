@@ -14,12 +14,17 @@ extension Store {
     }
 
     /// Whether a file has no table yet: an empty one, or one whose first page alone is written while the rest is in the
-    /// log.
+    /// log. With nothing in the log it is a copy that was made too early.
     private static func isBeingMade(_ path: String) -> Bool {
-        func bytes(_ path: String) -> Int? {
-            (try? FileManager.default.attributesOfItem(atPath: path))?[.size] as? Int
+        guard let size = DatabaseFile.bytes(path) else { return true }
+        if size == 0 { return true }
+        guard size <= 4096 else { return false }
+        // A look leaves an empty log beside a file. One that a writer has just made is filled within moments.
+        for _ in 0..<20 {
+            guard let log = DatabaseFile.bytes(path + "-wal") else { return false }
+            if log > 0 { return true }
+            Thread.sleep(forTimeInterval: 0.05)
         }
-        guard let size = bytes(path) else { return true }
-        return size == 0 || (size <= 4096 && bytes(path + "-wal") != nil)
+        return false
     }
 }

@@ -192,11 +192,12 @@ public struct LearningRateSearch: Hashable, Codable, Sendable {
         return Self.rounded((lower * upper).squareRoot())
     }
 
-    /// Rates of the full grid at the resolution, over the range of some rates.
+    /// Rates of the full grid at the resolution, over the range of some rates that a search tried. At least as many as
+    /// those: in a range that is narrow beside the resolution, the first grid alone is finer.
     public func fullGrid(covering rates: [Double]) -> Int {
         guard let lowest = rates.min(), let highest = rates.max() else { return 0 }
         // A distance that rounding to three digits made a little longer needs no rate more.
-        return Int((Self.decades(lowest, highest) / resolution - 0.02).rounded(.up)) + 1
+        return max(rates.count, Int((Self.decades(lowest, highest) / resolution - 0.02).rounded(.up)) + 1)
     }
 
     private static func decades(_ lower: Double, _ upper: Double) -> Double { log10(upper / lower) }

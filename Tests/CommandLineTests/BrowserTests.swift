@@ -62,7 +62,8 @@ struct BrowserTests {
         func act(on word: String) throws {
             switch word {
             case "interrupt": #expect(stopTraining()?.status == 130)
-            case "train": #expect(try workspace.run("run", "--suite", "odd.yaml", "--quiet").status == 1)
+            case "train":
+                #expect(try workspace.run("run", "--suite", "odd.yaml", "--seeds", "2", "--quiet").status == 1)
             case "stop": #expect(try serving?.interrupt().status == 130)
             case "start":
                 let port = try #require(serving).port

@@ -22,14 +22,16 @@ import Testing
             try? FileManager.default.copyItem(
                 atPath: $0.path("results/recall.sqlite"), toPath: $0.path("copy.sqlite"))
         }
-        for command in [["status"], ["export", "csv", "--table", "runs"], ["report"]] {
+        for command in [
+            ["status"], ["export", "csv", "--table", "runs"], ["report"], ["serve", "--port", "0"],
+        ] {
             let outcome = try workspace.run(more: command + ["--db", "copy.sqlite"])
             #expect(outcome.status == 65 && outcome.output == "", "\(outcome.errors)")
             #expect(
                 outcome.errors
                     == "recall-bench: copy.sqlite: holds no table: it was copied while the database was open, without its "
-                    + "-wal file, which has the rows; make a whole copy with `recall-bench export sqlite --output FILE`, "
-                    + "or copy the -wal file with it\n")
+                    + "-wal file, which has the rows; copy the -wal file with it, or make a whole copy; "
+                    + "`recall-bench export sqlite --help` says how\n")
         }
     }
 

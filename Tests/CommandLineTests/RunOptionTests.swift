@@ -152,6 +152,24 @@ import Testing
         #expect(outcome.status == 0 && !outcome.errors.contains("INVALID"), "\(outcome.errors)")
     }
 
+    /// A guard that could never warn is an error of whoever asks for it. Nothing is trained.
+    @Test func aControlThatTheSuiteDoesNotHaveCannotBeRequired() throws {
+        let workspace = try Workspace.withTinySuite()
+        try workspace.write(
+            tiny("name: tiny", "name: other").split(separator: "\n", omittingEmptySubsequences: false)
+                .filter { !$0.hasPrefix("control:") }.joined(separator: "\n"), to: "other.yaml")
+        for suites in [["other.yaml"], ["tiny.yaml", "other.yaml"]] {
+            let outcome = try workspace.run(
+                "run", "--require-control", more: suites.flatMap { ["--suite", $0] })
+            #expect(outcome.status == 64 && outcome.output.isEmpty, "\(outcome.output)")
+            #expect(
+                outcome.errorLines == [
+                    "recall-bench: --require-control: the suite other names no control; add "
+                        + "`control: {model: NAME, minimum_accuracy: 0.99}` to it, or leave the option out"
+                ], "\(outcome.errors)")
+        }
+    }
+
     /// Status 1 tells more: what failed may be the control itself.
     @Test func failedRunsComeFirst() throws {
         let workspace = try Workspace.withTinySuite(
@@ -183,6 +201,8 @@ import Testing
         #expect(dry.errorLines.count { $0.hasPrefix(note) } == 1, "\(dry.errors)")
         let run = try workspace.run("run", "--suite", "tiny.yaml")
         #expect(run.errorLines.count { $0.hasPrefix(note) } == 1, "\(run.errors)")
+        let shown = try workspace.run("suites", "./tiny.yaml")
+        #expect(shown.errorLines.count { $0.hasPrefix("./" + note) } == 1, "\(shown.errors)")
         for more in [["--dry-run"], []] {
             let quiet = try workspace.run("run", "--suite", "tiny.yaml", "--quiet", more: more)
             #expect(quiet.status == 0 && quiet.errors == "")

@@ -23,7 +23,7 @@ import Testing
         let rows = try RepositoryDocument.text("docs/state.md").components(separatedBy: "\n").filter {
             $0.hasPrefix("|") && $0.contains("`recall-bench models ")
         }
-        #expect(rows.count == 11)
+        #expect(rows.count == 12)
         for row in rows {
             let cells = row.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
             let command = try #require(cells.last).filter { $0 != "`" }

@@ -78,9 +78,12 @@ def watch_results(page):
     check(page.locator("#suite-name").text_content() == odd_name, "the suite's name is another")
     expect(page.locator("#counts")).to_contain_text("nothing left to train")
     expect(page.locator("#tradeoff .point")).to_have_count(2)
+    # Two points of two seeds each.
+    expect(page.locator("#tradeoff .point .seed")).to_have_count(4)
+    expect(page.locator("#tradeoff .key")).to_contain_text("a dot for each seed")
     expect(page.locator("#tradeoff tbody tr")).to_have_count(2)
     expect(page.locator("#tradeoff tbody")).to_contain_text("based " + odd_name)
-    expect(page.locator("#failures li")).to_have_count(2)
+    expect(page.locator("#failures li")).to_have_count(4)
     for text in page.locator("#failures pre").all_text_contents():
         check(text.startswith("not finite at step"), text)
     check("<script>" in page.locator("#description").text_content(), "the description is another")

@@ -53,7 +53,8 @@ public struct LearningRatePlot: Sendable {
             guard !points.isEmpty else { return }
             layers.append(
                 PlotLayer(
-                    row.label, .markers(PlotMarker(row.colour, row.shape, isOpen: isOpen, size: 0.9)),
+                    row.label,
+                    .markers(PlotMarker(row.colour, row.shape, isOpen: isOpen, size: row.markerSize)),
                     points.map { [$0.learningRate, $0.validationAccuracy] }))
         }
         markers(others, isOpen: false)
@@ -67,7 +68,7 @@ public struct LearningRatePlot: Sendable {
 
     private static func key(_ rows: [PlottedRow]) -> [PlotKeyEntry] {
         var key = rows.map {
-            PlotKeyEntry($0.label, line: $0.line, marker: PlotMarker($0.colour, $0.shape, size: 0.9))
+            PlotKeyEntry($0.label, line: $0.line, marker: PlotMarker($0.colour, $0.shape, size: $0.markerSize))
         }
         key.append(PlotKeyEntry("the best on validation", marker: ring))
         if rows.contains(where: \.row.learningRateAtEdge) {

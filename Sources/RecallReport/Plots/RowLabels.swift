@@ -14,8 +14,8 @@ struct RowLabels {
     }
 }
 
-/// A row of a tradeoff with its place in a figure: its model's colour and marker, and dashes that tell it from the model's
-/// other rows.
+/// A row of a tradeoff with its place in a figure: its model's colour and marker, and dashes and a marker's size that tell
+/// it from the model's other rows.
 struct PlottedRow {
     let row: TradeoffRow
     let label: String
@@ -23,6 +23,11 @@ struct PlottedRow {
     let colour: String
     let shape: PlotMarker.Shape
     let dashes: [Int]
+    /// Tells rows apart where each is a single point, without a line.
+    let markerSize: Double
+
+    /// Of a model's rows in turn.
+    private static let markerSizes = [0.9, 1.4, 0.6, 1.8]
 
     static func all(_ tradeoff: Tradeoff) -> [PlottedRow] {
         let labels = RowLabels(tradeoff.rows)
@@ -36,7 +41,8 @@ struct PlottedRow {
                 row: row, label: labels.text(of: row), setting: row.setting,
                 colour: look.colour, shape: look.shape,
                 dashes: number == 0
-                    ? look.dashes : PlotAppearance.dashPatterns[number % PlotAppearance.dashPatterns.count])
+                    ? look.dashes : PlotAppearance.dashPatterns[number % PlotAppearance.dashPatterns.count],
+                markerSize: markerSizes[number % markerSizes.count])
         }
     }
 

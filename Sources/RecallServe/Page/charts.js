@@ -148,12 +148,31 @@ function tradeoffChart(rows, setting, looks, width) {
   return chart.svg;
 }
 
+/** Seeds are drawn as `recall-bench plot tradeoff` draws them. */
+const hasInterval = (row) => row.low !== undefined;
+const hasSeeds = (row) => row.seed_accuracies.length > 1;
+/** Of several seeds that are too few for an interval. */
+const hasRange = (row) => hasSeeds(row) && !hasInterval(row) && row.minimum < row.maximum;
+const rangeDashes = [3, 3];
+
+function spreadText(row) {
+  if (hasInterval(row)) return `, 95 % from ${accuracy(row.low)} to ${accuracy(row.high)}`;
+  return hasRange(row) ? `, seeds from ${accuracy(row.minimum)} to ${accuracy(row.maximum)}` : "";
+}
+
 function tradeoffPoint(row, look, chart, [x, y]) {
   const group = shape("g", { class: "point" });
-  const range = row.low === undefined ? "" : `, 95 % from ${accuracy(row.low)} to ${accuracy(row.high)}`;
-  group.append(shape("title", {}, `${row.label}: ${accuracy(row.accuracy)} with ${bytes(row.state_bytes)}${range}`));
-  if (row.low !== undefined) {
-    group.append(line(look, [[x, chart.y(row.low)], [x, chart.y(row.high)]], { dashes: [] }));
+  group.append(shape("title", {}, `${row.label}: ${accuracy(row.accuracy)} with ${bytes(row.state_bytes)}${spreadText(row)}`));
+  if (hasInterval(row)) group.append(line(look, [[x, chart.y(row.low)], [x, chart.y(row.high)]], { dashes: [] }));
+  if (hasRange(row)) {
+    group.append(line(look, [[x, chart.y(row.minimum)], [x, chart.y(row.maximum)]], { dashes: rangeDashes }));
+  }
+  if (hasSeeds(row)) {
+    for (const value of row.seed_accuracies) {
+      const dot = marker({ ...look, shape: "circle" }, x, chart.y(value), { size: 2 });
+      dot.classList.add("seed");
+      group.append(dot);
+    }
   }
   group.append(marker(look, x, y, { open: row.learning_rate_at_edge }));
   if (row.standing === "possible") group.append(shape("circle", { class: "ring", cx: x, cy: y, r: 9 }));
@@ -198,10 +217,16 @@ function tradeoffKey(rows, looks) {
     "open: at the edge of the learning rates tried",
   );
   add(
-    rows.some((row) => row.low !== undefined),
+    rows.some(hasInterval),
     drawing(line(grey, [[13, 1], [13, 13]])),
     "95 % interval over seeds",
   );
+  add(
+    rows.some(hasRange),
+    drawing(line(grey, [[13, 1], [13, 13]], { dashes: rangeDashes })),
+    "range of the seeds, which are too few for an interval",
+  );
+  add(rows.some(hasSeeds), drawing(marker(grey, 13, 7, { size: 2 })), "a dot for each seed");
   add(
     rows.some((row) => row.state_bytes === 0),
     stroke("break"),

@@ -26,7 +26,9 @@ struct SuitesCommand: ParsableCommand {
         let library = SuiteLibrary()
         if let name {
             let file = try library.text(of: name).file
-            Output.write(SuiteDescription(try library.load(name), file: file).lines())
+            let suite = try library.load(name)
+            suite.notes.forEach(Output.note)
+            Output.write(SuiteDescription(suite, file: file).lines())
         } else {
             Output.write(Listing.columns(library.list().map { Self.line(of: $0, library) }))
         }

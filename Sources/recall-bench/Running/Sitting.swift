@@ -35,8 +35,20 @@ struct Sitting {
     ///
     /// - Throws: `Failure` for what the exit status tells, `StoreError`, `OptionError`.
     func perform() throws {
+        try requireControl()
         var sitting = self
         try sitting.sit()
+    }
+
+    /// Refuses a control that is required and that the suite does not have: nothing could ever be invalid.
+    ///
+    /// - Throws: `Failure` (64).
+    func requireControl() throws {
+        guard options.requireControl, suite.controlModel == nil else { return }
+        throw Failure(
+            .usage,
+            "--require-control: the suite \(suite.name) names no control; add "
+                + "`control: {model: NAME, minimum_accuracy: 0.99}` to it, or leave the option out")
     }
 
     private mutating func sit() throws {

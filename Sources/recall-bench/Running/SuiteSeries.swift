@@ -27,6 +27,7 @@ struct SuiteSeries {
             return
         }
         let selected = try selected()
+        for sitting in selected { try sitting.requireControl() }
         // One for all, so that a request between two suites is not lost.
         let interrupts = options.dryRun ? nil : Interrupts()
         var worst: Failure.Status?

@@ -12,7 +12,7 @@ struct GridOptions: ParsableArguments {
 
     @Option(
         help:
-            "Seeds of initialisation per point, at its best learning rate or at all of a list. Default: the suite's."
+            "Seeds of initialisation per point, at all of a list of learning rates; after a search, at the best rate and its two neighbors. Default: the suite's."
     )
     var seeds: Int?
 
