@@ -28,6 +28,23 @@ import Testing
         }
     }
 
+    /// A name may begin with a quote, have several, or have digits behind them: whatever means something to gnuplot.
+    @Test func namesOfAnyKindAreDrawn() throws {
+        let letters = Array("'''''\"\"\\`@$%{}^_~&#;,|!<>[]()0123789-+anrtxé🧠日")
+        var odd = OddNumbers(seed: 1)
+        var names = ["'a", "'", "''", "'7", "''1'2'", "'it''s'", "\\'", "\"'\"", "a'"]
+        for _ in 0..<111 { names.append(String((0...odd.below(12)).map { _ in odd.pick(letters) })) }
+        let axis = PlotAxis.accuracy("'y")
+        for first in stride(from: 0, to: names.count, by: 40) {
+            let some = names[first..<first + 40]
+            let layers = some.map { PlotLayer($0, .markers(PlotMarker("#000000", .circle)), [[0.5, 0.5]]) }
+            let panel = PlotPanel(title: some[first], x: axis, y: axis, layers: layers)
+            let plot = PlotScript(title: some[first + 1], panels: [panel], key: some.map { PlotKeyEntry($0) })
+            let svg = try SVGText(try draw(plot))
+            for name in some + ["'y"] { #expect(svg.contains(name), "\(name) in \(svg.texts.map(\.text))") }
+        }
+    }
+
     @Test func thereAreAsManyPointsAsRows() throws {
         let tradeoff = oddTradeoff()
         let plot = try TradeoffPlot(tradeoff).script()

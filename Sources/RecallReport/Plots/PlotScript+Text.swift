@@ -37,14 +37,14 @@ extension PlotScript {
             scalar.properties.generalCategory == .control || scalar == "\u{2028}" || scalar == "\u{2029}"
                 || scalar.value & 0xFFFE == 0xFFFE ? " " : String(scalar)
         }.joined()
-        guard printable.contains("''") else {
+        guard printable.hasPrefix("'") || printable.contains("''") else {
             return "'" + printable.replacingOccurrences(of: "'", with: "''") + "'"
         }
-        // gnuplot 5.4 ends the text at the second of two quotes, doubled or not. In double quotes everything else means
-        // something, so what could is written as its number.
+        // gnuplot 5.4 ends the text at the second of two quotes, doubled or not, and a quote that comes first is one of two.
+        // In double quotes everything else means something, so what could is written as its number.
         let escaped = printable.unicodeScalars.map { scalar in
             "'\"\\`$@".unicodeScalars.contains(scalar)
-                ? String(format: "\\%03o", scalar.value) : String(scalar)
+                ? String(format: "\\0%03o", scalar.value) : String(scalar)
         }.joined()
         return "\"" + escaped + "\""
     }
