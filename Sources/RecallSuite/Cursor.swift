@@ -116,7 +116,8 @@ struct Cursor {
         }
         let unknown = entries.filter { !keys.contains($0.key) }
         for entry in unknown {
-            let near = suggestion(for: entry.key, in: keys)
+            // Few errors are shown, and a guess at what was meant takes longer than all else.
+            let near = reports < 1000 ? suggestion(for: entry.key, in: keys) : ""
             report(
                 child(entry).error(
                     "unknown key" + (near.isEmpty ? "; there are \(listed(keys))" : near), at: entry.place))

@@ -4,12 +4,12 @@
 /// near when at most a third of the longer word is different, and at least one edit is always allowed; the first of
 /// equals wins. Three letters or more that begin exactly one candidate mean that one.
 public func nearest(_ word: String, in candidates: some Sequence<String>) -> String? {
-    let target = Array(word.lowercased().prefix(64))
+    let target = Array(word.prefix(64).lowercased().prefix(64))
     guard !target.isEmpty else { return nil }
     var best: (name: String, distance: Int)?
     var completions: [String] = []
     for candidate in candidates {
-        let letters = Array(candidate.lowercased().prefix(64))
+        let letters = Array(candidate.prefix(64).lowercased().prefix(64))
         if target.count >= 3, letters.starts(with: target) { completions.append(candidate) }
         let distance = editDistance(target, letters)
         let allowed = max(1, max(target.count, letters.count) / 3)

@@ -141,9 +141,11 @@ extension Suite {
         if cursor.isMapping { return [try task(cursor)] }
         var tasks: [SuiteTask] = []
         var items: [Cursor] = []
+        var seen: Set<SuiteTask> = []
         for item in try cursor.list(of: "tasks") {
             guard let task = item.attempt({ () throws(SuiteError) in try task(item) }) else { continue }
-            if tasks.contains(where: { $0.task == task.task && $0.batchSize == task.batchSize }) {
+            // What a task is called makes it no other task.
+            if !seen.insert(SuiteTask(task: task.task, batchSize: task.batchSize)).inserted {
                 item.report(item.error("this task is there twice; keep one of them"))
                 continue
             }

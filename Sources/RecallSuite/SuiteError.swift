@@ -64,7 +64,8 @@ func oneLine(_ text: String) -> String {
 
 /// Somebody's word in quotes, shortened where it is long.
 func quoted(_ text: String) -> String {
-    let short = text.count > 60 ? text.prefix(57) + "..." : text[...]
+    // A long text is not counted to its end.
+    let short = text.prefix(61).count > 60 ? text.prefix(57) + "..." : text[...]
     return "'\(short)'"
 }
 

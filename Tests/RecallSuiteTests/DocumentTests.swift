@@ -51,8 +51,13 @@ import Testing
         ("? [a, b]\n: c\n", "x.yaml:1:3: a key must be a plain word"),
         (
             "a: &x [1]\nb: {? [*x] : 1}\n",
-            "x.yaml:2:5: where a document has aliases, a key must be a plain word"
+            "x.yaml:2:7: a key must be a plain word"
         ),
+        ("a: &a [1]\nj: {*a, b: 1}\n", "x.yaml:2:5: a key must be a plain word"),
+        ("a: &a [1]\nj: {[*a]}\n", "x.yaml:2:5: a key must be a plain word"),
+        ("a: &a x\n*a : 1\n", "x.yaml:2:1: a key must be a plain word"),
+        ("a: &a [1]\nj: !!set {*a}\n", "x.yaml:2:4: YAML tag '!!set' is not understood; remove it"),
+        ("a: &a [*a]\n", "x.yaml:1:8: not YAML: found undefined alias"),
         ("name: a\u{7}b\n", "x.yaml:1:8: not YAML: control character U+0007; remove it"),
         ("\u{FEFF}nam: x\n", "x.yaml:1:1: nam: unknown key; did you mean 'name'?"),
         ("näme: x\r\nnom: 5", "x.yaml:1:1: näme: unknown key; did you mean 'name'?"),
@@ -81,13 +86,50 @@ import Testing
             "x.yaml:1:34: nested more than 32 deep; a suite is not"
         ),
         (String(repeating: "[", count: 5000), "x.yaml:1:1: nested more than 32 deep; a suite is not"),
-        (String(repeating: "- ", count: 5000), "x.yaml:1:1999: nested more than 32 deep; a suite is not"),
+        (String(repeating: "- ", count: 5000), "x.yaml:1:67: nested more than 32 deep; a suite is not"),
+        (String(repeating: "? ", count: 900), "x.yaml:1:3: a key must be a plain word"),
+        (nest, "x.yaml:32:12: nested more than 32 deep; a suite is not"),
         (
             "name: " + String(repeating: "x", count: 2 << 20),
             "x.yaml:1:1: larger than 1 MiB, which is no suite; split it or use lists for grids"
         ),
-        (laughs, "x.yaml:1:5: more than 200000 values once aliases are expanded"),
+        (laughs, "x.yaml:7:15: more than 200000 values once aliases are expanded"),
+        (laughs + "b: {*a10, c: 1}\n", "x.yaml:7:15: more than 200000 values once aliases are expanded"),
+        (
+            "a: &a \(String(repeating: "x", count: 1 << 19))\nb: [\(Array(repeating: "*a", count: 16).joined(separator: ", "))]\n",
+            "x.yaml:2:61: more than 8 MiB of text once aliases are expanded"
+        ),
+        (
+            "\(String(repeating: "x", count: 257)): 1\n",
+            "x.yaml:1:1: a key of 257 bytes; no key of a suite is that long"
+        ),
+        (
+            String(repeating: "name: x\n", count: 100_000),
+            "x.yaml:2:1: key 'name' is there twice (first in line 1); keep one of them"
+        ),
+        (
+            "{\(String(repeating: "a: 1, ", count: 100_000))}",
+            "x.yaml:1:8: key 'a' is there twice (first in line 1); keep one of them"
+        ),
+        (
+            "[\(String(repeating: "1,", count: 300_000))]",
+            "x.yaml:1:400000: more than 200000 values once aliases are expanded"
+        ),
     ]
+
+    /// Lists of one alias of the one before: every line is flat, and the last is as deep as there are lines.
+    static let nest = (1...40).reduce("a0: &a0 [x]\n") { text, level in
+        text + "a\(level): &a\(level) [*a\(level - 1)]\n"
+    }
+
+    /// What is within the limits is read in no time, however it is made up; what is wrong with it is then a suite's matter.
+    @Test func largeDocumentsAreRead() {
+        let keys = (0..<4000).map { "k\($0): 1\n" }.joined()
+        #expect(refusal(keys)?.others.count == 3999)
+        let shared = "a: &a [\(Array(repeating: "1", count: 400).joined(separator: ","))]\n"
+        let aliases = "b: [\(Array(repeating: "*a", count: 490).joined(separator: ","))]\n"
+        #expect(refusal(shared + aliases)?.message.hasPrefix("unknown key") == true)
+    }
 
     /// Ten lists of nine aliases of the one before: 9¹⁰ values, if anyone counted them out.
     static let laughs = (1...10).reduce("a0: &a0 x\n") { text, level in
