@@ -35,11 +35,12 @@ let package = Package(
     targets: [
         .systemLibrary(name: "CBuildTarget"),
         .systemLibrary(name: "CFloatingPoint"),
+        .target(name: "RecallInput"),
         .target(name: "RecallRandom", swiftSettings: kernelSettings),
         .target(name: "RecallExamples", dependencies: ["RecallRandom"]),
         .target(
             name: "RecallData",
-            dependencies: ["RecallExamples", .product(name: "Crypto", package: "swift-crypto")]),
+            dependencies: ["RecallExamples", "RecallInput", .product(name: "Crypto", package: "swift-crypto")]),
         .target(
             name: "RecallKernels",
             dependencies: ["RecallExamples", "RecallRandom", "CBuildTarget", "CFloatingPoint"],
@@ -51,7 +52,7 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
             resources: [.embedInCode("Kernels")]),
-        .target(name: "RecallTensor", dependencies: ["RecallKernels", "RecallRandom"]),
+        .target(name: "RecallTensor", dependencies: ["RecallKernels", "RecallRandom", "RecallInput"]),
         .target(name: "RecallModels", dependencies: ["RecallTensor", "RecallKernels", "RecallRandom"]),
         .target(name: "RecallTraining", dependencies: ["RecallModels", "RecallData", "RecallExamples"]),
         .target(
@@ -94,7 +95,8 @@ let package = Package(
         .plugin(name: "BuiltCommit", capability: .buildTool()),
         .target(name: "TestSupport", dependencies: ["RecallRandom"], path: "Tests/TestSupport"),
         .target(
-            name: "FuzzSupport", dependencies: ["RecallRandom", "RecallSuite"], path: "Tests/FuzzSupport"),
+            name: "FuzzSupport", dependencies: ["RecallRandom", "RecallReport"], path: "Tests/FuzzSupport"),
+        .testTarget(name: "RecallInputTests", dependencies: ["RecallInput"]),
         .testTarget(name: "RecallRandomTests", dependencies: ["RecallRandom", "TestSupport"]),
         .testTarget(name: "RecallDataTests", dependencies: ["RecallData", "TestSupport"]),
         .testTarget(

@@ -1,4 +1,5 @@
 import Foundation
+import RecallInput
 
 /// What `dataset.json` beside a written split says.
 public struct DatasetDescription: Codable, Hashable, Sendable {
@@ -76,7 +77,7 @@ public enum DatasetWriter {
         let path = directory + "/dataset.json"
         if FileManager.default.fileExists(atPath: path) {
             let present = try? JSONDecoder().decode(
-                DatasetDescription.self, from: Data(contentsOf: URL(fileURLWithPath: path)))
+                DatasetDescription.self, from: InputFile(path: path).contents(upTo: WrittenDataset.mostBytes))
             guard present == description else {
                 throw DataFileError(
                     .content, path: path,
@@ -85,7 +86,7 @@ public enum DatasetWriter {
             guard unlink(path) == 0 else { throw DataFileError.system(path, "cannot be replaced") }
         }
         let generator = MQARGenerator(task)
-        let total = task.segments(split).map(\.examples).reduce(0, +)
+        let total = task.segments(split).examples
         var done = 0
         for (index, entry) in description.segments.enumerated() {
             let folder = directory + "/" + entry.folder

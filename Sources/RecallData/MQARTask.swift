@@ -1,3 +1,5 @@
+import RecallInput
+
 /// The three disjoint parts of a task's data. Their random streams never meet, whatever the seed.
 public enum Split: String, Codable, CaseIterable, Sendable {
     case train, validation, test
@@ -39,6 +41,15 @@ public struct Segment: Hashable, Codable, Sendable {
         case kvPairs = "kv_pairs"
         case examples
     }
+}
+
+extension [Segment] {
+    /// Examples of all segments; like the other sums the largest number there is where it would be larger.
+    public var examples: Int { map(\.examples).saturatingSum() }
+    /// Tokens of all examples.
+    public var tokens: Int { map { $0.examples.times($0.sequenceLength) }.saturatingSum() }
+    /// Labels of all examples.
+    public var labels: Int { map { $0.examples.times($0.kvPairs) }.saturatingSum() }
 }
 
 /// Multi-query associative recall (Arora et al., "Zoology", 2023): n keys with their values, then every key once

@@ -1,4 +1,5 @@
 import Foundation
+import RecallInput
 
 /// What went wrong with a file of data, and which file.
 public struct DataFileError: Error, Hashable, Sendable, CustomStringConvertible {
@@ -26,11 +27,16 @@ public struct DataFileError: Error, Hashable, Sendable, CustomStringConvertible 
         DataFileError(.inputOutput, path: path, message: "\(what): \(String(cString: strerror(code)))")
     }
 
-    /// Of a file that was to be read, with the operating system's reason.
-    static func unreadable(_ path: String, _ error: any Error) -> DataFileError {
-        let error = foundation(path, "cannot be read", error)
-        let isThere = FileManager.default.fileExists(atPath: path)
-        return DataFileError(isThere ? .inputOutput : .missing, path: path, message: error.message)
+    /// Of a file that was to be read.
+    public init(_ error: InputFileError) {
+        switch error.kind {
+        case .missing:
+            self.init(
+                .missing, path: error.path, message: "cannot be read: \(String(cString: strerror(ENOENT)))")
+        case .unreadable: self.init(.inputOutput, path: error.path, message: error.message)
+        case .isFolder, .notRegular, .tooLarge, .cutShort:
+            self.init(.content, path: error.path, message: error.message)
+        }
     }
 
     /// With the operating system's reason if Foundation's error holds one.

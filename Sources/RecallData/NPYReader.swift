@@ -1,4 +1,5 @@
 import Foundation
+import RecallInput
 
 /// Reads a .npy file piece by piece, so that memory need not hold it: version 1, 2 or 3, C order, little-endian integers or
 /// float32.
@@ -16,11 +17,7 @@ public struct NPYReader: Sendable {
     /// - Throws: `DataFileError` for a file that cannot be read, is damaged, or holds another element type or order.
     public init(path: String) throws(DataFileError) {
         let bytes: Data
-        do {
-            bytes = try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)
-        } catch {
-            throw .unreadable(path, error)
-        }
+        do { bytes = try InputFile(path: path).mapped() } catch { throw DataFileError(error) }
         try self.init(bytes: bytes, path: path)
     }
 

@@ -1,10 +1,13 @@
 import Foundation
+import RecallInput
 
 /// A split as `DatasetWriter` left it in a folder, or as another program did in its manner. Its arrays are read a piece at
 /// a time and checked as they are read.
 public struct WrittenDataset: Sendable {
     public let description: DatasetDescription
     private let folders: [(inputs: NPYReader, labels: NPYReader)]
+    /// Of `dataset.json`: some hundred bytes for each of the most segments that there may be.
+    static let mostBytes = 32 << 20
 
     /// Opens a folder: `dataset.json` and the headers of its arrays.
     ///
@@ -12,25 +15,34 @@ public struct WrittenDataset: Sendable {
     public init(directory: String) throws(DataFileError) {
         let path = directory + "/dataset.json"
         let text: Data
-        do { text = try Data(contentsOf: URL(fileURLWithPath: path)) } catch {
-            throw .unreadable(path, error)
+        do { text = try InputFile(path: path).contents(upTo: Self.mostBytes) } catch {
+            throw DataFileError(error)
         }
         do { description = try JSONDecoder().decode(DatasetDescription.self, from: text) } catch {
             throw DataFileError(
                 .content, path: path, message: "not the description of a dataset: \(reason(error))")
         }
         guard description.name == "mqar", description.ignoredLabel == MQARGenerator.ignoredLabel,
-            description.task.vocabSize >= 1
+            (1...MQARTask.largestVocabulary).contains(description.task.vocabSize)
         else {
             throw DataFileError(
                 .content, path: path,
-                message: "not of MQAR with labels \(MQARGenerator.ignoredLabel) where there is none")
+                message:
+                    "not of MQAR with labels \(MQARGenerator.ignoredLabel) where there is none and a vocabulary up to "
+                    + "\(MQARTask.largestVocabulary)")
         }
         var folders: [(NPYReader, NPYReader)] = []
         for entry in description.segments {
             guard entry.examples >= 1, entry.sequenceLength >= 1, entry.kvPairs >= 1 else {
                 throw DataFileError(
                     .content, path: path, message: "\(entry.folder) has no examples or no labels")
+            }
+            guard entry.sequenceLength <= MQARTask.longestSequence, entry.kvPairs <= entry.sequenceLength else {
+                throw DataFileError(
+                    .content, path: path,
+                    message: "\(entry.folder) has a sequence_length of \(entry.sequenceLength) and kv_pairs of "
+                        + "\(entry.kvPairs); at most \(MQARTask.longestSequence), and no more pairs than tokens, are read"
+                )
             }
             let arrays = (
                 try NPYReader(path: "\(directory)/\(entry.folder)/inputs.npy"),

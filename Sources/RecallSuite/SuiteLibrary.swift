@@ -1,4 +1,5 @@
 import Foundation
+import RecallInput
 
 /// A suite that could not be read at all.
 public struct SuiteLookupError: Error, Hashable, Sendable, CustomStringConvertible {
@@ -7,6 +8,8 @@ public struct SuiteLookupError: Error, Hashable, Sendable, CustomStringConvertib
         case missing
         /// There, but no file: exit status 65.
         case isFolder
+        /// There, but a named pipe or a device: exit status 65.
+        case notRegular
         /// There, but it cannot be read: exit status 74.
         case unreadable
     }
@@ -14,6 +17,19 @@ public struct SuiteLookupError: Error, Hashable, Sendable, CustomStringConvertib
     public let message: String
 
     public var description: String { oneLine(message) }
+}
+
+extension SuiteLookupError {
+    init(_ error: InputFileError) {
+        let kind: Kind =
+            switch error.kind {
+            case .missing: .missing
+            case .isFolder: .isFolder
+            case .notRegular, .tooLarge, .cutShort: .notRegular
+            case .unreadable: .unreadable
+            }
+        self.init(kind: kind, message: error.description)
+    }
 }
 
 /// Where suites are found: a folder, then the copies in the binary.
@@ -101,23 +117,10 @@ public struct SuiteLibrary: Sendable {
     }
 
     private func read(_ path: String) throws -> String {
-        func unreadable(_ why: String) -> SuiteLookupError {
-            SuiteLookupError(kind: .unreadable, message: "\(path): \(why)")
-        }
-        var isDirectory: ObjCBool = false
-        if FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue {
-            throw SuiteLookupError(kind: .isFolder, message: "\(path): is a folder; name a file in it")
-        }
-        guard let handle = FileHandle(forReadingAtPath: path) else {
-            throw unreadable("cannot be opened; are its permissions right?")
-        }
-        defer { try? handle.close() }
         // One byte beyond the limit is enough to refuse, whatever the file is.
         let data: Data
-        do {
-            data = try handle.read(upToCount: YAMLText.maximumBytes + 1) ?? Data()
-        } catch {
-            throw unreadable("cannot be read: \(error.localizedDescription)")
+        do { data = try InputFile(path: path).beginning(upTo: YAMLText.maximumBytes + 1) } catch {
+            throw SuiteLookupError(error)
         }
         if data.count > YAMLText.maximumBytes { throw YAMLText(file: path).tooLarge() }
         return try Self.decode(data, file: path)

@@ -1,4 +1,5 @@
 import Foundation
+import RecallInput
 import RecallKernels
 import RecallTensor
 
@@ -36,7 +37,7 @@ public struct CheckpointFile: Sendable {
 
     /// What a checkpoint of so many parameters takes at most: they and two moments, Float32, and a header.
     static func estimatedBytes(parameters: Int) -> Int64 {
-        Int64(3 * MemoryLayout<Float>.stride * parameters) + largestHeader
+        Int64(parameters.times(3 * MemoryLayout<Float>.stride)).plus(largestHeader)
     }
 
     /// Some 150 bytes an array: enough for two thousand parameters' names.
@@ -120,7 +121,9 @@ public struct CheckpointFile: Sendable {
     /// - Parameter runID: the run that it must be of; nil for any.
     /// - Throws: `RunError.checkpoint` for a file that is not whole, of another run or of another model.
     package func read(into store: ParameterStore, runID: String? = nil) throws -> CheckpointMetadata {
-        let (arrays, metadata) = try parse(Data(contentsOf: URL(fileURLWithPath: path)))
+        let data: Data
+        do { data = try InputFile(path: path).contents(upTo: .max) } catch { throw unusable(error.message) }
+        let (arrays, metadata) = try parse(data)
         if let runID, metadata.runID != runID {
             throw RunError.checkpoint(
                 "the checkpoint \(path) cannot be used: it is of run \(metadata.runID), not \(runID)")

@@ -1,4 +1,5 @@
 import Foundation
+import RecallInput
 import RecallKernels
 import RecallTensor
 
@@ -18,6 +19,18 @@ public struct CheckpointError: Error, Equatable, Sendable, CustomStringConvertib
     public let message: String
 
     public var description: String { "\(path): \(message)" }
+}
+
+extension CheckpointError {
+    init(_ error: InputFileError) {
+        path = error.path
+        switch error.kind {
+        case .missing: (kind, message) = (.missing, "there is no such checkpoint")
+        case .isFolder: (kind, message) = (.content, "it is a folder; name a .safetensors file in it")
+        case .unreadable: (kind, message) = (.unreadable, error.message)
+        case .notRegular, .tooLarge, .cutShort: (kind, message) = (.content, error.message)
+        }
+    }
 }
 
 /// A checkpoint's parameters and what it says of itself, whether the trainer wrote it or another program: what evaluation
@@ -59,23 +72,8 @@ public struct CheckpointContent: Sendable {
     private static func load(
         _ path: String
     ) throws(CheckpointError) -> (arrays: [NamedArray], metadata: [String: String]) {
-        var status = stat()
-        guard stat(path, &status) == 0 else {
-            let isMissing = errno == ENOENT || errno == ENOTDIR
-            throw CheckpointError(
-                kind: isMissing ? .missing : .unreadable, path: path,
-                message: isMissing
-                    ? "there is no such checkpoint" : "cannot be read: \(String(cString: strerror(errno)))")
-        }
-        guard status.st_mode & S_IFMT != S_IFDIR else {
-            throw CheckpointError(
-                kind: .content, path: path, message: "it is a folder; name a .safetensors file in it")
-        }
         let data: Data
-        do { data = try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe) } catch {
-            throw CheckpointError(
-                kind: .unreadable, path: path, message: "cannot be read: \(String(cString: strerror(errno)))")
-        }
+        do { data = try InputFile(path: path).mapped() } catch { throw CheckpointError(error) }
         // What belongs to an optimizer may be of any type, such as a step count of PyTorch's.
         do { return try SafeTensors.decode(data, passesOver: { $0.hasPrefix("optimizer.") }) } catch {
             throw CheckpointError(
@@ -99,11 +97,10 @@ public struct CheckpointContent: Sendable {
         }
     }
 
-    /// Puts the parameters into a model. Everything is checked first: a checkpoint that is refused leaves the model as it
-    /// was.
+    /// Refuses parameters that are not those of a model, which may be one that is only laid out.
     ///
     /// - Throws: `CheckpointError` for a parameter that is missing, of another shape, or not the model's.
-    public func write(to store: ParameterStore) throws(CheckpointError) {
+    public func requireParameters(of store: ParameterStore) throws(CheckpointError) {
         for parameter in store.parameters { try requireShape(parameter.shape, of: parameter.name) }
         let known = Set(store.parameters.map(\.name))
         if let stranger = parameters.keys.filter({ !known.contains($0) }).min() {
@@ -111,6 +108,14 @@ public struct CheckpointContent: Sendable {
                 kind: .content, path: path,
                 message: "it has \(stranger), which the model of its specification has not")
         }
+    }
+
+    /// Puts the parameters into a model. Everything is checked first: a checkpoint that is refused leaves the model as it
+    /// was.
+    ///
+    /// - Throws: `CheckpointError` for a parameter that is missing, of another shape, or not the model's.
+    public func write(to store: ParameterStore) throws(CheckpointError) {
+        try requireParameters(of: store)
         for parameter in store.parameters {
             guard let array = parameters[parameter.name] else { continue }
             store.write(array.values, to: parameter.value)

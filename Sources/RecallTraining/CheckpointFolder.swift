@@ -1,4 +1,5 @@
 import Foundation
+import RecallInput
 
 /// Where the runs of one database keep their checkpoints: those that they continue from, and the last ones of finished runs.
 public struct CheckpointFolder: Sendable {
@@ -116,9 +117,7 @@ public struct CheckpointFolder: Sendable {
 extension CheckpointFile {
     /// What the file says of itself; nil where it is no checkpoint.
     fileprivate var metadata: CheckpointMetadata? {
-        guard let data = try? Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe) else {
-            return nil
-        }
+        guard let data = try? InputFile(path: path).mapped() else { return nil }
         return try? parse(data).metadata
     }
 

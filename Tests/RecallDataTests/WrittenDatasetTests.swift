@@ -1,3 +1,4 @@
+import Foundation
 import RecallData
 import Testing
 
@@ -41,6 +42,29 @@ import Testing
             try NPYFile(shape: [9, 16], elements: .float32([Float](repeating: 0, count: 144))).write(
                 to: folder + "/segment-0/inputs.npy")
             #expect(try kind() == .content)
+        }
+    }
+
+    /// Sizes in `dataset.json` reach no allocation: what its arrays cannot hold is refused.
+    @Test(
+        arguments: [
+            ("\"kv_pairs\" : 2", "\"kv_pairs\" : 1000000000"),
+            ("\"kv_pairs\" : 2", "\"kv_pairs\" : 4611686018427387904"),
+            ("\"kv_pairs\" : 2", "\"kv_pairs\" : -1"), ("\"kv_pairs\" : 2", "\"kv_pairs\" : 1e308"),
+            ("\"examples\" : 9", "\"examples\" : 9223372036854775807"),
+            ("\"sequence_length\" : 16", "\"sequence_length\" : 4611686018427387904"),
+            ("\"vocab_size\" : 64", "\"vocab_size\" : 9223372036854775807"),
+            ("\"vocab_size\" : 64", "\"vocab_size\" : 0"),
+        ])
+    func impossibleSizesAreRefused(_ old: String, _ new: String) throws {
+        try withTemporaryFolder { folder in
+            try DatasetWriter.write(task, .test, to: folder)
+            let path = folder + "/dataset.json"
+            let text = try String(contentsOfFile: path, encoding: .utf8)
+            #expect(text.contains(old), "\(text)")
+            try Data(text.replacingOccurrences(of: old, with: new).utf8).write(to: URL(fileURLWithPath: path))
+            let error = try #require(throws: DataFileError.self) { try WrittenDataset(directory: folder) }
+            #expect(error.kind == .content && !error.description.contains { $0.isNewline }, "\(error)")
         }
     }
 }

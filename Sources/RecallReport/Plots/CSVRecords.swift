@@ -1,5 +1,6 @@
 import Foundation
 import RecallData
+import RecallInput
 
 /// A CSV file as RFC 4180 has it, read back: what `export csv` wrote, or a program that keeps to its names. Columns may
 /// stand in any order, and others beside them; the text may begin with a byte order mark, and blank lines are passed over.
@@ -12,6 +13,9 @@ public struct CSVRecords: Sendable {
         /// The field's text; nil where it is empty or there is no such column.
         public subscript(name: String) -> String? { fields[name].flatMap { $0.isEmpty ? nil : $0 } }
     }
+
+    /// Of a file: enough for a hundred thousand rows.
+    private static let mostBytes = 256 << 20
 
     public let path: String
     public let header: [String]
@@ -53,12 +57,19 @@ public struct CSVRecords: Sendable {
     /// - Throws: `DataFileError`, also for a file that is not there.
     public init(file path: String, requiring columns: [String]) throws(DataFileError) {
         let data: Data
-        do { data = try Data(contentsOf: URL(fileURLWithPath: path)) } catch {
-            let isThere = FileManager.default.fileExists(atPath: path)
-            throw DataFileError(
-                isThere ? .inputOutput : .missing, path: path,
-                message: isThere ? "it cannot be read" : "there is no such file")
+        do { data = try InputFile(path: path).contents(upTo: Self.mostBytes) } catch {
+            let inWords = DataFileError(error)
+            guard error.kind == .missing else { throw inWords }
+            throw DataFileError(.missing, path: path, message: error.message)
         }
+        try self.init(data, path: path, requiring: columns)
+    }
+
+    /// Reads a file's bytes.
+    ///
+    /// - Parameter path: for messages.
+    /// - Throws: `DataFileError`.
+    package init(_ data: Data, path: String, requiring columns: [String]) throws(DataFileError) {
         guard let text = String(data: data, encoding: .utf8) else {
             throw DataFileError(.content, path: path, message: "it is not UTF-8")
         }

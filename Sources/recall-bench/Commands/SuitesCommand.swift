@@ -25,10 +25,14 @@ struct SuitesCommand: ParsableCommand {
     func run() throws {
         let library = SuiteLibrary()
         if let name {
-            let file = try library.text(of: name).file
-            let suite = try library.load(name)
+            // Once: what is piped in is there no second time.
+            let (text, file) = try library.text(of: name)
+            let suite = try Suite(yaml: text, file: file)
+            let lines = Patience.during("listing the runs of \(file)") {
+                SuiteDescription(suite, file: file).lines()
+            }
             suite.notes.forEach(Output.note)
-            Output.write(SuiteDescription(suite, file: file).lines())
+            Output.write(lines)
         } else {
             Output.write(Listing.columns(library.list().map { Self.line(of: $0, library) }))
         }

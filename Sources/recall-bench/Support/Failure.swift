@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import RecallData
+import RecallInput
 import RecallKernels
 import RecallModels
 import RecallReport
@@ -46,7 +47,7 @@ struct Failure: Error {
             let status: Status =
                 switch error.kind {
                 case .missing: .missing
-                case .isFolder: .data
+                case .isFolder, .notRegular: .data
                 case .unreadable: .inputOutput
                 }
             self.init(status, error.description)
@@ -59,6 +60,14 @@ struct Failure: Error {
                 case .inputOutput: .inputOutput
                 }
             self.init(status, error.description)
+        case let error as InputFileError:
+            let status: Status =
+                switch error.kind {
+                case .missing: .missing
+                case .unreadable: .inputOutput
+                case .isFolder, .notRegular, .tooLarge, .cutShort: .data
+                }
+            self.init(status, Self.oneLine(error.description))
         case let error as PlotError:
             let status: Status =
                 switch error {
