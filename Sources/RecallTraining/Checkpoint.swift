@@ -115,30 +115,34 @@ public struct CheckpointFile: Sendable {
         }
     }
 
-    /// Puts the file's numbers into a model of the same parameters. Everything is checked first: a file that is refused
-    /// leaves the model as it was.
+    /// Puts the file's numbers into a model of the same parameters. Everything is checked first, before the numbers are read:
+    /// a file that is refused leaves the model as it was.
     ///
     /// - Parameter runID: the run that it must be of; nil for any.
     /// - Throws: `RunError.checkpoint` for a file that is not whole, of another run or of another model.
     package func read(into store: ParameterStore, runID: String? = nil) throws -> CheckpointMetadata {
-        let data: Data
-        do { data = try InputFile(path: path).contents(upTo: .max) } catch { throw unusable(error.message) }
-        let (arrays, metadata) = try parse(data)
+        let (file, metadata) = try open()
         if let runID, metadata.runID != runID {
             throw RunError.checkpoint(
                 "the checkpoint \(path) cannot be used: it is of run \(metadata.runID), not \(runID)")
         }
-        let named = Dictionary(arrays.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
-        var numbers: [(values: [Float], destination: MutableFloats)] = []
+        var sources: [(name: String, destination: MutableFloats)] = []
         for parameter in store.parameters {
             for (prefix, destination) in [
                 ("", parameter.value), ("optimizer.m.", parameter.firstMoment),
                 ("optimizer.v.", parameter.secondMoment),
             ] {
-                guard let array = named[prefix + parameter.name], array.shape == parameter.shape else {
-                    throw unusable("it has no \(prefix + parameter.name) of shape \(parameter.shape)")
+                let name = prefix + parameter.name
+                guard file.shape(of: name) == parameter.shape else {
+                    throw unusable("it has no \(name) of shape \(parameter.shape)")
                 }
-                numbers.append((array.values, destination))
+                sources.append((name, destination))
+            }
+        }
+        var numbers: [(values: [Float], destination: MutableFloats)] = []
+        for (name, destination) in sources {
+            do { numbers.append((try file.values(of: name) ?? [], destination)) } catch {
+                throw unusable(error.message)
             }
         }
         for (values, destination) in numbers { store.write(values, to: destination) }
@@ -157,6 +161,17 @@ public struct CheckpointFile: Sendable {
         return CheckpointMetadata(
             runID: runID, specification: specification, record: decoded, trainSeconds: trainSeconds,
             epochsNotRecorded: earlier)
+    }
+
+    /// Opens the file and reads what it says of itself, but none of its numbers.
+    ///
+    /// - Throws: `RunError.checkpoint` for a file that cannot be read or is not a checkpoint.
+    func open() throws(RunError) -> (file: SafeTensorsFile, metadata: CheckpointMetadata) {
+        let file: SafeTensorsFile
+        do { file = try SafeTensorsFile(path: path) } catch {
+            throw unusable((error as? InputFileError)?.message ?? "\(error)")
+        }
+        return (file, try decode(file.metadata))
     }
 
     /// What a checkpoint of these bytes holds: its arrays by name, and the run that it is of.

@@ -42,12 +42,15 @@ public struct CheckpointContent: Sendable {
     public let runID: String?
     public let epoch: Int?
     public let step: Int?
-    private let parameters: [String: NamedArray]
+    private let file: SafeTensorsFile
 
+    /// Reads what the file says of itself, but none of its numbers.
+    ///
     /// - Throws: `CheckpointError`.
     public init(path: String) throws(CheckpointError) {
         self.path = path
-        let (arrays, metadata) = try Self.load(path)
+        file = try Self.open(path)
+        let metadata = file.metadata
         func refusal(_ message: String) -> CheckpointError {
             CheckpointError(kind: .content, path: path, message: message)
         }
@@ -64,20 +67,14 @@ public struct CheckpointContent: Sendable {
         runID = metadata["run_id"]
         epoch = metadata["epoch"].flatMap { Int($0) }
         step = metadata["step"].flatMap { Int($0) }
-        parameters = Dictionary(
-            arrays.map { ($0.name, $0) },
-            uniquingKeysWith: { first, _ in first })
     }
 
-    private static func load(
-        _ path: String
-    ) throws(CheckpointError) -> (arrays: [NamedArray], metadata: [String: String]) {
-        let data: Data
-        do { data = try InputFile(path: path).mapped() } catch { throw CheckpointError(error) }
+    private static func open(_ path: String) throws(CheckpointError) -> SafeTensorsFile {
         // What belongs to an optimizer may be of any type, such as a step count of PyTorch's.
-        do { return try SafeTensors.decode(data, passesOver: { $0.hasPrefix("optimizer.") }) } catch {
+        do { return try SafeTensorsFile(path: path, passesOver: { $0.hasPrefix("optimizer.") }) } catch {
+            if let error = error as? InputFileError { throw CheckpointError(error) }
             throw CheckpointError(
-                kind: .content, path: path, message: "not a whole .safetensors file: \(error.description)")
+                kind: .content, path: path, message: "not a whole .safetensors file: \(error)")
         }
     }
 
@@ -85,7 +82,7 @@ public struct CheckpointContent: Sendable {
     ///
     /// - Throws: `CheckpointError` that names the parameter and both shapes.
     public func requireShape(_ shape: [Int], of name: String) throws(CheckpointError) {
-        guard let found = parameters[name]?.shape else {
+        guard let found = file.shape(of: name) else {
             throw CheckpointError(
                 kind: .content, path: path,
                 message: "it has no \(name), of shape \(shape) in the model of its specification")
@@ -103,7 +100,7 @@ public struct CheckpointContent: Sendable {
     public func requireParameters(of store: ParameterStore) throws(CheckpointError) {
         for parameter in store.parameters { try requireShape(parameter.shape, of: parameter.name) }
         let known = Set(store.parameters.map(\.name))
-        if let stranger = parameters.keys.filter({ !known.contains($0) }).min() {
+        if let stranger = file.names.first(where: { !known.contains($0) }) {
             throw CheckpointError(
                 kind: .content, path: path,
                 message: "it has \(stranger), which the model of its specification has not")
@@ -116,9 +113,12 @@ public struct CheckpointContent: Sendable {
     /// - Throws: `CheckpointError` for a parameter that is missing, of another shape, or not the model's.
     public func write(to store: ParameterStore) throws(CheckpointError) {
         try requireParameters(of: store)
+        var numbers: [[Float]] = []
         for parameter in store.parameters {
-            guard let array = parameters[parameter.name] else { continue }
-            store.write(array.values, to: parameter.value)
+            do { numbers.append(try file.values(of: parameter.name) ?? []) } catch {
+                throw CheckpointError(error)
+            }
         }
+        for (parameter, values) in zip(store.parameters, numbers) { store.write(values, to: parameter.value) }
     }
 }

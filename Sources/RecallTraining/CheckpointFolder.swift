@@ -116,10 +116,7 @@ public struct CheckpointFolder: Sendable {
 
 extension CheckpointFile {
     /// What the file says of itself; nil where it is no checkpoint.
-    fileprivate var metadata: CheckpointMetadata? {
-        guard let data = try? InputFile(path: path).mapped() else { return nil }
-        return try? parse(data).metadata
-    }
+    fileprivate var metadata: CheckpointMetadata? { try? open().metadata }
 
     /// Gives the file another place, whole or not at all. Where that cannot be it stays.
     fileprivate func move(to other: CheckpointFile) {

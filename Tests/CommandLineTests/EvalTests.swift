@@ -205,6 +205,11 @@ import Testing
         #expect(
             try refusal(workspace, status: 65, checkpoint: "cut.safetensors")
                 .hasPrefix("cut.safetensors: not a whole .safetensors file: "))
+        // With a terabyte of holes behind it nobody waits until they are read.
+        try whole.write(to: workspace.folder.appending(path: "holes.safetensors"))
+        try #require(truncate(workspace.path("holes.safetensors"), 1 << 40) == 0)
+        let holes = try refusal(workspace, status: 65, checkpoint: "holes.safetensors")
+        #expect(holes.hasPrefix("holes.safetensors: not a whole .safetensors file: bytes "), "\(holes)")
     }
 
     /// What is changed in a checkpoint, and what is said of it.

@@ -1,4 +1,5 @@
 import Foundation
+import RecallInput
 import RecallTraining
 import Testing
 
@@ -100,6 +101,10 @@ struct SafeTensorsTests {
             ("a negative size", file(entry("[-1]", "[0,4]"), bytes: 4)),
             ("two negative sizes", file(entry("[-1,-1]", "[0,4]"), bytes: 4)),
             ("a fractional size", file(entry("[1.5]", "[0,4]"), bytes: 4)),
+            ("a size that is no whole number's text", file(entry("[1.0]", "[0,4]"), bytes: 4)),
+            ("a size with an exponent", file(entry("[1e0]", "[0,4]"), bytes: 4)),
+            ("an offset that is no whole number's text", file(entry("[1]", "[0,4.0]"), bytes: 4)),
+            ("a boolean size", file(entry("[true]", "[0,4]"), bytes: 4)),
             ("a size that is no number", file(entry(#"["1"]"#, "[0,4]"), bytes: 4)),
             ("an impossible shape", file(entry("[4611686018427387904,4]", "[0,4]"), bytes: 4)),
             ("a shape whose bytes overflow", file(entry("[4611686018427387904]", "[0,4]"), bytes: 4)),
@@ -163,6 +168,20 @@ struct SafeTensorsTests {
         ),
         (#"{"__metadata__":{"a":"1","b":"","a":"2"}}"#, "its header has 'a' twice"),
         (#"{"__metadata__":{},"__metadata__":{}}"#, "its header has '__metadata__' twice"),
+        (#"{"__metadata__":{"a":{"b":[{"c":1,"c":1}]}}}"#, "its header has 'c' twice"),
+        (
+            #"{"x":{"dtype":"F32","shape":[],"data_offsets":[0,4],"more":[{"y":1,"y":2}]}}"#,
+            "its header has 'y' twice"
+        ),
+        ("{nonsense", "its header is not JSON at byte 9"),
+        (
+            #"{"x":\#(String(repeating: "[", count: 70))\#(String(repeating: "]", count: 70))}"#,
+            "its header is nested more than 64 deep"
+        ),
+        (
+            #"{"x":{"dtype":"F32","shape":[\#(Array(repeating: "1", count: 65).joined(separator: ","))],"data_offsets":[0,4]}}"#,
+            "'x' has 65 dimensions; at most 64 are read"
+        ),
         (
             #"{"x":{"dtype":"F32","dtype":"F32","shape":[],"data_offsets":[0,4]}}"#,
             "its header has 'dtype' twice"
@@ -212,12 +231,88 @@ struct SafeTensorsTests {
         }
     }
 
-    /// Deep nesting must not exhaust the stack.
+    /// Foundation would take it for JSON.
+    @Test func aHeaderInAnotherEncodingIsRefused() throws {
+        let text = try #require(entry("[1]", "[0,4]").data(using: .utf16LittleEndian))
+        let length = withUnsafeBytes(of: UInt64(text.count).littleEndian) { Data($0) }
+        let error = #expect(throws: SafeTensors.FormatError.self) {
+            try SafeTensors.decode(length + text + Data(count: 4))
+        }
+        #expect(error?.description == "its header has a NUL byte at byte 9; the format has UTF-8 text there")
+    }
+
+    /// Neither nesting nor numbers may exhaust the stack or the patience.
     @Test func strangeFilesNeverTrap() throws {
         let deep = String(repeating: "[", count: 100_000)
-        #expect(throws: SafeTensors.FormatError.self) { try SafeTensors.decode(file(deep)) }
-        _ = try? SafeTensors.decode(file(#"{"__metadata__": {"a": 1}}"#))
+        for text in [
+            deep, #"{"x":"# + deep, #"{"__metadata__":"# + String(repeating: #"{"a":"#, count: 100_000),
+        ] {
+            #expect(throws: SafeTensors.FormatError.self) { try SafeTensors.decode(file(text)) }
+        }
+        let many = String(repeating: "[],", count: 300_000) + "[]"
+        for text in [#"{"x":[\#(many)]}"#, #"{"x":{"dtype":"F32","shape":[\#(many)],"data_offsets":[0,0]}}"#] {
+            let error = #expect(throws: SafeTensors.FormatError.self) { try SafeTensors.decode(file(text)) }
+            #expect(error?.description == "its entry 'x' is not of the format")
+        }
+        let empty = (0..<30_000).map { #""a\#($0)":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}"# }
+        #expect(try SafeTensors.decode(file("{\(empty.joined(separator: ","))}")).arrays.count == 30_000)
         _ = try? SafeTensors.decode(
             file(#"{"x":{"dtype":"F32","shape":[true],"data_offsets":[false,4]}}"#, bytes: 4))
+    }
+
+    // MARK: Files
+
+    /// A file that has more bytes by its size than anybody could read, and what its header makes of them.
+    private func sparse(_ header: String, bytes: UInt64, _ body: (String) throws -> Void) throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path("sparse.safetensors")
+        try file(header).write(to: URL(fileURLWithPath: path))
+        let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+        try handle.truncate(atOffset: UInt64(8 + header.utf8.count) + bytes)
+        try handle.close()
+        try body(path)
+    }
+
+    /// Sizes are compared before anything is read or allocated for it: the holes of these files are a terabyte.
+    @Test func nothingIsReadOfAFileThatIsRefused() throws {
+        let terabyte: UInt64 = 1 << 40
+        for (header, reason) in [
+            ("{}", "bytes 0..<\(terabyte) belong to no array"),
+            (entry("[1]", "[0,4]"), "bytes 4..<\(terabyte) belong to no array"),
+            (entry("[\(terabyte)]", "[0,\(4 * terabyte)]"), "'x' is cut short or misplaced"),
+            ("\0", "its header does not begin with '{'"),
+        ] {
+            try sparse(header, bytes: terabyte) { path in
+                let error = #expect(throws: SafeTensors.FormatError.self) { try SafeTensorsFile(path: path) }
+                #expect(error?.description == reason)
+            }
+        }
+    }
+
+    /// Nor of one that is in order, but for what is asked for.
+    @Test func onlyWhatIsAskedForIsRead() throws {
+        let last: UInt64 = 1 << 40
+        let header =
+            #"{"large":{"dtype":"F32","shape":[\#(last / 4)],"data_offsets":[4,\#(last + 4)]},"#
+            + #""small":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#
+        try sparse(header, bytes: last + 4) { path in
+            let file = try SafeTensorsFile(path: path)
+            #expect(file.names == ["large", "small"] && file.shape(of: "large") == [Int(last / 4)])
+            #expect(try file.values(of: "small") == [0])
+            #expect(try file.values(of: "none") == nil)
+        }
+    }
+
+    /// What has become shorter since then is said, and no page beyond its end is touched.
+    @Test func aFileThatBecomesShorterIsSaid() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path("a.safetensors")
+        try SafeTensors.encode(arrays, metadata: metadata).write(to: URL(fileURLWithPath: path))
+        let file = try SafeTensorsFile(path: path)
+        let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+        try handle.truncate(atOffset: 16)
+        try handle.close()
+        #expect(throws: InputFileError.self) { try file.values(of: "a.weight") }
+        #expect(file.metadata == metadata)
     }
 }
