@@ -77,7 +77,8 @@ public enum DatasetWriter {
         let path = directory + "/dataset.json"
         if FileManager.default.fileExists(atPath: path) {
             let present = try? JSONDecoder().decode(
-                DatasetDescription.self, from: InputFile(path: path).contents(upTo: WrittenDataset.mostBytes))
+                DatasetDescription.self,
+                from: InputFile(path: path).contents(upTo: DatasetDescription.mostBytes))
             guard present == description else {
                 throw DataFileError(
                     .content, path: path,

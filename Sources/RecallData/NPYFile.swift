@@ -131,13 +131,13 @@ public struct NPYFile: Hashable, Sendable {
     /// Reads a .npy file of version 1, 2 or 3.
     ///
     /// - Throws: `DataFileError` for a file that cannot be read, is damaged, or holds another element type or order.
-    public init(path: String) throws(DataFileError) { self = try NPYReader(path: path).file }
+    public init(path: String) throws(DataFileError) { self = try NPYReader(path: path).file() }
 
     /// Reads the bytes of such a file.
     ///
     /// - Parameter path: what errors call them.
     /// - Throws: `DataFileError` of kind `content`.
     public init(bytes: Data, path: String) throws(DataFileError) {
-        self = try NPYReader(bytes: bytes, path: path).file
+        self = try NPYReader(bytes: bytes, path: path).file()
     }
 }

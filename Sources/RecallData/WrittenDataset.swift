@@ -5,45 +5,24 @@ import RecallInput
 /// a time and checked as they are read.
 public struct WrittenDataset: Sendable {
     public let description: DatasetDescription
+    public let segments: [Segment]
     private let folders: [(inputs: NPYReader, labels: NPYReader)]
-    /// Of `dataset.json`: some hundred bytes for each of the most segments that there may be.
-    static let mostBytes = 32 << 20
 
     /// Opens a folder: `dataset.json` and the headers of its arrays.
     ///
     /// - Throws: `DataFileError` for a file that is missing, cannot be read or does not fit the description.
     public init(directory: String) throws(DataFileError) {
         let path = directory + "/dataset.json"
-        let text: Data
-        do { text = try InputFile(path: path).contents(upTo: Self.mostBytes) } catch {
+        let json: Data
+        do { json = try InputFile(path: path).contents(upTo: DatasetDescription.mostBytes) } catch {
             throw DataFileError(error)
         }
-        do { description = try JSONDecoder().decode(DatasetDescription.self, from: text) } catch {
-            throw DataFileError(
-                .content, path: path, message: "not the description of a dataset: \(reason(error))")
-        }
-        guard description.name == "mqar", description.ignoredLabel == MQARGenerator.ignoredLabel,
-            (1...MQARTask.largestVocabulary).contains(description.task.vocabSize)
-        else {
-            throw DataFileError(
-                .content, path: path,
-                message:
-                    "not of MQAR with labels \(MQARGenerator.ignoredLabel) where there is none and a vocabulary up to "
-                    + "\(MQARTask.largestVocabulary)")
+        description = try DatasetDescription(json: json, path: path)
+        segments = description.segments.map {
+            Segment(sequenceLength: $0.sequenceLength, kvPairs: $0.kvPairs, examples: $0.examples)
         }
         var folders: [(NPYReader, NPYReader)] = []
         for entry in description.segments {
-            guard entry.examples >= 1, entry.sequenceLength >= 1, entry.kvPairs >= 1 else {
-                throw DataFileError(
-                    .content, path: path, message: "\(entry.folder) has no examples or no labels")
-            }
-            guard entry.sequenceLength <= MQARTask.longestSequence, entry.kvPairs <= entry.sequenceLength else {
-                throw DataFileError(
-                    .content, path: path,
-                    message: "\(entry.folder) has a sequence_length of \(entry.sequenceLength) and kv_pairs of "
-                        + "\(entry.kvPairs); at most \(MQARTask.longestSequence), and no more pairs than tokens, are read"
-                )
-            }
             let arrays = (
                 try NPYReader(path: "\(directory)/\(entry.folder)/inputs.npy"),
                 try NPYReader(path: "\(directory)/\(entry.folder)/labels.npy")
@@ -60,14 +39,7 @@ public struct WrittenDataset: Sendable {
             }
             folders.append(arrays)
         }
-        guard !folders.isEmpty else { throw DataFileError(.content, path: path, message: "it has no segment") }
         self.folders = folders
-    }
-
-    public var segments: [Segment] {
-        description.segments.map {
-            Segment(sequenceLength: $0.sequenceLength, kvPairs: $0.kvPairs, examples: $0.examples)
-        }
     }
 
     /// `count` examples of a segment from example `first` on.
@@ -117,15 +89,5 @@ public struct WrittenDataset: Sendable {
             .content, path: array.path,
             message:
                 "example \(example) has \(what) \(value), outside the vocabulary of \(vocabulary.upperBound)")
-    }
-}
-
-/// What a decoder did not find, in one line.
-private func reason(_ error: any Error) -> String {
-    switch error {
-    case DecodingError.keyNotFound(let key, _): "it has no '\(key.stringValue)'"
-    case DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context):
-        "'\(context.codingPath.map(\.stringValue).joined(separator: "."))' is of another type"
-    default: "it is not JSON"
     }
 }

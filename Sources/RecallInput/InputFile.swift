@@ -88,18 +88,6 @@ public final class InputFile: Sendable {
         return data
     }
 
-    /// All bytes, in memory only as they are looked at. Who makes the file shorter meanwhile ends the process: for files of
-    /// gigabytes alone.
-    ///
-    /// - Throws: `InputFileError`.
-    public func mapped() throws(InputFileError) -> Data {
-        guard let size, size > 0 else { return try contents(upTo: .max) }
-        guard let address = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), address != MAP_FAILED else {
-            throw InputFileError(errno, path: path)
-        }
-        return Data(bytesNoCopy: address, count: size, deallocator: .unmap)
-    }
-
     private static let pieceBytes = 1 << 20
     private static let mostStreamed = 1 << 30
 

@@ -115,7 +115,7 @@ func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Re
             #expect(
                 try message(file("{'descr': '<i8', 'fortran_order': True, 'shape': (1, 2), }", body: 16))
                     == "it is in Fortran order")
-            for shape in ["(-1,)", "(a,)", "2", "(", ""] {
+            for shape in ["(2,)", "(a,)", "2", "(", ""] {
                 let text = "{'descr': '<i8', 'fortran_order': False, 'shape': \(shape)"
                 #expect(try message(file(text)).hasPrefix("its header is not understood: {"))
             }
@@ -125,6 +125,128 @@ func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Re
             let missing = try #require(throws: DataFileError.self) { try NPYFile(path: folder + "/none.npy") }
             #expect(missing.message == "cannot be read: No such file or directory")
             #expect(missing.kind == .missing)
+        }
+    }
+
+    /// A header means what Python makes of it, or it is refused with what is wrong: these are no shapes to NumPy.
+    @Test(arguments: [
+        "(+100, 32)", "(-1,)", "(1e3,)", "(2.0,)", "(02,)", "(2)", "2", "[2]", "(,)", "(2,,)", "(, 2)",
+        "((2,),)", "(2 1,)", "('2',)", "(None,)", "(0x2,)", "(9223372036854775808,)",
+    ])
+    func shapesAreTuplesOfWholeNumbers(_ shape: String) {
+        #expect(
+            refusal("{'descr': '<i8', 'fortran_order': False, 'shape': \(shape), }")
+                == "its shape \(shape) is no tuple of whole numbers, such as (100, 32) or (100,)")
+    }
+
+    /// What is said of a file of two numbers with this header; nil where it is read.
+    private func refusal(_ text: String, version: UInt8 = 1) -> String? {
+        let length = [UInt8(text.utf8.count & 255), UInt8(text.utf8.count >> 8)] + (version > 1 ? [0, 0] : [])
+        let header = [0x93] + Array("NUMPY".utf8) + [version, 0] + length + Array(text.utf8)
+        do {
+            _ = try NPYFile(bytes: Data(header + [UInt8](repeating: 0, count: 16)), path: "a")
+            return nil
+        } catch { return error.message }
+    }
+
+    @Test(arguments: [
+        (
+            "{'shape': (9,), 'descr': '<i8', 'fortran_order': False, 'shape': (2,)}",
+            "its header has 'shape' twice"
+        ),
+        (
+            "{'descr': '<i8', 'descr': '<i8', 'fortran_order': False, 'shape': (2,)}",
+            "its header has 'descr' twice"
+        ),
+        (
+            "{'descr': '<i8', 'fortran_order': False, 'shape': (2,)\0}",
+            "its header has a NUL byte at byte 54 of its text"
+        ),
+        (
+            "{'descr': '<i8', 'fortran_order': False, 'shape': (2,)}\0",
+            "its header has a NUL byte at byte 55 of its text"
+        ),
+        ("{'descr': '<i8', 'fortran_order': False}", "its header has no 'shape'"),
+        ("{}", "its header has no 'descr'"),
+        (
+            "{'descr': '<i8', 'fortran_order': False, 'shape': (2,), 'order': 1}",
+            "its header has 'order', which is no key of the format"
+        ),
+        (
+            "{'descr': '<i8', 'fortran_order': 0, 'shape': (2,)}",
+            "its header has the fortran_order 0, which is neither True nor False"
+        ),
+        (
+            "{'descr': '<i8', 'fortran_order': False, 'shape': (\(String(repeating: "1,", count: 65)))}",
+            "it has 65 dimensions; at most 64 are read"
+        ),
+        (
+            "{'descr': [('a', '<i4'), ('b', '<f4', (2, 2))], 'fortran_order': False, 'shape': (2,)}",
+            "its elements are [('a', '<i4'), ('b', '<f4', (2, 2))]; little-endian integers up to int64, such as "
+                + "'<i8', '<i4' and '<u2', and float32 ('<f4') are read"
+        ),
+        (
+            "{'descr': <i8, 'fortran_order': False, 'shape': (2,)}",
+            "its elements are <i8; little-endian integers up to int64, such as '<i8', '<i4' and '<u2', and "
+                + "float32 ('<f4') are read"
+        ),
+    ])
+    func whatIsWrongWithAHeaderIsNamed(text: String, reason: String) { #expect(refusal(text) == reason) }
+
+    @Test(arguments: [
+        "'", "{", "{'", "{'descr'", "{'descr':", "{'descr': '<i8'", "{'descr': '<i8',",
+        "{'descr': '<i8' 'shape': (2,)}", "{'descr': '<\\x69 8'}", "{descr: '<i8'}", "{'descr': }",
+        "{'descr': ,}", "{'descr': )}", "{'descr': ([}", "{'descr': '<i8', 'shape': ()()}",
+        "{'descr': '<i8', 'fortran_order': False, 'shape': (2,)} x", "{{}}", "[]", "",
+    ])
+    func whatIsNoDictionaryIsNotUnderstood(_ text: String) {
+        #expect(refusal(text)?.hasPrefix("its header is not understood") == true, "\(refusal(text) ?? "")")
+    }
+
+    @Test(arguments: [
+        "{'descr':'<i8','fortran_order':False,'shape':(2,)}",
+        " { \"shape\" : ( 2 , 1 , ) ,\t'fortran_order' : False , 'descr' : \"<i8\" , } \n\n",
+        "{'fortran_order': True, 'shape': (2,), 'descr': '<i8'}",
+    ])
+    func headersOfOtherWritersAreUnderstood(_ text: String) {
+        for version: UInt8 in 1...3 { #expect(refusal(text, version: version) == nil) }
+    }
+
+    /// The header is all that is read of a file before somebody asks for its elements, and it is never long.
+    @Test func longHeadersAndHolesAreNotRead() throws {
+        try withTemporaryFolder { folder throws in
+            let path = folder + "/a.npy"
+            func refusal(_ beginning: [UInt8], size: Int) throws -> String? {
+                try Data(beginning).write(to: URL(fileURLWithPath: path))
+                try #require(truncate(path, off_t(size)) == 0)
+                do throws(DataFileError) {
+                    _ = try NPYReader(path: path)
+                    return nil
+                } catch { return error.message }
+            }
+            let long = [0x93] + Array("NUMPY".utf8) + [2, 0, 0xFF, 0xFF, 0xFF, 0xFF]
+            #expect(
+                try refusal(long, size: 1 << 40) == "its header has 4294967295 bytes; at most 65524 are read")
+            #expect(try refusal(long, size: 1 << 20) == "its header is cut off")
+            let good = NPYFile.header(type: .int64, shape: [1 << 37])
+            #expect(try refusal(good, size: 1 << 40)?.hasPrefix("its shape (137438953472,) needs") == true)
+            #expect(try refusal(good, size: good.count + 1 << 40) == nil)
+            #expect(try NPYReader(path: path).int64(1 << 36..<1 << 36 + 2) == [0, 0])
+        }
+    }
+
+    /// A file that is changed while it is read is said so, and no page beyond its end is touched.
+    @Test func filesThatBecomeShorterAreSaid() throws {
+        try withTemporaryFolder { folder in
+            let path = folder + "/a.npy"
+            try NPYFile(shape: [1000], elements: .int64(Array(0..<1000))).write(to: path)
+            let reader = try NPYReader(path: path)
+            #expect(try reader.int64(998..<1000) == [998, 999])
+            try #require(truncate(path, 0) == 0)
+            let error = try #require(throws: DataFileError.self) { try reader.int64(0..<1) }
+            #expect(error.kind == .content && error.path == path)
+            try FileManager.default.removeItem(atPath: path)
+            #expect(try #require(throws: DataFileError.self) { try reader.int64(0..<1) }.kind == .missing)
         }
     }
 

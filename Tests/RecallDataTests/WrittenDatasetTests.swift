@@ -67,4 +67,64 @@ import Testing
             #expect(error.kind == .content && !error.description.contains { $0.isNewline }, "\(error)")
         }
     }
+
+    // MARK: dataset.json
+
+    private static let entry =
+        #"{"folder":"segment-0","sequence_length":16,"kv_pairs":2,"examples":1,"shape":[1,16]}"#
+
+    private func description(segments: Int) -> String {
+        #"{"name":"mqar","task":{"vocab_size":64,"train":[],"validation":[],"test":[]},"split":"test","#
+            + #""data_seed":1,"content_hash":"","generator_version":2,"ignored_label":-100,"segments":["#
+            + Array(repeating: Self.entry, count: segments).joined(separator: ",") + "]}"
+    }
+
+    private func refusal(_ json: Data) -> String? {
+        do throws(DataFileError) {
+            _ = try DatasetDescription(json: json, path: "dataset.json")
+            return nil
+        } catch { return error.message }
+    }
+
+    private func refusal(_ json: String) -> String? { refusal(Data(json.utf8)) }
+
+    @Test func whatIsNoDescriptionIsRefusedWithAReason() throws {
+        let good = description(segments: 1)
+        #expect(refusal(good) == nil)
+        let what = "not the description of a dataset: "
+        #expect(refusal("") == what + "it is not JSON at byte 0")
+        #expect(refusal(good + "}") == what + "it is not JSON at byte \(good.utf8.count)")
+        #expect(refusal(String(repeating: "[", count: 1 << 20)) == what + "it is nested more than 64 deep")
+        #expect(refusal("[\(String(repeating: "[],", count: 1 << 18))[]]")?.hasPrefix(what) == true)
+        func changed(_ split: String) -> String {
+            good.replacingOccurrences(of: #""split":"test""#, with: split)
+        }
+        #expect(refusal(changed(#""split":"test","split":"train""#)) == what + "it has 'split' twice")
+        #expect(refusal(changed(#""split":"dev""#)) == what + "'split' has an impossible value")
+        #expect(refusal(try #require(good.data(using: .utf16))) == what + "it is not UTF-8 text")
+        #expect(refusal(description(segments: 0)) == "it has no segment")
+    }
+
+    /// As many segments as a suite's task may have.
+    @Test func segmentsAreBounded() throws {
+        #expect(refusal(description(segments: 65_537)) == "it has 65537 segments; at most 65536 are read")
+        #expect(refusal(description(segments: 65_536)) == nil)
+    }
+
+    /// More arrays than a process may have open; a segment is read without a look at the others.
+    @Test func manySegmentsAreRead() throws {
+        try withTemporaryFolder { folder in
+            var one = task
+            one.test = [Segment(sequenceLength: 16, kvPairs: 2, examples: 1)]
+            try DatasetWriter.write(one, .test, to: folder)
+            let many = 35_000
+            try Data(description(segments: many).utf8).write(
+                to: URL(fileURLWithPath: folder + "/dataset.json"))
+            let dataset = try WrittenDataset(directory: folder)
+            let first = try dataset.examples(0, first: 0, count: 1)
+            for index in stride(from: 0, to: many, by: 7) {
+                #expect(try dataset.examples(index, first: 0, count: 1).tokens == first.tokens)
+            }
+        }
+    }
 }

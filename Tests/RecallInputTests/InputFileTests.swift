@@ -65,7 +65,6 @@ import Testing
             #expect(file.size == bytes.count)
             #expect(try file.contents(upTo: bytes.count) == bytes)
             #expect(try file.contents(upTo: .max) == bytes)
-            #expect(try file.mapped() == bytes)
             #expect(try file.beginning(upTo: 5) == bytes.prefix(5))
             #expect(try file.bytes(3..<1_200_000) == bytes[3..<1_200_000])
             #expect(try file.bytes(9..<9).isEmpty)
