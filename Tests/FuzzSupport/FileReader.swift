@@ -5,11 +5,11 @@ import RecallTraining
 
 /// The readers of files that people hand over, as fuzzers call them.
 public enum FileReader: String, CaseIterable, Sendable {
-    case suite, checkpoint, npy
+    case suite, checkpoint, npy, dataset
 
     /// How far a reader came.
     public enum Depth: Sendable {
-        /// Refused at the first look: no YAML mapping, no JSON header of the length given, no .npy magic and header.
+        /// Refused at the first look: no YAML mapping, no JSON (header of the length given), no .npy magic and header.
         case refusedAtSight
         /// Refused for what the file says.
         case refused
@@ -22,6 +22,7 @@ public enum FileReader: String, CaseIterable, Sendable {
         case .suite: Self.readSuite(bytes)
         case .checkpoint: Self.readCheckpoint(bytes)
         case .npy: Self.readNPY(bytes)
+        case .dataset: Self.readDataset(bytes)
         }
     }
 
@@ -31,6 +32,7 @@ public enum FileReader: String, CaseIterable, Sendable {
         case .suite: mutator.suite(bytes)
         case .checkpoint: mutator.safeTensors(bytes)
         case .npy: mutator.npy(bytes)
+        case .dataset: mutator.json(bytes)
         }
     }
 
@@ -63,6 +65,16 @@ public enum FileReader: String, CaseIterable, Sendable {
             let isSeen = ["not an .npy", "is not known", "its header is"].contains {
                 error.message.contains($0)
             }
+            return isSeen ? .refusedAtSight : .refused
+        }
+    }
+
+    private static func readDataset(_ bytes: [UInt8]) -> Depth {
+        do {
+            _ = try DatasetDescription(json: Data(bytes), path: "dataset.json")
+            return .read
+        } catch {
+            let isSeen = ["is not UTF-8", "is not JSON"].contains { error.message.contains($0) }
             return isSeen ? .refusedAtSight : .refused
         }
     }

@@ -16,7 +16,10 @@ public struct Mutator {
 
     private static let yamlWords = [
         "[", "]", "{", "}", ":", ": ", "- ", "*a", "&a ", "? ", "|", ">", "'", "\"", "\t", "!", "%", "\\", "#",
-        "---", "...", "null", "<<: ", "\u{0}", "\u{85}", "\u{2028}", "é", "\r", ", ",
+        "---", "...", "null", "<<: ", "\u{0}", "\u{85}", "\u{2028}", "é", "\r", ", ", "{*a, b: 1}", "{[*a]}",
+        "!!set ",
+        "&a [*a, *a]", "*s", "&s ", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
+        "- - - - - - - - - - - - - - - - - - - - ",
     ]
     /// What may stand where a number or a name stood: the document stays well-formed.
     private static let yamlValues = [
@@ -85,16 +88,19 @@ public struct Mutator {
         "record", "run_id",
         "train_seconds", "nan", "1e999", "embedding.weight", "optimizer.m.a", "é", "<f4", "<i8", ">i8", "|O",
         "descr",
-        "fortran_order", "{}",
+        "fortran_order", "{}", "mqar", "segments", "folder", "test", "any", "task", "\\u00e9", "\\ud83d\\ude00",
     ]
     private static let headerNumbers = [
         "0", "-1", "1", "2", "4", "8", "16", "1.5", "1e3", "1e30", "9223372036854775807", "9223372036854775808",
-        "4611686018427387904", "18446744073709551616", "-9223372036854775808", "1e999", "-0", "0.1",
+        "4611686018427387904", "18446744073709551616", "-9223372036854775808", "1e999", "-0", "0.1", "2.0",
+        "+1",
+        "1000000000", "65537",
     ]
     private static let jsonValues = [
         "true", "null", "[]", "[0]", "[0,0]", "[0,4]", "[4,0]", "[0,16]", "[16,32]", "[0,1e30]", "{}",
         "[1,1,1,1]", "[[]]",
         "[2,2]", "[0,9223372036854775807]", "[4294967296,4294967296]", #"{"a":"b"}"#, #"{"dtype":"F32"}"#,
+        "[2.0]", #"{"a":1,"a":2}"#, "[[],[],[]]", #"{"a":{"a":{"a":{}}}}"#,
     ]
     private static let jsonBroken = [
         "\"\\ud800\"", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "}", "\u{0}", ",", "nan", "01",
@@ -102,9 +108,11 @@ public struct Mutator {
     private static let npyValues = [
         "(0,)", "(1,)", "()", "(2, 3)", "(9223372036854775807, 2)", "(0, 9223372036854775807)", "(4, 1)",
         "(2, 1)", "(3,)",
-        "(1, 1, 1, 1, 1, 1)", "True", "False", "(,)", "( 2 , )",
+        "(1, 1, 1, 1, 1, 1)", "True", "False", "(,)", "( 2 , )", "(+4, 1)", "(04,)", "(4)", "[4]", "((4,),)",
     ]
-    private static let npyBroken = ["(", ")", "(-1,)", "(1e3,)", "é", "\"", "'", ":", ",", "}"]
+    private static let npyBroken = [
+        "(", ")", "(-1,)", "(1e3,)", "é", "\"", "'", ":", ",", "}", "\u{0}", "'shape': (4, 1), ", "\\",
+    ]
 
     /// A .safetensors file: mostly its JSON header is changed, and the length before it made to fit.
     public mutating func safeTensors(_ source: [UInt8]) -> [UInt8] {
@@ -124,6 +132,19 @@ public struct Mutator {
         var count = UInt64(header.count)
         if below(24) == 0 { count = UInt64(stream.nextWord()) << UInt64(below(40)) }
         return (0..<8).map { UInt8(truncatingIfNeeded: count >> (8 * UInt64($0))) } + header + body
+    }
+
+    /// JSON as it is, such as a dataset.json.
+    public mutating func json(_ source: [UInt8]) -> [UInt8] {
+        var text = source
+        for _ in 0...below(3) {
+            switch below(32) {
+            case 0: text = bytes(text)
+            case 1: insert(pick(Self.jsonBroken), into: &text)
+            default: replaceToken(&text, values: Self.jsonValues)
+            }
+        }
+        return text
     }
 
     /// A .npy file: mostly the text of its header is changed, and the length before it made to fit.
