@@ -1,4 +1,5 @@
 import Foundation
+import RecallInput
 import RecallSuite
 
 /// Numbers as people read them.
@@ -57,7 +58,8 @@ public enum Format {
     static func bar(_ accuracy: Double) -> Character {
         let bars = Array("▁▂▃▄▅▆▇█")
         guard accuracy.isFinite else { return " " }
-        return bars[Int(min(max(accuracy, 0) * Double(bars.count), Double(bars.count - 1)))]
+        return bars[
+            Int(clamping: min(max(accuracy, 0) * Double(bars.count), Double(bars.count - 1)).rounded(.down))]
     }
 
     /// "0.714–0.926".
@@ -85,7 +87,7 @@ public enum Format {
     /// "7 s", "3:05", "1:02:03", "2 d 3 h".
     public static func duration(_ seconds: Double) -> String {
         guard seconds.isFinite, seconds < 1e9 else { return "?" }
-        let total = Int(max(0, seconds).rounded())
+        let total = Int(clamping: max(0, seconds))
         let (hours, minutes, rest) = (total / 3600, total / 60 % 60, total % 60)
         if hours >= 48 { return "\(hours / 24) d \(hours % 24) h" }
         if hours > 0 { return String(format: "%d:%02d:%02d", hours, minutes, rest) }

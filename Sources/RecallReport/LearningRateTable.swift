@@ -1,4 +1,5 @@
 import Foundation
+import RecallInput
 import RecallSuite
 
 /// Validation accuracy by learning rate: what the choice of the best was made from.
@@ -48,7 +49,7 @@ public struct LearningRateTable: Sendable {
     private func searched(_ search: LearningRateSearch, width: Int) -> String {
         let (table, knobs) = ConfigDifferences(tradeoff.rows).fitting(width) { self.searched(search, $0) }
         let tried = tradeoff.rows.reduce(0) { $0 + $1.points.count }
-        let full = tradeoff.rows.reduce(0) { $0 + ($1.fullGrid(of: search) ?? 0) }
+        let full = tradeoff.rows.map { $0.fullGrid(of: search) ?? 0 }.saturatingSum()
         return table.render(width: width) + "\n" + (knobs.legend.map { $0 + "\n" } ?? "")
             + "learning rates: \(tried) tried where full grids, \(Format.decimals(search.resolution, 2)) decades "
             + "apart, would have \(full): \(max(0, full - tried)) saved; decades: within 0.05 of the best\n"

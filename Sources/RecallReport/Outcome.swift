@@ -1,5 +1,6 @@
 import Foundation
 import RecallData
+import RecallInput
 import RecallStore
 
 /// What became of a point of the tradeoff: what its numbers show, and never a cause.
@@ -78,7 +79,7 @@ extension Outcome {
     private static func isStillImproving(_ runs: [StoredRun]) -> Bool {
         let rises = runs.compactMap { run -> Double? in
             let epochs = run.spec.training.epochs
-            let (half, threeQuarters) = ((epochs + 1) / 2, epochs - epochs / 4)
+            let (half, threeQuarters) = (epochs.plus(1) / 2, epochs - epochs / 4)
             guard let before = run.validationCurve[half], let after = run.validationCurve[threeQuarters] else {
                 return nil
             }
@@ -93,7 +94,7 @@ extension Outcome {
             return false
         }
         // Before its first epoch a model guesses.
-        let before = last == 1 ? run.spec.task.chanceAccuracy : run.validationCurve[last - 1]
+        let before = last == 1 ? run.spec.task.chanceAccuracy : run.validationCurve[last.minus(1)]
         return before.map { end - $0 >= rise - tolerance } ?? false
     }
 }
@@ -132,7 +133,7 @@ extension StoredRun {
     /// is not finite.
     fileprivate func accuracy(_ split: Split, where isOne: (Int) -> Bool) -> Double? {
         let found = slices.filter { $0.split == split && isOne($0.sequenceLength) }
-        let examples = found.reduce(0) { $0 + $1.examples }
+        let examples = found.map(\.examples).saturatingSum()
         guard examples > 0 else { return nil }
         let sum = found.reduce(0.0) { $0 + Double($1.examples) * $1.accuracy }
         return sum.isFinite ? sum / Double(examples) : nil

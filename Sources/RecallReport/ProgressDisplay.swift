@@ -1,5 +1,6 @@
 import Dispatch
 import Foundation
+import RecallInput
 import RecallStore
 import RecallTraining
 
@@ -86,7 +87,7 @@ public final class ProgressDisplay: @unchecked Sendable {
     /// Results have made further runs necessary.
     public func runsAdded(_ runs: [SittingDetails.Run]) {
         locked { now in
-            state.add(runs: runs.count, steps: runs.reduce(0) { $0 + $1.planned.spec.totalSteps })
+            state.add(runs: runs.count, steps: runs.map(\.planned.spec.totalSteps).saturatingSum())
             for run in runs { details.runs[run.planned.runID] = run }
             emit(.runsAdded) {
                 $0[.suite] = suite

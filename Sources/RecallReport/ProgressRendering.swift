@@ -1,3 +1,4 @@
+import RecallInput
 import RecallTraining
 
 /// The texts of the progress display: functions of the state alone.
@@ -40,11 +41,11 @@ enum ProgressRendering {
             let name = shortened(label, to: labelWidth)
             let padding = String(repeating: " ", count: labelWidth - displayWidth(name))
             // Full only when all is done.
-            let full = Int(fraction * Double(barWidth))
+            let full = Int(clamping: (fraction * Double(barWidth)).rounded(.down))
             let bar =
                 String(repeating: glyphs.full, count: full)
                 + String(repeating: glyphs.empty, count: barWidth - full)
-            let percent = "\(Int(fraction * 100))%"
+            let percent = "\(Int(clamping: (fraction * 100).rounded(.down)))%"
             let percentPadding = String(repeating: " ", count: max(0, 4 - percent.count))
             return shortened("\(name)\(padding) \(bar) \(percentPadding)\(percent)\(details)", to: columns)
         }
@@ -118,7 +119,8 @@ enum ProgressRendering {
 
     static func whole(_ state: ProgressState, at now: Double) -> String {
         let left = state.timeLeft(at: now).map { ", \(Format.duration($0)) left" } ?? ""
-        return "             \(state.ended) of \(state.totalRuns) runs (\(Int(state.fraction * 100))%)\(left)"
+        return
+            "             \(state.ended) of \(state.totalRuns) runs (\(Int(clamping: (state.fraction * 100).rounded(.down)))%)\(left)"
     }
 
     static func summary(_ state: ProgressState, at now: Double) -> String {

@@ -1,3 +1,5 @@
+import RecallInput
+
 /// What is known of a suite under way; times are seconds of one clock.
 struct ProgressState: Sendable {
     struct Job: Sendable {
@@ -48,7 +50,7 @@ struct ProgressState: Sendable {
 
     mutating func add(runs: Int, steps: Int) {
         totalRuns += runs
-        plannedSteps = plannedSteps.map { $0 + steps }
+        plannedSteps = plannedSteps.map { $0.plus(steps) }
     }
 
     enum End: Sendable { case finished, failed, interrupted }
@@ -72,9 +74,9 @@ struct ProgressState: Sendable {
     mutating func end(_ id: String, _ end: End, steps: Int? = nil, at now: Double) -> Job? {
         guard let index = jobs.firstIndex(where: { $0.id == id }) else { return nil }
         let job = jobs.remove(at: index)
-        workedSteps += max(0, (steps ?? job.step) - job.startStep)
+        workedSteps = workedSteps.plus(max(0, (steps ?? job.step) - job.startStep))
         workedSeconds += max(0, now - job.startedAt)
-        endedSteps += job.totalSteps
+        endedSteps = endedSteps.plus(job.totalSteps)
         switch end {
         case .finished: finished += 1
         case .failed: failed += 1
@@ -86,19 +88,19 @@ struct ProgressState: Sendable {
     /// Takes a run that another process has finished off what is to be done.
     mutating func endElsewhere(steps: Int) {
         finishedElsewhere += 1
-        endedSteps += steps
+        endedSteps = endedSteps.plus(steps)
     }
 
     var ended: Int { finished + failed + interrupted + finishedElsewhere }
 
     private var totalSteps: Double {
         if let plannedSteps { return Double(plannedSteps) }
-        let known = endedSteps + jobs.reduce(0) { $0 + $1.totalSteps }
+        let known = endedSteps.plus(jobs.map(\.totalSteps).saturatingSum())
         let started = ended + jobs.count
         return started > 0 ? Double(known) / Double(started) * Double(totalRuns) : 0
     }
 
-    private var doneSteps: Double { Double(endedSteps + jobs.reduce(0) { $0 + $1.step }) }
+    private var doneSteps: Double { Double(endedSteps.plus(jobs.map(\.step).saturatingSum())) }
 
     /// The share of all steps that are done.
     var fraction: Double {
@@ -109,7 +111,7 @@ struct ProgressState: Sendable {
     /// Seconds until all is done, with as many runs at once as now: the steps that are left at the mean cost of a step
     /// so far, but no less than the longest run under way takes by itself. Nil before the first step.
     func timeLeft(at now: Double) -> Double? {
-        let worked = workedSteps + jobs.reduce(0) { $0 + $1.step - $1.startStep }
+        let worked = workedSteps.plus(jobs.map { $0.step - $0.startStep }.saturatingSum())
         let busy = workedSeconds + jobs.reduce(0) { $0 + max(0, now - $1.startedAt) }
         guard worked > 0 else { return nil }
         let cost = busy / Double(worked)

@@ -1,4 +1,5 @@
 import RecallData
+import RecallInput
 import RecallStore
 import RecallSuite
 
@@ -30,7 +31,7 @@ extension StoredRun {
 extension RunSpec {
     /// Optimiser steps, if nothing stops the run early.
     public var totalSteps: Int {
-        training.epochs
-            * task.train.reduce(0) { $0 + ($1.examples + training.batchSize - 1) / training.batchSize }
+        let batch = max(1, training.batchSize)
+        return task.train.map { $0.examples.plus(batch - 1) / batch }.saturatingSum().times(training.epochs)
     }
 }

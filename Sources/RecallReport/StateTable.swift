@@ -1,3 +1,4 @@
+import RecallInput
 import RecallModels
 
 /// What one sequence carries from token to token, by layer and kind, and what the published harness's formula gives for
@@ -11,7 +12,7 @@ public struct StateTable: Sendable {
         (self.items, self.published) = (items, published)
     }
 
-    public var total: Int { items.reduce(0) { $0 + $1.bytes } }
+    public var total: Int { items.map(\.bytes).saturatingSum() }
 
     /// A row a layer and kind under a header.
     public func lines(width: Int = 100) -> [String] {
@@ -40,7 +41,7 @@ public struct StateTable: Sendable {
 
     /// "+128 B (+4.8 %)"; "none".
     static func difference(_ measured: Int, _ published: Int) -> String {
-        let bytes = measured - published
+        let bytes = measured.minus(published)
         guard bytes != 0 else { return "none" }
         let sign = bytes > 0 ? "+" : ""
         guard published != 0 else { return "\(sign)\(Format.count(bytes)) B" }

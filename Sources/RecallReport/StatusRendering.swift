@@ -1,3 +1,4 @@
+import RecallInput
 import RecallStore
 
 /// What `status --watch` draws: a function of the snapshot and the size of the screen alone.
@@ -94,11 +95,11 @@ public struct StatusRendering {
         let width =
             Self.smallestBar + max(0, min(room - longest, Self.largestBar - Self.smallestBar))
         return zip(bars, details).map { bar, details in
-            let full = Int(bar.fraction * Double(width))
+            let full = Int(clamping: (bar.fraction * Double(width)).rounded(.down))
             let drawn =
                 String(repeating: glyphs.full, count: full)
                 + String(repeating: glyphs.empty, count: width - full)
-            let percent = "\(Int(bar.fraction * 100))%"
+            let percent = "\(Int(clamping: (bar.fraction * 100).rounded(.down)))%"
             let padding = String(repeating: " ", count: max(0, 4 - percent.count))
             return fit("\(padded(bar.label, to: labelWidth)) \(drawn) \(padding)\(percent)\(details)")
         }

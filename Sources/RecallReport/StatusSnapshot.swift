@@ -1,3 +1,4 @@
+import RecallInput
 import RecallStore
 import RecallSuite
 
@@ -138,7 +139,7 @@ private struct StepCosts {
 
     /// Runs that differ in learning rate and seeds only take the same time; failing that, any run of the suite tells.
     func secondsLeft(of run: StoredRun) -> Double? {
-        (known[run.costKey] ?? mean).map { Double(max(0, run.spec.totalSteps - (run.steps ?? 0))) * $0 }
+        (known[run.costKey] ?? mean).map { Double(max(0, run.spec.totalSteps.minus(run.steps ?? 0))) * $0 }
     }
 }
 

@@ -1,4 +1,5 @@
 import GRDB
+import RecallInput
 import RecallModels
 import RecallSuite
 import RecallTraining
@@ -120,7 +121,7 @@ extension Store {
     private static func insert(_ items: [StateItem], of runID: String, _ db: Database) throws {
         let stored = try Int.fetchOne(
             db, sql: "SELECT state_bytes FROM runs WHERE run_id = ?", arguments: [runID])
-        guard stored == items.reduce(0, { $0 + $1.bytes }) else { return }
+        guard stored == items.map(\.bytes).saturatingSum() else { return }
         for item in items {
             try db.execute(
                 sql: """

@@ -1,4 +1,5 @@
 import Foundation
+import RecallInput
 
 /// What one learning rate came to: what a search looks at.
 public struct LearningRateTrial: Hashable, Sendable {
@@ -137,7 +138,7 @@ public struct LearningRateSearch: Hashable, Codable, Sendable {
     public var mostRates: Int {
         let span = Self.decades(from, to) + 2 * extend
         // Halving stops at or below the resolution, so no two neighbours are closer than half of it.
-        return start + Int((2 * span / resolution).rounded(.up)) + 2
+        return start.plus(Int(clamping: (2 * span / resolution).rounded(.up))).plus(2)
     }
 
     /// The place of the best: the highest accuracy, of those the lowest loss, of those the lowest rate.
@@ -197,7 +198,8 @@ public struct LearningRateSearch: Hashable, Codable, Sendable {
     public func fullGrid(covering rates: [Double]) -> Int {
         guard let lowest = rates.min(), let highest = rates.max() else { return 0 }
         // A distance that rounding to three digits made a little longer needs no rate more.
-        return max(rates.count, Int((Self.decades(lowest, highest) / resolution - 0.02).rounded(.up)) + 1)
+        let grid = Int(clamping: (Self.decades(lowest, highest) / resolution - 0.02).rounded(.up)).plus(1)
+        return max(rates.count, grid)
     }
 
     private static func decades(_ lower: Double, _ upper: Double) -> Double { log10(upper / lower) }

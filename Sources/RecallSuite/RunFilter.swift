@@ -162,7 +162,7 @@ public struct RunFilter: Sendable {
         case (.task, .text(let name)):
             isEqual(run.task, name) || isEqual(Suite.taskName, name)
                 || (name.count >= 4 && run.taskHash.hasPrefix(name))
-        case (.dModel, .integer(let width)): UInt64(run.spec.model.dModel) == width
+        case (.dModel, .integer(let width)): UInt64(exactly: run.spec.model.dModel) == width
         case (.seed, .integer(let seed)): run.spec.seed == seed
         case (.learningRate, .number(let rate)):
             // Equal to seven digits, so that what a table prints can be given back.

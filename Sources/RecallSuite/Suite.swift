@@ -1,4 +1,5 @@
 import RecallData
+import RecallInput
 import RecallModels
 import RecallTraining
 
@@ -54,7 +55,8 @@ public struct Suite: Sendable {
 
     /// How many runs the suite may need at most.
     public var mostRuns: Int {
-        models.reduce(0) { $0 + $1.configurations.count } * tasks.count * trainings.count * mostRunsOfAPoint()
+        [models.map(\.configurations.count).saturatingSum(), tasks.count, trainings.count, mostRunsOfAPoint()]
+            .saturatingProduct()
     }
 
     /// Sixteen hexadecimal digits of SHA-256 over the runs that the suite lists from seed 0 on, with their models' names, and

@@ -1,4 +1,5 @@
 import RecallData
+import RecallInput
 import RecallModels
 import RecallTraining
 
@@ -30,10 +31,10 @@ extension Suite {
     static func mostRunsOfAPoint(
         _ search: LearningRateSearch?, seeds: Int, dataSeeds: Int, rates: Int? = nil
     ) -> Int {
-        let seedsOfARate = seeds + dataSeeds - 1
+        let seedsOfARate = seeds.plus(dataSeeds - 1)
         guard let search else { return seedsOfARate }
         let rates = min(search.mostRates, rates ?? .max)
-        return search.selection == .firstSeed ? rates + seedsOfARate - 1 : rates * seedsOfARate
+        return search.selection == .firstSeed ? rates.plus(seedsOfARate - 1) : rates.times(seedsOfARate)
     }
 
     /// What a search can come to beyond the runs that it begins with; nil where the suite lists its learning rates.

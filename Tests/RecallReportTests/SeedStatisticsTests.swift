@@ -103,6 +103,18 @@ import Testing
         #expect(PairedTest([5, -5]).probability == 1)
     }
 
+    /// A table of a hundred thousand seeds needs no memory of a hundred gigabytes, and the bound makes no jump.
+    @Test func manyPairsAreComparedToo() {
+        func mixed(_ count: Int, positive share: Int) -> [Double] {
+            (1...count).map { Double($0 % 10 < share ? $0 : -$0) }
+        }
+        #expect(PairedTest(mixed(100_000, positive: 6)).order == .above)
+        #expect(PairedTest(mixed(100_000, positive: 4)).order == .below)
+        #expect(PairedTest(mixed(100_000, positive: 5)).probability > 0.5)
+        let (exact, normal) = (PairedTest(mixed(300, positive: 5)), PairedTest(mixed(310, positive: 5)))
+        #expect(abs(exact.probability - normal.probability) < 0.02)
+    }
+
     @Test func pairsAreOfTheSameSeeds() {
         func contender(_ seeds: [String: Double], labels: Int? = 800) -> Contender {
             Contender(stateBytes: 1, accuracyRange: 0...1, seeds: seeds, testLabels: labels)

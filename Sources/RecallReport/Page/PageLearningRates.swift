@@ -1,3 +1,4 @@
+import RecallInput
 import RecallStore
 import RecallSuite
 
@@ -70,7 +71,7 @@ struct PageLearningRates {
     private var savings: String? {
         source.suite.search.map { search in
             let tried = source.points.reduce(0) { $0 + $1.row.points.count }
-            let full = source.points.reduce(0) { $0 + ($1.row.fullGrid(of: search) ?? 0) }
+            let full = source.points.map { $0.row.fullGrid(of: search) ?? 0 }.saturatingSum()
             return
                 "tried: of those that a full grid, \(Format.decimals(search.resolution, 2)) decades apart, would have; "
                 + "\(tried) in all, \(max(0, full - tried)) saved"

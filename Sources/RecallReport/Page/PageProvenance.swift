@@ -1,5 +1,6 @@
 import Foundation
 import RecallData
+import RecallInput
 import RecallStore
 import RecallSuite
 
@@ -203,7 +204,7 @@ struct PageProvenance {
     /// "35 s", "1 min 6 s", "2 h 5 min".
     private static func duration(_ seconds: Double) -> String {
         guard seconds >= 60, seconds < 48 * 3600 else { return Format.duration(seconds) }
-        let total = Int(seconds.rounded())
+        let total = Int(clamping: seconds)
         return total < 3600
             ? "\(total / 60) min \(total % 60) s" : "\(total / 3600) h \(total / 60 % 60) min"
     }

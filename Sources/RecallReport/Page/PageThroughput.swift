@@ -1,3 +1,4 @@
+import RecallData
 import RecallStore
 import RecallSuite
 
@@ -60,7 +61,7 @@ struct PageThroughput {
 
     private static func examplesPerSecond(_ run: StoredRun) -> Double? {
         guard let seconds = run.trainSeconds, seconds > 0, let epochs = run.epochs else { return nil }
-        return Double(epochs) * Double(run.spec.task.train.reduce(0) { $0 + $1.examples }) / seconds
+        return Double(epochs) * Double(run.spec.task.train.examples) / seconds
     }
 
     private static func speed(_ value: Double?) -> PageCell {

@@ -1,4 +1,5 @@
 import Foundation
+import RecallInput
 
 /// An axis: what it is of, from where to where, and where its numbers stand.
 public struct PlotAxis: Equatable, Sendable {
@@ -164,17 +165,17 @@ public struct PlotAxis: Equatable, Sendable {
         let (low, high) = (range.lowerBound, range.upperBound)
         switch scale {
         case .linear:
-            let smallest = Int(floor(log10((high - low) / 12)))
+            let smallest = Int(clamping: floor(log10((high - low) / 12)))
             return (smallest...smallest + 3).flatMap { power in
                 [1, 2, 5].map { Self.multiples(of: $0 * pow(10, Double(power)), from: low, to: high) }
             }
         case .bytes, .doublings:
-            let powers = Int(floor(log2(low)))...Int(ceil(log2(high)))
+            let powers = Int(clamping: floor(log2(low)))...Int(clamping: ceil(log2(high)))
             return [1, 2, 4, 8, 16, 32, 64, 128, 256].map { step in
                 powers.filter { $0 % step == 0 }.map { exp2(Double($0)) }
             }
         case .rates, .counts:
-            let powers = Int(floor(log10(low)))...Int(ceil(log10(high)))
+            let powers = Int(clamping: floor(log10(low)))...Int(clamping: ceil(log10(high)))
             func decades(_ digits: [Double], every step: Int = 1) -> [Double] {
                 powers.filter { $0 % step == 0 }.flatMap { power in
                     // What 10 to a negative power is off by would be printed.
@@ -188,7 +189,7 @@ public struct PlotAxis: Equatable, Sendable {
 
     private static func multiples(of step: Double, from low: Double, to high: Double) -> [Double] {
         // Within an Int: no linear axis is shorter than a hundred-thousandth of its numbers.
-        let (first, last) = (Int(ceil(low / step)), Int(floor(high / step)))
+        let (first, last) = (Int(clamping: ceil(low / step)), Int(clamping: floor(high / step)))
         return first <= last ? (first...last).map { Double($0) * step } : []
     }
 

@@ -1,3 +1,5 @@
+import RecallInput
+
 /// Where a figure's parts stand, in pixels from the top left.
 struct PlotLayout {
     /// A panel's box, without its numbers and titles.
@@ -46,26 +48,28 @@ struct PlotLayout {
             columns == 1 ? (600, 400) : columns == 2 ? (380, 280) : (270, 190)
 
         let besides = Double(columns) * (Self.axisWidth + Self.margin) + keyWidth + Self.margin
-        let width = Double(wantedWidth ?? Int(besides + Double(columns) * box.width))
+        let width = Double(wantedWidth ?? Int(clamping: (besides + Double(columns) * box.width).rounded(.down)))
         let boxWidth = (width - besides) / Double(columns)
-        let textColumns = Int((width - 2 * Self.margin) / (0.6 * Self.titleSize))
+        let textColumns = Int(clamping: ((width - 2 * Self.margin) / (0.6 * Self.titleSize)).rounded(.down))
         headings =
             brokenAtSpaces(plot.title, to: textColumns).map { ($0, false) }
             + (plot.warning.map { brokenAtSpaces($0, to: textColumns).map { ($0, true) } } ?? [])
         let top = Self.margin + 22 * Double(headings.count)
         let beyond = top + Double(rows) * (titleHeight + Self.axisHeight) + Self.margin / 2
         let natural = max(beyond + Double(rows) * box.height, top + titleHeight + keyHeight + Self.margin)
-        let height = Double(wantedHeight ?? Int(natural))
+        let height = Double(wantedHeight ?? Int(clamping: natural.rounded(.down)))
         let boxHeight = (height - beyond) / Double(rows)
         guard boxWidth >= Self.leastBox.width, boxHeight >= Self.leastBox.height,
             height >= top + titleHeight + keyHeight
         else {
             throw .tooSmall(
-                width: Int(width), height: Int(height),
-                leastWidth: Int((besides + Double(columns) * Self.leastBox.width).rounded(.up)),
+                width: Int(clamping: width), height: Int(clamping: height),
+                leastWidth: Int(clamping: (besides + Double(columns) * Self.leastBox.width).rounded(.up)),
                 leastHeight: Int(
-                    max(beyond + Double(rows) * Self.leastBox.height, top + titleHeight + keyHeight).rounded(
-                        .up)))
+                    clamping:
+                        max(beyond + Double(rows) * Self.leastBox.height, top + titleHeight + keyHeight)
+                        .rounded(
+                            .up)))
         }
         boxes = (0..<count).map { index in
             let (row, column) = (Double(index / columns), Double(index % columns))
@@ -73,7 +77,7 @@ struct PlotLayout {
             let upper = top + row * (titleHeight + boxHeight + Self.axisHeight) + titleHeight
             return Box(left: left, right: left + boxWidth, top: upper, bottom: upper + boxHeight)
         }
-        (self.width, self.height) = (Int(width), Int(height))
+        (self.width, self.height) = (Int(clamping: width), Int(clamping: height))
         keyLeft = width - keyWidth + Self.margin / 2
         var place = top + titleHeight
         var placed: [(PlotKeyEntry, [String], Double)] = []

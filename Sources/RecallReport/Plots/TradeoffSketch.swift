@@ -1,4 +1,5 @@
 import Foundation
+import RecallInput
 
 /// The tradeoff in letters, for a terminal: accuracy upwards, the bytes of state to the right, a letter a model, and the
 /// frontier as a line.
@@ -104,12 +105,12 @@ struct SketchCanvas {
 
     /// The column of a number of the axis.
     private func column(_ number: Double) -> Int {
-        Int((min(max(axis.share(number), 0), 1) * Double(columns - 1)).rounded())
+        Int(clamping: min(max(axis.share(number), 0), 1) * Double(columns - 1))
     }
 
     /// The line of an accuracy, which is finite.
     private func line(_ accuracy: Double) -> Int {
-        Int(((1 - min(max(accuracy, 0), 1)) * Double(TradeoffSketch.rows - 1)).rounded())
+        Int(clamping: (1 - min(max(accuracy, 0), 1)) * Double(TradeoffSketch.rows - 1))
     }
 
     /// Where a row stands; nil where it has no accuracy that can be drawn.
