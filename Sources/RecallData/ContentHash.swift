@@ -8,10 +8,17 @@ extension MQARTask {
     /// the hexadecimal bits of the Float64); then for each split and segment its slot weights (UInt64) and its
     /// first 64 examples, or all if fewer: tokens, label positions, labels (Int32); all little-endian. An example is
     /// one pure function of settings, weights and index, so the settings and weights fix the rest of them too, and
-    /// the examples hashed show that the function is the same one. A million tokens need not be generated for it.
+    /// the examples hashed show that the function is the same one. A million tokens need not be generated for it: of tasks
+    /// with very long sequences or very many segments as many weights and examples are hashed, in this order, as fit into
+    /// 2^30 tokens and 2^28 weights.
     ///
     /// The task must be one that `validate()` accepts.
-    public func contentHash() -> String {
+    public func contentHash() -> String { contentHash(tokens: 1 << 30, weights: 1 << 28) }
+
+    /// - Parameters:
+    ///   - tokens: the most that are hashed.
+    ///   - weights: likewise.
+    package func contentHash(tokens: Int, weights: Int) -> String {
         var text = """
             recall-bench mqar
             generator_version \(MQARGenerator.version)
@@ -33,10 +40,20 @@ extension MQARTask {
             numbers.map(\.littleEndian).withUnsafeBytes { hash.update(bufferPointer: $0) }
         }
         let generator = MQARGenerator(self)
+        var (tokensLeft, weightsLeft) = (tokens, weights)
         for split in Split.allCases {
             for (index, segment) in segments(split).enumerated() {
-                let data = SegmentData.make(generator, split, index, examples: min(64, segment.examples))
-                add(generator.slotWeights(segment))
+                let examples = min(64, segment.examples, tokensLeft / segment.sequenceLength)
+                tokensLeft -= examples * segment.sequenceLength
+                if segment.slots <= weightsLeft {
+                    weightsLeft -= segment.slots
+                    add(generator.slotWeights(segment))
+                }
+                guard examples > 0 else { continue }
+                let isLong = examples * segment.sequenceLength > 1 << 20
+                let data = SegmentData.make(
+                    generator, split, index, examples: examples,
+                    threads: isLong ? ProcessInfo.processInfo.activeProcessorCount : 1)
                 add(data.tokens)
                 add(data.labelPositions)
                 add(data.labels)

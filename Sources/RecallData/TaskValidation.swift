@@ -1,3 +1,5 @@
+import RecallInput
+
 /// A task that cannot be generated: which setting, and the inequality that fails with its numbers.
 public struct TaskError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The split whose segment is wrong; nil for a setting of the whole task.
@@ -29,6 +31,7 @@ extension MQARTask {
     static let largestVocabulary = 1 << 24
     static let longestSequence = 1 << 20
     static let mostSegments = 1 << 16
+    static let mostSlots = 1 << 27
 
     /// Refuses settings for which no example exists.
     ///
@@ -66,6 +69,14 @@ extension MQARTask {
                     throw TaskError(split: split, segmentIndex: index, field: field, message: message)
                 }
             }
+        }
+        // The generator has a table for each number of query slots.
+        let slots = Set(Split.allCases.flatMap(segments).map(\.slots)).saturatingSum()
+        if slots > Self.mostSlots {
+            try refuse(
+                "sequence_length",
+                "the query slots (sequence_length/2 − kv_pairs) of different segments ≤ \(Self.mostSlots) in all fails: "
+                    + "\(slots) > \(Self.mostSlots)")
         }
     }
 

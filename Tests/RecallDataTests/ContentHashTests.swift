@@ -31,4 +31,22 @@ import Testing
         #expect(hashes.allSatisfy { $0.count == 64 })
         #expect(task().contentHash() == hashes[0])
     }
+
+    /// What fits is hashed whole; beyond that as much as fits, and the settings still tell tasks apart.
+    @Test func largeTasksAreHashedInPart() {
+        let task = smallTask()
+        let whole = task.contentHash()
+        let tokens = Split.allCases.flatMap(task.segments).reduce(0) {
+            $0 + min(64, $1.examples) * $1.sequenceLength
+        }
+        let weights = Split.allCases.flatMap(task.segments).reduce(0) {
+            $0 + $1.sequenceLength / 2 - $1.kvPairs
+        }
+        #expect(task.contentHash(tokens: tokens, weights: weights) == whole)
+        let parts = [(tokens - 1, weights), (tokens, weights - 1), (0, weights), (tokens, 0), (0, 0)].map {
+            task.contentHash(tokens: $0, weights: $1)
+        }
+        #expect(Set(parts + [whole]).count == 6)
+        #expect(smallTask(dataSeed: 8).contentHash(tokens: 0, weights: 0) != parts[4])
+    }
 }
