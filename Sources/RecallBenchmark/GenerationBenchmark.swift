@@ -1,4 +1,5 @@
 import Foundation
+import RecallInput
 import RecallKernels
 import RecallModels
 import RecallRandom
@@ -52,11 +53,30 @@ public final class GenerationBenchmark {
     /// - Throws: `BackendError.outOfMemory`.
     public init(_ config: ModelConfig, vocabulary: Int, longestContext: Int, threads: Int) throws {
         let backend = CPUBackend(threads: threads)
-        model = try LanguageModel(
-            config, vocabulary: vocabulary, maximumLength: longestContext + Self.mostTokensInARow + 1,
-            backend: backend, seed: 0)
+        model = try Self.model(
+            config, vocabulary: vocabulary, longestContext: longestContext, backend, seed: 0)
         arena = try Arena(backend: backend)
         (self.vocabulary, self.threads) = (vocabulary, threads)
+    }
+
+    /// Bytes of such a model's parameters, without making it.
+    ///
+    /// - Throws: `BackendError.outOfMemory` for a model beyond all bounds.
+    public static func modelBytes(
+        _ config: ModelConfig, vocabulary: Int, longestContext: Int
+    ) throws -> Int {
+        try model(
+            config, vocabulary: vocabulary, longestContext: longestContext, CPUBackend(takesMemory: false),
+            seed: nil
+        ).store.bytes
+    }
+
+    private static func model(
+        _ config: ModelConfig, vocabulary: Int, longestContext: Int, _ backend: CPUBackend, seed: UInt64?
+    ) throws -> LanguageModel {
+        try LanguageModel(
+            config, vocabulary: vocabulary, maximumLength: longestContext + mostTokensInARow + 1,
+            backend: backend, seed: seed)
     }
 
     /// Times both at one shape. Tokens are random ones: none is sampled.
@@ -167,7 +187,7 @@ public final class GenerationBenchmark {
         let needed =
             2 * batch * Double(state) + 4 * batch * context + 4 * 16 * atOnce * Double(model.config.dModel)
         guard needed <= 0.9 * Double(available) else {
-            throw GenerationError.noRoom(needed: Int(min(needed, 0x1p62)), available: available)
+            throw GenerationError.noRoom(needed: Int(clamping: needed), available: available)
         }
     }
 }

@@ -53,6 +53,13 @@ public struct KernelBenchmark: Sendable {
     /// Tokens of the sequences that take turns, those of a step of 256 sequences of 64.
     public static let tokens = 1 << 14
 
+    /// Bytes that a call on one sequence takes at the least: inputs and outputs of forward and backward, each as wide as the
+    /// kernel's largest size but its state.
+    public func leastBytes(length: Int) -> Int {
+        let width = sizes["channels"] ?? sizes["d_head"] ?? 1
+        return 8 * width * length * MemoryLayout<Float>.stride
+    }
+
     /// How many sequences of a length take turns.
     static func sequences(length: Int) -> Int { max(1, min(256, tokens / length)) }
 

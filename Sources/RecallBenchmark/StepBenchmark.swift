@@ -80,12 +80,13 @@ public enum StepBenchmark {
         return StepTimes(seconds: seconds, plan: try plan(model, shape), residentBytes: resident)
     }
 
-    /// What a step comes to, without doing one.
+    /// What a step comes to, without doing one and without the memory for it.
     ///
-    /// - Throws: `BackendError`, `TapeError`.
+    /// - Throws: `BackendError.outOfMemory` and `TapeError.outOfMemory` for sizes beyond all bounds.
     public static func plan(_ model: ModelConfig, _ shape: StepShape) throws -> StepPlan {
         try LanguageModel(
-            model, vocabulary: shape.vocabulary, maximumLength: shape.length, backend: CPUBackend(), seed: nil
+            model, vocabulary: shape.vocabulary, maximumLength: shape.length,
+            backend: CPUBackend(takesMemory: false), seed: nil
         ).plan(batch: shape.batch, length: shape.length, labels: shape.pairs)
     }
 

@@ -1,3 +1,4 @@
+import RecallInput
 import RecallKernels
 import RecallTensor
 
@@ -154,7 +155,7 @@ public final class LanguageModel {
     public var vocabulary: Int { table.shape[0] }
 
     /// Trained numbers; the table, which is also the head, counts once.
-    public var parameterCount: Int { store.parameters.reduce(0) { $0 + $1.count } }
+    public var parameterCount: Int { store.parameters.map(\.count).saturatingSum() }
 
     /// The loss at labelled positions and, in training, everything that its backward needs.
     ///
@@ -205,9 +206,14 @@ extension LanguageModel {
         blocks.map { $0.mixer.makeState(batch: batch, capacity: capacity) }
     }
 
-    /// Bytes that one sequence's states take in memory where they have room for `capacity` tokens.
+    /// The arrays of each layer's state.
+    func stateLayouts(capacity: Int) -> [[StateLayout]] {
+        blocks.map { $0.mixer.stateLayouts(capacity: capacity) }
+    }
+
+    /// Bytes that one sequence's states take in memory where they have room for `capacity` tokens, without making them.
     public func stateBytes(capacity: Int) -> Int {
-        makeStates(batch: 1, capacity: capacity).reduce(0) { $0 + $1.allocatedBytes }
+        stateLayouts(capacity: capacity).joined().map(\.allocatedBytes).saturatingSum()
     }
 
     /// The tokens that go through the layers at once in `prefill`, where sequences are shorter: enough for every kernel's
@@ -291,7 +297,7 @@ extension LanguageModel {
         var total = 0
         for block in blocks {
             guard let size = block.mixer.zoologyStateSize(length: length) else { return nil }
-            total += size * MemoryLayout<Float>.stride
+            total = total.plus(size.times(MemoryLayout<Float>.stride))
         }
         return total
     }

@@ -13,12 +13,10 @@ public protocol Mixer: AnyObject {
     /// The rest, which works on each token by itself: (…, E) to (…, D). It may be given some tokens only.
     func project(_ mixed: Tensor, _ tape: Tape) -> Tensor
 
-    /// The state before the first token.
+    /// The arrays that the state consists of.
     ///
-    /// - Parameters:
-    ///   - batch: sequences decoded side by side.
-    ///   - capacity: the most tokens that will be stepped through.
-    func makeState(batch: Int, capacity: Int) -> MixerState
+    /// - Parameter capacity: the most tokens that will be stepped through.
+    func stateLayouts(capacity: Int) -> [StateLayout]
 
     /// Whole prompts at once, as `mix`: (b, L, D) to (b, L, E). Leaves what steps through them would have left in
     /// their part of a state that has seen no token, but for the count of tokens: `advance` is the caller's, when all
@@ -38,6 +36,15 @@ public protocol Mixer: AnyObject {
 }
 
 extension Mixer {
+    /// The state before the first token.
+    ///
+    /// - Parameters:
+    ///   - batch: sequences decoded side by side.
+    ///   - capacity: the most tokens that will be stepped through.
+    public func makeState(batch: Int, capacity: Int) -> MixerState {
+        MixerState(batch: batch, layouts: stateLayouts(capacity: capacity))
+    }
+
     /// The whole mixer over whole sequences: (B, L, D) to (B, L, D), causal.
     public func forward(_ x: Tensor, _ tape: Tape) -> Tensor { project(mix(x, tape), tape) }
 

@@ -1,3 +1,5 @@
+import RecallInput
+
 /// What kind of memory a part of a state is, for itemised sizes.
 public enum StateKind: String, Codable, CaseIterable, Sendable {
     /// Keys and values of past tokens.
@@ -6,6 +8,32 @@ public enum StateKind: String, Codable, CaseIterable, Sendable {
     case recurrent
     /// Past inputs of a convolution.
     case convolution
+}
+
+/// What one array of a mixer's state is for each sequence: at most `capacity` rows of `width` numbers. No memory is taken for
+/// it.
+public struct StateLayout: Hashable, Sendable {
+    public let kind: StateKind
+    public let name: String
+    public let capacity: Int
+    public let width: Int
+    /// Whether each token adds a row; else all rows are in use from the start.
+    public let grows: Bool
+
+    init(_ kind: StateKind, _ name: String, capacity: Int, width: Int, grows: Bool = false) {
+        (self.kind, self.name, self.capacity, self.width, self.grows) = (kind, name, capacity, width, grows)
+    }
+
+    /// Rows in use after so many tokens.
+    func rows(after tokens: Int) -> Int { grows ? min(tokens, capacity) : capacity }
+
+    /// Bytes in use after so many tokens, Float32.
+    func bytes(after tokens: Int) -> Int {
+        [rows(after: tokens), width, MemoryLayout<Float>.stride].saturatingProduct()
+    }
+
+    /// Bytes of memory, in use or not.
+    var allocatedBytes: Int { [capacity, width, MemoryLayout<Float>.stride].saturatingProduct() }
 }
 
 /// One array of a mixer's state: for each sequence, `rows` rows in use of at most `capacity`, `width` numbers each.
@@ -21,9 +49,10 @@ public struct StatePart: Sendable, Equatable {
     /// (batch, capacity, width).
     var values: [Float]
 
-    init(_ kind: StateKind, _ name: String, batch: Int, capacity: Int, width: Int, grows: Bool = false) {
-        (self.kind, self.name, self.capacity, self.width, self.grows) = (kind, name, capacity, width, grows)
-        rows = grows ? 0 : capacity
+    init(_ layout: StateLayout, batch: Int) {
+        (kind, name, capacity, width) = (layout.kind, layout.name, layout.capacity, layout.width)
+        grows = layout.grows
+        rows = layout.rows(after: 0)
         values = Array(repeating: 0, count: batch * capacity * width)
     }
 
@@ -88,8 +117,8 @@ public struct MixerState: Sendable {
     /// neither serialised nor compared, and made again where it is missing.
     var derived: [Float] = []
 
-    init(batch: Int, parts: [StatePart]) {
-        (self.batch, self.parts) = (batch, parts)
+    init(batch: Int, layouts: [StateLayout]) {
+        (self.batch, parts) = (batch, layouts.map { StatePart($0, batch: batch) })
     }
 
     /// Counts tokens that every part has taken in.

@@ -64,6 +64,7 @@ public final class Arena {
 
     /// A block of at least `bytes`, its content undefined; nil when the range is used up.
     package func allocate(bytes: Int) -> UnsafeMutableRawPointer? {
+        guard bytes <= capacity else { return nil }
         let size = Self.rounded(bytes)
         guard let index = free.firstIndex(where: { $0.size >= size }) else { return nil }
         let offset = free[index].offset

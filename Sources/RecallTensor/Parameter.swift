@@ -1,3 +1,4 @@
+import RecallInput
 import RecallKernels
 import RecallRandom
 
@@ -36,7 +37,7 @@ public final class Parameter {
         (value, gradient, firstMoment, secondMoment) = (nowhere, nowhere, nowhere, nowhere)
     }
 
-    public var count: Int { shape.reduce(1, *) }
+    public var count: Int { shape.saturatingProduct() }
 
     func place(value: MutableFloats, gradient: MutableFloats, first: MutableFloats, second: MutableFloats) {
         (self.value, self.gradient, firstMoment, secondMoment) = (value, gradient, first, second)
@@ -63,9 +64,10 @@ public final class ParameterStore {
         self.parameters = parameters
         self.backend = backend
         // Each parameter starts on a cache line.
-        let sizes = parameters.map { ($0.count + 15) / 16 * 16 }
-        let total = sizes.reduce(0, +)
-        bytes = max(4 * total, 16) * MemoryLayout<Float>.stride
+        let sizes = parameters.map { $0.count.plus(15) / 16 * 16 }
+        let total = sizes.saturatingSum()
+        bytes = max(total.times(4), 16).times(MemoryLayout<Float>.stride)
+        guard bytes < .max else { throw BackendError.outOfMemory(bytes: bytes) }
         base = try backend.allocate(bytes: bytes)
         let floats = base.bindMemory(to: Float.self, capacity: 4 * total)
         gradients = UnsafeMutableBufferPointer(start: floats + total, count: total)

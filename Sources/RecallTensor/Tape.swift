@@ -1,3 +1,4 @@
+import RecallInput
 import RecallKernels
 import RecallRandom
 import Synchronization
@@ -107,7 +108,7 @@ public final class Tape {
 
     /// A new tensor, its numbers undefined.
     public func tensor(_ shape: [Int]) -> Tensor {
-        let bytes = shape.reduce(MemoryLayout<Float>.stride, *)
+        let bytes = (shape + [MemoryLayout<Float>.stride]).saturatingProduct()
         guard let address = arena.allocate(bytes: bytes) else {
             failure = failure ?? .outOfMemory(bytes: bytes)
             // Never touched: no kernel runs after a failure.

@@ -1,3 +1,4 @@
+import RecallInput
 import RecallRandom
 
 /// Some examples of one segment that are trained on together.
@@ -40,7 +41,7 @@ package enum BatchPlan {
 
     /// Steps of an epoch.
     package static func count(counts: [Int], batchSize: Int) -> Int {
-        counts.reduce(0) { $0 + ($1 + batchSize - 1) / batchSize }
+        counts.map { $0.plus(batchSize - 1) / batchSize }.saturatingSum()
     }
 }
 

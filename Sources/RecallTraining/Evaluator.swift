@@ -1,4 +1,5 @@
 import RecallData
+import RecallInput
 import RecallKernels
 import RecallModels
 import RecallTensor
@@ -46,8 +47,7 @@ final class KeptExamples: ExampleSource {
 
     init(_ source: some ExampleSource) {
         self.source = source
-        let tokens = source.segments.reduce(0) { $0 + $1.examples * $1.sequenceLength }
-        areFew = tokens * MemoryLayout<Int32>.stride <= Self.mostBytes
+        areFew = source.segments.tokens.times(MemoryLayout<Int32>.stride) <= Self.mostBytes
     }
 
     var segments: [Segment] { source.segments }
@@ -108,12 +108,13 @@ public struct Evaluator {
         didEvaluate: (ExamplesOnDevice) throws -> Void = { _ in }
     ) throws -> Evaluation {
         let backend = arena.backend
-        let pieces = pieces(of: source.segments)
+        var pieces = Pieces(source.segments, batchSize: batchSize, backend)
         let results = try Results(pieces, backend)
         var underWay = StepsUnderWay(backend)
         var queued: [(piece: Piece, data: ExamplesOnDevice)] = []
         var sums = source.segments.map { SegmentSums($0) }
-        for (index, piece) in pieces.enumerated() {
+        var steps = 0
+        while let piece = pieces.next() {
             let data = try source.examples(
                 piece.segment, first: piece.first, count: piece.count, on: backend)
             for (slot, first) in zip(piece.slots, piece.firsts) {
@@ -122,14 +123,15 @@ public struct Evaluator {
                 try queue(batch, slot: slot, results, step: step)
             }
             queued.append((piece, data))
-            underWay.queued(piece.slots.upperBound, endsGroup: true)
-            while let group = underWay.next(isLast: index + 1 == pieces.count) {
+            steps += piece.slots.count
+            underWay.queued(steps, endsGroup: true)
+            while let group = underWay.next(isLast: pieces.isAtEnd) {
                 let (piece, data) = queued.removeFirst()
-                let losses = try results.losses.read(group.steps, after: group.mark)
+                let losses = try results.losses.read(piece.slots, after: group.mark)
                 if let batch = losses.firstIndex(where: { !$0.isFinite }) {
                     throw diagnose(try piece.batch(batch, of: data), name, step: step)
                 }
-                sums[piece.segment].add(losses, try results.correct.read(group.steps, after: group.mark))
+                sums[piece.segment].add(losses, try results.correct.read(piece.slots, after: group.mark))
                 try didEvaluate(data)
             }
         }
@@ -196,6 +198,12 @@ public struct Evaluator {
 // MARK: - Pieces
 
 extension Evaluator {
+    /// Examples of a batch on sequences of a length: long ones would make a batch as large as training's take many times its
+    /// memory.
+    public static func batchSize(_ batchSize: Int, length: Int) -> Int {
+        max(1, min(batchSize, mostTokens / max(1, length)))
+    }
+
     /// Examples of a segment that are asked for together: as many batches as the device takes before anybody looks at
     /// another piece.
     private struct Piece {
@@ -204,7 +212,7 @@ extension Evaluator {
         let first: Int
         let count: Int
         let batchSize: Int
-        /// Of its batches among all, in order.
+        /// Where its batches, in order, leave what they come to.
         let slots: Range<Int>
 
         /// Where each batch begins in the piece.
@@ -216,24 +224,49 @@ extension Evaluator {
         }
     }
 
-    private func pieces(of segments: [Segment]) -> [Piece] {
-        var pieces: [Piece] = []
-        var slot = 0
-        for (index, segment) in segments.enumerated() {
-            // Long sequences would make a batch as large as training's take many times its memory.
-            let batchSize = max(1, min(batchSize, Self.mostTokens / segment.sequenceLength))
-            let atOnce = batchSize * StepsUnderWay.groupSize(arena.backend)
-            for first in stride(from: 0, to: segment.examples, by: atOnce) {
-                let count = min(atOnce, segment.examples - first)
-                let batches = (count + batchSize - 1) / batchSize
-                pieces.append(
-                    Piece(
-                        segment: index, first: first, count: count, batchSize: batchSize,
-                        slots: slot..<slot + batches))
-                slot += batches
-            }
+    /// The pieces of segments, one after another: there may be more than memory holds. Their slots are used again when a
+    /// piece has been looked at.
+    private struct Pieces: IteratorProtocol {
+        private let segments: [Segment]
+        private let batchSize: Int
+        private let batchesOfAPiece: Int
+        /// Pieces that may be under way at once, and one more.
+        private let lanes: Int
+        private var segment = 0
+        private var first = 0
+        private var number = 0
+
+        init(_ segments: [Segment], batchSize: Int, _ backend: any Backend) {
+            (self.segments, self.batchSize) = (segments, batchSize)
+            batchesOfAPiece = StepsUnderWay.groupSize(backend)
+            lanes = backend.stepsAhead + 1
         }
-        return pieces
+
+        var slots: Int { lanes * batchesOfAPiece }
+
+        /// Examples of the largest piece.
+        var mostExamples: Int { segments.map { min($0.examples, examplesOfAPiece($0)) }.max() ?? 0 }
+
+        var isAtEnd: Bool { segment == segments.count }
+
+        private func examplesOfAPiece(_ segment: Segment) -> Int {
+            Evaluator.batchSize(batchSize, length: segment.sequenceLength) * batchesOfAPiece
+        }
+
+        mutating func next() -> Piece? {
+            guard !isAtEnd else { return nil }
+            let shape = segments[segment]
+            let batch = Evaluator.batchSize(batchSize, length: shape.sequenceLength)
+            let count = min(examplesOfAPiece(shape), shape.examples - first)
+            let slot = number % lanes * batchesOfAPiece
+            let piece = Piece(
+                segment: segment, first: first, count: count, batchSize: batch,
+                slots: slot..<slot + (count + batch - 1) / batch)
+            number += 1
+            first += count
+            if first >= shape.examples { (segment, first) = (segment + 1, 0) }
+            return piece
+        }
     }
 
     /// Where batches leave what they come to, and the order of their examples, which is that of the data.
@@ -242,12 +275,11 @@ extension Evaluator {
         let correct: ArrayOnDevice<Double>
         let order: ArrayOnDevice<Int32>
 
-        init(_ pieces: [Piece], _ backend: any Backend) throws {
-            let none = [Double](repeating: .nan, count: pieces.last?.slots.upperBound ?? 0)
+        init(_ pieces: Pieces, _ backend: any Backend) throws {
+            let none = [Double](repeating: .nan, count: pieces.slots)
             losses = try ArrayOnDevice(none, backend: backend)
             correct = try ArrayOnDevice(none, backend: backend)
-            order = try ArrayOnDevice(
-                Array(0..<Int32(pieces.map(\.count).max() ?? 0)), backend: backend)
+            order = try ArrayOnDevice(Array(0..<Int32(pieces.mostExamples)), backend: backend)
         }
     }
 }
@@ -277,7 +309,7 @@ extension Evaluation {
             let segmentExamples = Double(sums.segment.examples)
             loss += sums.loss / perExample
             accuracy += sums.correct / perExample
-            examples += sums.segment.examples
+            examples = examples.plus(sums.segment.examples)
             slices.append(
                 Slice(
                     segment: sums.segment, loss: sums.loss / (perExample * segmentExamples),

@@ -113,7 +113,7 @@ public final class Trainer {
     package var memoryGrowths: Int { arena.growths + backend.workspaceGrowths }
 
     /// Steps of the whole run, if nothing stops it early.
-    public var totalSteps: Int { stepsPerEpoch * training.epochs }
+    public var totalSteps: Int { stepsPerEpoch.times(training.epochs) }
 
     private var stepsPerEpoch: Int {
         BatchPlan.count(counts: task.train.map(\.examples), batchSize: training.batchSize)
@@ -250,7 +250,8 @@ public final class Trainer {
         guard fixedData.isEmpty else { return fixedData }
         var data: [ExamplesOnDevice] = []
         for (index, segment) in task.train.enumerated() {
-            let first = training.data == .fresh ? epoch * segment.examples : 0
+            let first =
+                training.data == .fresh ? epoch * segment.examples : 0
             data.append(try trainingExamples(index, first: first, count: segment.examples))
         }
         if training.data == .fixed { fixedData = data }
@@ -395,5 +396,5 @@ extension RunError {
 
 extension MQARTask {
     /// Tokens of one pass over the training split.
-    public var tokensPerEpoch: Int { train.reduce(0) { $0 + $1.examples * $1.sequenceLength } }
+    public var tokensPerEpoch: Int { train.tokens }
 }

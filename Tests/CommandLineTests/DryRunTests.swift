@@ -136,4 +136,37 @@ import Testing
         let outcome = try workspace.run("run", "--suite", "tiny.yaml", "--dry-run", "--db", "tiny.yaml")
         #expect(outcome.status == 65 && outcome.output == "" && outcome.errorLines.count == 1)
     }
+
+    /// Totals beyond 63 bits are totals all the same, and what is as large is not trained, not even for a while.
+    @Test func suitesOfAnySizeAreListed() throws {
+        let segments = Array(
+            repeating: "{sequence_length: 1024, kv_pairs: 2, examples: 2147483647}", count: 5000
+        ).joined(separator: ", ")
+        let workspace = try Workspace.withTinySuite(
+            tiny("train: [{sequence_length: 16, kv_pairs: 2, examples: 400}]", "train: [\(segments)]")
+                .replacingOccurrences(
+                    of: "test: [{sequence_length: 16, kv_pairs: 2, examples: 64}]",
+                    with: "test: [{sequence_length: 16, kv_pairs: 2, examples: 2147483647}]"
+                ).replacingOccurrences(of: "epochs: 2", with: "data: fixed, epochs: 1000000"))
+        let outcome = try workspace.run(
+            "run", "--suite", "tiny.yaml", "--dry-run", "--quiet", timeout: 300)
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        let refused = outcome.outputLines.filter {
+            $0.contains("will fail for want of memory: one needs at least")
+        }
+        #expect(refused.count == 1, "\(outcome.output)")
+    }
+
+    /// A step of a long sequence is estimated from a shorter one: nobody waits for it.
+    @Test func longSequencesAreEstimatedFromShortOnes() throws {
+        let workspace = try Workspace.withTinySuite(
+            tiny("train: [{sequence_length: 16", "train: [{sequence_length: 131072"))
+        let outcome = try workspace.run(
+            "run", "--suite", "tiny.yaml", "--dry-run", "--only", "model=attention", "--quiet", timeout: 120)
+        #expect(outcome.status == 0, "\(outcome.errors)")
+        // A step's scores alone are 10^12 operations: days, not seconds.
+        let line = try summary(outcome)
+        #expect(
+            line.contains(/at most about \d+ d \d+ h/) || line.contains(/at most about \d+:\d+:\d+/), "\(line)")
+    }
 }

@@ -105,18 +105,114 @@ import Testing
         #expect(Set(try workspace.table("runs").column("status")) == ["failed"])
     }
 
-    /// 2^24 tokens 8192 wide are two terabytes with their gradients and moments: found without making the model.
-    @Test func aModelThatCannotBeMadeIsRefused() throws {
+    /// 2^24 tokens 8192 wide are two terabytes with their gradients and moments: found without making the model, and no
+    /// reason not to train the other.
+    @Test func aModelThatCannotBeMadeFailsAlone() throws {
         let workspace = try Workspace.withTinySuite(
-            tiny("vocab_size: 64", "vocab_size: 16777216").replacingOccurrences(
-                of: "d_model: 16", with: "d_model: 8192"))
+            tiny("d_model: 16", "d_model: [16, 8192]").replacingOccurrences(
+                of: "vocab_size: 64", with: "vocab_size: 16384"))
+        let outcome = try workspace.run(
+            "run", "--suite", "tiny.yaml", "--quiet", "--only", "model=attention",
+            environment: ["RECALL_BENCH_MEMORY": "1GiB"])
+        #expect(outcome.status == 1, "\(outcome.errors)")
+        let table = try workspace.table("runs")
+        let (widths, statuses) = (table.column("d_model"), table.column("status"))
+        let errors = table.column("error")
+        let attention = table.column("model").indices.filter { table.column("model")[$0] == "attention" }
+        #expect(attention.count == 4)
+        for row in attention {
+            #expect(statuses[row] == (widths[row] == "16" ? "finished" : "failed"))
+            if statuses[row] == "failed" { #expect(try figures(errors[row]).needed > 16384 * 8192 * 16) }
+        }
+        // Its state is on record all the same.
+        #expect(table.column("state_bytes").allSatisfy { (Int($0) ?? 0) > 0 })
+    }
+
+    /// Sizes at which 32 bits, 63 bits or a step's arithmetic would not do: every run fails for itself, with a figure.
+    @Test func sizesBeyondAllBoundsFailAlone() throws {
+        let text = tiny(
+            "train: [{sequence_length: 16, kv_pairs: 2, examples: 400}]",
+            "train: [{sequence_length: 2048, kv_pairs: 500, examples: 2147483647}]"
+        ).replacingOccurrences(of: "vocab_size: 64", with: "vocab_size: 65536")
+            .replacingOccurrences(of: "batch_size: 32", with: "batch_size: 1048576")
+            .replacingOccurrences(of: "epochs: 2", with: "data: fixed, epochs: 1000000")
+            .replacingOccurrences(
+                of: "- {name: attention, d_model: 16, layers: [base-conv, attention]}",
+                with: """
+                    - {name: attention, d_model: 16384, positions: learned, layers: [{mixer: base-conv, kernel_size: long}, attention]}
+                      - {name: mamba, d_model: 16384, layers: [{mixer: mamba, expand: 16, state_size: 1024}]}
+                      - {name: taylor, d_model: 16384, layers: [{mixer: taylor-linear-attention, feature_dim: 1024, heads: 1024}]}
+                    """)
+        let workspace = try Workspace.withTinySuite(text)
         let outcome = try workspace.run("run", "--suite", "tiny.yaml", "--quiet")
-        #expect(outcome.status == 69)
-        #expect(outcome.errorLines.count == 1)
-        #expect(
-            outcome.errors.contains("needs at least 2.0 TiB (2199023255552 bytes) of memory"),
-            "\(outcome.errors)"
-        )
+        #expect(outcome.status == 1 && !outcome.isSignalled, "\(outcome.errors)")
+        let table = try workspace.table("runs")
+        #expect(Set(table.column("status")) == ["failed"])
+        for error in table.column("error") { _ = try figures(error) }
+    }
+
+    /// What `models` would have to make is known before: its state is in the refusal, and shown where there is room.
+    @Test func aModelToShowIsRefusedWithItsFigures() throws {
+        let workspace = try Workspace()
+        let cases = [
+            (
+                ["taylor-linear-attention", "--d-model", "16384", "--config", "feature_dim=1024"],
+                34_462_570_500
+            ),
+            (["mamba", "--d-model", "16384"], 16384 * 2 * (16 + 3) * 4),
+            (["attention", "--d-model", "16384", "--length", "16384"], 2 * 16384 * 16384 * 4),
+        ]
+        for (arguments, bytes) in cases {
+            let refused = try workspace.run(
+                "models", more: arguments, environment: ["RECALL_BENCH_MEMORY": "4GiB"])
+            #expect(refused.status == 69 && refused.output == "", "\(refused.errors)")
+            #expect(refused.errorLines.count == 1, "\(refused.errors)")
+            #expect(
+                refused.errors.contains("(\(bytes) bytes) a sequence, needs at least "), "\(refused.errors)")
+            let shown = try workspace.run(
+                "models", more: arguments, environment: ["RECALL_BENCH_MEMORY": "1TiB"])
+            #expect(shown.status == 0 && shown.errors == "", "\(shown.errors)")
+            let count = bytes.formatted(.number.grouping(.automatic).locale(Locale(identifier: "en_US")))
+            #expect(shown.output.contains("\(count) B ("), "\(shown.output)")
+        }
+    }
+
+    /// Each command says so before it makes anything.
+    @Test(
+        arguments: [
+            ["bench", "train", "--widths", "16384", "--models", "mamba"],
+            ["bench", "train", "--models", "attention", "--shapes", "1048576:4", "--batch", "1048576"],
+            ["bench", "train", "--models", "attention", "--operations", "--widths", "16384"],
+            ["bench", "generate", "--models", "mamba", "--width", "16384"],
+            ["bench", "generate", "--models", "attention", "--vocab", "16777216"],
+            ["bench", "kernels", "--kernels", "attention", "--lengths", "1048576"],
+            ["bench", "data", "--shapes", "1048576:4", "--vocab", "64"],
+        ])
+    func aBenchmarkIsRefusedWithItsFigures(_ arguments: [String]) throws {
+        let workspace = try Workspace()
+        let refusal = try refusal(workspace, "64MiB", arguments)
+        #expect(refusal.needed > refusal.available && refusal.available == 64 << 20)
+        #expect(workspace.content.isEmpty, "\(workspace.content)")
+    }
+
+    /// Numbers of the command line that no machine has, or that no array can be as long as.
+    @Test(
+        arguments: [
+            ["run", "--suite", "quick", "--threads", "9223372036854775807"],
+            ["run", "--suite", "quick", "--jobs", "1000000"],
+            ["eval", "--checkpoint", "x", "--threads", "100000"],
+            ["bench", "data", "--threads", "9223372036854775807"], ["bench", "train", "--jobs", "100000"],
+            ["bench", "train", "--widths", "9223372036854775807"],
+            ["bench", "generate", "--vocab", "9223372036854775807"],
+            ["bench", "generate", "--width", "4611686018427387904"],
+            ["verify", "--threads", "9223372036854775807"],
+            ["sweep", "state-size", "--seeds", "9223372036854775807"],
+            ["sweep", "state-size", "--seeds", "100000", "--data-seeds", "100000"],
+        ])
+    func numbersBeyondAllMeansAreWrongUsage(_ arguments: [String]) throws {
+        let outcome = try Workspace().run(more: arguments)
+        #expect(outcome.status == 64 && !outcome.isSignalled, "\(outcome.errors)")
+        #expect(outcome.errorLines.count == 1, "\(outcome.errors)")
     }
 
     @Test(arguments: ["a lot", "-1", "1.5"]) func aLimitThatIsNoneIsRefused(_ text: String) throws {

@@ -67,4 +67,26 @@ struct EvaluatorTests {
         }
         #expect(batches == 1)
     }
+
+    /// Two thousand million examples take no more memory than those that are asked for.
+    @Test func anyNumberOfExamplesMayCome() throws {
+        let trainer = try trainer()
+        var long = task
+        long.test = [
+            Segment(sequenceLength: 16, kvPairs: 2, examples: 3),
+            Segment(sequenceLength: 16, kvPairs: 2, examples: Int(Int32.max)),
+        ]
+        try long.validate()
+        let stop = StopRequest()
+        let evaluator = Evaluator(
+            trainer.model, arena: try Arena(backend: trainer.model.store.backend), batchSize: 8, stop: stop)
+        var sizes: [Int] = []
+        #expect(throws: RunError.stopped) {
+            try evaluator.evaluate(GeneratedExamples(MQARGenerator(long), .test), name: "test", step: 0) {
+                sizes.append($0.count)
+                if sizes.count == 4 { stop.raise() }
+            }
+        }
+        #expect(sizes == [3, 8, 8, 8])
+    }
 }

@@ -6,9 +6,15 @@ public final class CPUBackend: Backend {
     /// The scalars of the step at hand.
     private(set) var currentStep: StepScalars?
 
-    /// - Parameter threads: how many threads one run may use. Results do not depend on it.
-    public init(threads: Int = 1) {
+    private let takesMemory: Bool
+
+    /// - Parameters:
+    ///   - threads: how many threads one run may use. Results do not depend on it.
+    ///   - takesMemory: false to lay out what a model or a step would take, whatever its size: what is reserved then are
+    ///     addresses that nobody may touch, so no kernel may run.
+    public init(threads: Int = 1, takesMemory: Bool = true) {
         workers = Workers(threads: threads)
+        self.takesMemory = takesMemory
     }
 
     public var deviceDescription: String { CPUInformation.description }
@@ -40,7 +46,8 @@ public final class CPUBackend: Backend {
     public func mark() -> Int { 0 }
 
     public func reserve(bytes: Int) throws -> UnsafeMutableRawPointer {
-        guard let address = Pages.map(bytes: bytes) else { throw BackendError.outOfMemory(bytes: bytes) }
+        guard let address = takesMemory ? Pages.map(bytes: bytes) : UnsafeMutableRawPointer(bitPattern: 1 << 20)
+        else { throw BackendError.outOfMemory(bytes: bytes) }
         return address
     }
 
@@ -50,7 +57,7 @@ public final class CPUBackend: Backend {
     }
 
     public func release(_ address: UnsafeMutableRawPointer, bytes: Int) {
-        Pages.unmap(address, bytes: bytes)
+        if takesMemory { Pages.unmap(address, bytes: bytes) }
     }
 
     public func copyToHost(_ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int) {

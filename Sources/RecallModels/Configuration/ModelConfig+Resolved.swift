@@ -1,10 +1,17 @@
 extension ModelConfig {
+    /// Far above any use; with it no product of a model's sizes leaves Int.
+    public static let largestWidth = 1 << 20
+
     /// The canonical form: every layer resolved, and what its block does not have at its neutral value.
     ///
     /// - Throws: `ConfigurationError` naming the key.
     public func resolved() throws(ConfigurationError) -> ModelConfig {
         guard dModel >= 1 else {
             throw ConfigurationError(key: "d_model", message: "d_model must be at least 1, not \(dModel)")
+        }
+        guard dModel <= Self.largestWidth else {
+            throw ConfigurationError(
+                key: "d_model", message: "d_model must be at most \(Self.largestWidth), not \(dModel)")
         }
         guard !layers.isEmpty else {
             throw ConfigurationError(key: "layers", message: "layers must name at least one mixer")

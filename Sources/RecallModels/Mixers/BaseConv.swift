@@ -54,20 +54,11 @@ public final class BaseConv: Mixer {
         }
     }
 
-    public func makeState(batch: Int, capacity: Int) -> MixerState {
+    public func stateLayouts(capacity: Int) -> [StateLayout] {
         switch filter {
         case .short(let weight, _):
-            let past = weight.shape[1] - 1
-            return MixerState(
-                batch: batch,
-                parts: [StatePart(.convolution, "past", batch: batch, capacity: past, width: width)])
-        case .long:
-            return MixerState(
-                batch: batch,
-                parts: [
-                    StatePart(
-                        .convolution, "past", batch: batch, capacity: capacity, width: width, grows: true)
-                ])
+            [StateLayout(.convolution, "past", capacity: weight.shape[1] - 1, width: width)]
+        case .long: [StateLayout(.convolution, "past", capacity: capacity, width: width, grows: true)]
         }
     }
 
@@ -122,7 +113,10 @@ public final class BaseConv: Mixer {
 final class ImplicitFilter {
     private let inner: Linear
     private let outer: Linear
-    private let features: [Float]
+    /// The longest length, l.
+    let longest: Int
+    /// z of every token, made when one is first asked for: a model that is only measured needs none.
+    private lazy var features = Self.features(length: longest)
     private static let featureCount = 3
     private static let hidden = 16
 
@@ -137,18 +131,22 @@ final class ImplicitFilter {
         }
         inner = layer("filter.inner", inputs: Self.featureCount, outputs: Self.hidden)
         outer = layer("filter.outer", inputs: Self.hidden, outputs: context.dModel)
-        let length = context.maximumLength
-        features = (0..<length).flatMap { t -> [Float] in
+        longest = context.maximumLength
+    }
+
+    private static func features(length: Int) -> [Float] {
+        var features: [Float] = []
+        features.reserveCapacity(length * featureCount)
+        for t in 0..<length {
             let angle = 1e-4 * 2 * Double.pi * Double(t) / Double(length)
-            return [Float(Double(t) / Double(max(length - 1, 1))), Float(cos(angle)), Float(-sin(angle))]
+            features.append(Float(Double(t) / Double(max(length - 1, 1))))
+            features.append(Float(cos(angle)))
+            features.append(Float(-sin(angle)))
         }
+        return features
     }
 
     var parameters: [Parameter] { inner.parameters + outer.parameters }
-
-    /// Rows that there are: the longest length.
-    var longest: Int { features.count / Self.featureCount }
-
     /// The first `length` rows of the filter: (length, D).
     func forward(length: Int, _ tape: Tape) -> Tensor { rows(0..<length, tape) }
 

@@ -54,11 +54,8 @@ public final class GatedConvolution: Mixer {
     public func project(_ mixed: Tensor, _ tape: Tape) -> Tensor { tape.linear(mixed, output) }
 
     /// The K - 1 past u₁.
-    public func makeState(batch: Int, capacity: Int) -> MixerState {
-        let past = convolution.shape[1] - 1
-        return MixerState(
-            batch: batch,
-            parts: [StatePart(.convolution, "past", batch: batch, capacity: past, width: channels)])
+    public func stateLayouts(capacity: Int) -> [StateLayout] {
+        [StateLayout(.convolution, "past", capacity: convolution.shape[1] - 1, width: channels)]
     }
 
     public func prefill(_ x: Tensor, _ sequences: Range<Int>, _ state: inout MixerState, _ tape: Tape) -> Tensor

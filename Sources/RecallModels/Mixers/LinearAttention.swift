@@ -54,14 +54,9 @@ public final class LinearAttention: Mixer {
 
     public func project(_ mixed: Tensor, _ tape: Tape) -> Tensor { tape.linear(mixed, output) }
 
-    public func makeState(batch: Int, capacity: Int) -> MixerState {
+    public func stateLayouts(capacity: Int) -> [StateLayout] {
         let rows = heads * map.stateRows(featureWidth: featureWidth)
-        return MixerState(
-            batch: batch,
-            parts: [
-                StatePart(
-                    .recurrent, "state", batch: batch, capacity: rows, width: width / heads + 1)
-            ])
+        return [StateLayout(.recurrent, "state", capacity: rows, width: width / heads + 1)]
     }
 
     public func prefill(_ x: Tensor, _ sequences: Range<Int>, _ state: inout MixerState, _ tape: Tape) -> Tensor

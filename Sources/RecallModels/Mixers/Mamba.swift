@@ -83,14 +83,11 @@ public final class Mamba: Mixer {
 
     public func project(_ mixed: Tensor, _ tape: Tape) -> Tensor { tape.linear(mixed, outProjection) }
 
-    public func makeState(batch: Int, capacity: Int) -> MixerState {
-        let past = convolution.weight.shape[1] - 1
-        return MixerState(
-            batch: batch,
-            parts: [
-                StatePart(.convolution, "past", batch: batch, capacity: past, width: channels),
-                StatePart(.recurrent, "state", batch: batch, capacity: states, width: channels),
-            ])
+    public func stateLayouts(capacity: Int) -> [StateLayout] {
+        [
+            StateLayout(.convolution, "past", capacity: convolution.weight.shape[1] - 1, width: channels),
+            StateLayout(.recurrent, "state", capacity: states, width: channels),
+        ]
     }
 
     public func prefill(_ u: Tensor, _ sequences: Range<Int>, _ state: inout MixerState, _ tape: Tape) -> Tensor

@@ -42,15 +42,8 @@ public final class SlidingWindowAttention: Mixer {
     public func project(_ mixed: Tensor, _ tape: Tape) -> Tensor { core.project(mixed, tape) }
 
     /// A ring of the W - 1 keys, as rotated for their positions, and values before the current token's.
-    public func makeState(batch: Int, capacity: Int) -> MixerState {
-        let ring = min(window - 1, capacity)
-        return MixerState(
-            batch: batch,
-            parts: [
-                StatePart(.keyValueCache, "keys", batch: batch, capacity: ring, width: core.width, grows: true),
-                StatePart(
-                    .keyValueCache, "values", batch: batch, capacity: ring, width: core.width, grows: true),
-            ])
+    public func stateLayouts(capacity: Int) -> [StateLayout] {
+        core.stateLayouts(capacity: min(window - 1, capacity))
     }
 
     public func prefill(_ x: Tensor, _ sequences: Range<Int>, _ state: inout MixerState, _ tape: Tape) -> Tensor

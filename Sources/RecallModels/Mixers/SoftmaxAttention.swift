@@ -34,15 +34,8 @@ public final class SoftmaxAttention: Mixer {
 
     public func project(_ mixed: Tensor, _ tape: Tape) -> Tensor { core.project(mixed, tape) }
 
-    public func makeState(batch: Int, capacity: Int) -> MixerState {
-        MixerState(
-            batch: batch,
-            parts: [
-                StatePart(
-                    .keyValueCache, "keys", batch: batch, capacity: capacity, width: core.width, grows: true),
-                StatePart(
-                    .keyValueCache, "values", batch: batch, capacity: capacity, width: core.width, grows: true),
-            ])
+    public func stateLayouts(capacity: Int) -> [StateLayout] {
+        core.stateLayouts(capacity: capacity)
     }
 
     public func prefill(_ x: Tensor, _ sequences: Range<Int>, _ state: inout MixerState, _ tape: Tape) -> Tensor
@@ -78,6 +71,13 @@ final class AttentionCore {
     }
 
     var parameters: [Parameter] { projection.parameters + output.parameters }
+
+    /// Keys, as rotated for their positions, and values of as many tokens as there is room for.
+    func stateLayouts(capacity: Int) -> [StateLayout] {
+        ["keys", "values"].map {
+            StateLayout(.keyValueCache, $0, capacity: capacity, width: width, grows: true)
+        }
+    }
 
     func mix(_ x: Tensor, _ tape: Tape) -> Tensor { attend(tape.linear(x, projection), tape) }
 

@@ -31,16 +31,18 @@ extension Tape {
         return result
     }
 
+    /// The place of so many, which hold anything.
+    public func integers(count: Int) -> IntegerTensor {
+        IntegerTensor(count: count, storage: tensor([max(count, 1)]).storage)
+    }
+
     /// The examples of the step at hand.
     public func batch(
         _ shape: BatchShape
     ) -> (tokens: IntegerTensor, labelledRows: IntegerTensor, labels: IntegerTensor) {
-        func integers(_ count: Int) -> IntegerTensor {
-            IntegerTensor(count: count, storage: tensor([max(count, 1)]).storage)
-        }
-        let tokens = integers(shape.batch * shape.length)
-        let rows = integers(shape.batch * shape.pairs)
-        let labels = integers(shape.batch * shape.pairs)
+        let tokens = integers(count: shape.batch * shape.length)
+        let rows = integers(count: shape.batch * shape.pairs)
+        let labels = integers(count: shape.batch * shape.pairs)
         launch {
             backend.gatherBatch(shape, tokens: tokens.pointer, rows: rows.pointer, labels: labels.pointer)
         }

@@ -50,7 +50,7 @@ struct BenchCommand: ParsableCommand {
         private static let batch = 4096
 
         func validate() throws {
-            guard threads >= 1 else { throw ValidationError("--threads must be at least 1, not \(threads)") }
+            try OptionRange.require(threads, in: OptionRange.threads, "--threads")
             guard suite == nil || (shapes == nil && vocab == nil) else {
                 throw ValidationError("--suite brings its own shapes; leave out --shapes and --vocab")
             }
@@ -59,6 +59,13 @@ struct BenchCommand: ParsableCommand {
 
         func run() throws {
             let tasks = try self.tasks()
+            for segment in tasks.flatMap(\.train) {
+                var batch = segment
+                batch.examples = Self.batch
+                try MemoryCheck.require(
+                    [batch].dataBytes, for: "a batch of \(segment.sequenceLength):\(segment.kvPairs)",
+                    advice: "give shorter --shapes")
+            }
             // Before the measurements, which take a while.
             let opened = try measurements.open()
             var table = TextTable([

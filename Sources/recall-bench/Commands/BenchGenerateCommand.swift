@@ -55,9 +55,8 @@ extension BenchCommand {
         private var json: Bool { options.measurements.json }
 
         func validate() throws {
-            try ModelBenchmarkOptions.requirePositive([
-                ("width", width), ("vocab", vocab), ("tokens", tokens),
-            ])
+            try ModelBenchmarkOptions.requirePositive([("width", width), ("tokens", tokens)])
+            try OptionRange.require(vocab, in: OptionRange.vocabulary, "--vocab")
             _ = try (numbers(contexts, of: "--contexts"), numbers(batches, of: "--batches"))
         }
 
@@ -66,6 +65,16 @@ extension BenchCommand {
                 numbers(contexts, of: "--contexts"), numbers(batches, of: "--batches")
             )
             let cases = try self.cases()
+            for one in cases {
+                let bytes = try MemoryCheck.bytes {
+                    try GenerationBenchmark.modelBytes(
+                        one.model, vocabulary: vocab, longestContext: contexts.last ?? 1)
+                }
+                try MemoryCheck.require(
+                    bytes, for: "\(one.name) d=\(width) and a vocabulary of \(vocab)",
+                    advice: "give a smaller --width or --vocab")
+            }
+            let available = try EnvironmentVariables.availableMemory()
             let opened = try options.measurements.open()
             let rates = FloorRates()
             var tables = GenerationTables(contexts: contexts, batches: batches)
@@ -81,7 +90,7 @@ extension BenchCommand {
                         let shape = GenerationShape(batch: batch, context: context)
                         let times: GenerationTimes
                         do {
-                            times = try benchmark.run(shape, tokens: tokens)
+                            times = try benchmark.run(shape, tokens: tokens, available: available)
                         } catch GenerationError.noRoom(let needed, let available) {
                             tables.leaveOut(one.name, shape)
                             Output.note(

@@ -44,6 +44,12 @@ extension BenchCommand {
 
         func run() throws {
             let (chosen, lengths) = (try chosen(), try lengthList())
+            let longest = lengths.max() ?? 1
+            for kernel in chosen {
+                try MemoryCheck.require(
+                    kernel.leastBytes(length: longest), for: "\(kernel.name) at \(longest) tokens",
+                    advice: "give shorter --lengths")
+            }
             let opened = try measurements.open()
             let rates = FloorRates()
             var table = KernelTable()

@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import RecallBenchmark
 import RecallData
+import RecallInput
 import RecallKernels
 import RecallModels
 import RecallReport
@@ -72,6 +73,7 @@ extension BenchCommand {
             try ModelBenchmarkOptions.requirePositive([
                 ("batch", batch), ("steps", steps), ("jobs", jobs ?? 1),
             ])
+            if let jobs { try OptionRange.require(jobs, in: OptionRange.threads, "--jobs") }
             _ = try SequenceShape.list(shapes)
             _ = try widthList()
             guard try DeviceChoice(device).isCPU || !operations else {
@@ -82,6 +84,9 @@ extension BenchCommand {
 
         func run() throws {
             let cases = try self.cases()
+            let device = try DeviceChoice(device)
+            let jobs = operations ? 1 : self.jobs ?? (device.isCPU ? AvailableCores.current.count : 1)
+            for one in cases { try one.requireRoom(jobs: jobs, on: device) }
             if operations { return try writeOperations(cases) }
             let opened = try options.measurements.open()
             var table = TextTable([
@@ -90,9 +95,7 @@ extension BenchCommand {
                 .init("floor", .right), .init("step/floor", .right), .init("examples/s", .right),
                 .init("peak", .right),
             ])
-            let device = try DeviceChoice(device)
             let arithmetic = try device.arithmetic(precision: precision)
-            let jobs = self.jobs ?? (device.isCPU ? AvailableCores.current.count : 1)
             let floor = try device.floor(arithmetic)
             let (threads, name) = (threads, try device.name())
             for (number, one) in cases.enumerated() {
@@ -146,6 +149,18 @@ struct TrainCase {
     let name: String
     let model: ModelConfig
     let shape: StepShape
+
+    /// - Throws: `Failure` (69) where so many runs side by side do not fit in memory.
+    func requireRoom(jobs: Int, on device: DeviceChoice) throws {
+        let bytes = try MemoryCheck.bytes {
+            try StepBenchmark.plan(model, shape).bytes.plus(shape.task.train.dataBytes)
+        }
+        try MemoryCheck.require(
+            bytes.times(jobs),
+            for:
+                "\(name) d=\(model.dModel) \(shape.length):\(shape.pairs), batch \(shape.batch), --jobs \(jobs),",
+            advice: "use fewer --jobs, a smaller --batch, or leave it out", on: device)
+    }
 
     var description: BenchmarkShape {
         BenchmarkShape(

@@ -138,7 +138,7 @@ struct DataCommand: ParsableCommand {
         private static let quietSeconds = 2.0
 
         func validate() throws {
-            guard threads >= 1 else { throw ValidationError("--threads must be at least 1, not \(threads)") }
+            try OptionRange.require(threads, in: OptionRange.threads, "--threads")
             guard !output.isEmpty else { throw ValidationError("--output names no folder") }
         }
 
@@ -154,9 +154,9 @@ struct DataCommand: ParsableCommand {
                 Output.note("\(Format.count(done)) of \(Format.count(total)) examples")
             }
             let segments = task.segments(split)
-            let examples = segments.reduce(0) { $0 + $1.examples }
             Output.write(
-                "\(output)/dataset.json: \(segments.count) segments, \(Format.count(examples)) examples\n")
+                "\(output)/dataset.json: \(segments.count) segments, \(Format.count(segments.examples)) examples\n"
+            )
         }
     }
 }

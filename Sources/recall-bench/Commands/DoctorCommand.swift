@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import RecallBenchmark
 import RecallCUDA
+import RecallInput
 import RecallKernels
 import RecallReport
 import RecallStore
@@ -100,7 +101,7 @@ struct DoctorCommand: ParsableCommand {
         for shape in shapes {
             let rate = CPUMeasurement.matrixProductFlops(m: shape.m, n: shape.n, k: shape.k)
             isSlow = isSlow || rate < peak / 2
-            let percent = Int((100 * rate / peak).rounded())
+            let percent = Int(clamping: 100 * rate / peak)
             lines.append(
                 entry(
                     "sgemm",

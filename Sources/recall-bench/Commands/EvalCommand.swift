@@ -1,12 +1,14 @@
 import ArgumentParser
 import Foundation
 import RecallData
+import RecallInput
 import RecallKernels
 import RecallModels
 import RecallReport
 import RecallSuite
 import RecallTensor
 import RecallTraining
+import Synchronization
 
 struct EvalCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -54,7 +56,7 @@ struct EvalCommand: ParsableCommand {
     var json = false
 
     func validate() throws {
-        guard threads >= 1 else { throw ValidationError("--threads must be at least 1, not \(threads)") }
+        try OptionRange.require(threads, in: OptionRange.threads, "--threads")
         if dataset != nil {
             guard suite == nil else { throw ValidationError("--dataset and --suite exclude each other") }
             guard split == nil else { throw ValidationError("--dataset has its own split: leave --split out") }
@@ -81,7 +83,7 @@ struct EvalCommand: ParsableCommand {
         let interrupts = Interrupts()
         let examples = try EvaluatedExamples(self, spec, stop: interrupts.stop)
         try examples.requireFit(spec, checkpoint: checkpoint)
-        try content.requireShape([spec.task.vocabSize, spec.model.dModel], of: "embedding.weight")
+        try requireRoom(content, spec, examples)
         let backend = CPUBackend(threads: threads)
         // Every parameter is the checkpoint's: none is drawn.
         let model = try LanguageModel(
@@ -93,17 +95,17 @@ struct EvalCommand: ParsableCommand {
         )
         let segments = examples.source.segments
         let file = try logits.map {
-            try LogitsFile(
-                path: $0, positions: segments.reduce(0) { $0 + $1.examples * $1.kvPairs },
-                vocabulary: spec.task.vocabSize)
+            try LogitsFile(path: $0, positions: segments.labels, vocabulary: spec.task.vocabSize)
         }
-        let progress = EvaluationProgress(of: segments.reduce(0) { $0 + $1.examples })
+        let progress = EvaluationProgress(of: segments.examples)
+        defer { progress.end() }
         let evaluation = try evaluator.evaluate(
             examples.source, name: examples.split.rawValue, step: content.step ?? 0
         ) { data in
             if let file { try evaluator.logits(data) { try file.append($0) } }
             progress.add(data.count)
         }
+        progress.end()
         try file?.finish()
         if json {
             let report = EvaluationReport(content, evaluation, split: examples.split, logits: logits)
@@ -111,6 +113,27 @@ struct EvalCommand: ParsableCommand {
         } else {
             Output.write(evaluation.table(examples.split).render(width: Output.width))
         }
+    }
+
+    /// Refuses what the checkpoint has not the parameters of or memory has no room for, before anything is made.
+    ///
+    /// - Throws: `CheckpointError`, `Failure` (69).
+    private func requireRoom(
+        _ content: CheckpointContent, _ spec: RunSpec, _ examples: EvaluatedExamples
+    ) throws {
+        let (task, segments) = (spec.task, examples.source.segments)
+        let bytes = try MemoryCheck.bytes {
+            let layout = try ModelMeasurement.layout(
+                spec.model, vocabulary: task.vocabSize, maximumLength: task.maximumLength)
+            try content.requireParameters(of: layout.store)
+            let batches = try layout.largestEvaluation(segments, batchSize: spec.training.batchSize)
+            guard logits != nil else { return batches }
+            // Of an example at the least, as the device leaves them and as they are written.
+            let logitsOfAnExample = (segments.map(\.kvPairs).max() ?? 0).times(task.vocabSize).times(4)
+            return batches.plus(logitsOfAnExample.times(2))
+        }
+        try MemoryCheck.require(
+            bytes, for: "to evaluate \(checkpoint) on \(examples.name)", advice: "shorter sequences need less")
     }
 
     /// The specification in a checkpoint's metadata, with a model and a task that are possible.
@@ -211,22 +234,24 @@ private final class LogitsFile {
 
 /// News on standard error for those who wait.
 private final class EvaluationProgress {
-    private let total: Int
-    private var done = 0
-    private let began = ContinuousClock.now
-    private var shown = ContinuousClock.now
-    /// Below this nobody waits for news.
-    private static let quietSeconds = 2.0
+    private let done: Counter
+    private let patience: Patience
 
-    init(of total: Int) { self.total = total }
-
-    func add(_ examples: Int) {
-        done += examples
-        let now = ContinuousClock.now
-        guard now - began > .seconds(Self.quietSeconds), now - shown > .seconds(1) else { return }
-        shown = now
-        Output.note("\(Format.count(done)) of \(Format.count(total)) examples")
+    private final class Counter: Sendable {
+        let value = Atomic(0)
     }
+
+    init(of total: Int) {
+        let done = Counter()
+        self.done = done
+        patience = Patience {
+            "\(Format.count(done.value.load(ordering: .relaxed))) of \(Format.count(total)) examples"
+        }
+    }
+
+    func add(_ examples: Int) { done.value.add(examples, ordering: .relaxed) }
+
+    func end() { patience.end() }
 }
 
 extension Evaluation {

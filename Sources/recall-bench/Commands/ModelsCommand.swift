@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import RecallInput
 import RecallModels
 import RecallReport
 import RecallSuite
@@ -11,7 +12,8 @@ struct ModelsCommand: ParsableCommand {
         discussion: """
             Mixers are layers of a model; an alias is a mixer with some knobs fixed; a preset is a paper's whole stack of \
             layers. Without a name, a line each. With one, its paper, its knobs, and the state that one sequence \
-            carries: measured, by layer and kind, beside what the published harness's formula gives. --config turns \
+            carries: measured, by layer and kind, beside what the published harness's formula gives; of a large model \
+            counted without being made, and refused where the model would not fit in memory. --config turns \
             knobs, or takes the JSON of the tables' config column: then that model is shown, under any name or none. \
             embed_dropout, where a suite does not state it, is \(Setting.embedDropoutDefaults).
 
@@ -172,7 +174,15 @@ struct ModelsCommand: ParsableCommand {
     }
 
     /// - Parameter model: resolved.
+    /// - Throws: `Failure` (69) for a model that has no room in memory.
     private func measure(_ model: ModelConfig, what: String) throws -> [String] {
+        let layout = try ModelMeasurement.layout(model, vocabulary: 2, maximumLength: length)
+        let state = layout.stateBytes(capacity: length)
+        try MemoryCheck.require(
+            layout.store.bytes.plus(state),
+            for: "\(name ?? "the model of --config") at d_model \(model.dModel), with a state of "
+                + "\(ByteSize(bytes: state)) (\(state) bytes) a sequence,",
+            advice: "give a smaller --d-model or another --config")
         let facts = try ModelMeasurement().facts(model, maximumLength: length, testLength: length)
         let table = StateTable(facts.stateItems, published: facts.stateBytesZoology)
         return [

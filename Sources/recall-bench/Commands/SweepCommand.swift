@@ -60,10 +60,8 @@ struct SweepCommand: ParsableCommand {
         @OptionGroup var training: TrainingOptions
 
         func validate() throws {
-            guard seeds >= 1 else { throw ValidationError("--seeds must be at least 1, not \(seeds)") }
-            guard dataSeeds >= 1 else {
-                throw ValidationError("--data-seeds must be at least 1, not \(dataSeeds)")
-            }
+            try OptionRange.require(seeds, in: 1...Suite.maximumRuns, "--seeds")
+            try OptionRange.require(dataSeeds, in: 1...Suite.maximumRuns, "--data-seeds")
             _ = try presets()
             _ = try targets()
             _ = try rates()
@@ -79,9 +77,16 @@ struct SweepCommand: ParsableCommand {
             let choices = try sweep.choose {
                 try measurement.facts($0, maximumLength: $1, testLength: $2).stateBytes
             }
+            let suite = try sweep.suite(choices)
+            guard suite.mostRuns <= Suite.maximumRuns else {
+                throw Failure(
+                    .usage,
+                    "the sweep would have up to \(suite.mostRuns) runs, and may have at most \(Suite.maximumRuns); ask for "
+                        + "fewer --sizes, --seeds, --data-seeds or --learning-rates")
+            }
             Output.write(StateSizeSweep.table(choices, width: Output.width) + "\n")
             try Sitting(
-                try sweep.suite(choices), membership: .extending, database: store.path, options: training,
+                suite, membership: .extending, database: store.path, options: training,
                 measurement: measurement
             ).perform()
         }

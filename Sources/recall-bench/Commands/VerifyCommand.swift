@@ -51,7 +51,7 @@ struct VerifyCommand: ParsableCommand {
     var json = false
 
     func validate() throws {
-        guard threads >= 1 else { throw ValidationError("--threads must be at least 1, not \(threads)") }
+        try OptionRange.require(threads, in: OptionRange.threads, "--threads")
         _ = try arithmetic()
         _ = try cases()
     }

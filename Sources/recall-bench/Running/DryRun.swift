@@ -56,16 +56,26 @@ struct DryRun {
 
     /// Writes the table, then the number of runs and how long what is left takes.
     ///
+    /// - Parameters:
+    ///   - fitting: what of those left has room in memory, each alone.
+    ///   - refusals: why the others will fail, by `PlannedRun.pointID`.
     /// - Throws: what measuring a model or training a step throws.
-    func write(_ options: TrainingOptions, _ measurement: ModelMeasurement) throws {
+    func write(
+        _ options: TrainingOptions, _ measurement: ModelMeasurement, fitting: [PlannedRun],
+        refusals: [String: String]
+    ) throws {
         try Output.write(table(measurement).lines(width: Output.width).joined(separator: "\n") + "\n\n")
         let isSearched = planner.suite.search != nil
         var summary = counts
-        if !left.isEmpty || selected.isEmpty {
+        if !fitting.isEmpty || selected.isEmpty {
             summary +=
                 try
-                ", \(isSearched ? "" : "at most ")about \(duration(options)), by timing a step of each kind; "
+                ", \(isSearched ? "" : "at most ")about \(duration(options, fitting)), by timing a step of each kind; "
                 + "runs that stop early are not foreseen"
+        }
+        if let reason = refusals.values.min() {
+            summary +=
+                "\n\(Format.runs(left.count - fitting.count)) will fail for want of memory: one \(reason)"
         }
         Output.write(summary + "\n" + (isSearched ? further : ""))
     }
@@ -108,10 +118,10 @@ struct DryRun {
         return "\(runs)\(planner.suite.search == nil ? "" : " so far"): " + parts.joined(separator: ", ")
     }
 
-    private func duration(_ options: TrainingOptions) throws -> String {
+    private func duration(_ options: TrainingOptions, _ runs: [PlannedRun]) throws -> String {
         if !options.quiet { Output.note("timing a step of each kind of run …") }
         var lastNote = ContinuousClock.now
-        let seconds = try TimeEstimate(left, options, epochs: epochsLeft).seconds {
+        let seconds = try TimeEstimate(runs, options, epochs: epochsLeft).seconds {
             if options.quiet || ContinuousClock.now - lastNote < .seconds(2) { return }
             lastNote = .now
             Output.note("timed \($0) of \($1) kinds of run")

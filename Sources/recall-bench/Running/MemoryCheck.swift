@@ -1,3 +1,5 @@
+import RecallInput
+import RecallKernels
 import RecallStore
 import RecallSuite
 import RecallTensor
@@ -16,18 +18,6 @@ struct MemoryCheck {
         available = try devices.map { try $0.availableMemory() }.min() ?? 0
     }
 
-    /// What a model of so many tokens and so wide has at the least, found without making it: one embedding with its gradient
-    /// and two moments, Float32.
-    ///
-    /// - Throws: `Failure` (69).
-    func requireEmbedding(of run: PlannedRun) throws {
-        let (numbers, isHuge) = run.spec.task.vocabSize.multipliedReportingOverflow(by: run.spec.model.dModel)
-        let (bytes, overflows) = numbers.multipliedReportingOverflow(by: 4 * 4)
-        if isHuge || overflows || bytes > available {
-            throw Failure(.unavailable, refusal([(run, isHuge || overflows ? .max : bytes)]))
-        }
-    }
-
     /// Why runs cannot be trained even alone, by their points (`PlannedRun.pointID`): each of these fails with its reason,
     /// and the others go on.
     ///
@@ -36,11 +26,11 @@ struct MemoryCheck {
         of runs: [PlannedRun], _ measurement: ModelMeasurement
     ) throws -> [String: String] {
         var refusals: [String: String] = [:]
-        for run in runs where refusals[run.pointID] == nil {
+        for run in runs {
             do {
                 let bytes = try measurement.trainingBytes(run)
                 if bytes > available { refusals[run.pointID] = refusal([(run, bytes)], naming: false) }
-            } catch TapeError.outOfMemory(let bytes) {
+            } catch TapeError.outOfMemory(let bytes), BackendError.outOfMemory(let bytes) {
                 refusals[run.pointID] =
                     bytes > available ? refusal([(run, bytes)], naming: false) : Self.beyondAddressSpace(bytes)
             }
@@ -63,7 +53,7 @@ struct MemoryCheck {
         let needs = try runs.map { (run: $0, bytes: try measurement.trainingBytes($0)) }
         // The largest may meet.
         let largest = needs.sorted { $0.bytes > $1.bytes }.prefix((jobs + devices - 1) / devices)
-        if largest.reduce(0, { $0 + $1.bytes }) > available {
+        if largest.map(\.bytes).saturatingSum() > available {
             throw Failure(.unavailable, refusal(Array(largest)))
         }
     }
@@ -73,9 +63,9 @@ struct MemoryCheck {
     ///   - naming: whether the text says which runs it is about.
     private func refusal(_ largest: [(run: PlannedRun, bytes: Int)], naming: Bool = true) -> String {
         let (run, bytes) = largest[0]
-        let together = largest.reduce(0) { $0.addingReportingOverflow($1.bytes).partialValue }
+        let together = largest.map(\.bytes).saturatingSum()
         var (fitting, sum) = (0, 0)
-        for need in largest where sum + need.bytes <= available {
+        for need in largest where sum.plus(need.bytes) <= available {
             (fitting, sum) = (fitting + 1, sum + need.bytes)
         }
         let who =
@@ -85,8 +75,36 @@ struct MemoryCheck {
             ? "use --jobs \(fitting), or a smaller batch_size"
             : "use a smaller batch_size or model, or leave it out with --only"
         return (naming ? "\(who) " : "")
-            + "need\(largest.count == 1 ? "s" : "") at least \(Self.text(together)) "
-            + "of memory, and \(Self.text(available)) are available; \(advice) "
+            + Self.shortage(together, available, needs: largest.count == 1 ? "needs" : "need", advice)
+    }
+
+    /// Refuses what a command is to make for itself alone, before anything of its size is made.
+    ///
+    /// - Parameters:
+    ///   - bytes: that it takes at the least.
+    ///   - what: that needs them, in words.
+    ///   - advice: what would take less.
+    ///   - device: whose memory is to hold it.
+    /// - Throws: `Failure` (69).
+    static func require(
+        _ bytes: Int, for what: String, advice: String, on device: DeviceChoice = .cpu
+    ) throws {
+        let available = try device.availableMemory()
+        guard bytes > available else { return }
+        throw Failure(.unavailable, "\(what) \(shortage(bytes, available, needs: "needs", advice))")
+    }
+
+    /// The bytes that `body` finds, or those that are beyond all bounds already.
+    ///
+    /// - Throws: what else `body` throws.
+    static func bytes(_ body: () throws -> Int) throws -> Int {
+        do { return try body() } catch TapeError.outOfMemory(let bytes), BackendError.outOfMemory(let bytes) {
+            return bytes
+        }
+    }
+
+    private static func shortage(_ bytes: Int, _ available: Int, needs: String, _ advice: String) -> String {
+        "\(needs) at least \(text(bytes)) of memory, and \(text(available)) are available; \(advice) "
             + "(\(EnvironmentVariables.memory) sets another limit)"
     }
 

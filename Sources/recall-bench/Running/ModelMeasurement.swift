@@ -1,6 +1,7 @@
 import Dispatch
 import RecallBenchmark
 import RecallData
+import RecallInput
 import RecallKernels
 import RecallModels
 import RecallSuite
@@ -8,7 +9,8 @@ import RecallTensor
 import RecallTraining
 import Synchronization
 
-/// Sizes of models, measured once each.
+/// Sizes of models, found once each. They are known by arithmetic before anything of their size is made; the state of a model
+/// that is small enough is measured besides.
 final class ModelMeasurement {
     private struct Key: Hashable {
         let model: ModelConfig
@@ -31,13 +33,13 @@ final class ModelMeasurement {
 
     private struct StepKey: Hashable {
         let model: Key
-        let segments: [Segment]
+        let training: [Segment]
+        let evaluation: [Segment]
         let batch: Int
     }
 
-    private let backend = CPUBackend()
     private var known: [Key: ModelFacts] = [:]
-    private var knownSteps: [StepKey: Int] = [:]
+    private var knownSteps: [StepKey: Result<Int, any Error>] = [:]
 
     /// Measures the models of all these runs at once, for a suite has dozens.
     ///
@@ -65,27 +67,37 @@ final class ModelMeasurement {
         try facts(Key(model, vocabulary: 2, maximumLength: maximumLength, testLength: testLength))
     }
 
-    /// Bytes of memory that training a run takes at the least: its largest step's tensors, parameters with their gradients
-    /// and moments, and an epoch's data. Kernels' workspaces come to it.
+    /// Bytes of memory that training a run takes at the least: the tensors of its largest step or evaluated batch, parameters
+    /// with their gradients and moments, and an epoch's data. Kernels' workspaces come to it.
     ///
-    /// - Throws: `BackendError.outOfMemory`, `TapeError`.
+    /// - Throws: `BackendError.outOfMemory` and `TapeError` for sizes beyond all bounds.
     func trainingBytes(_ run: PlannedRun) throws -> Int {
-        let (task, batch) = (run.spec.task, run.spec.training.batchSize)
-        let key = StepKey(model: Key(run), segments: task.train, batch: batch)
-        if let bytes = knownSteps[key] { return bytes }
-        let model = try LanguageModel(
-            run.spec.model, vocabulary: task.vocabSize, maximumLength: task.maximumLength, backend: backend,
-            seed: nil)
-        let steps = try task.train.map { segment in
-            try model.plan(
-                batch: min(batch, segment.examples), length: segment.sequenceLength, labels: segment.kvPairs
-            ).bytes
-        }
-        // Tokens, and a label with its place for each pair, 32 bits each.
-        let data = task.train.reduce(0) { $0 + 4 * $1.examples * ($1.sequenceLength + 2 * $1.kvPairs) }
-        let bytes = (steps.max() ?? 0) + data
+        let task = run.spec.task
+        let key = StepKey(
+            model: Key(run), training: task.train, evaluation: task.validation + task.test,
+            batch: run.spec.training.batchSize)
+        let bytes = knownSteps[key] ?? Result { try Self.trainingBytes(key) }
         knownSteps[key] = bytes
-        return bytes
+        return try bytes.get()
+    }
+
+    private static func trainingBytes(_ key: StepKey) throws -> Int {
+        let model = try layout(
+            key.model.model, vocabulary: key.model.vocabulary, maximumLength: key.model.maximumLength)
+        let step = try model.largestStep(key.training, batchSize: key.batch)
+        let evaluation = try model.largestEvaluation(key.evaluation, batchSize: key.batch)
+        return max(step, evaluation).plus(key.training.trainingDataBytes)
+    }
+
+    /// A model that takes no memory: for its sizes alone.
+    ///
+    /// - Throws: `BackendError.outOfMemory` for sizes beyond all bounds.
+    static func layout(
+        _ config: ModelConfig, vocabulary: Int, maximumLength: Int
+    ) throws -> LanguageModel {
+        try LanguageModel(
+            config, vocabulary: vocabulary, maximumLength: maximumLength,
+            backend: CPUBackend(takesMemory: false), seed: nil)
     }
 
     private func facts(_ key: Key) throws -> ModelFacts {
@@ -96,13 +108,77 @@ final class ModelMeasurement {
     }
 
     private static func measured(_ key: Key) throws -> ModelFacts {
-        let backend = CPUBackend()
-        let model = try LanguageModel(
-            key.model, vocabulary: key.vocabulary, maximumLength: key.maximumLength, backend: backend,
-            seed: nil)
-        let items = try model.measureStateItems(length: key.testLength, arena: Arena(backend: backend))
+        let model = try layout(key.model, vocabulary: key.vocabulary, maximumLength: key.maximumLength)
+        let items = try stateItems(key)
         return ModelFacts(
-            parameters: model.parameterCount, stateBytes: items.reduce(0) { $0 + $1.bytes },
+            parameters: model.parameterCount, stateBytes: items.map(\.bytes).saturatingSum(),
             stateBytesZoology: model.zoologyStateBytes(length: key.testLength), stateItems: items)
     }
+
+    /// The state by the layout of its arrays and, where that does not take long, by stepping the layers and counting what
+    /// they carry then.
+    private static func stateItems(_ key: Key) throws -> [StateItem] {
+        // The vocabulary has no part in the state.
+        let layout = try layout(key.model, vocabulary: 2, maximumLength: key.maximumLength)
+        let items = layout.stateItems(length: key.testLength)
+        guard layout.isQuicklyMeasured(length: key.testLength) else { return items }
+        let backend = CPUBackend()
+        let model = try LanguageModel(
+            key.model, vocabulary: 2, maximumLength: key.maximumLength, backend: backend, seed: nil)
+        let measured = try model.measureStateItems(length: key.testLength, arena: Arena(backend: backend))
+        precondition(measured == items, "a mixer's state is not laid out as it says")
+        return measured
+    }
+}
+
+extension LanguageModel {
+    /// Bytes of the largest training step on any of these segments.
+    ///
+    /// - Throws: `TapeError.outOfMemory` for one beyond all bounds.
+    fileprivate func largestStep(_ segments: [Segment], batchSize: Int) throws -> Int {
+        try Self.largest(segments.map { ($0, min(batchSize, $0.examples)) }) { segment, batch in
+            try plan(batch: batch, length: segment.sequenceLength, labels: segment.kvPairs).bytes
+        }
+    }
+
+    /// Bytes of the largest batch that is evaluated on any of these segments, with its examples.
+    ///
+    /// - Throws: `TapeError.outOfMemory` for one beyond all bounds.
+    func largestEvaluation(_ segments: [Segment], batchSize: Int) throws -> Int {
+        let batches = segments.map {
+            ($0, min($0.examples, Evaluator.batchSize(batchSize, length: $0.sequenceLength)))
+        }
+        return try Self.largest(batches) { segment, batch in
+            var examples = segment
+            examples.examples = batch
+            return try planEvaluation(batch: batch, length: segment.sequenceLength, labels: segment.kvPairs)
+                .bytes
+                .plus([examples].dataBytes)
+        }
+    }
+
+    /// The most that a shape comes to. One that is no larger than another in anything is not looked at: there may be
+    /// thousands.
+    private static func largest(
+        _ shapes: [(segment: Segment, batch: Int)], _ bytes: (Segment, Int) throws -> Int
+    ) throws -> Int {
+        func isWithin(_ one: (segment: Segment, batch: Int), _ other: (segment: Segment, batch: Int)) -> Bool {
+            one.batch <= other.batch && one.segment.sequenceLength <= other.segment.sequenceLength
+                && one.segment.kvPairs <= other.segment.kvPairs
+        }
+        var kept: [(segment: Segment, batch: Int)] = []
+        for shape in shapes where !kept.contains(where: { isWithin(shape, $0) }) {
+            kept.removeAll { isWithin($0, shape) }
+            kept.append(shape)
+        }
+        return try kept.map { try bytes($0.segment, $0.batch) }.max() ?? 0
+    }
+}
+
+extension [Segment] {
+    /// Bytes of all examples: tokens, and a label with its place for each pair, 32 bits each.
+    var dataBytes: Int { tokens.plus(labels.times(2)).times(4) }
+
+    /// The same with the order in which an epoch walks them, four more numbers each.
+    fileprivate var trainingDataBytes: Int { dataBytes.plus(examples.times(16)) }
 }

@@ -26,6 +26,8 @@ final class RunPlanner: @unchecked Sendable {
     ) {
         (self.suite, self.membership, self.measurement) = (suite, membership, measurement)
         self.options = options
+        let patience = options.patience("planning the runs of \(suite.name)")
+        defer { patience?.end() }
         expansion = SuiteExpansion(suite, seed: options.seed)
         first = expansion.runs { _ in nil }
         record = SuiteRecord(suite, listing: options.seed == 0 ? first : nil)
@@ -51,10 +53,9 @@ final class RunPlanner: @unchecked Sendable {
 
     /// Brings into the store what is known to be needed, in the suite's order.
     ///
-    /// - Parameter memory: asked before a model is made to be measured.
     /// - Returns: of it, what the options leave.
-    /// - Throws: `StoreError`, `Failure` (69), what measuring a model throws.
-    func plan(in store: Store, memory: MemoryCheck) throws -> [PlannedRun] {
+    /// - Throws: `StoreError`, what measuring a model throws.
+    func plan(in store: Store) throws -> [PlannedRun] {
         try lock.withLock {
             let runs = try needed(store)
             let ids = Set(runs.map(\.runID))
@@ -67,10 +68,7 @@ final class RunPlanner: @unchecked Sendable {
             try store.plan(
                 runs, suite: record, membership: membership, replacing: options.replaceSuite,
                 then: suite.search == nil ? nil : step,
-                preparing: { unknown in
-                    for run in unknown { try memory.requireEmbedding(of: run) }
-                    try measurement.measure(unknown)
-                }, facts: measurement.facts)
+                preparing: measurement.measure, facts: measurement.facts)
             let selected = options.remaining(of: runs + more, in: suite)
             known.formUnion(selected.map(\.runID))
             return selected

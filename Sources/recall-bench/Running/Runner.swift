@@ -1,4 +1,5 @@
 import Foundation
+import RecallInput
 import RecallKernels
 import RecallReport
 import RecallStore
@@ -104,7 +105,7 @@ final class Runner: @unchecked Sendable {
                 isStopped: { [stop] in stop.isRaised }, stalled: { [recorder] in recorder.stalled() },
                 say: { [display, path = store.path] seconds in
                     display.note(
-                        "\(path): another process has kept the database locked for \(Int(seconds.rounded(.up))) s; training "
+                        "\(path): another process has kept the database locked for \(Int(clamping: seconds.rounded(.up))) s; training "
                             + "goes on, and what it comes to is recorded when the lock is free")
                 }))
     }

@@ -1,4 +1,5 @@
 import Foundation
+import RecallInput
 import RecallReport
 import RecallStore
 import RecallSuite
@@ -52,6 +53,8 @@ struct Sitting {
     }
 
     private mutating func sit() throws {
+        let patience = options.patience("looking at what is left of \(suite.name)")
+        defer { patience?.end() }
         let first = try planner.firstRuns()
         // A device that is not there is told of before anything is written.
         let execution = try options.deviceChoice.execution()
@@ -59,11 +62,15 @@ struct Sitting {
         if options.dryRun {
             let plan = try DryRun(
                 planner, in: database, fresh: options.fresh, on: execution, checkpoints: checkpoints)
-            try chooseJobs(plan.left, devices)
+            try measurement.measure(plan.selected)
+            let refusals = try MemoryCheck(on: devices).refusals(of: plan.left, measurement)
+            let fitting = refusals.isEmpty ? plan.left : plan.left.filter { refusals[$0.pointID] == nil }
+            try chooseJobs(fitting, devices)
+            patience?.end()
             if plan.selected.isEmpty { Self.note(nothingSelected) }
             if !options.quiet { planner.suite.notes.forEach(Self.note) }
             Output.write(StackTable(plan.selected).lines(width: Output.width) + [""])
-            try plan.write(options, measurement)
+            try plan.write(options, measurement, fitting: fitting, refusals: refusals)
             return
         }
         try Store.check(path: database, for: first)
@@ -72,13 +79,13 @@ struct Sitting {
         try store.releaseStale()
         let notes = try RowOriginNotes(suite: suite.name, in: store, besides: execution).lines
         let memory = try MemoryCheck(on: devices)
-        var selected = try planner.plan(in: store, memory: memory)
+        var selected = try planner.plan(in: store)
         var open = try left(of: selected, store)
         // Another process may have ended what was missing, and so made something else necessary.
         if open.isEmpty { open = try planner.additions(to: store).map(\.planned) }
         // A run that cannot fit fails alone; what does not fit together is refused before results are forgotten.
         let refusals = try memory.refusals(of: open, measurement)
-        let fitting = open.filter { refusals[$0.pointID] == nil }
+        let fitting = refusals.isEmpty ? open : open.filter { refusals[$0.pointID] == nil }
         try chooseJobs(fitting, devices)
         try memory.require(fitting, jobs: options.jobCount, measurement)
         try checkpoints.checkSpace(
@@ -86,6 +93,7 @@ struct Sitting {
             further: planner.mostFurther(beyond: selected, open: open), jobs: options.jobCount,
             keeping: options.keepCheckpoints, database: database,
             measurement: measurement)
+        patience?.end()
         if options.fresh {
             selected = try planner.forget(selected, in: store)
             open = try left(of: selected, store)
@@ -96,7 +104,7 @@ struct Sitting {
                 + (selected.isEmpty ? [nothingSelected] : []))
         // What searches added stands at the end; now it takes its place. A store that failed stays as it is.
         if outcome.error == nil, planner.suite.search != nil {
-            do { selected = try planner.plan(in: store, memory: memory) } catch let error as StoreError
+            do { selected = try planner.plan(in: store) } catch let error as StoreError
                 where error.kind == .busy
             {
                 // Its place is for the eye; the next session puts it there.
@@ -179,10 +187,12 @@ struct Sitting {
             return RunnerOutcome()
         }
         let interrupts = interrupts ?? Interrupts()
+        interrupts.isIdle = false
+        defer { interrupts.isIdle = true }
         let planner = planner
         let display = ProgressDisplay(
             style: ProgressDisplay.Style(quiet: options.quiet, json: options.json), suite: suite.name,
-            totalRuns: open.count, totalSteps: open.reduce(0) { $0 + $1.spec.totalSteps },
+            totalRuns: open.count, totalSteps: open.map(\.spec.totalSteps).saturatingSum(),
             details: try details(of: open, selected: total, store, execution))
         notes.forEach(display.note)
         let runner = Runner(

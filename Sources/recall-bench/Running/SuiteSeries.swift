@@ -30,6 +30,7 @@ struct SuiteSeries {
         for sitting in selected { try sitting.requireControl() }
         // One for all, so that a request between two suites is not lost.
         let interrupts = options.dryRun ? nil : Interrupts()
+        interrupts?.isIdle = true
         var worst: Failure.Status?
         for (index, var sitting) in selected.enumerated() {
             sitting.interrupts = interrupts

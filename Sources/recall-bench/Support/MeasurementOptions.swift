@@ -39,7 +39,7 @@ struct ModelBenchmarkOptions: ParsableArguments {
 
     @OptionGroup var measurements: MeasurementOptions
 
-    func validate() throws { try Self.requirePositive([("threads", threads)]) }
+    func validate() throws { try OptionRange.require(threads, in: OptionRange.threads, "--threads") }
 
     /// The names given, or those of the default.
     ///

@@ -95,8 +95,8 @@ struct TrainingOptions: ParsableArguments {
     var plot: Bool?
 
     func validate() throws {
-        guard threads >= 1 else { throw ValidationError("--threads must be at least 1, not \(threads)") }
-        if let jobs, jobs < 1 { throw ValidationError("--jobs must be at least 1, not \(jobs)") }
+        try OptionRange.require(threads, in: OptionRange.threads, "--threads")
+        if let jobs { try OptionRange.require(jobs, in: OptionRange.threads, "--jobs") }
         _ = try DeviceChoice(device).arithmetic(precision: precision)
         if let shard { _ = try Shard(shard) }
         _ = try RunFilter(only)
@@ -107,6 +107,9 @@ struct TrainingOptions: ParsableArguments {
         if let jobs { return jobs }
         return deviceChoice.isCPU ? max(1, AvailableCores.current.count / threads) : 1
     }
+
+    /// Says what the program is busy with where that takes long; nil where nothing is to be said but failures or JSON.
+    func patience(_ text: String) -> Patience? { quiet || json ? nil : Patience { text } }
 
     /// Whether it is to be measured how many runs at once are best.
     var measuresJobs: Bool { jobs == nil && !deviceChoice.isCPU }
