@@ -1,15 +1,17 @@
 import Foundation
 import RecallData
+import RecallReport
 import RecallSuite
 import RecallTraining
 
 /// The readers of files that people hand over, as fuzzers call them.
 public enum FileReader: String, CaseIterable, Sendable {
-    case suite, checkpoint, npy, dataset
+    case suite, checkpoint, npy, dataset, csv
 
     /// How far a reader came.
     public enum Depth: Sendable {
-        /// Refused at the first look: no YAML mapping, no JSON (header of the length given), no .npy magic and header.
+        /// Refused at the first look: no YAML mapping, no JSON (header of the length given), no .npy magic and header, no
+        /// table with the columns of a figure.
         case refusedAtSight
         /// Refused for what the file says.
         case refused
@@ -23,6 +25,7 @@ public enum FileReader: String, CaseIterable, Sendable {
         case .checkpoint: Self.readCheckpoint(bytes)
         case .npy: Self.readNPY(bytes)
         case .dataset: Self.readDataset(bytes)
+        case .csv: Self.readCSV(bytes)
         }
     }
 
@@ -33,6 +36,7 @@ public enum FileReader: String, CaseIterable, Sendable {
         case .checkpoint: mutator.safeTensors(bytes)
         case .npy: mutator.npy(bytes)
         case .dataset: mutator.json(bytes)
+        case .csv: mutator.csv(bytes)
         }
     }
 
@@ -77,5 +81,25 @@ public enum FileReader: String, CaseIterable, Sendable {
             let isSeen = ["is not UTF-8", "is not JSON"].contains { error.message.contains($0) }
             return isSeen ? .refusedAtSight : .refused
         }
+    }
+
+    /// As `plot --csv` reads a table and draws it, but for gnuplot.
+    private static func readCSV(_ bytes: [UInt8]) -> Depth {
+        let data = Data(bytes)
+        let path = "x.csv"
+        let columns = [TradeoffPoint.requiredColumns, ThroughputPlot.requiredColumns]
+        var depth = Depth.refusedAtSight
+        for (index, columns) in columns.enumerated() {
+            guard let records = try? CSVRecords(data, path: path, requiring: columns) else { continue }
+            do {
+                let script =
+                    index == 0
+                    ? try TradeoffPlot(records, suite: nil).script()
+                    : try ThroughputPlot(records, batch: 16, remedy: "").script()
+                _ = try script.text(.svg)
+                return .read
+            } catch { depth = .refused }
+        }
+        return depth
     }
 }

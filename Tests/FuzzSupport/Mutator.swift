@@ -237,13 +237,13 @@ public struct Mutator {
         return bytes
     }
 
-    private mutating func flipBit(_ bytes: inout [UInt8]) {
+    mutating func flipBit(_ bytes: inout [UInt8]) {
         if !bytes.isEmpty { bytes[below(bytes.count)] ^= 1 << UInt8(below(8)) }
     }
 
-    private mutating func insert(_ word: [UInt8], into bytes: inout [UInt8]) {
+    mutating func insert(_ word: [UInt8], into bytes: inout [UInt8]) {
         bytes.insert(contentsOf: word, at: below(bytes.count + 1))
     }
 
-    private mutating func pick(_ words: [String]) -> [UInt8] { Array(words[below(words.count)].utf8) }
+    mutating func pick(_ words: [String]) -> [UInt8] { Array(words[below(words.count)].utf8) }
 }

@@ -40,10 +40,10 @@ public struct ThroughputPlot: Sendable {
 
     private final class Sink { var text = "" }
 
-    static let requiredColumns = ["kind", "name", "shape", "tokens_per_second"]
+    package static let requiredColumns = ["kind", "name", "shape", "tokens_per_second"]
 
     /// - Parameter remedy: what is said of a file without a measurement.
-    init(_ file: CSVRecords, batch: Int, remedy: String) throws {
+    package init(_ file: CSVRecords, batch: Int, remedy: String) throws {
         self.batch = batch
         var batches: Set<Int> = []
         // The last measurement of the same counts.

@@ -26,7 +26,7 @@ public struct TradeoffPlot: Sendable {
         try self.init(CSVRecords(file: path, requiring: TradeoffPoint.requiredColumns), suite: wanted)
     }
 
-    init(_ file: CSVRecords, suite wanted: String?) throws {
+    package init(_ file: CSVRecords, suite wanted: String?) throws {
         let path = file.path
         let all = try file.records.map { record throws(DataFileError) in try TradeoffPoint(record, in: file) }
         var names: [String] = []

@@ -45,7 +45,7 @@ public struct TradeoffPoint: Equatable, Sendable {
     }
 
     /// Columns without which there is no figure.
-    static let requiredColumns = ["suite", "model", "config", "state_bytes", "test_accuracy_mean"]
+    package static let requiredColumns = ["suite", "model", "config", "state_bytes", "test_accuracy_mean"]
 
     /// - Throws: `DataFileError` for a field that is not what its column holds.
     init(_ record: CSVRecords.Record, in file: CSVRecords) throws(DataFileError) {
