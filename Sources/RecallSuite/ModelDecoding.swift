@@ -183,8 +183,8 @@ struct ModelDecoding {
         return config
     }
 
-    /// A Mamba block has no state mixer, no residual dropout and norms of its own, so these keep one form: none, 0 and
-    /// layer.
+    /// A Mamba block has no state mixer and no residual dropout, so these keep one form: none and 0. Its norms are its own:
+    /// a preset's do not reach it, and `norm` is the one at the end.
     private func fitMambaBlock(_ draft: ModelDraft, _ config: inout ModelConfig) throws(SuiteError) {
         if let cursor = draft.stateMixerCursor, config.stateMixer != .none {
             throw cursor.error("a mamba block has no state mixer; leave the key out or set block: transformer")
@@ -193,11 +193,8 @@ struct ModelDecoding {
             throw cursor.error(
                 "a mamba block has no residual dropout; leave the key out or set block: transformer")
         }
-        if let cursor = draft.normCursor {
-            throw cursor.error(
-                "a mamba block has norms of its own; leave the key out or set block: transformer")
-        }
-        (config.stateMixer, config.norm) = (.none, .layer)
+        config.stateMixer = .none
+        if draft.normCursor == nil { config.norm = .layer }
     }
 
     private func blame(

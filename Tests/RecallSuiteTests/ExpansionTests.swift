@@ -109,6 +109,11 @@ import Testing
         #expect((other.norm, other.stateMixer, other.layers.count) == (.layer, .mlp, 3))
         let bare = try model("{preset: based-lm, depth: 3}\n    block: mamba")
         #expect((bare.norm, bare.stateMixer, bare.block) == (.layer, .none, .mamba))
+        #expect(try model("{preset: based-lm, depth: 3}\n    block: mamba\n    norm: layer") == bare)
+        // In a Mamba model it is the norm at the end.
+        let stateSpaces = try model("mamba\n    norm: rms")
+        #expect((stateSpaces.norm, stateSpaces.block, stateSpaces.embedDropout) == (.rms, .mamba, 0))
+        #expect(try model("mamba\n    norm: layer") == model("mamba"))
         #expect(
             try model("[gated-conv]\n    norm: rms")
                 == ModelConfig(dModel: 16, layers: [LayerConfig(mixer: "gated-conv")], norm: .rms).resolved())

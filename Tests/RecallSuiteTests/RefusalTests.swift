@@ -216,10 +216,6 @@ struct Refusal: Sendable, CustomTestStringConvertible {
             "x.yaml:16:23: models[0].residual_dropout: a mamba block has no residual dropout; leave the key out or set "
                 + "block: transformer"),
         Refusal(
-            "d_model: 16", "d_model: 16\n    block: mamba\n    norm: rms",
-            "x.yaml:16:11: models[0].norm: a mamba block has norms of its own; leave the key out or set block: "
-                + "transformer"),
-        Refusal(
             "d_model: 16", "d_model: 16\n    norm: rmsnorm",
             "x.yaml:15:11: models[0].norm: must be one of layer, rms, not 'rmsnorm'"),
         Refusal(

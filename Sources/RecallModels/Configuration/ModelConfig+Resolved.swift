@@ -20,10 +20,6 @@ extension ModelConfig {
                 throw ConfigurationError(
                     key: "state_mixer", message: "block: mamba has no state mixer; leave it out or say none")
             }
-            guard norm == .layer else {
-                throw ConfigurationError(
-                    key: "norm", message: "block: mamba has norms of its own; leave norm out")
-            }
             guard residualDropout == 0 else {
                 throw ConfigurationError(
                     key: "residual_dropout",
