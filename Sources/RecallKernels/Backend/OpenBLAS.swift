@@ -12,6 +12,8 @@ struct OpenBLAS: Sendable {
     let configuration: String
     /// The processor family whose kernels it uses.
     let kernel: String
+    /// nil for a library that takes its memory otherwise.
+    let memory: BLASMemory?
 
     typealias Product =
         @convention(c) (
@@ -32,6 +34,9 @@ struct OpenBLAS: Sendable {
     private init() throws {
         // Whoever set the variable meant it.
         setenv("OPENBLAS_NUM_THREADS", "1", 0)
+        // Each of its threads takes memory as soon as it is loaded, and none can be told that there is none.
+        let threads = getenv("OPENBLAS_NUM_THREADS").flatMap { Int(String(cString: $0)) } ?? 1
+        try BLASMemory.requireRoom(products: min(max(threads, 1), ProcessorCount.online))
         var handle = try Self.load()
         var kernel = try Self.kernel(handle)
         // A release older than the processor falls back to kernels that are several times slower.
@@ -46,6 +51,11 @@ struct OpenBLAS: Sendable {
         product = try Self.function("cblas_sgemm", in: nil)
         let configuration: Text = try Self.function("openblas_get_config", in: handle)
         self.configuration = String(cString: configuration())
+        let take: BLASMemory.Take? = try? Self.function("blas_memory_alloc", in: handle)
+        let giveBack: BLASMemory.GiveBack? = try? Self.function("blas_memory_free", in: handle)
+        memory = take.flatMap { take in giveBack.map { BLASMemory(take: take, giveBack: $0) } }
+        // Of whoever multiplies without a backend.
+        try memory?.reserve(1)
     }
 
     private static func load() throws -> UnsafeMutableRawPointer {
