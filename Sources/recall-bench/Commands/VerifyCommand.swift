@@ -178,12 +178,12 @@ private final class VerifyProgress {
         }
         last = now
         let line = shortened("\(done)/\(count) \(text)", to: Terminal.size(.standardError).columns - 1)
-        try? FileHandle.standardError.write(contentsOf: Data("\r\u{1B}[K\(line)".utf8))
+        StandardError.write(raw: "\r\u{1B}[K\(line)")
     }
 
     func clear() {
         guard last != nil else { return }
         last = nil
-        try? FileHandle.standardError.write(contentsOf: Data("\r\u{1B}[K".utf8))
+        StandardError.write(raw: "\r\u{1B}[K")
     }
 }
