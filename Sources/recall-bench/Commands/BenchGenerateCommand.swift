@@ -66,6 +66,7 @@ extension BenchCommand {
                 numbers(contexts, of: "--contexts"), numbers(batches, of: "--batches")
             )
             let cases = try self.cases()
+            try SystemLimits.requireThreads(SystemLimits.kernelThreads(threads), options: "--threads")
             let opened = try options.measurements.open()
             let rates = FloorRates()
             var tables = GenerationTables(contexts: contexts, batches: batches)

@@ -93,6 +93,8 @@ extension BenchCommand {
             let device = try DeviceChoice(device)
             let arithmetic = try device.arithmetic(precision: precision)
             let jobs = self.jobs ?? (device.isCPU ? AvailableCores.current.count : 1)
+            try SystemLimits.requireThreads(
+                jobs + SystemLimits.kernelThreads(threads, runs: jobs), options: "--jobs and --threads")
             let floor = try device.floor(arithmetic)
             let (threads, name) = (threads, try device.name())
             for (number, one) in cases.enumerated() {

@@ -66,6 +66,7 @@ struct EvalCommand: ParsableCommand {
     }
 
     func run() throws {
+        try SystemLimits.requireThreads(SystemLimits.kernelThreads(threads), options: "--threads")
         let content = try CheckpointContent(path: checkpoint)
         do {
             try evaluate(content)

@@ -58,6 +58,7 @@ struct VerifyCommand: ParsableCommand {
 
     func run() throws {
         let (arithmetic, cases) = (try arithmetic(), try cases())
+        try SystemLimits.requireThreads(SystemLimits.kernelThreads(threads), options: "--threads")
         let device = try DeviceChoice(device)
         let backend = try device.makeBackend(threads: threads, arithmetic)
         let name = device.name(of: backend)

@@ -1,33 +1,61 @@
-import Dispatch
 import Foundation
 import RecallTensor
+import Synchronization
 
 /// Turns the first SIGINT or SIGTERM into a request to stop; a second one ends the process at once.
+///
+/// The handlers need no thread and no queue: a process that the system refuses both must end all the same.
 final class Interrupts {
-    let stop = StopRequest()
-    private var sources: [any DispatchSourceSignal] = []
+    let stop = StopRequest(when: { Signals.first.load(ordering: .relaxed) > 0 })
 
-    /// - Parameter secondEnds: whether a second signal ends the process at once; false for what has a terminal to put in
-    ///   order first, and is quick about it.
-    init(secondEnds: Bool = true) {
-        for number in [SIGINT, SIGTERM] {
-            signal(number, SIG_IGN)
-            let source = DispatchSource.makeSignalSource(signal: number, queue: .global(qos: .userInteractive))
-            source.setEventHandler { [stop] in
-                // What is in the database is true at every moment, so leaving at once loses only unfinished epochs.
-                if stop.isRaised, secondEnds { _exit(130) }
-                stop.raise()
-            }
-            // A signal that came before the source is there would be lost.
-            let isThere = DispatchSemaphore(value: 0)
-            source.setRegistrationHandler { isThere.signal() }
-            source.resume()
-            isThere.wait()
-            sources.append(source)
-        }
+    /// Lets what ends a process reach this one: a parent's thread that blocks signals, as Dispatch's do, leaves them blocked
+    /// for the programs that it begins.
+    static func unblock() {
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        for number in [SIGINT, SIGTERM, SIGQUIT] { sigaddset(&signals, number) }
+        pthread_sigmask(SIG_UNBLOCK, &signals, nil)
     }
 
-    deinit {
-        for source in sources { source.cancel() }
+    /// - Parameter secondEnds: whether a second signal ends the process at once; false for what has a terminal to put in
+    ///   order first, and is quick about it. Then Ctrl-\ asks for the same.
+    init(secondEnds: Bool = true) {
+        Signals.secondEnds.store(secondEnds, ordering: .relaxed)
+        for number in [SIGINT, SIGTERM] + (secondEnds ? [] : [SIGQUIT]) { Signals.handle(number) }
+    }
+}
+
+/// What the handlers of signals read and write. They may come between any two instructions of any thread, so they do nothing
+/// but load and store, and call what POSIX lets a handler call.
+private enum Signals {
+    /// When the first one came, in nanoseconds of a clock that never goes back; 0 before.
+    static let first = Atomic<Int>(0)
+    static let secondEnds = Atomic<Bool>(true)
+
+    /// Nanoseconds in which a second signal is the first one again: `timeout` and some shells send one to a process and one
+    /// to its group.
+    private static let echo = 200_000_000
+
+    static func handle(_ number: Int32) {
+        // Made before a handler needs it: making it takes a lock.
+        _ = first.load(ordering: .relaxed)
+        var action = sigaction()
+        // Calls that were under way go on.
+        action.sa_flags = SA_RESTART
+        #if canImport(Darwin)
+            action.__sigaction_u.__sa_handler = { _ in Signals.receive() }
+        #else
+            action.__sigaction_handler.sa_handler = { _ in Signals.receive() }
+        #endif
+        sigaction(number, &action, nil)
+    }
+
+    private static func receive() {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        let now = Int(time.tv_sec) * 1_000_000_000 + Int(time.tv_nsec)
+        let (isFirst, before) = first.compareExchange(expected: 0, desired: now, ordering: .relaxed)
+        // What is in the database is true at every moment, so leaving at once loses only unfinished epochs.
+        if !isFirst, secondEnds.load(ordering: .relaxed), now - before > echo { _exit(130) }
     }
 }

@@ -179,6 +179,10 @@ struct Sitting {
             return RunnerOutcome()
         }
         let interrupts = interrupts ?? Interrupts()
+        // A thread per run, those of its kernels, and one that writes its checkpoints.
+        let runs = suite.search == nil ? min(options.jobCount, max(open.count, 1)) : options.jobCount
+        try SystemLimits.requireThreads(
+            runs + SystemLimits.kernelThreads(options.threads, runs: runs) + 1, options: "--jobs and --threads")
         let planner = planner
         let display = ProgressDisplay(
             style: ProgressDisplay.Style(quiet: options.quiet, json: options.json), suite: suite.name,

@@ -76,8 +76,9 @@ struct Failure: Error {
                 switch error {
                 case .nothing: .missing
                 case .tooSmall: .usage
-                case .noGnuplot: .unavailable
+                case .noGnuplot, .tooFewDescriptors: .unavailable
                 case .gnuplot: .inner
+                case .temporaryFolder: .inputOutput
                 }
             self.init(status, error.description)
         case let error as CheckpointError:
