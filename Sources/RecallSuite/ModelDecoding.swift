@@ -100,7 +100,9 @@ struct ModelDecoding {
             grid.add(norms.map { norm in { ($0.config.norm, $0.normCursor) = (norm.value, norm.cursor) } })
         case "norm_epsilon":
             grid.add(cursor, \.config.normEpsilon) { item throws(SuiteError) in
-                try item.number("a number above 0 and at most 1") { $0 > 0 && $0 <= 1 }
+                try item.number("a number above 0 and at most 1") {
+                    $0 > 0 && ModelConfig.normEpsilons.contains($0)
+                }
             }
         case "init":
             grid.add(cursor, \.config.initialisation) { item throws(SuiteError) in
@@ -111,7 +113,7 @@ struct ModelDecoding {
     }
 
     private static func dropout(_ cursor: Cursor) throws(SuiteError) -> Double {
-        try cursor.number("a number from 0 to below 1") { (0..<1).contains($0) }
+        try cursor.number("a number from 0 to below 1") { ModelConfig.dropouts.contains($0) }
     }
 
     /// Every point of the grid, canonical, the first key of the document outermost, each once.

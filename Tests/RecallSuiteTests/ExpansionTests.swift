@@ -159,6 +159,37 @@ import Testing
         #expect(try suite(taylor).expand().map(\.runID) != ids)
     }
 
+    /// The two zeros are one number: one run, in every setting that may be 0.
+    @Test(arguments: [
+        ("heads: 2", "dropout: 0, heads: 2"), ("epochs: 1", "weight_decay: 0\n  epochs: 1"),
+        ("epochs: 1", "stop_at_accuracy: 0\n  epochs: 1"), ("vocab_size: 64", "power_a: 0\n  vocab_size: 64"),
+        ("d_model: 16", "d_model: 16\n    embed_dropout: 0"),
+        ("d_model: 16", "d_model: 16\n    residual_dropout: 0"),
+    ]) func theTwoZerosAreOne(_ old: String, _ new: String) throws {
+        let ids = try suite(edited(old, new)).expand().map(\.runID)
+        for zero in ["-0.0", "-0", "0.0", "-0e3", "+0"] {
+            let other = new.replacing(": 0", with: ": \(zero)", maxReplacements: 1)
+            #expect(try suite(edited(old, other)).expand().map(\.runID) == ids, "\(other)")
+        }
+    }
+
+    /// A run that was stored with -0 keeps its identity.
+    @Test func aStoredMinusZeroKeepsItsIdentity() throws {
+        var run = try #require(try suite(plainSuite).expand().first)
+        run.spec.training.weightDecay = -0.0
+        let json = run.spec.canonicalJSON()
+        #expect(json.contains(#""weight_decay":-0"#))
+        let decoded = try JSONDecoder().decode(RunSpec.self, from: Data(json.utf8))
+        #expect(decoded.canonicalJSON() == json)
+        #expect(decoded.runID(taskHash: run.taskHash) == run.spec.runID(taskHash: run.taskHash))
+    }
+
+    @Test(arguments: ["0", "+5", "18446744073709551615", "9223372036854775808"])
+    func anySeedOf64BitsIsTaken(_ seed: String) throws {
+        let loaded = try suite(edited("vocab_size: 64", "vocab_size: 64\n  data_seed: \(seed)"))
+        #expect(loaded.tasks[0].task.dataSeed == UInt64(seed))
+    }
+
     @Test func aSpecificationSurvivesItsJSON() throws {
         for run in try suite(edited("heads: 2", "dropout: [0, 0.1], rope: true")).expand(seed: .max) {
             let json = run.spec.canonicalJSON()

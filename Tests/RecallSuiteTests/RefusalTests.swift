@@ -201,6 +201,12 @@ struct Refusal: Sendable, CustomTestStringConvertible {
             "d_model: 16", "d_model: 16\n    norm_epsilon: 0",
             "x.yaml:15:19: models[0].norm_epsilon: must be a number above 0 and at most 1, not '0'"),
         Refusal(
+            "vocab_size: 64", "vocab_size: 64\n  data_seed: 007",
+            "x.yaml:5:14: task.data_seed: must be an integer from 0 to 18446744073709551615, not '007'"),
+        Refusal(
+            "vocab_size: 64", "vocab_size: 64\n  data_seed: 00",
+            "x.yaml:5:14: task.data_seed: must be an integer from 0 to 18446744073709551615, not '00'"),
+        Refusal(
             "d_model: 16", "d_model: 16\n    positions: rope",
             "x.yaml:15:16: models[0].positions: must be one of none, learned, not 'rope'"),
         Refusal(

@@ -1,4 +1,9 @@
 extension ModelConfig {
+    /// What dropout may be.
+    public static let dropouts = 0.0..<1.0
+    /// What the epsilon of norms may be, but for 0.
+    public static let normEpsilons = 0.0...1.0
+
     /// The canonical form: every layer resolved, and what its block does not have at its neutral value.
     ///
     /// - Throws: `ConfigurationError` naming the key.
@@ -8,6 +13,16 @@ extension ModelConfig {
         }
         guard !layers.isEmpty else {
             throw ConfigurationError(key: "layers", message: "layers must name at least one mixer")
+        }
+        for (key, rate) in [("embed_dropout", embedDropout), ("residual_dropout", residualDropout)]
+        where !Self.dropouts.contains(rate) {
+            throw ConfigurationError(
+                key: key, message: "\(key) must be a number from 0 to below 1, not \(rate)")
+        }
+        guard Self.normEpsilons.contains(normEpsilon), normEpsilon > 0 else {
+            throw ConfigurationError(
+                key: "norm_epsilon",
+                message: "norm_epsilon must be a number above 0 and at most 1, not \(normEpsilon)")
         }
         var result = self
         result.layers = []
