@@ -37,12 +37,6 @@ final class BLASMemory: Sendable {
         (self.take, self.giveBack, self.map) = (take, giveBack, map)
     }
 
-    /// - Throws: `BackendError.outOfMemory` where the system has no address space for so many products at once.
-    static func requireRoom(products: Int) throws(BackendError) {
-        let bytes = products * pieceBytes
-        if !isThere(bytes) { throw .outOfMemory(bytes: bytes) }
-    }
-
     private static func isThere(_ bytes: Int) -> Bool {
         guard let address = Pages.map(bytes: bytes) else { return false }
         Pages.unmap(address, bytes: bytes)

@@ -32,11 +32,9 @@ struct OpenBLAS: Sendable {
     private static let kernelVariable = "OPENBLAS_CORETYPE"
 
     private init() throws {
-        // Whoever set the variable meant it.
-        setenv("OPENBLAS_NUM_THREADS", "1", 0)
-        // Each of its threads takes memory as soon as it is loaded, and none can be told that there is none.
-        let threads = getenv("OPENBLAS_NUM_THREADS").flatMap { Int(String(cString: $0)) } ?? 1
-        try BLASMemory.requireRoom(products: min(max(threads, 1), ProcessorCount.online))
+        // Whatever the environment says: each of its threads takes memory when it begins, and waits for it without end
+        // where the system refuses it. `--threads` shares out products.
+        setenv("OPENBLAS_NUM_THREADS", "1", 1)
         var handle = try Self.load()
         var kernel = try Self.kernel(handle)
         // A release older than the processor falls back to kernels that are several times slower.
