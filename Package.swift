@@ -74,8 +74,10 @@ let package = Package(
             name: "RecallServe",
             dependencies: [
                 "RecallReport", .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             resources: [.embedInCode("Page")]),
@@ -124,7 +126,10 @@ let package = Package(
             name: "RecallReportTests", dependencies: ["RecallReport", "RecallPage", "TestSupport"]),
         .testTarget(
             name: "RecallServeTests",
-            dependencies: ["RecallServe", "TestSupport", .product(name: "Hummingbird", package: "hummingbird")]),
+            dependencies: [
+                "RecallServe", "TestSupport", .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+            ]),
         .testTarget(name: "RecallBenchmarkTests", dependencies: ["RecallBenchmark"]),
         .testTarget(name: "RecallVerificationTests", dependencies: ["RecallModelVerification"]),
         .testTarget(

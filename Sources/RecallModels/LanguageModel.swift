@@ -138,7 +138,7 @@ public final class LanguageModel {
                 "positions.weight", shape: [maximumLength, width], initialiser: .normal(deviation: 0.02),
                 isExemptFromDecay: false) : nil
         blocks = config.layers.indices.map { Block(config, layer: $0, maximumLength: maximumLength) }
-        // At the end of a Mamba model the published harness has LayerNorm (MODELS.md B.1): `norm` is `layer` there.
+        // After Mamba blocks too, whose own norms are RMSNorm (MODELS.md B.1).
         finalNorm = Norm(
             kind: config.norm.kind,
             gain: Parameter("norm.weight", shape: [width], initialiser: .constant(1), isExemptFromDecay: true),

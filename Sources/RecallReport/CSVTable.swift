@@ -66,7 +66,7 @@ extension CSVExport {
         of table: CSVTable, to sink: @escaping CSVWriter.Sink,
         _ fields: (TradeoffRow, Tradeoff) -> [[CSVField]]
     ) throws {
-        var writer = CSVWriter(columns: table.columns, to: sink)
+        var writer = CSVWriter(columns: table.columns, guarded: isGuarded, to: sink)
         for suite in try store.suites() where suites.isEmpty || suites.contains(suite.name) {
             let tradeoff = Tradeoff(suite: suite, runs: try store.runs(suite: suite.name))
             for row in tradeoff.rows {

@@ -2,6 +2,7 @@ import Dispatch
 import Foundation
 import RecallInput
 import RecallStore
+import RecallSuite
 import RecallTraining
 
 /// Shows how the runs of a suite get on, on standard error. Every method may be called from any thread.
@@ -60,8 +61,7 @@ public final class ProgressDisplay: @unchecked Sendable {
         self.init(
             style: style, suite: suite, totalRuns: totalRuns, totalSteps: totalSteps, details: details,
             clock: { Double(DispatchTime.now().uptimeNanoseconds) / 1e9 },
-            // A closed standard error is no reason to stop training.
-            output: { try? output.write(contentsOf: Data($0.utf8)) }, size: { Terminal.size(output) },
+            output: { StandardError.write(raw: $0, to: output) }, size: { Terminal.size(output) },
             unicode: Terminal.speaksUnicode())
     }
 
@@ -247,7 +247,7 @@ public final class ProgressDisplay: @unchecked Sendable {
     public func note(_ message: String) {
         locked { now in
             emit(.note) { $0[.message] = message }
-            leave(ProgressRendering.oneLine(message), at: now)
+            leave(message, at: now)
         }
     }
 
@@ -296,14 +296,14 @@ public final class ProgressDisplay: @unchecked Sendable {
     }
 
     private func say(_ line: String?, only wanted: Style) {
-        if style == wanted, let line { output(line + "\n") }
+        if style == wanted, let line { output(oneLine(line) + "\n") }
     }
 
     /// A line that stays: above the bars, or as it is.
     private func leave(_ line: String, withWhole: Bool = false, at now: Double) {
         say(line, only: .plain)
         if withWhole { say(ProgressRendering.whole(state, at: now), only: .plain) }
-        draw(permanent: [line], at: now)
+        draw(permanent: [oneLine(line)], at: now)
     }
 
     private func draw(permanent: [String] = [], at now: Double) {

@@ -1,4 +1,5 @@
 import RecallInput
+import RecallSuite
 import RecallTraining
 
 /// The texts of the progress display: functions of the state alone.
@@ -148,11 +149,4 @@ enum ProgressRendering {
     }
 
     private static func decimals(_ value: Double) -> String { Format.decimals(value, 3) }
-
-    /// The text without line breaks and control characters, which would break the display.
-    static func oneLine(_ text: String) -> String {
-        String(
-            String.UnicodeScalarView(
-                text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }))
-    }
 }

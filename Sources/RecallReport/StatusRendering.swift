@@ -1,5 +1,6 @@
 import RecallInput
 import RecallStore
+import RecallSuite
 
 /// What `status --watch` draws: a function of the snapshot and the size of the screen alone.
 public struct StatusRendering {
@@ -86,7 +87,7 @@ public struct StatusRendering {
     /// The bars of all suites and, where there are several, the whole's; all of one width, so that they compare.
     private var barLines: [String] {
         let bars = snapshot.suites.map(bar) + (snapshot.suites.count > 1 ? [wholeBar] : [])
-        let widest = bars.map { displayWidth(ProgressRendering.oneLine($0.label)) }.max() ?? 0
+        let widest = bars.map { displayWidth(oneLine($0.label)) }.max() ?? 0
         let labelWidth = min(widest, max(8, columns * 3 / 10))
         // What a line has besides its name and the smallest bar: a space on either side, and the percentage.
         let room = columns - labelWidth - 1 - Self.smallestBar - 5
@@ -161,7 +162,7 @@ public struct StatusRendering {
 
     private func runningLine(_ run: StatusSnapshot.Running, among suites: [StatusSnapshot.Suite]) -> String {
         let widest =
-            suites.flatMap(\.running).map { displayWidth(ProgressRendering.oneLine($0.label)) }.max() ?? 0
+            suites.flatMap(\.running).map { displayWidth(oneLine($0.label)) }.max() ?? 0
         let width = min(widest, max(8, columns / 2 - 2))
         let label = padded(run.label, to: width)
         let details = ProgressRendering.fitting(
@@ -181,11 +182,11 @@ public struct StatusRendering {
     // MARK: - Texts
 
     private func fit(_ text: String) -> String {
-        shortened(ProgressRendering.oneLine(text), to: columns)
+        shortened(oneLine(text), to: columns)
     }
 
     private func padded(_ text: String, to width: Int) -> String {
-        let name = shortened(ProgressRendering.oneLine(text), to: width)
+        let name = shortened(oneLine(text), to: width)
         return name + String(repeating: " ", count: width - displayWidth(name))
     }
 }

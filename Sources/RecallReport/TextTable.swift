@@ -1,3 +1,5 @@
+import RecallSuite
+
 /// A table of plain text: aligned columns, numbers to the right, two spaces between.
 public struct TextTable: Sendable {
     public enum Alignment: Sendable { case left, right }
@@ -29,7 +31,7 @@ public struct TextTable: Sendable {
     public mutating func add(_ row: [String]) {
         precondition(row.count == columns.count, "a row of \(row.count) cells under \(columns.count) columns")
         // A cell is one line, whatever a user called their model.
-        rows.append(row.map { $0.split(whereSeparator: \.isNewline).joined(separator: " ") })
+        rows.append(row.map { oneLine($0.split(whereSeparator: \.isNewline).joined(separator: " ")) })
     }
 
     /// Columns of a terminal that the table fills when nothing is shortened.

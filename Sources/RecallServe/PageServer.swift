@@ -1,7 +1,9 @@
 import Foundation
 import Hummingbird
+import HummingbirdCore
 import Logging
 import NIOCore
+import NIOPosix
 import RecallStore
 
 /// A page that shows how the runs of a database come along, to whoever asks on one address. It only looks.
@@ -10,9 +12,27 @@ public struct PageServer: Sendable {
     private let host: String
     private let port: Int
     private let logger: Logger
+    private let idleTime: Duration
 
     /// What the page says of commands.
     private let words: PageWords
+
+    /// Threads that serve connections.
+    private static let threads = 2
+    /// File descriptors that serving takes besides connections: those threads' own, the database with its log, what looks
+    /// up names, and some to spare.
+    private static let ownDescriptors = 24
+    /// Connections below which a server would be of no use, and beyond which one for people has no need.
+    private static let connections = 8...1024
+
+    /// What it cannot do without.
+    public static let leastDescriptors = ownDescriptors + connections.lowerBound
+
+    /// Connections at once. Those beyond wait to be accepted, where the system would refuse a descriptor.
+    private static var mostConnections: Int {
+        let room = ProcessLimits.mostDescriptors - 2 * ownDescriptors
+        return min(max(room, connections.lowerBound), connections.upperBound)
+    }
 
     /// - Parameters:
     ///   - path: of the database, which may be yet to come; it is opened to read only.
@@ -20,12 +40,15 @@ public struct PageServer: Sendable {
     ///   - words: the commands that the page names.
     ///   - host: an address of this machine, or a name for one.
     ///   - port: 0 for any that is free.
+    ///   - idleTime: after which a connection on which nothing is asked for is closed.
     public init(
-        _ path: String, suites: [String], words: PageWords, host: String, port: Int, logger: Logger
+        _ path: String, suites: [String], words: PageWords, host: String, port: Int, logger: Logger,
+        idleTime: Duration = .seconds(60)
     ) {
         let reader = SweepReader(path, suites: suites)
         feed = Feed { try reader.look() }
         (self.words, self.host, self.port, self.logger) = (words, host, port, logger)
+        self.idleTime = idleTime
     }
 
     /// Serves until its task is cancelled.
@@ -34,11 +57,25 @@ public struct PageServer: Sendable {
     /// - Throws: `ServeError` where it cannot listen there.
     public func run(onListening: @escaping @Sendable (String) -> Void) async throws {
         let (host, port) = (host, port)
+        // Not the library's own group, which has a thread, with three descriptors, for each core.
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: Self.threads)
         let application = Application(
-            router: router(), configuration: ApplicationConfiguration(address: .hostname(host, port: port)),
+            router: router(),
+            server: .http1(configuration: HTTP1Channel.Configuration(idleTimeout: TimeAmount(idleTime))),
+            configuration: ApplicationConfiguration(
+                address: .hostname(host, port: port),
+                availableConnectionsDelegate: MaximumAvailableConnections(Self.mostConnections, logger: logger)),
             onServerRunning: { channel in
                 onListening(Self.address(host, port: channel.localAddress?.port ?? port))
-            }, logger: logger)
+            }, eventLoopGroupProvider: .shared(group), logger: logger)
+        do { try await serve(application) } catch {
+            try? await group.shutdownGracefully()
+            throw error
+        }
+        try? await group.shutdownGracefully()
+    }
+
+    private func serve(_ application: some ApplicationProtocol) async throws {
         try await withThrowingTaskGroup(of: Void.self) { [feed] group in
             group.addTask { await feed.run() }
             group.addTask { try await application.run() }

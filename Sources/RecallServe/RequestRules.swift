@@ -47,6 +47,8 @@ struct OnlyReading<Context: RequestContext>: RouterMiddleware {
 /// Refuses a name that is not this machine's. A page elsewhere can have its own name resolve to a loopback address and so
 /// be of one origin with us (DNS rebinding); but then it asks for us by that name.
 struct KnownHosts<Context: RequestContext>: RouterMiddleware {
+    private static var field: HTTPField.Name { HTTPField.Name("Host")! }
+
     private let names: Set<String>
 
     /// - Parameter names: besides localhost and addresses, which no name server gives out.
@@ -55,9 +57,10 @@ struct KnownHosts<Context: RequestContext>: RouterMiddleware {
     func handle(
         _ request: Request, context: Context, next: (Request, Context) async throws -> Response
     ) async throws -> Response {
-        guard let authority = request.head.authority, let host = Self.host(of: authority) else {
-            return .plain(.badRequest, "a request must name its host\n")
-        }
+        // The first is the authority. With a second, what stands between us and the browser may go by another than we do.
+        guard let authority = request.head.authority, let host = Self.host(of: authority),
+            request.headers[values: Self.field].isEmpty
+        else { return .plain(.badRequest, "a request must name its host, once\n") }
         guard names.contains(host) || IPAddress.isAddress(host) else {
             return .plain(
                 .misdirectedRequest, "this is not \(host): use an address, localhost, or name it with --host\n")

@@ -12,9 +12,11 @@ public struct CSVExport {
     public let store: Store
     /// The suites to export; empty for all, and the runs that belong to none. Benchmarks belong to no suite.
     public let suites: [String]
+    /// Whether texts that a spreadsheet would take for formulas have an apostrophe before them.
+    public let isGuarded: Bool
 
-    public init(_ store: Store, suites: [String] = []) {
-        (self.store, self.suites) = (store, suites)
+    public init(_ store: Store, suites: [String] = [], guarded isGuarded: Bool = false) {
+        (self.store, self.suites, self.isGuarded) = (store, suites, isGuarded)
     }
 
     /// The header, in order.
@@ -62,7 +64,7 @@ public struct CSVExport {
     /// - Throws: `StoreError`, or what the sink throws.
     public func write(_ table: StoredTable, to sink: @escaping CSVWriter.Sink) throws {
         let stored = Self.storedColumns(of: table)
-        var writer = CSVWriter(columns: Self.columns(of: table), to: sink)
+        var writer = CSVWriter(columns: Self.columns(of: table), guarded: isGuarded, to: sink)
         let names = stored.map { "\"\($0)\"" } + (table == .slices ? [taskNames] : [])
         let more = table == .runs || table == .slices ? ["spec"] : []
         var specifications = Specifications(path: store.path)

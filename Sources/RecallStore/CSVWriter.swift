@@ -12,6 +12,16 @@ public enum CSVField: Equatable, Sendable {
     public static func number(_ value: Double?) -> CSVField { value.map { .number($0) } ?? .missing }
     public static func integer(_ value: Int?) -> CSVField { value.map { .integer(Int64($0)) } ?? .missing }
 
+    /// The field with an apostrophe before a text that a spreadsheet would take for a formula and compute. Numbers, which
+    /// may begin with a sign, stay.
+    public var guarded: CSVField {
+        // A tab or a line end before it hides nothing from a spreadsheet.
+        guard case .text(let text) = self, let first = text.unicodeScalars.first,
+            "=+-@\t\r\n".unicodeScalars.contains(first)
+        else { return self }
+        return .text("'" + text)
+    }
+
     /// The field as it stands in the file, quoted as RFC 4180 says where that is needed.
     public var encoded: String {
         switch self {
@@ -33,11 +43,13 @@ public struct CSVWriter {
     public typealias Sink = (String) throws -> Void
 
     private let columns: Int
+    private let isGuarded: Bool
     private let sink: Sink
     private var buffer = ""
 
-    public init(columns: [String], to sink: @escaping Sink) {
-        (self.columns, self.sink) = (columns.count, sink)
+    /// - Parameter guarded: whether texts are guarded from spreadsheets (`CSVField.guarded`).
+    public init(columns: [String], guarded isGuarded: Bool = false, to sink: @escaping Sink) {
+        (self.columns, self.isGuarded, self.sink) = (columns.count, isGuarded, sink)
         append(columns.map(CSVField.text))
     }
 
@@ -57,7 +69,7 @@ public struct CSVWriter {
     private mutating func append(_ row: [CSVField]) {
         for (index, field) in row.enumerated() {
             if index > 0 { buffer += "," }
-            buffer += field.encoded
+            buffer += (isGuarded ? field.guarded : field).encoded
         }
         buffer += "\n"
     }

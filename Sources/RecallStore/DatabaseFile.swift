@@ -9,13 +9,15 @@ import Foundation
 /// Where a database is on disk, which its path may not tell: SQLite follows every symbolic link before it names the files
 /// beside it.
 public enum DatabaseFile {
-    /// The path of the file itself, for everything that is derived from it.
+    /// The path of the file itself, for SQLite and everything that is derived from it.
     ///
-    /// - Returns: `path` as it is where no link is on the way, an absolute path otherwise. The file need not exist: SQLite
-    ///   makes the target of a link that dangles.
+    /// - Returns: `path` where no link is on the way, an absolute path otherwise. The file need not exist: SQLite makes the
+    ///   target of a link that dangles.
     public static func resolved(_ path: String) -> String {
         let (absolute, hasLink) = walk(path)
-        return hasLink ? absolute : path
+        if hasLink { return absolute }
+        // SQLite takes `:memory:` for no file at all and `file:x?y` for an address; here they are names as any other.
+        return path.hasPrefix(":") || path.hasPrefix("file:") ? "./\(path)" : path
     }
 
     /// The same as an absolute path without links, `.` and `..`: one and the same for every way to write it.

@@ -35,8 +35,11 @@ public final class Store: Sendable {
         Double(text).flatMap { (0...86_400).contains($0) ? $0 : nil }
     }
 
-    public convenience init(path: String, mode: Mode) throws(StoreError) {
-        try self.init(path: path, mode: mode, identity: .current)
+    /// - Parameter say: called with a sentence where another process keeps this one waiting for more than a moment.
+    public convenience init(
+        path: String, mode: Mode, say: (_ sentence: String) -> Void = { _ in }
+    ) throws(StoreError) {
+        try self.init(path: path, mode: mode, identity: .current, say: say)
     }
 
     /// - Parameters:
@@ -46,7 +49,8 @@ public final class Store: Sendable {
     ///   - now: the clock.
     package init(
         path: String, mode: Mode, identity: ProcessIdentity, busyTimeout: TimeInterval = Store.busyTimeout,
-        maximumPages: Int? = nil, now: @escaping @Sendable () -> Date = { Date() }
+        maximumPages: Int? = nil, now: @escaping @Sendable () -> Date = { Date() },
+        say: (_ sentence: String) -> Void = { _ in }
     ) throws(StoreError) {
         (self.path, self.identity, self.now) = (path, identity, now)
         let file = DatabaseFile.resolved(path)
@@ -62,7 +66,8 @@ public final class Store: Sendable {
             case .readWrite:
                 try Self.makeParent(of: file, named: path)
                 // Processes of a job array may all find no file: one at a time makes it.
-                let making = try CreationLock(besides: file, named: path)
+                let making = try CreationLock(
+                    besides: file, named: path, patience: busyTimeout, say: say)
                 defer { making.release() }
                 try Self.requireWhole(file, named: path, configuration)
                 let pool = try DatabasePool(path: file, configuration: configuration)

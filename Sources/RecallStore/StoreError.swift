@@ -111,6 +111,16 @@ extension StoreError {
         corrupted(path, findings.joined(separator: " ").replacingOccurrences(of: "\n", with: " "))
     }
 
+    static func folderHeld(_ path: String, _ folder: String, by holder: String?, for seconds: Double)
+        -> StoreError
+    {
+        StoreError(
+            .busy, path: path,
+            "\(holder ?? "another process") has held a lock on the folder \(folder) for "
+                + "\(String(format: "%g", seconds)) seconds; end it, try again later, or name a file in another folder"
+        )
+    }
+
     static func leaseLost(_ path: String, runID: String) -> StoreError {
         StoreError(
             .leaseLost, path: path,

@@ -148,9 +148,13 @@ struct Cursor {
         }
     }
 
-    /// Any integer that a `UInt64` holds.
+    /// Any integer that a `UInt64` holds, written as every other integer.
     func unsigned() throws(SuiteError) -> UInt64 {
-        if case .scalar(let text, true) = value.content, let number = UInt64(text) { return number }
+        if case .scalar(let text, true) = value.content, let number = UInt64(text),
+            [.integer(Int(clamping: number)), .hugeInteger].contains(scalar)
+        {
+            return number
+        }
         throw error("must be an integer from 0 to \(UInt64.max), not \(shown)")
     }
 
@@ -165,7 +169,8 @@ struct Cursor {
         guard let number, number.isFinite, accepts(number) else {
             throw error("must be \(expectation), not \(shown)")
         }
-        return number
+        // -0.0 is the same number and would be another run.
+        return number == 0 ? 0 : number
     }
 
     func flag() throws(SuiteError) -> Bool {

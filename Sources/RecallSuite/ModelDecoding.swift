@@ -100,7 +100,9 @@ struct ModelDecoding {
             grid.add(norms.map { norm in { ($0.config.norm, $0.normCursor) = (norm.value, norm.cursor) } })
         case "norm_epsilon":
             grid.add(cursor, \.config.normEpsilon) { item throws(SuiteError) in
-                try item.number("a number above 0 and at most 1") { $0 > 0 && $0 <= 1 }
+                try item.number("a number above 0 and at most 1") {
+                    $0 > 0 && ModelConfig.normEpsilons.contains($0)
+                }
             }
         case "init":
             grid.add(cursor, \.config.initialisation) { item throws(SuiteError) in
@@ -111,7 +113,7 @@ struct ModelDecoding {
     }
 
     private static func dropout(_ cursor: Cursor) throws(SuiteError) -> Double {
-        try cursor.number("a number from 0 to below 1") { (0..<1).contains($0) }
+        try cursor.number("a number from 0 to below 1") { ModelConfig.dropouts.contains($0) }
     }
 
     /// Every point of the grid, canonical, the first key of the document outermost, each once.
@@ -183,8 +185,8 @@ struct ModelDecoding {
         return config
     }
 
-    /// A Mamba block has no state mixer, no residual dropout and norms of its own, so these keep one form: none, 0 and
-    /// layer.
+    /// A Mamba block has no state mixer and no residual dropout, so these keep one form: none and 0. Its norms are its own:
+    /// a preset's do not reach it, and `norm` is the one at the end.
     private func fitMambaBlock(_ draft: ModelDraft, _ config: inout ModelConfig) throws(SuiteError) {
         if let cursor = draft.stateMixerCursor, config.stateMixer != .none {
             throw cursor.error("a mamba block has no state mixer; leave the key out or set block: transformer")
@@ -193,11 +195,8 @@ struct ModelDecoding {
             throw cursor.error(
                 "a mamba block has no residual dropout; leave the key out or set block: transformer")
         }
-        if let cursor = draft.normCursor {
-            throw cursor.error(
-                "a mamba block has norms of its own; leave the key out or set block: transformer")
-        }
-        (config.stateMixer, config.norm) = (.none, .layer)
+        config.stateMixer = .none
+        if draft.normCursor == nil { config.norm = .layer }
     }
 
     private func blame(

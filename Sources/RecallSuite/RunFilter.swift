@@ -230,7 +230,9 @@ public struct RunFilter: Sendable {
         if present.isEmpty { return "no model of these runs has the setting \(field.name)" }
         // A number that is a little different is not a misspelt one.
         let words = present.filter { Double($0) == nil }
-        if let near = nearest(given, in: words) { return "\(none); did you mean '\(near)'?" }
+        if let near = nearest(given, in: words) {
+            return "\(none); did you mean \(ShellCommand.inQuotes(near))?"
+        }
         let shown = present.prefix(12).joined(separator: ", ") + (present.count > 12 ? ", …" : "")
         return "\(none); there are \(shown)"
     }

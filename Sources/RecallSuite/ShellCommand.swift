@@ -47,17 +47,19 @@ public struct ShellCommand: Hashable, Sendable, CustomStringConvertible {
 
     /// A text as one word of a shell, on one line.
     ///
-    /// Quoted as POSIX has it. A text with control characters or line ends, which would break a message's line, is
-    /// written as `$'…'`, which bash, zsh, ksh and POSIX since 2024 understand.
+    /// Quoted as POSIX has it. A text that a message would have to escape (`oneLine`), with control characters, line ends
+    /// or marks of direction, is written as `$'…'`, which bash, zsh, ksh and POSIX since 2024 understand.
     public static func quoted(_ text: String) -> String {
         let scalars = text.unicodeScalars
-        if !scalars.isEmpty, scalars.allSatisfy(isPlain) { return text }
-        guard scalars.contains(where: breaksLines) else {
-            return "'" + text.replacing("'", with: "'\\''") + "'"
-        }
-        let escaped = scalars.map { scalar in
+        return !scalars.isEmpty && scalars.allSatisfy(isPlain) ? text : inQuotes(text)
+    }
+
+    /// The same in quotes in any case: a word of a sentence that may be copied into a shell.
+    public static func inQuotes(_ text: String) -> String {
+        guard oneLine(text) != text else { return "'" + text.replacing("'", with: "'\\''") + "'" }
+        let escaped = text.unicodeScalars.map { scalar in
             if scalar == "'" || scalar == "\\" { return "\\\(scalar)" }
-            guard breaksLines(scalar) else { return String(scalar) }
+            guard isUnprintable(scalar) else { return String(scalar) }
             return String(scalar).utf8.map { byte in
                 let digits = String(byte, radix: 8)
                 return "\\" + String(repeating: "0", count: 3 - digits.count) + digits
@@ -69,13 +71,6 @@ public struct ShellCommand: Hashable, Sendable, CustomStringConvertible {
     private static func isPlain(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar {
         case "a"..."z", "A"..."Z", "0"..."9", "-", "_", ".", "/", "=", ",", ":", "+", "@", "%": true
-        default: false
-        }
-    }
-
-    private static func breaksLines(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar.properties.generalCategory {
-        case .control, .lineSeparator, .paragraphSeparator: true
         default: false
         }
     }

@@ -49,19 +49,6 @@ public struct SuiteError: Error, Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// The text with line breaks and control characters escaped, so that an error stays one line.
-func oneLine(_ text: String) -> String {
-    var result = String.UnicodeScalarView()
-    for scalar in text.unicodeScalars {
-        switch scalar.properties.generalCategory {
-        case .control, .lineSeparator, .paragraphSeparator, .format:
-            result.append(contentsOf: scalar.escaped(asASCII: true).unicodeScalars)
-        default: result.append(scalar)
-        }
-    }
-    return String(result)
-}
-
 /// Somebody's word in quotes, shortened where it is long.
 func quoted(_ text: String) -> String {
     // A long text is not counted to its end.

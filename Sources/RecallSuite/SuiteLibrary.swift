@@ -92,28 +92,43 @@ public struct SuiteLibrary: Sendable {
     /// - Throws: `SuiteLookupError`, or `SuiteError` for a file that is no text or larger than a suite may be.
     public func text(of nameOrPath: String) throws -> (text: String, file: String) {
         if nameOrPath.contains("/") || nameOrPath.hasSuffix(".yaml") || nameOrPath.hasSuffix(".yml") {
-            guard FileManager.default.fileExists(atPath: nameOrPath) else {
+            guard try isThere(nameOrPath) else {
                 throw SuiteLookupError(
                     kind: .missing, message: "\(nameOrPath): no such file" + hint(for: nameOrPath))
             }
             return (try read(nameOrPath), nameOrPath)
         }
         let path = "\(directory)/\(nameOrPath).yaml"
-        if !nameOrPath.isEmpty, FileManager.default.fileExists(atPath: path) { return (try read(path), path) }
+        if !nameOrPath.isEmpty, try isThere(path) { return (try read(path), path) }
         if let text = Self.embedded[nameOrPath] { return (text, "\(nameOrPath).yaml (built in)") }
         let names = list().map(\.name)
-        let near = suggestion(for: nameOrPath, in: names)
+        let near =
+            nearest(nameOrPath, in: names).map { "; did you mean \(ShellCommand.inQuotes($0))?" } ?? ""
         throw SuiteLookupError(
             kind: .missing,
             message: "there is no suite \(quoted(nameOrPath)), neither \(path) nor built in"
                 + (near.isEmpty ? "; there are \(listed(names))" : near))
     }
 
+    /// Whether a path leads anywhere.
+    ///
+    /// - Throws: `SuiteLookupError` where the system does not say, because a folder on the way is closed, say.
+    private func isThere(_ path: String) throws -> Bool {
+        var status = stat()
+        if stat(path, &status) == 0 { return true }
+        let code = errno
+        guard code != ENOENT, code != ENOTDIR else { return false }
+        throw SuiteLookupError(
+            kind: .unreadable, message: "\(path): cannot be looked at: \(String(cString: strerror(code)))")
+    }
+
     /// For a path that leads nowhere: the suite whose name the file has or nearly has.
     private func hint(for path: String) -> String {
         let file = path.split(separator: "/").last.map(String.init) ?? ""
         let name = file.split(separator: ".").first.map(String.init) ?? file
-        return nearest(name, in: list().map(\.name)).map { "; did you mean the suite '\($0)'?" } ?? ""
+        return nearest(name, in: list().map(\.name)).map {
+            "; did you mean the suite \(ShellCommand.inQuotes($0))?"
+        } ?? ""
     }
 
     private func read(_ path: String) throws -> String {

@@ -7,7 +7,9 @@ enum TrainingDecoding {
         "epochs", "batch_size", "learning_rate", "weight_decay", "decay", "schedule", "order", "data", "seeds",
         "data_seeds", "stop_at_accuracy", "precision",
     ]
+    static let epochs = 1...1_000_000
     static let batchSizes = 1...1_048_576
+    static let accuracies = 0.0...1.0
 
     /// The defaults of everything optional; the grid sets the three others.
     static let base = TrainingConfig(epochs: 1, batchSize: 1, learningRate: 1)
@@ -20,7 +22,7 @@ enum TrainingDecoding {
             switch key {
             case "epochs":
                 grid.add(cursor, \.epochs) { cursor throws(SuiteError) in
-                    try cursor.integer(in: 1...1_000_000)
+                    try cursor.integer(in: epochs)
                 }
             case "batch_size":
                 grid.add(cursor, \.batchSize) { cursor throws(SuiteError) in
@@ -47,7 +49,7 @@ enum TrainingDecoding {
                 grid.add(cursor, \.data) { cursor throws(SuiteError) in try cursor.choice(DataKind.self) }
             case "stop_at_accuracy":
                 grid.add(cursor, \.stopAtAccuracy) { cursor throws(SuiteError) in
-                    try cursor.number("a number from 0 to 1") { (0...1).contains($0) }
+                    try cursor.number("a number from 0 to 1") { accuracies.contains($0) }
                 }
             case "precision":
                 grid.add(cursor, \.precision) { cursor throws(SuiteError) in

@@ -41,15 +41,20 @@ struct RecallBench: ParsableCommand {
         signal(SIGPIPE, SIG_IGN)
         // So is a file that has reached the size the user may write.
         signal(SIGXFSZ, SIG_IGN)
+        // Ctrl-\ ends the process as it ends any: Swift's own handler would print what every thread was doing.
+        signal(SIGQUIT, SIG_DFL)
+        Interrupts.unblock()
         do {
             try EnvironmentVariables.check()
             var command = try parseAsRoot()
+            if !SystemLimits.worksWithoutThreads(command) { try SystemLimits.requireUsual() }
             // `doctor` is there to tell it.
             if !(command is DoctorCommand) { try requireBuiltForThisProcessor() }
             try command.run()
         } catch {
             Failure.exit(with: error)
         }
+        ProcessEnd.end(0)
     }
 
     /// The kernels would end in an illegal instruction on a processor that lacks what they were compiled for.

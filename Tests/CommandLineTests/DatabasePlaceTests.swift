@@ -60,6 +60,23 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         #expect(workspace.content.filter { $0.hasPrefix("home/") } == ["home/r.sqlite"])
     }
 
+    /// SQLite would take these for no file at all, or for an address with options.
+    @Test(arguments: [":memory:", "file:r.sqlite", "file::memory:?cache=shared", "file:r?mode=memory", ":r"])
+    func anyNameIsAFiles(_ database: String) throws {
+        let workspace = try Workspace.withTinySuite()
+        let first = try workspace.run("run", "--suite", "tiny.yaml", "--quiet", "--db", database)
+        #expect(first.status == 0, "\(first.errors)")
+        #expect(
+            workspace.content.filter { $0.hasSuffix(".sqlite") || $0.hasPrefix(":") || $0.hasPrefix("file:") }
+                .contains(database), "\(workspace.content)")
+        let again = try workspace.run("run", "--suite", "tiny.yaml", "--db", database)
+        #expect(again.errors.contains("all 4 runs of tiny are finished"), "\(again.errors)")
+        let copy = try workspace.run("export", "sqlite", "--db", database, "--output", database + "-copy")
+        #expect(copy.status == 0 && workspace.exists(database + "-copy"), "\(copy.errors)")
+        let missing = try workspace.run("status", "--db", database + "?")
+        #expect(missing.status == 66, "\(missing.errors)")
+    }
+
     /// A run that finishes in one database leaves another's checkpoint of it, beside it or in a folder that both use.
     @Test(arguments: [[], ["--checkpoints", "shared"], ["--checkpoints", "shared", "--fresh"]])
     func databasesDoNotShareCheckpoints(_ options: [String]) throws {

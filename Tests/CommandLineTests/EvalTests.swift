@@ -242,6 +242,52 @@ import Testing
                 of: #""vocab_size":64"#, with: #""vocab_size":63"#)
         }
         #expect(odd.contains("63 is odd"), "\(odd)")
+        // What no suite may say, no checkpoint may.
+        for (part, other, words) in [
+            (#""epochs":2"#, #""epochs":-1"#, "training.epochs must be an integer from 1 to 1000000, not -1"),
+            (#""batch_size":32"#, #""batch_size":0"#, "training.batch_size must be an integer from 1 to"),
+            (#""batch_size":32"#, #""batch_size":2000000"#, "training.batch_size must be an integer from 1 to"),
+            (
+                #""weight_decay":0.1"#, #""weight_decay":-1"#,
+                "training.weight_decay must be a number from 0, not -1.0"
+            ),
+            (
+                #""learning_rate":0.01"#, #""learning_rate":-1"#,
+                "training.learning_rate must be a number above 0"
+            ),
+            (
+                #""learning_rate":0.01"#, #""learning_rate":-0.0"#,
+                "training.learning_rate must be a number above 0"
+            ),
+            (
+                #""precision":"fp32""#, #""precision":"fp32","stop_at_accuracy":2"#,
+                "training.stop_at_accuracy must be"
+            ),
+            (
+                #""embed_dropout":0.1"#, #""embed_dropout":5"#,
+                "embed_dropout must be a number from 0 to below 1, not 5.0"
+            ),
+            (
+                #""residual_dropout":0"#, #""residual_dropout":1"#,
+                "residual_dropout must be a number from 0 to below 1"
+            ),
+            (
+                #""norm_epsilon":1e-05"#, #""norm_epsilon":0"#,
+                "norm_epsilon must be a number above 0 and at most 1"
+            ),
+            (
+                #""d_model":16"#, #""d_model":16385"#,
+                "model.d_model must be an integer from 1 to 16384, not 16385"
+            ),
+            (#""power_a":0.01"#, #""power_a":-1"#, "task.power_a: power_a ≥ 0 fails"),
+        ] {
+            let text = try said { _, metadata in
+                let specification = try #require(metadata["specification"])
+                try #require(specification.contains(part), "\(part) in \(specification)")
+                metadata["specification"] = specification.replacingOccurrences(of: part, with: other)
+            }
+            #expect(text.contains(words), "\(other): \(text)")
+        }
         let shape = try said { arrays, _ in
             let place = try index("layers.1.mixer.q.weight", in: arrays)
             arrays[place].shape = [2, 32]

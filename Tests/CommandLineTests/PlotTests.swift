@@ -75,6 +75,23 @@ import Testing
         #expect(String(decoding: try workspace.data("t.gp"), as: UTF8.self).contains("set output 't.png'"))
     }
 
+    /// What is written nowhere is told with the folder and how to choose another; a report goes without its figures.
+    @Test(.enabled(if: Gnuplot() != nil, "gnuplot is not installed"), arguments: ["none", "tiny.yaml"])
+    func aTemporaryFolderThatTakesNothingIsNamed(_ folder: String) throws {
+        let workspace = try Self.trained()
+        try workspace.write(tinySuite, to: "tiny.yaml")
+        // Below a file no folder can be.
+        let path = workspace.path("tiny.yaml") + (folder == "none" ? "/none" : "")
+        let environment = ["TMPDIR": path]
+        let plot = try workspace.run("plot", "tradeoff", "--output", "t.svg", environment: environment)
+        #expect(plot.status == 74 && plot.errorLines.count == 1, "\(plot.errors)")
+        #expect(
+            plot.errors.contains(path) && plot.errors.contains("name another with TMPDIR"), "\(plot.errors)")
+        let report = try workspace.run("report", "--output", "page.html", environment: environment)
+        #expect(report.status == 0 && workspace.exists("page.html"), "\(report.errors)")
+        #expect(report.errors.contains("name another with TMPDIR"), "\(report.errors)")
+    }
+
     @Test(.enabled(if: Gnuplot() != nil, "gnuplot is not installed")) func figuresAreWritten() throws {
         let workspace = try Self.trained()
         for kind in Self.kinds {

@@ -79,6 +79,12 @@ extension Workspace {
             #expect(answer.status == 421 && !answer.body.contains("tiny"), "\(host)")
         }
         #expect(try serving.ask("GET", "/api/state", host: nil).status == 400)
+        // Two of them, whichever is ours, and whatever the second is called.
+        for hosts in [("localhost", "example.com"), ("example.com", "localhost"), ("localhost", "localhost")] {
+            let answer = try HTTPConnection.ask(
+                "GET", "/api/state", port: serving.port, host: hosts.0, more: "hOST: \(hosts.1)\r\n")
+            #expect(answer.status == 400 && !answer.body.contains("tiny"), "\(hosts)")
+        }
     }
 
     @Test func namesAndErrorsComeThroughUnharmed() throws {

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 /// A suite that must be refused, with what its one line says after the file's name.
@@ -63,6 +64,40 @@ struct SuiteRefusal: Sendable, CustomTestStringConvertible {
         let outcome = try workspace.run("run", "--suite", "./suites")
         #expect(outcome.status == 65)
         #expect(outcome.errors == "recall-bench: ./suites: is a folder; name a file in it\n")
+    }
+
+    /// A folder that is closed to us is no file that is missing.
+    @Test func aSuiteInAClosedFolderIsAnInputError() throws {
+        let workspace = try Workspace()
+        try workspace.makeFolder("closed")
+        try workspace.write(tinySuite, to: "closed/tiny.yaml")
+        let program = workspace.path("program")
+        try FileManager.default.copyItem(atPath: Program.url.path, toPath: program)
+        // The superuser is kept out of no folder.
+        let prefix = getuid() == 0 ? "setpriv --reuid 65534 --regid 65534 --clear-groups" : ""
+        let outcome = try workspace.run(
+            more: [
+                "-c",
+                "chmod 755 . program; chmod 0 closed; \(prefix) ./program run --suite closed/tiny.yaml; "
+                    + "status=$?; chmod 755 closed; exit $status",
+            ], program: URL(fileURLWithPath: "/bin/sh"))
+        #expect(outcome.status == 74)
+        #expect(
+            outcome.errors == "recall-bench: closed/tiny.yaml: cannot be looked at: Permission denied\n",
+            "\(outcome.errors)")
+    }
+
+    /// What a shell would make something else of is quoted for it.
+    @Test func aHintCanBeCopiedIntoAShell() throws {
+        let workspace = try Workspace()
+        try workspace.makeFolder("Suites")
+        try workspace.write(tiny("name: tiny", "name: \"it's $tiny\""), to: "Suites/it's $tiny.yaml")
+        let outcome = try workspace.run("run", "--suite", "it's $tyni")
+        let hint = #"did you mean 'it'\''s $tiny'?"#
+        #expect(outcome.status == 66 && outcome.errors.contains(hint), "\(outcome.errors)")
+        #expect(try workspace.run("run", "--suite", "it's $tiny", "--quiet").status == 0)
+        let stored = try workspace.run("status", "--suite", "it's $tyni")
+        #expect(stored.status == 66 && stored.errors.contains(hint), "\(stored.errors)")
     }
 
     @Test func headsThatDoNotDivideTheWidthNameBoth() throws {

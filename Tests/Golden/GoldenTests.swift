@@ -134,7 +134,9 @@ struct GoldenCoverageTests {
 
     @Test func everyKindOfModelHasAFixture() {
         #expect(Set(models.map(\.block)) == Set(BlockKind.allCases))
-        #expect(Set(models.map(\.norm)) == Set(NormChoice.allCases))
+        for block in BlockKind.allCases {
+            #expect(Set(models.filter { $0.block == block }.map(\.norm)) == Set(NormChoice.allCases))
+        }
         #expect(Set(models.map(\.positions)) == Set(PositionKind.allCases))
         let transformers = models.filter { $0.block == .transformer }
         #expect(Set(transformers.map(\.stateMixer)) == Set(StateMixerKind.allCases))

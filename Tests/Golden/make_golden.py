@@ -93,6 +93,7 @@ CASES = {
     "gated-conv": model(12, [gated(3), gated(4)], norm="rms", state_mixer="swiglu"),
     "gated-conv-layer-norm": model(13, [gated(1), gated(5)], positions="learned", state_mixer="identity"),
     "mamba": model(13, [mamba(5, 2, 4), mamba(3, 1, 1)], block="mamba", norm_epsilon=1e-3),
+    "mamba-rms": model(14, [mamba(3, 2, 4), mamba(4, 1, 2)], block="mamba", norm="rms", norm_epsilon=1e-3),
     "mamba-wide": model(17, [mamba(4, 1, 3), mamba(2, 2, 2)], block="mamba"),
     "mamba-transformer": model(13, [mamba(3, 1, 4), mamba(2, 1, 2)], state_mixer="mlp"),
     "based": model(15, [conv(3), linear("taylor-2", 5, 1)], state_mixer="identity"),

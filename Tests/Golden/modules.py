@@ -286,7 +286,7 @@ class LanguageModel(nn.Module):
         if config["positions"] == "learned":
             self.positions = nn.Embedding(longest, width)
         self.layers = nn.ModuleList(Block(config, layer, longest) for layer in range(len(config["layers"])))
-        # LayerNorm after Mamba blocks too, whose own norms are RMSNorm.
+        # After Mamba blocks too, whose own norms are RMSNorm.
         self.norm = make_norm(config.get("norm", "layer"), width, config["norm_epsilon"])
 
     def forward(self, tokens):

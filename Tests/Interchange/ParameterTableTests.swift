@@ -103,10 +103,13 @@ struct ParameterTableTests {
                 }
             }
             for layer in layers {
-                models.append(
-                    Model(
-                        label: "\(layer)",
-                        config: ModelConfig(dModel: width, layers: [layer, layer], block: .mamba)))
+                for norm in NormChoice.allCases {
+                    models.append(
+                        Model(
+                            label: "\(layer), \(norm)",
+                            config: ModelConfig(
+                                dModel: width, layers: [layer, layer], block: .mamba, norm: norm)))
+                }
                 for (index, state) in StateMixerKind.allCases.enumerated() {
                     models.append(
                         Model(

@@ -75,7 +75,7 @@ struct ModelCase: Sendable, CustomTestStringConvertible {
                     dModel: width, layers: [layer, layer], block: isMambaBlock ? .mamba : .transformer,
                     stateMixer: isMambaBlock ? .none : StateMixerKind.allCases[turn % 4],
                     positions: PositionKind.allCases[turn % 2], residualDropout: isMambaBlock ? 0 : 0.1,
-                    norm: turn % 3 == 2 && !isMambaBlock && mixer != "linear-attention" ? .rms : .layer,
+                    norm: turn % 3 == 2 && mixer != "linear-attention" ? .rms : .layer,
                     initialisation: InitialisationKind.allCases[turn % 2])
                 let label = knobs.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()
                 guard let made = try? ModelCase("\(mixer)\(label)", config) else {

@@ -213,7 +213,6 @@ struct RegistryTests {
             (ModelConfig(dModel: -8, layers: layers), "d_model"),
             (ModelConfig(dModel: 8, layers: []), "layers"),
             (ModelConfig(dModel: 8, layers: layers, block: .mamba, stateMixer: .mlp), "state_mixer"),
-            (ModelConfig(dModel: 8, layers: layers, block: .mamba, norm: .rms), "norm"),
             (ModelConfig(dModel: 8, layers: layers, block: .mamba, residualDropout: 0.1), "residual_dropout"),
         ]
         for (config, key) in models {
@@ -253,10 +252,10 @@ struct RegistryTests {
     }
 
     /// The key `norm` is there where it says something only, and comes back.
-    @Test func theNormIsEncodedWhereItIsNotTheDefault() throws {
+    @Test(arguments: BlockKind.allCases) func theNormIsEncodedWhereItIsNotTheDefault(block: BlockKind) throws {
         for norm in NormChoice.allCases {
             let config = try ModelConfig(
-                dModel: 8, layers: [LayerConfig(mixer: "gated-conv")], norm: norm
+                dModel: 8, layers: [LayerConfig(mixer: "gated-conv")], block: block, norm: norm
             ).resolved()
             let json = try JSONEncoder().encode(config)
             #expect(String(decoding: json, as: UTF8.self).contains(#""norm":"#) == (norm == .rms))

@@ -101,7 +101,8 @@ private func epochRecord(_ epoch: Int, step: Int) -> EpochRecord {
             ))
         #expect(text.contains("\n1/2 runs "))
         display.runFailed("b", error: "NaN in\nlayers.1")
-        #expect(harness.take().hasPrefix("\r\u{1B}[2A\u{1B}[Jfailed       mamba: NaN in layers.1\n2/2 runs "))
+        #expect(
+            harness.take().hasPrefix("\r\u{1B}[2A\u{1B}[Jfailed       mamba: NaN in\\nlayers.1\n2/2 runs "))
         harness.advance(60)
         display.finish()
         #expect(

@@ -48,6 +48,30 @@ import Testing
         #expect(CSVField.text(value).encoded == expected)
     }
 
+    /// What spreadsheets compute is guarded where that is asked for, and nothing else.
+    @Test(arguments: [
+        ("=1+1", "'=1+1"), ("+1", "'+1"), ("-1", "'-1"), ("@SUM(A1)", "'@SUM(A1)"), ("\t=1", "'\t=1"),
+        ("\r=1", "\"'\r=1\""), ("=a,b", "\"'=a,b\""), ("a=1", "a=1"), ("'=1", "'=1"), ("", ""),
+        ("\u{301}=", "\u{301}="),
+        ("=\u{301}x", "'=\u{301}x"),
+    ])
+    func formulasAreGuarded(_ value: String, _ expected: String) throws {
+        #expect(CSVField.text(value).guarded.encoded == expected)
+        for field in [CSVField.number(-1.5), .integer(-3), .flag(true), .missing] {
+            #expect(field.guarded == field)
+        }
+        for isGuarded in [false, true] {
+            let pieces = Mutex("")
+            var writer = CSVWriter(columns: ["a", "b"], guarded: isGuarded) { piece in
+                pieces.withLock { $0 += piece }
+            }
+            try writer.write([.text(value), .number(-1)])
+            try writer.flush()
+            let field = isGuarded ? expected : CSVField.text(value).encoded
+            #expect(pieces.withLock { $0 } == "a,b\n\(field),-1.0\n")
+        }
+    }
+
     @Test func numbersAreTheShortestThatReadBack() {
         #expect(CSVField.number(0.1).encoded == "0.1")
         #expect(CSVField.number(1e-5).encoded == "1e-05")

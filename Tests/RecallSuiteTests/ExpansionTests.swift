@@ -109,6 +109,11 @@ import Testing
         #expect((other.norm, other.stateMixer, other.layers.count) == (.layer, .mlp, 3))
         let bare = try model("{preset: based-lm, depth: 3}\n    block: mamba")
         #expect((bare.norm, bare.stateMixer, bare.block) == (.layer, .none, .mamba))
+        #expect(try model("{preset: based-lm, depth: 3}\n    block: mamba\n    norm: layer") == bare)
+        // In a Mamba model it is the norm at the end.
+        let stateSpaces = try model("mamba\n    norm: rms")
+        #expect((stateSpaces.norm, stateSpaces.block, stateSpaces.embedDropout) == (.rms, .mamba, 0))
+        #expect(try model("mamba\n    norm: layer") == model("mamba"))
         #expect(
             try model("[gated-conv]\n    norm: rms")
                 == ModelConfig(dModel: 16, layers: [LayerConfig(mixer: "gated-conv")], norm: .rms).resolved())
@@ -152,6 +157,37 @@ import Testing
         let alias = edited("mixer: linear-attention", "mixer: taylor-linear-attention")
         #expect(try suite(taylor).expand().map(\.runID) == suite(alias).expand().map(\.runID))
         #expect(try suite(taylor).expand().map(\.runID) != ids)
+    }
+
+    /// The two zeros are one number: one run, in every setting that may be 0.
+    @Test(arguments: [
+        ("heads: 2", "dropout: 0, heads: 2"), ("epochs: 1", "weight_decay: 0\n  epochs: 1"),
+        ("epochs: 1", "stop_at_accuracy: 0\n  epochs: 1"), ("vocab_size: 64", "power_a: 0\n  vocab_size: 64"),
+        ("d_model: 16", "d_model: 16\n    embed_dropout: 0"),
+        ("d_model: 16", "d_model: 16\n    residual_dropout: 0"),
+    ]) func theTwoZerosAreOne(_ old: String, _ new: String) throws {
+        let ids = try suite(edited(old, new)).expand().map(\.runID)
+        for zero in ["-0.0", "-0", "0.0", "-0e3", "+0"] {
+            let other = new.replacing(": 0", with: ": \(zero)", maxReplacements: 1)
+            #expect(try suite(edited(old, other)).expand().map(\.runID) == ids, "\(other)")
+        }
+    }
+
+    /// A run that was stored with -0 keeps its identity.
+    @Test func aStoredMinusZeroKeepsItsIdentity() throws {
+        var run = try #require(try suite(plainSuite).expand().first)
+        run.spec.training.weightDecay = -0.0
+        let json = run.spec.canonicalJSON()
+        #expect(json.contains(#""weight_decay":-0"#))
+        let decoded = try JSONDecoder().decode(RunSpec.self, from: Data(json.utf8))
+        #expect(decoded.canonicalJSON() == json)
+        #expect(decoded.runID(taskHash: run.taskHash) == run.spec.runID(taskHash: run.taskHash))
+    }
+
+    @Test(arguments: ["0", "+5", "18446744073709551615", "9223372036854775808"])
+    func anySeedOf64BitsIsTaken(_ seed: String) throws {
+        let loaded = try suite(edited("vocab_size: 64", "vocab_size: 64\n  data_seed: \(seed)"))
+        #expect(loaded.tasks[0].task.dataSeed == UInt64(seed))
     }
 
     @Test func aSpecificationSurvivesItsJSON() throws {

@@ -201,6 +201,12 @@ struct Refusal: Sendable, CustomTestStringConvertible {
             "d_model: 16", "d_model: 16\n    norm_epsilon: 0",
             "x.yaml:15:19: models[0].norm_epsilon: must be a number above 0 and at most 1, not '0'"),
         Refusal(
+            "vocab_size: 64", "vocab_size: 64\n  data_seed: 007",
+            "x.yaml:5:14: task.data_seed: must be an integer from 0 to 18446744073709551615, not '007'"),
+        Refusal(
+            "vocab_size: 64", "vocab_size: 64\n  data_seed: 00",
+            "x.yaml:5:14: task.data_seed: must be an integer from 0 to 18446744073709551615, not '00'"),
+        Refusal(
             "d_model: 16", "d_model: 16\n    positions: rope",
             "x.yaml:15:16: models[0].positions: must be one of none, learned, not 'rope'"),
         Refusal(
@@ -215,10 +221,6 @@ struct Refusal: Sendable, CustomTestStringConvertible {
             "[base-conv, {mixer: attention, heads: 2}]", "mamba\n    residual_dropout: 0.1",
             "x.yaml:16:23: models[0].residual_dropout: a mamba block has no residual dropout; leave the key out or set "
                 + "block: transformer"),
-        Refusal(
-            "d_model: 16", "d_model: 16\n    block: mamba\n    norm: rms",
-            "x.yaml:16:11: models[0].norm: a mamba block has norms of its own; leave the key out or set block: "
-                + "transformer"),
         Refusal(
             "d_model: 16", "d_model: 16\n    norm: rmsnorm",
             "x.yaml:15:11: models[0].norm: must be one of layer, rms, not 'rmsnorm'"),

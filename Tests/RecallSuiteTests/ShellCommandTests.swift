@@ -11,7 +11,7 @@ import Testing
             ("", "''"), ("two words", "'two words'"), ("it's", #"'it'\''s'"#), ("$HOME", "'$HOME'"),
             ("~/r.sqlite", "'~/r.sqlite'"), ("*.yaml", "'*.yaml'"), (#"a\b"#, #"'a\b'"#), ("é", "'é'"),
             ("two\nlines", #"$'two\012lines'"#), ("it's\t\\", #"$'it\'s\011\\'"#),
-            ("\u{85}\u{2028}", #"$'\302\205\342\200\250'"#),
+            ("\u{85}\u{2028}", #"$'\302\205\342\200\250'"#), ("a\u{202E}b", #"$'a\342\200\256b'"#),
         ] {
             #expect(ShellCommand.quoted(text) == quoted)
             let lines = quoted.split(whereSeparator: \.isNewline)
@@ -25,6 +25,7 @@ import Testing
             "", "-x", "it's", "\"", "$(ls)", "`ls`", "a\\", "!", "#", "~", "a b", "*", "🧠", "e\u{301}",
         ]
         words += ["\n", "a\nb\n", "\t", "\u{1B}[1m", "\u{85}", "\u{2028}", "\u{2029}", "'\n\\n", "\\'\r"]
+        words += ["\u{202E}gpj.yaml", "\u{200F}", "\u{FEFF}x", "نمی\u{200C}خواهم", "👩\u{200D}🔬", "\u{200D}"]
         words += (1..<0x7F).map { String(UnicodeScalar(UInt8($0))) }
         let text = ShellCommand(words: words).description
         #expect(text.hasPrefix("recall-bench "))
@@ -42,6 +43,12 @@ import Testing
             String(decoding: $0, as: UTF8.self)
         }
         #expect(read.map { Array($0.utf8) } == words.map { Array($0.utf8) })
+    }
+
+    @Test func aWordOfASentenceHasQuotesInAnyCase() {
+        #expect(ShellCommand.inQuotes("tiny") == "'tiny'")
+        #expect(ShellCommand.inQuotes("it's") == #"'it'\''s'"#)
+        #expect(ShellCommand.inQuotes("a\nb") == #"$'a\012b'"#)
     }
 
     @Test func optionsAreLeftOutWithoutAValueAndHyphensAreKept() {

@@ -5,6 +5,10 @@ public final class CPUBackend: Backend {
     let workers: Workers
     /// The scalars of the step at hand.
     private(set) var currentStep: StepScalars?
+    /// Products of this run that may be under way at once, as OpenBLAS has memory for.
+    private let products: Int
+    /// Why OpenBLAS is not there, or has no memory for this run.
+    private let blasFailure: BackendError?
 
     private let takesMemory: Bool
 
@@ -15,14 +19,25 @@ public final class CPUBackend: Backend {
     public init(threads: Int = 1, takesMemory: Bool = true) {
         workers = Workers(threads: threads)
         self.takesMemory = takesMemory
+        guard takesMemory else {
+            (products, blasFailure) = (0, nil)
+            return
+        }
+        let wanted = min(threads, ProcessorCount.online)
+        do throws(BackendError) {
+            try OpenBLAS.shared.get().memory?.reserve(wanted)
+            (products, blasFailure) = (wanted, nil)
+        } catch {
+            (products, blasFailure) = (0, error)
+        }
     }
+
+    deinit { (try? OpenBLAS.shared.get())?.memory?.release(products) }
 
     public var deviceDescription: String { CPUInformation.description }
 
-    /// Set where there is no OpenBLAS.
-    public var failure: BackendError? {
-        if case .failure(let error) = OpenBLAS.shared { error } else { nil }
-    }
+    /// Set where there is no OpenBLAS, or no memory for its products or for a kernel's workspace.
+    public var failure: BackendError? { blasFailure ?? workers.failure }
 
     public var workspaceBytes: Int { workers.bytes }
     public var workspaceGrowths: Int { workers.growths }

@@ -12,6 +12,8 @@ struct OpenBLAS: Sendable {
     let configuration: String
     /// The processor family whose kernels it uses.
     let kernel: String
+    /// nil for a library that takes its memory otherwise.
+    let memory: BLASMemory?
 
     typealias Product =
         @convention(c) (
@@ -30,8 +32,9 @@ struct OpenBLAS: Sendable {
     private static let kernelVariable = "OPENBLAS_CORETYPE"
 
     private init() throws {
-        // Whoever set the variable meant it.
-        setenv("OPENBLAS_NUM_THREADS", "1", 0)
+        // Whatever the environment says: each of its threads takes memory when it begins, and waits for it without end
+        // where the system refuses it. `--threads` shares out products.
+        setenv("OPENBLAS_NUM_THREADS", "1", 1)
         var handle = try Self.load()
         var kernel = try Self.kernel(handle)
         // A release older than the processor falls back to kernels that are several times slower.
@@ -46,6 +49,11 @@ struct OpenBLAS: Sendable {
         product = try Self.function("cblas_sgemm", in: nil)
         let configuration: Text = try Self.function("openblas_get_config", in: handle)
         self.configuration = String(cString: configuration())
+        let take: BLASMemory.Take? = try? Self.function("blas_memory_alloc", in: handle)
+        let giveBack: BLASMemory.GiveBack? = try? Self.function("blas_memory_free", in: handle)
+        memory = take.flatMap { take in giveBack.map { BLASMemory(take: take, giveBack: $0) } }
+        // Of whoever multiplies without a backend.
+        try memory?.reserve(1)
     }
 
     private static func load() throws -> UnsafeMutableRawPointer {

@@ -10,6 +10,8 @@ final class Workers {
     private var capacities: [Int]
     /// How often a workspace was made or made larger.
     private(set) var growths = 0
+    /// The first workspace that the system had no memory for; from then on no block is run.
+    private(set) var failure: BackendError?
     /// Asked before every block; once it says yes, the blocks that are left are not run.
     var cancellation: (@Sendable () -> Bool)?
 
@@ -29,7 +31,7 @@ final class Workers {
     var bytes: Int { capacities.reduce(0, +) * MemoryLayout<Float>.stride }
 
     /// Whether what is left of a kernel is not wanted any more. Blocks of long work ask in their midst too.
-    var isCancelled: Bool { cancellation?() ?? false }
+    var isCancelled: Bool { failure != nil || cancellation?() ?? false }
 
     /// Calls `body(block, worker)` once for each block, or for some only where the kernel is cancelled; blocks of
     /// different workers run at the same time.
@@ -38,6 +40,7 @@ final class Workers {
     func forEachBlock(_ blocks: Int, floats: Int = 0, _ body: (_ block: Int, _ worker: Int) -> Void) {
         let used = min(threads, blocks)
         for worker in 0..<max(used, 1) { reserve(worker, floats: floats) }
+        guard failure == nil else { return }
         guard used > 1 else {
             SubnormalNumbers.asZero {
                 for block in 0..<blocks where !isCancelled { body(block, 0) }
@@ -63,17 +66,21 @@ final class Workers {
     }
 
     /// The workspace that all workers share: partial sums of blocks, say. Valid until the next call. Holds anything.
-    func sharedWorkspace(floats: Int) -> UnsafeMutablePointer<Float> {
+    ///
+    /// - Returns: nil where the system has no memory for it, which `failure` then tells.
+    func sharedWorkspace(floats: Int) -> UnsafeMutablePointer<Float>? {
         reserve(threads, floats: floats)
-        return workspaces[threads].unsafelyUnwrapped.assumingMemoryBound(to: Float.self)
+        return failure == nil ? workspaces[threads]?.assumingMemoryBound(to: Float.self) : nil
     }
 
     private func reserve(_ slot: Int, floats: Int) {
-        guard floats > capacities[slot] || workspaces[slot] == nil else { return }
+        guard failure == nil, floats > capacities[slot] || workspaces[slot] == nil else { return }
         release(slot)
         let floats = max(floats, 1024)
-        guard let workspace = Pages.map(bytes: floats * MemoryLayout<Float>.stride) else {
-            fatalError("no address space for a workspace of \(floats) numbers")
+        let (bytes, overflows) = floats.multipliedReportingOverflow(by: MemoryLayout<Float>.stride)
+        guard !overflows, let workspace = Pages.map(bytes: bytes) else {
+            failure = .outOfMemory(bytes: overflows ? .max : bytes)
+            return
         }
         workspace.bindMemory(to: Float.self, capacity: floats)
         workspaces[slot] = workspace
@@ -84,7 +91,7 @@ final class Workers {
     private func release(_ slot: Int) {
         guard let workspace = workspaces[slot] else { return }
         Pages.unmap(workspace, bytes: capacities[slot] * MemoryLayout<Float>.stride)
-        workspaces[slot] = nil
+        (workspaces[slot], capacities[slot]) = (nil, 0)
     }
 
     private struct UncheckedBody: @unchecked Sendable {

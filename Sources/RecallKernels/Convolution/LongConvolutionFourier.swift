@@ -5,7 +5,8 @@ extension CPUBackend {
     ) {
         let plan = FourierPlan(shape)
         let array = plan.array
-        let spectra = workers.sharedWorkspace(floats: plan.sharedArrays * array + plan.tableFloats)
+        let floats = plan.sharedArrays * array + plan.tableFloats
+        guard let spectra = workers.sharedWorkspace(floats: floats) else { return }
         let transform = LaneFourierTransform(size: plan.size, table: spectra + plan.sharedArrays * array)
         makeSpectra(plan, transform, filter, into: spectra)
         forEachPart(plan, transform, arrays: plan.isSingle ? 2 : 1, matrices: [u, gate, Floats(y)]) { part in
@@ -34,8 +35,8 @@ extension CPUBackend {
     ) {
         let plan = FourierPlan(shape)
         let (array, length) = (plan.array, shape.length)
-        let spectra = workers.sharedWorkspace(
-            floats: (1 + plan.chunks) * plan.sharedArrays * array + plan.tableFloats)
+        let floats = (1 + plan.chunks) * plan.sharedArrays * array + plan.tableFloats
+        guard let spectra = workers.sharedWorkspace(floats: floats) else { return }
         // Each chunk's sums of the spectra of u * v.
         let products = spectra + plan.sharedArrays * array
         let transform = LaneFourierTransform(

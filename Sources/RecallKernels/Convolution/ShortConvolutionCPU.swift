@@ -3,7 +3,7 @@ extension CPUBackend: ConvolutionKernels {
         _ shape: ShortConvolutionShape, u: Floats, weight: Floats, bias: Floats, gate: Floats?, y: MutableFloats
     ) {
         let taps = ShortConvolutionTaps(shape)
-        let filters = workers.sharedWorkspace(floats: taps.groups * taps.stride)
+        guard let filters = workers.sharedWorkspace(floats: taps.groups * taps.stride) else { return }
         taps.gather(weight: weight, bias: bias, into: filters)
         let (length, channels) = (shape.length, shape.channels)
         let (inputs, rows) = taps.ahead(shape)
@@ -41,7 +41,7 @@ extension CPUBackend: ConvolutionKernels {
         let parameters = taps.groups * taps.stride
         // The filters, then each block's sums of their gradients.
         let blocks = min(shape.batch, 32)
-        let filters = workers.sharedWorkspace(floats: (1 + blocks) * parameters)
+        guard let filters = workers.sharedWorkspace(floats: (1 + blocks) * parameters) else { return }
         let partials = filters + parameters
         taps.gather(weight: weight, bias: bias, into: filters)
         let (length, channels) = (shape.length, shape.channels)
@@ -97,7 +97,7 @@ extension CPUBackend: ConvolutionKernels {
         past: MutableFloats, y: MutableFloats
     ) {
         let taps = ShortConvolutionTaps(shape)
-        let filters = workers.sharedWorkspace(floats: taps.groups * taps.stride)
+        guard let filters = workers.sharedWorkspace(floats: taps.groups * taps.stride) else { return }
         taps.gather(weight: weight, bias: bias, into: filters)
         let (channels, kept) = (shape.channels, shape.taps - 1)
         workers.forEachBlock(shape.batch) { b, _ in

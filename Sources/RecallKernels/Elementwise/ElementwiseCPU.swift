@@ -80,7 +80,7 @@ extension CPUBackend: ElementwiseKernels {
 
     public func allFinite(_ count: Int, x: Floats) -> Bool {
         let blocks = RowRanges(total: count, size: blockSize)
-        let sums = workers.sharedWorkspace(floats: blocks.count)
+        guard let sums = workers.sharedWorkspace(floats: blocks.count) else { return false }
         workers.forEachBlock(blocks.count) { block, _ in
             // 0 · x is 0, or NaN where x is not finite, and NaN stays in a sum.
             var (s0, s1) = (Vector.zero, Vector.zero)

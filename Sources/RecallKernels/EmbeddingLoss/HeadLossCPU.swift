@@ -13,7 +13,7 @@ extension CPUBackend {
         losses: MutableFloats, correct: MutableFloats, dHidden: MutableFloats?, dTable: MutableFloats?
     ) {
         let head = HeadBlocks(shape, hidden: hidden, table: table)
-        let memory = workers.sharedWorkspace(floats: head.floats)
+        guard let memory = workers.sharedWorkspace(floats: head.floats) else { return }
         // Block after block of rows, each shared out by slices of the vocabulary where that is the long side: so the
         // table's gradient needs no partial sums as large as the table.
         for index in 0..<head.blocks.count where !workers.isCancelled {

@@ -20,7 +20,8 @@ extension CPUBackend: LinearAlgebraKernels {
         // group sums in the outputs themselves, the others in partials that are then added in order.
         let groups = RowRanges(total: shape.rows, size: rowsPerProduct, atMost: mostGradientGroups)
         let partialSize = layers.reduce(0) { $0 + $1.gradientSize }
-        let partials = workers.sharedWorkspace(floats: max(0, groups.count - 1) * partialSize)
+        let floats = max(0, groups.count - 1) * partialSize
+        guard let partials = workers.sharedWorkspace(floats: floats) else { return }
         workers.forEachBlock(groups.count) { group, _ in
             let rows = groups[group]
             for first in stride(from: rows.lowerBound, to: rows.upperBound, by: rowsPerProduct)

@@ -29,7 +29,7 @@ extension CPUBackend: NormalisationKernels {
     ) {
         let (rows, width) = (shape.rows, shape.width)
         let blocks = RowRanges(total: rows, size: 128, atMost: 32)
-        let partials = workers.sharedWorkspace(floats: blocks.count * 2 * width)
+        guard let partials = workers.sharedWorkspace(floats: blocks.count * 2 * width) else { return }
         workers.forEachBlock(blocks.count) { block, _ in
             let gainPartial = partials + block * 2 * width
             let biasPartial = gainPartial + width

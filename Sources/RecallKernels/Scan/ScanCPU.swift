@@ -3,7 +3,9 @@ extension CPUBackend: ScanKernels {
         _ shape: ScanShape, x: Floats, delta: Floats, deltaBias: Floats, aLog: Floats, b: Floats, c: Floats,
         skip: Floats, z: Floats, out: MutableFloats, checkpoints: MutableFloats?
     ) {
-        let rates = VectorScratch(workers.sharedWorkspace(floats: shape.stateVectors * Vector.scalarCount)).next
+        let floats = shape.stateVectors * Vector.scalarCount
+        guard let memory = workers.sharedWorkspace(floats: floats) else { return }
+        let rates = VectorScratch(memory).next
         shape.fillRates(rates, aLog: aLog)
         let scan = ScanInputs(
             shape: shape, x: x, delta: delta, deltaBias: deltaBias, b: b, c: c, skip: skip, z: z, rates: rates)
@@ -27,7 +29,9 @@ extension CPUBackend: ScanKernels {
         _ shape: ScanShape, x: Floats, delta: Floats, deltaBias: Floats, aLog: Floats, b: Floats, c: Floats,
         skip: Floats, z: Floats, state: MutableFloats, out: MutableFloats
     ) {
-        let rates = VectorScratch(workers.sharedWorkspace(floats: shape.stateVectors * Vector.scalarCount)).next
+        let floats = shape.stateVectors * Vector.scalarCount
+        guard let memory = workers.sharedWorkspace(floats: floats) else { return }
+        let rates = VectorScratch(memory).next
         shape.fillRates(rates, aLog: aLog)
         let scan = ScanInputs(
             shape: shape, x: x, delta: delta, deltaBias: deltaBias, b: b, c: c, skip: skip, z: z, rates: rates)

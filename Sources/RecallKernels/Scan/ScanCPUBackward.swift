@@ -8,9 +8,9 @@ extension CPUBackend {
         // Rows in at most 16 groups, each with its own sums of the parameters' gradients.
         let groups = min(shape.batch, 16)
         let sumCount = ScanParameterSums.vectorCount(shape)
-        var shared = VectorScratch(
-            workers.sharedWorkspace(
-                floats: (shape.stateVectors + groups * sumCount + 2 * VectorScratch.gap) * Vector.scalarCount))
+        let floats = (shape.stateVectors + groups * sumCount + 2 * VectorScratch.gap) * Vector.scalarCount
+        guard let memory = workers.sharedWorkspace(floats: floats) else { return }
+        var shared = VectorScratch(memory)
         let rates = shared.take(shape.stateVectors)
         let groupSums = shared.take(groups * sumCount)
         shape.fillRates(rates, aLog: aLog)

@@ -90,7 +90,9 @@ public struct Knob: Sendable {
     public func accepts(_ value: KnobValue) -> KnobValue? {
         switch (kind, value) {
         case (.integer(let range), .integer(let integer)) where range.contains(integer): value
-        case (.number(let range), .number(let number)) where range.contains(number): value
+        // -0.0 is the same number and would be another model.
+        case (.number(let range), .number(let number)) where range.contains(number):
+            .number(number == 0 ? 0 : number)
         case (.number(let range), .integer(let integer)) where range.contains(Double(integer)):
             .number(Double(integer))
         case (.flag, .flag): value

@@ -41,7 +41,7 @@ public struct LayerConfig: Hashable, Codable, Sendable {
 public enum BlockKind: String, Codable, CaseIterable, Sendable {
     /// Pre-norm: norm, mixer, norm, state mixer.
     case transformer
-    /// RMSNorm and mixer alone: Mamba's own block. The norm at the end of the model is LayerNorm.
+    /// RMSNorm and mixer alone: Mamba's own block. The norm at the end of the model is the one that `norm` names.
     case mamba
 
     /// The embedding dropout of a model that does not state its own: Mamba's published models have none.
@@ -72,7 +72,7 @@ public enum PositionKind: String, Codable, CaseIterable, Sendable {
     case learned
 }
 
-/// Which normalisation a transformer block and the end of its model have.
+/// Which normalisation transformer blocks and the end of a model have.
 public enum NormChoice: String, Codable, CaseIterable, Sendable {
     /// LayerNorm, with gain and bias.
     case layer
@@ -119,7 +119,8 @@ public struct ModelConfig: Hashable, Codable, Sendable {
         self.norm = norm
     }
 
-    /// The norms of transformer blocks and the one at the end. A Mamba block has its own, and here `layer`.
+    /// The norms of transformer blocks and the one at the end. A Mamba block's own is RMSNorm whatever this is: the published
+    /// harness ends such a model with LayerNorm, state-spaces' own language model with RMSNorm.
     public var norm: NormChoice {
         get { normIfNotLayer ?? .layer }
         set { normIfNotLayer = newValue == .layer ? nil : newValue }

@@ -33,7 +33,10 @@ public struct PageFigure: Equatable, Sendable {
             address = "data:image/svg+xml;base64," + svg.base64EncodedString()
         } catch let error as PlotError {
             absence = error.description
-            if case .gnuplot = error { isFault = true }
+            switch error {
+            case .nothing, .tooSmall: break
+            case .noGnuplot, .gnuplot, .tooFewDescriptors, .temporaryFolder: isFault = true
+            }
         }
     }
 

@@ -129,6 +129,10 @@ public enum PlotError: Error, Equatable, Sendable, CustomStringConvertible {
     case noGnuplot
     /// gnuplot ended with an error; the text is its own.
     case gnuplot(String)
+    /// gnuplot could not be begun: it and the files that it reads need more file descriptors than the system allows.
+    case tooFewDescriptors(limit: Int)
+    /// What gnuplot reads could not be written; the reason is the system's.
+    case temporaryFolder(String, reason: String)
 
     public var description: String {
         switch self {
@@ -140,6 +144,10 @@ public enum PlotError: Error, Equatable, Sendable, CustomStringConvertible {
             "gnuplot is not on PATH: install gnuplot-nox (Debian, Ubuntu), or write what it would draw with --script "
                 + "FILE.gp"
         case .gnuplot(let why): "gnuplot failed: \(why)"
+        case .tooFewDescriptors(let limit):
+            "gnuplot cannot be run with so few open files: `ulimit -n` is \(limit), raise it to 256"
+        case .temporaryFolder(let folder, let reason):
+            "the folder for temporary files \(folder) cannot be written to (\(reason)); name another with TMPDIR"
         }
     }
 }

@@ -75,6 +75,7 @@ extension BenchCommand {
                     advice: "give a smaller --width or --vocab")
             }
             let available = try EnvironmentVariables.availableMemory()
+            try SystemLimits.requireThreads(SystemLimits.kernelThreads(threads), options: "--threads")
             let opened = try options.measurements.open()
             let rates = FloorRates()
             var tables = GenerationTables(contexts: contexts, batches: batches)

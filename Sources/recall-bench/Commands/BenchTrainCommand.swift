@@ -96,6 +96,8 @@ extension BenchCommand {
                 .init("peak", .right),
             ])
             let arithmetic = try device.arithmetic(precision: precision)
+            try SystemLimits.requireThreads(
+                jobs + SystemLimits.kernelThreads(threads, runs: jobs), options: "--jobs and --threads")
             let floor = try device.floor(arithmetic)
             let (threads, name) = (threads, try device.name())
             for (number, one) in cases.enumerated() {

@@ -144,6 +144,7 @@ struct DataCommand: ParsableCommand {
 
         func run() throws {
             let task = try options.task()
+            try SystemLimits.requireThreads(SystemLimits.kernelThreads(threads), options: "--threads")
             let began = ContinuousClock.now
             var shown = began
             try DatasetWriter.write(task, split, to: output, threads: threads) { done, total in

@@ -68,6 +68,7 @@ struct EvalCommand: ParsableCommand {
     }
 
     func run() throws {
+        try SystemLimits.requireThreads(SystemLimits.kernelThreads(threads), options: "--threads")
         let content = try CheckpointContent(path: checkpoint)
         do {
             try evaluate(content)
@@ -145,15 +146,9 @@ struct EvalCommand: ParsableCommand {
             )
         }
         do {
-            var spec = try JSONDecoder().decode(RunSpec.self, from: Data(content.specification.utf8))
-            spec.model = try spec.model.resolved()
-            try spec.task.validate()
-            guard spec.training.batchSize >= 1 else { throw refusal("training.batch_size is below 1") }
-            return spec
-        } catch let error as ConfigurationError {
-            throw refusal(error.message)
-        } catch let error as TaskError {
-            throw refusal("task.\(error)")
+            return try JSONDecoder().decode(RunSpec.self, from: Data(content.specification.utf8)).validated()
+        } catch let error as SpecificationError {
+            throw refusal(error.description)
         } catch let error as DecodingError {
             throw refusal(error.reason)
         }

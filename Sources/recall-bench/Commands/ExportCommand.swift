@@ -28,6 +28,7 @@ struct ExportCommand: ParsableCommand {
                   recall-bench export csv --table runs | head -3
                   recall-bench export csv --table tradeoff --suite quick --output t.csv
                   recall-bench export csv --table history --db other.sqlite
+                  recall-bench export csv --table runs --guard-formulas --output for-a-spreadsheet.csv
                 """)
 
         @Option(
@@ -41,13 +42,19 @@ struct ExportCommand: ParsableCommand {
         @Option(help: ArgumentHelp("The file to write. Default: standard output.", valueName: "file"))
         var output: String?
 
+        @Flag(
+            help:
+                "An apostrophe before every text that begins with =, +, - or @: a spreadsheet would take it for a formula and compute it. Numbers stay."
+        )
+        var guardFormulas = false
+
         @OptionGroup var store: StoreOptions
 
         func run() throws {
             let opened = try store.openForReading()
             let suites = try opened.suites(named: suite)
             if table == .tradeoff || table == .learningRates { try warn(suites, opened) }
-            let export = CSVExport(opened, suites: suite)
+            let export = CSVExport(opened, suites: suite, guarded: guardFormulas)
             if let output {
                 try OutputFile.write(to: output) { try export.write(table, to: $0) }
             } else {

@@ -16,7 +16,8 @@ struct ServeCommand: ParsableCommand {
 
             The address is written to standard output. Only this machine can reach it unless --host says otherwise; from \
             elsewhere, `ssh -L 8765:127.0.0.1:8765 MACHINE` brings it over. docs/events.md describes its /api/state and \
-            /api/events. Ctrl-C ends it (exit status 130).
+            /api/events. A connection on which nothing is asked for is closed after a minute; `ulimit -n` bounds how many \
+            there are at once, and further ones wait. Ctrl-C ends it (exit status 130).
 
             EXAMPLES
               recall-bench serve
@@ -46,6 +47,9 @@ struct ServeCommand: ParsableCommand {
     ///   with others does not have; `StoreError` for a file that is no database of ours.
     func run() throws {
         let path = store.path
+        try SystemLimits.requireDescriptors(PageServer.leastDescriptors)
+        // Those that serve, and those of the page's tasks.
+        try SystemLimits.requireThreads(4)
         let isBegun = try lookAhead()
         if !IPAddress.isLoopback(host) {
             Output.note("anyone who reaches \(host) may read \(path): nothing asks for a password")

@@ -58,6 +58,7 @@ struct VerifyCommand: ParsableCommand {
 
     func run() throws {
         let (arithmetic, cases) = (try arithmetic(), try cases())
+        try SystemLimits.requireThreads(SystemLimits.kernelThreads(threads), options: "--threads")
         let device = try DeviceChoice(device)
         let backend = try device.makeBackend(threads: threads, arithmetic)
         let name = device.name(of: backend)
@@ -178,12 +179,12 @@ private final class VerifyProgress {
         }
         last = now
         let line = shortened("\(done)/\(count) \(text)", to: Terminal.size(.standardError).columns - 1)
-        try? FileHandle.standardError.write(contentsOf: Data("\r\u{1B}[K\(line)".utf8))
+        StandardError.write(raw: "\r\u{1B}[K\(line)")
     }
 
     func clear() {
         guard last != nil else { return }
         last = nil
-        try? FileHandle.standardError.write(contentsOf: Data("\r\u{1B}[K".utf8))
+        StandardError.write(raw: "\r\u{1B}[K")
     }
 }

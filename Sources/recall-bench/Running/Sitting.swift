@@ -75,7 +75,8 @@ struct Sitting {
         }
         try Store.check(path: database, for: first)
         try checkpoints.check(keeping: options.keepCheckpoints)
-        let store = try Store(path: database, mode: .readWrite)
+        let isSilent = options.quiet || options.json
+        let store = try Store(path: database, mode: .readWrite) { if !isSilent { Self.note($0) } }
         try store.releaseStale()
         let notes = try RowOriginNotes(suite: suite.name, in: store, besides: execution).lines
         let memory = try MemoryCheck(on: devices)
@@ -186,6 +187,10 @@ struct Sitting {
             }
             return RunnerOutcome()
         }
+        // A thread per run, those of its kernels, and one that writes its checkpoints.
+        let runs = suite.search == nil ? min(options.jobCount, max(open.count, 1)) : options.jobCount
+        try SystemLimits.requireThreads(
+            runs + SystemLimits.kernelThreads(options.threads, runs: runs) + 1, options: "--jobs and --threads")
         let interrupts = interrupts ?? Interrupts()
         interrupts.isIdle = false
         defer { interrupts.isIdle = true }

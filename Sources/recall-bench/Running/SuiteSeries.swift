@@ -41,7 +41,7 @@ struct SuiteSeries {
                 where failure.status == Failure.Status.someRunsFailed.rawValue
                 || failure.status == Failure.Status.invalidControl.rawValue
             {
-                if let message = failure.message { Output.note("recall-bench: \(message)") }
+                failure.say()
                 if worst != .someRunsFailed { worst = Failure.Status(rawValue: failure.status) }
             }
         }

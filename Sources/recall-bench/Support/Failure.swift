@@ -26,23 +26,26 @@ struct Failure: Error {
     }
 
     let status: Int32
-    /// A line, or several of a suite with several errors; nil where what there is to say has been said.
-    let message: String?
+    /// One as a rule, several of a suite with several errors; none where what there is to say has been said.
+    let lines: [String]
 
     init(_ status: Status, _ message: String?) {
-        self.init(exitStatus: status.rawValue, message)
+        self.init(exitStatus: status.rawValue, [message].compactMap(\.self))
     }
 
-    private init(exitStatus: Int32, _ message: String?) {
-        (status, self.message) = (exitStatus, message)
+    private init(exitStatus: Int32, _ lines: [String]) {
+        (status, self.lines) = (exitStatus, lines)
     }
+
+    /// All in one text; nil where there is nothing to say.
+    var message: String? { lines.isEmpty ? nil : lines.joined(separator: "\n") }
 
     /// What any error of the program's layers comes to.
     init(_ error: any Error) {
         switch error {
         case let failure as Failure: self = failure
-        case let error as StoreError: self.init(exitStatus: error.exitStatus, error.description)
-        case let error as SuiteError: self.init(.data, error.lines.joined(separator: "\n"))
+        case let error as StoreError: self.init(exitStatus: error.exitStatus, [error.description])
+        case let error as SuiteError: self.init(exitStatus: Status.data.rawValue, error.lines)
         case let error as SuiteLookupError:
             let status: Status =
                 switch error.kind {
@@ -73,10 +76,11 @@ struct Failure: Error {
                 switch error {
                 case .nothing: .missing
                 case .tooSmall: .usage
-                case .noGnuplot: .unavailable
+                case .noGnuplot, .tooFewDescriptors: .unavailable
                 case .gnuplot: .inner
+                case .temporaryFolder: .inputOutput
                 }
-            self.init(status, Self.oneLine(error.description))
+            self.init(status, error.description)
         case let error as CheckpointError:
             let status: Status =
                 switch error.kind {
@@ -95,8 +99,8 @@ struct Failure: Error {
         case TapeError.device(let error): self.init(.unavailable, error.description)
         case RunError.stopped: self.init(.interrupted, "interrupted")
         case RunError.checkpoint(let text): self.init(.data, text)
-        case let error as CocoaError: self.init(.inputOutput, Self.oneLine(error.systemReason))
-        default: self.init(.inner, Self.oneLine("an internal error: \(error)"))
+        case let error as CocoaError: self.init(.inputOutput, error.fileAndReason)
+        default: self.init(.inner, "an internal error: \(error)")
         }
     }
 
@@ -109,15 +113,18 @@ struct Failure: Error {
         let help = RecallBench.fullMessage(for: error).split(separator: "'").last { $0.hasSuffix("--help") }
         var message =
             UsageSuggestion.text(for: CommandLine.arguments.dropFirst())
-            ?? oneLine(RecallBench.message(for: error))
+            ?? withoutBreaks(RecallBench.message(for: error))
         if message.hasSuffix(".") { message.removeLast() }
         end(Failure(.usage, message + "; see " + (help ?? "recall-bench --help")))
     }
 
     private static func end(_ failure: Failure) -> Never {
-        for line in failure.message?.split(separator: "\n") ?? [] { Output.note("recall-bench: \(line)") }
-        Foundation.exit(failure.status)
+        failure.say()
+        ProcessEnd.end(failure.status)
     }
+
+    /// Says on standard error what happened.
+    func say() { StandardError.write(lines: lines.map { "recall-bench: \($0)" }) }
 
     private static func isParsers(_ error: any Error) -> Bool {
         error is ExitCode || error is CleanExit || error is ValidationError
@@ -132,16 +139,17 @@ struct Failure: Error {
         return (thrown.value as? any Error).flatMap { isParsers($0) ? nil : $0 }
     }
 
-    private static func oneLine(_ text: String) -> String {
-        text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
+    /// The parser's message without the line ends that are its own: those of the user's words are escaped as any are.
+    private static func withoutBreaks(_ text: String) -> String {
+        var text = text
+        for argument in CommandLine.arguments.dropFirst() {
+            // The parser cuts --option=value in two.
+            for word in [argument[...]] + argument.split(separator: "=", maxSplits: 1)
+            where oneLine("\(word)") != word {
+                text = text.replacing(word, with: oneLine(String(word)))
+            }
+        }
+        return text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
             .joined(separator: " ")
-    }
-}
-
-extension CocoaError {
-    /// The operating system's words where the error has them: "No space left on device".
-    var systemReason: String {
-        let reason = (self as NSError).userInfo[NSUnderlyingErrorKey] as? POSIXError
-        return reason.map { String(cString: strerror($0.code.rawValue)) } ?? localizedDescription
     }
 }

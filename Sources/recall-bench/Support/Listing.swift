@@ -1,5 +1,6 @@
 import Foundation
 import RecallReport
+import RecallSuite
 
 /// Plain text in columns without a header: what `suites`, `models`, `tasks` and `doctor` print, and what pipes well.
 enum Listing {
@@ -9,6 +10,7 @@ enum Listing {
     static func lines(
         _ entries: [(name: String, text: String)], indent: Int = 2, width: Int = Output.width
     ) -> [String] {
+        let entries = entries.map { (name: oneLine($0.name), text: oneLine($0.text)) }
         let nameWidth = entries.map { displayWidth($0.name) }.max() ?? 0
         let margin = indent + nameWidth + 2
         return entries.flatMap { name, text in
@@ -24,6 +26,7 @@ enum Listing {
 
     /// Columns padded to their widest cell, two spaces between; on a terminal the last is shortened to fit.
     static func columns(_ rows: [[String]]) -> [String] {
+        let rows = rows.map { $0.map(oneLine) }
         guard let count = rows.map(\.count).max(), count > 0 else { return [] }
         let widths = (0..<count - 1).map { column in rows.map { displayWidth($0[column]) }.max() ?? 0 }
         let margin = widths.reduce(0) { $0 + $1 + 2 }

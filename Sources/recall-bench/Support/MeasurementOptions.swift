@@ -16,7 +16,7 @@ struct MeasurementOptions: ParsableArguments {
     /// - Throws: `StoreError`, before anything is measured.
     func open() throws(StoreError) -> Store {
         try Store.check(path: store.path)
-        return try Store(path: store.path, mode: .readWrite)
+        return try Store(path: store.path, mode: .readWrite, say: Output.note)
     }
 
     /// Keeps a measurement, and writes it where JSON is asked for.

@@ -15,10 +15,9 @@ extension ModelConfig {
             [(name: "layers.\(index)", text: layer.mixer)]
                 + layer.settings.map { (name: "layers.\(index).\($0.name)", text: $0.text) }
         }
-        // A Mamba block has norms of its own.
-        let norms = block == .mamba ? [] : [(name: "norm", text: norm.rawValue)]
-        return [("d_model", "\(dModel)")] + layers + norms + [
-            ("block", block.rawValue), ("state_mixer", stateMixer.rawValue), ("positions", positions.rawValue),
+        return [("d_model", "\(dModel)")] + layers + [
+            ("norm", norm.rawValue), ("block", block.rawValue), ("state_mixer", stateMixer.rawValue),
+            ("positions", positions.rawValue),
             ("embed_dropout", "\(embedDropout)"), ("residual_dropout", "\(residualDropout)"),
             ("norm_epsilon", "\(normEpsilon)"), ("init", initialisation.rawValue),
         ]

@@ -1,6 +1,7 @@
 import Foundation
 import RecallReport
 import RecallStore
+import RecallSuite
 
 /// Standard output, and what is said beside it on standard error.
 enum Output {
@@ -21,7 +22,7 @@ enum Output {
             if written >= 0 {
                 rest = rest.dropFirst(written)
             } else if errno == EPIPE {
-                exit(0)
+                ProcessEnd.end(0)
             } else if errno != EINTR {
                 let why = String(cString: strerror(errno))
                 Failure.exit(with: Failure(.inputOutput, "standard output cannot be written (\(why))"))
@@ -29,14 +30,14 @@ enum Output {
         }
     }
 
-    /// Writes lines, each with its newline.
+    /// Writes lines, each with its newline; names of files and suites are in some.
     static func write(_ lines: [String]) {
-        write(lines.map { $0 + "\n" }.joined())
+        write(lines.map { oneLine($0) + "\n" }.joined())
     }
 
     /// Says something on standard error; one that is closed is no reason to stop.
     static func note(_ text: String) {
-        try? FileHandle.standardError.write(contentsOf: Data((text + "\n").utf8))
+        StandardError.write(line: text)
     }
 }
 

@@ -62,7 +62,8 @@ struct Setting {
                 "on what layers add to the residual stream, in training"),
             Setting(
                 "norm", words(NormChoice.self), default: model.norm.rawValue,
-                "LayerNorm or RMSNorm in transformer blocks and at the end; a mamba block has its own"),
+                "LayerNorm or RMSNorm in transformer blocks and at the end; a mamba block has RMSNorm, whatever follows it"
+            ),
             Setting("norm_epsilon", "a number above 0", default: "\(model.normEpsilon)", "of every norm"),
             Setting(
                 "init", words(InitialisationKind.self), default: model.initialisation.rawValue,

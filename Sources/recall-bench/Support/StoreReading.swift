@@ -47,7 +47,7 @@ extension Store {
             if let suite = known.first(where: { $0.name == name }) { return suite }
             let all = known.map(\.name)
             let hint =
-                nearest(name, in: all).map { "did you mean '\($0)'?" }
+                nearest(name, in: all).map { "did you mean \(ShellCommand.inQuotes($0))?" }
                 ?? (all.isEmpty ? "it is empty" : "there are \(all.joined(separator: ", "))")
             throw Failure(.missing, "\(path): no run of a suite '\(name)' is in this database; \(hint)")
         }

@@ -44,7 +44,7 @@ enum UsageSuggestion {
         if let commands = command.subcommands, let word = rest.first, !word.hasPrefix("-") {
             let names = commands.map(\.commandName)
             let near = nearest(word, in: names).map { "did you mean '\(path)\($0)'?" }
-            return "there is no command '\(path)\(oneLine(word))'; "
+            return "there is no command '\(path)\(word)'; "
                 + (near ?? "there are \(names.joined(separator: ", "))")
         }
         return rest.prefix { $0 != "--" }.lazy.compactMap { unknownOption($0, of: command) }.first
@@ -58,10 +58,6 @@ enum UsageSuggestion {
         guard !names.contains(option), !names.contains("--" + option.dropFirst("--no-".count)) else {
             return nil
         }
-        return nearest(option, in: names).map { "unknown option '\(oneLine(option))'; did you mean '\($0)'?" }
-    }
-
-    private static func oneLine(_ text: String) -> String {
-        text.split(whereSeparator: \.isNewline).joined(separator: " ")
+        return nearest(option, in: names).map { "unknown option '\(option)'; did you mean '\($0)'?" }
     }
 }
