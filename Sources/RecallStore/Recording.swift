@@ -108,7 +108,7 @@ extension Store {
     /// Adds what a search has come to need to its suite.
     func take(_ step: SearchStep?, _ db: Database) throws {
         guard let step else { return }
-        let added = try step.next(try Self.trials(suite: step.suite, db))
+        let added = try step.next(try trials(suite: step.suite, db))
         let time = Timestamp.text(now())
         for (run, facts) in added { try Self.insert(run, facts: facts, time: time, db) }
         try Self.append(added.map(\.run), to: step.suite, db)

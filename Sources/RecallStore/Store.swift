@@ -23,6 +23,8 @@ public final class Store: Sendable {
     private let reader: any DatabaseReader
     private let writer: DatabasePool?
     let lockWait: LockWait
+    /// Where rows go that cannot be read; nil where the first one is an error.
+    let damagedRows: DamagedRows?
 
     /// Seconds to wait for another process that is writing.
     public static let busyTimeout =
@@ -35,8 +37,11 @@ public final class Store: Sendable {
         Double(text).flatMap { (0...86_400).contains($0) ? $0 : nil }
     }
 
-    public convenience init(path: String, mode: Mode) throws(StoreError) {
-        try self.init(path: path, mode: mode, identity: .current)
+    /// - Parameter damagedRows: told of rows that cannot be read, which are left out then; nil to end with the first.
+    public convenience init(
+        path: String, mode: Mode, leavingOut damagedRows: DamagedRows? = nil
+    ) throws(StoreError) {
+        try self.init(path: path, mode: mode, identity: .current, leavingOut: damagedRows)
     }
 
     /// - Parameters:
@@ -46,9 +51,11 @@ public final class Store: Sendable {
     ///   - now: the clock.
     package init(
         path: String, mode: Mode, identity: ProcessIdentity, busyTimeout: TimeInterval = Store.busyTimeout,
-        maximumPages: Int? = nil, now: @escaping @Sendable () -> Date = { Date() }
+        maximumPages: Int? = nil, leavingOut damagedRows: DamagedRows? = nil,
+        now: @escaping @Sendable () -> Date = { Date() }
     ) throws(StoreError) {
         (self.path, self.identity, self.now) = (path, identity, now)
+        self.damagedRows = damagedRows
         let file = DatabaseFile.resolved(path)
         let lockWait = LockWait(busyTimeout: busyTimeout)
         (self.file, self.lockWait) = (file, lockWait)
@@ -119,6 +126,12 @@ public final class Store: Sendable {
                 return result!
             }
         } catch {
+            // SQLite says that a row breaks a rule, not which.
+            if (error as? DatabaseError)?.resultCode == .SQLITE_CONSTRAINT,
+                let damage = try? writer.read(Self.firstDamage)
+            {
+                throw StoreError(damage, path: path)
+            }
             throw StoreError(error, path: path)
         }
     }
@@ -166,7 +179,15 @@ public final class Store: Sendable {
         // A pool would write to the log already when it is opened.
         let queue = try DatabaseQueue(path: file, configuration: configuration)
         let findings = try queue.inDatabase { try String.fetchAll($0, sql: "PRAGMA quick_check(1)") }
-        guard findings == ["ok"] else { throw StoreError.corrupted(path, findings: findings) }
+        guard findings == ["ok"] else {
+            // "NULL value in suites.description": the structure is whole, and the row can be found.
+            if findings.contains(where: { $0.contains(" value in ") }),
+                let damage = try? queue.inDatabase(firstDamage)
+            {
+                throw damage
+            }
+            throw StoreError.corrupted(path, findings: findings)
+        }
         try queue.close()
     }
 

@@ -6,6 +6,7 @@ import RecallTraining
 /// The readers of files that people hand over, as fuzzers call them.
 public enum FileReader: String, CaseIterable, Sendable {
     case suite, checkpoint, npy, dataset
+    case rows
 
     /// How far a reader came.
     public enum Depth: Sendable {
@@ -23,6 +24,7 @@ public enum FileReader: String, CaseIterable, Sendable {
         case .checkpoint: Self.readCheckpoint(bytes)
         case .npy: Self.readNPY(bytes)
         case .dataset: Self.readDataset(bytes)
+        case .rows: RowReader.read(bytes)
         }
     }
 
@@ -33,6 +35,7 @@ public enum FileReader: String, CaseIterable, Sendable {
         case .checkpoint: mutator.safeTensors(bytes)
         case .npy: mutator.npy(bytes)
         case .dataset: mutator.json(bytes)
+        case .rows: mutator.rows(bytes)
         }
     }
 
