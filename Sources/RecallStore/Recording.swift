@@ -50,6 +50,7 @@ extension Store {
                     runID,
                 ])
             try self.beat(runID, db)
+            self.recorded.withLock { $0.epochs += 1 }
         }
     }
 
@@ -90,6 +91,7 @@ extension Store {
                 ])
             try Self.release(runID, as: .finished, db)
             try self.take(step, db)
+            self.recorded.withLock { $0.ends += 1 }
         }
     }
 
@@ -102,6 +104,7 @@ extension Store {
                 arguments: [error, Timestamp.text(self.now()), runID])
             try Self.release(runID, as: .failed, db)
             try self.take(step, db)
+            self.recorded.withLock { $0.ends += 1 }
         }
     }
 

@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import Synchronization
 
 /// The one SQLite file in which suites, runs and benchmarks are kept (WAL, foreign keys on).
 ///
@@ -23,6 +24,10 @@ public final class Store: Sendable {
     private let reader: any DatabaseReader
     private let writer: DatabasePool?
     let lockWait: LockWait
+    /// What was opened, whatever its path comes to name; nil where the system does not tell.
+    let openFile: OpenFile?
+    /// By this store.
+    let recorded = Mutex(RecordedWork())
     /// Where rows go that cannot be read; nil where the first one is an error.
     let damagedRows: DamagedRows?
 
@@ -80,7 +85,7 @@ public final class Store: Sendable {
                     if let maximumPages { try db.execute(sql: "PRAGMA max_page_count = \(maximumPages)") }
                 }
                 try Migrations.migrator.migrate(pool)
-                (reader, writer) = (pool, pool)
+                (reader, writer, openFile) = (pool, pool, OpenFile(file))
             case .readOnly:
                 let queue = try DatabaseQueue(
                     path: Self.cannotChange(file) ? Self.immutable(file) : file, configuration: configuration)
@@ -88,7 +93,7 @@ public final class Store: Sendable {
                 guard try queue.read(Migrations.migrator.hasCompletedMigrations) else {
                     throw try queue.read(Self.isEmpty) ? StoreError.empty(path, file: file) : .older(path)
                 }
-                (reader, writer) = (queue, nil)
+                (reader, writer, openFile) = (queue, nil, OpenFile(file))
             }
         } catch {
             if mode == .readOnly, error is DatabaseError, Self.cannotReadLog(of: file) {
@@ -109,13 +114,25 @@ public final class Store: Sendable {
     // MARK: - Access
 
     /// One consistent look at the database.
+    ///
+    /// - Throws: `StoreError`, of kind `displaced` where a process that writes would look at another file.
     func read<T>(_ body: (Database) throws -> T) throws(StoreError) -> T {
+        if writer != nil { try requireInPlace() }
         do { return try reader.read(body) } catch { throw StoreError(error, path: path) }
     }
 
     /// One IMMEDIATE transaction: what it reads cannot change before it writes, in any process.
+    ///
+    /// - Throws: `StoreError`, of kind `displaced` where what is written would be, or was, lost.
     func write<T>(_ body: (Database) throws -> T) throws(StoreError) -> T {
         guard let writer else { preconditionFailure("a read-only store was written to") }
+        try requireInPlace()
+        let result = try write(body, with: writer)
+        try requireInPlace()
+        return result
+    }
+
+    private func write<T>(_ body: (Database) throws -> T, with writer: DatabasePool) throws(StoreError) -> T {
         do {
             return try writer.writeWithoutTransaction { db in
                 var result: T?
@@ -149,6 +166,12 @@ public final class Store: Sendable {
     public func verifyIntegrity() throws(StoreError) {
         let findings = try read { try String.fetchAll($0, sql: "PRAGMA integrity_check(1)") }
         guard findings == ["ok"] else { throw .corrupted(path, findings: findings) }
+    }
+
+    /// Puts the log into the file without waiting for anybody. Nobody is waited for after that either.
+    func foldLog() {
+        lockWait.giveUp()
+        try? writer?.writeWithoutTransaction { try $0.execute(sql: "PRAGMA wal_checkpoint(TRUNCATE)") }
     }
 
     func backUp(into copy: DatabaseQueue) throws { try reader.backup(to: copy) }

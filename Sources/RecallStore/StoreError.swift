@@ -12,6 +12,8 @@ public struct StoreError: Error, Equatable, Sendable, CustomStringConvertible {
         case otherSuite
         case missing
         case unwritable, diskFull, busy, leaseLost
+        /// Its path names nothing, or another file, since it was opened.
+        case displaced
         case unexpected
     }
 
@@ -33,7 +35,7 @@ public struct StoreError: Error, Equatable, Sendable, CustomStringConvertible {
         switch kind {
         case .isDirectory, .notADatabase, .foreign, .newer, .older, .corrupted, .empty, .otherSuite: 65
         case .missing: 66
-        case .unwritable, .diskFull, .busy, .leaseLost: 74
+        case .unwritable, .diskFull, .busy, .leaseLost, .displaced: 74
         case .unexpected: 70
         }
     }
