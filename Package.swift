@@ -97,7 +97,9 @@ let package = Package(
         .plugin(name: "BuiltCommit", capability: .buildTool()),
         .target(name: "TestSupport", dependencies: ["RecallRandom"], path: "Tests/TestSupport"),
         .target(
-            name: "FuzzSupport", dependencies: ["RecallRandom", "RecallReport"], path: "Tests/FuzzSupport"),
+            name: "FuzzSupport",
+            dependencies: ["RecallRandom", "RecallReport", .product(name: "GRDB", package: "GRDB.swift")],
+            path: "Tests/FuzzSupport"),
         .testTarget(name: "RecallInputTests", dependencies: ["RecallInput"]),
         .testTarget(name: "RecallRandomTests", dependencies: ["RecallRandom", "TestSupport"]),
         .testTarget(name: "RecallDataTests", dependencies: ["RecallData", "TestSupport"]),
@@ -121,7 +123,8 @@ let package = Package(
             exclude: ["exchange.py", "requirements.txt"]),
         .testTarget(name: "RecallSuiteTests", dependencies: ["RecallSuite", "TestSupport", "FuzzSupport"]),
         .testTarget(
-            name: "RecallStoreTests", dependencies: ["RecallStore", "TestSupport"], exclude: ["SchemaOne.sql"]),
+            name: "RecallStoreTests", dependencies: ["RecallStore", "TestSupport", "FuzzSupport"],
+            exclude: ["SchemaOne.sql"]),
         .testTarget(
             name: "RecallReportTests", dependencies: ["RecallReport", "RecallPage", "TestSupport"]),
         .testTarget(

@@ -61,48 +61,79 @@ public struct CSVExport {
 
     /// Writes a stored table row by row, however long it is; the header too when there is no row.
     ///
-    /// - Throws: `StoreError`, or what the sink throws.
+    /// - Throws: `StoreError`, for a damaged row too that the store does not leave out; or what the sink throws.
     public func write(_ table: StoredTable, to sink: @escaping CSVWriter.Sink) throws {
         let stored = Self.storedColumns(of: table)
         var writer = CSVWriter(columns: Self.columns(of: table), guarded: isGuarded, to: sink)
         let names = stored.map { "\"\($0)\"" } + (table == .slices ? [taskNames] : [])
-        let more = table == .runs || table == .slices ? ["spec"] : []
-        var specifications = Specifications(path: store.path)
-        try store.forEachRow(
-            "SELECT \((names + more).joined(separator: ", ")) FROM \(source(of: table))",
-            arguments: arguments(of: table)
-        ) { row in
-            let fields = Array(row.databaseValues.prefix(names.count).map(Self.field))
-            switch table {
-            case .runs:
-                try writer.write(fields + SpecificationColumns.fields(of: specifications.spec(in: row)))
-            case .slices:
-                let spec = try specifications.spec(in: row)
-                try writer.write(fields + [.text(RunSpec.json(spec.task)), .text(RunSpec.json(spec.training))])
-            case .history, .state, .benchmarks: try writer.write(fields)
+        var specifications = Specifications()
+        // What the sink throws, a full disk say, is no error of the database.
+        var refused: (any Error)?
+        do {
+            try store.forEachRow(
+                of: databaseTable(table),
+                "SELECT \((names + hidden(table)).joined(separator: ", ")) FROM \(source(of: table))",
+                arguments(of: table)
+            ) { row in
+                try row.check(stored)
+                if table == .runs { try row.joined("suite_runs").checkPlace() }
+                let fields = Array(row.row.databaseValues.prefix(names.count).map(Self.field))
+                let more = try furtherFields(of: table, row, &specifications)
+                do { try writer.write(fields + more) } catch {
+                    refused = error
+                    throw error
+                }
             }
+        } catch {
+            throw refused ?? error
         }
         try writer.flush()
     }
 
+    /// What follows the stored columns.
+    private func furtherFields(
+        of table: StoredTable, _ row: TableRow, _ specifications: inout Specifications
+    ) throws(RowDamage) -> [CSVField] {
+        switch table {
+        case .runs: return SpecificationColumns.fields(of: try specifications.spec(in: row))
+        case .slices:
+            let spec = try specifications.spec(in: row)
+            return [.text(RunSpec.json(spec.task)), .text(RunSpec.json(spec.training))]
+        case .history, .state, .benchmarks: return []
+        }
+    }
+
     /// Reads the specifications of rows, which may be many of one run.
     private struct Specifications {
-        let path: String
         private var last: (json: String, spec: RunSpec)?
-        private let decoder = JSONDecoder()
 
-        init(path: String) { self.path = path }
-
-        /// - Throws: `StoreError` for one that is none.
-        mutating func spec(in row: Row) throws -> RunSpec {
-            let json: String = row["spec"]
-            if let last, last.json == json { return last.spec }
-            guard let spec = try? decoder.decode(RunSpec.self, from: Data(json.utf8)) else {
-                let runID: String = row["run_id"]
-                throw StoreError.corrupted(path, "the specification of run \(runID) cannot be read")
+        /// - Throws: `RowDamage` for one that is none.
+        mutating func spec(in row: TableRow) throws(RowDamage) -> RunSpec {
+            guard let json: String = try row.optional("spec") else {
+                throw row.damage("runs has no row of its run_id, or one without a specification")
             }
+            if let last, last.json == json { return last.spec }
+            let spec = try row.specification()
             last = (json, spec)
             return spec
+        }
+    }
+
+    /// What the database calls a table.
+    private func databaseTable(_ table: StoredTable) -> String {
+        switch table {
+        case .runs, .slices, .history, .benchmarks: table.rawValue
+        case .state: "state_items"
+        }
+    }
+
+    /// What is read besides what is written as it is: of the specification, or to name a row.
+    private func hidden(_ table: StoredTable) -> [String] {
+        switch table {
+        case .runs: ["spec"]
+        case .slices: ["spec", "segment"]
+        case .history, .state: []
+        case .benchmarks: ["id"]
         }
     }
 
@@ -135,7 +166,7 @@ public struct CSVExport {
             """
         case .slices:
             """
-            slices JOIN runs USING (run_id) \(ofSuites)
+            slices LEFT JOIN runs USING (run_id) \(ofSuites)
             ORDER BY run_id, CASE split WHEN 'train' THEN 0 WHEN 'validation' THEN 1 ELSE 2 END, segment
             """
         case .history: "history \(ofSuites) ORDER BY run_id, epoch"

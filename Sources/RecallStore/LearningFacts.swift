@@ -11,43 +11,44 @@ extension Store {
 
     /// The validation accuracy after each epoch, by run and epoch, of finished runs; those that were not finite are left
     /// out.
-    static func validationCurves(suite: String?, _ db: Database) throws -> [String: [Int: Double]] {
-        let rows = try Row.fetchCursor(
-            db,
-            sql: """
-                SELECT run_id, epoch, h.validation_accuracy FROM history h JOIN runs r USING (run_id)
-                WHERE h.validation_accuracy IS NOT NULL AND \(finishedRuns)
-                """, arguments: [suite])
+    func validationCurves(suite: String?, _ db: Database) throws -> [String: [Int: Double]] {
         var curves: [String: [Int: Double]] = [:]
-        while let row = try rows.next() {
-            let (runID, epoch): (String, Int) = (row[0], row[1])
-            curves[runID, default: [:]][epoch] = row[2]
+        try forEachRow(
+            of: "history",
+            """
+            SELECT run_id, epoch, h.validation_accuracy FROM history h JOIN runs r USING (run_id)
+            WHERE h.validation_accuracy IS NOT NULL AND \(Self.finishedRuns)
+            """, [suite], in: db
+        ) { row in
+            curves[try row.value("run_id"), default: [:]][try row.value("epoch")] =
+                try row.value("validation_accuracy")
         }
         return curves
     }
 
     /// The slices of finished runs, each run's in its task's order: train, validation, test.
-    static func sliceAccuracies(suite: String?, _ db: Database) throws -> [String: [SliceAccuracy]] {
-        let rows = try Row.fetchCursor(
-            db,
-            sql: """
-                SELECT s.* FROM slices s JOIN runs r USING (run_id) WHERE \(finishedRuns)
-                ORDER BY CASE split WHEN 'train' THEN 0 WHEN 'validation' THEN 1 ELSE 2 END, segment
-                """, arguments: [suite])
+    func sliceAccuracies(suite: String?, _ db: Database) throws -> [String: [SliceAccuracy]] {
         var slices: [String: [SliceAccuracy]] = [:]
-        while let row = try rows.next() {
-            guard let slice = sliceAccuracy(in: row) else { continue }
-            slices[row["run_id"], default: []].append(slice)
+        try forEachRow(
+            of: "slices",
+            """
+            SELECT s.* FROM slices s JOIN runs r USING (run_id) WHERE \(Self.finishedRuns)
+            ORDER BY CASE split WHEN 'train' THEN 0 WHEN 'validation' THEN 1 ELSE 2 END, segment
+            """, [suite], in: db
+        ) { row in
+            slices[try row.value("run_id"), default: []].append(try Self.sliceAccuracy(in: row))
         }
         return slices
     }
 
-    /// A row of the table; nil for a split that is not known.
-    static func sliceAccuracy(in row: Row) -> SliceAccuracy? {
-        Split(rawValue: row["split"]).map {
-            SliceAccuracy(
-                split: $0, sequenceLength: row["sequence_length"], kvPairs: row["kv_pairs"],
-                examples: row["examples"], accuracy: row["accuracy"] ?? .nan)
+    /// A row of the table.
+    static func sliceAccuracy(in row: TableRow) throws(RowDamage) -> SliceAccuracy {
+        guard let split = Split(rawValue: try row.value("split")) else {
+            throw row.damage("there is no such split")
         }
+        return SliceAccuracy(
+            split: split, sequenceLength: try row.value("sequence_length"),
+            kvPairs: try row.value("kv_pairs"), examples: try row.value("examples"),
+            accuracy: try row.optional("accuracy") ?? .nan)
     }
 }

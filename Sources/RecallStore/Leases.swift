@@ -8,19 +8,22 @@ extension Store {
     /// device or by another build starts anew, because a run's bits belong to one device and build.
     public func claim(_ runID: String, on execution: Execution) throws(StoreError) -> ClaimResult {
         try write { db in
-            guard
-                let row = try Row.fetchOne(
-                    db, sql: "SELECT status, device, version, \"commit\" FROM runs WHERE run_id = ?",
-                    arguments: [runID])
-            else { preconditionFailure("run \(runID) was claimed before it was planned") }
-            if row["status"] == RunStatus.finished.rawValue { return .finished }
+            let found = try Row.fetchOne(
+                db, sql: "SELECT run_id, status, device, version, \"commit\" FROM runs WHERE run_id = ?",
+                arguments: [runID])
+            // Planned a while ago; since then another program may have written to the file.
+            guard let row = found.map({ TableRow($0, of: "runs") }) else {
+                throw RowDamage(table: "runs", row: "run_id '\(runID)'", what: "it was planned, and is gone")
+            }
+            if try row.value("status") == RunStatus.finished.rawValue { return .finished }
             let time = self.now()
             if let lease = try Self.lease(of: runID, db), !lease.isStale(at: time, seenBy: self.identity) {
                 return .heldBy(host: lease.holder.host, pid: lease.holder.pid)
             }
-            let device: String? = row["device"]
-            let build: [String?] = [row["version"], row["commit"]]
-            if let device, device != execution.device || build != [execution.version, execution.commit] {
+            let build: [String?] = [try row.optional("version"), try row.optional("commit")]
+            if let device: String = try row.optional("device"),
+                device != execution.device || build != [execution.version, execution.commit]
+            {
                 try Self.clearResults(of: runID, db)
             }
             try db.execute(
@@ -36,8 +39,9 @@ extension Store {
                     self.identity.machine, self.identity.pid, self.identity.startTime, Timestamp.text(time),
                     runID,
                 ])
-            let epoch = try Int.fetchOne(
-                db, sql: "SELECT MAX(epoch) FROM history WHERE run_id = ?", arguments: [runID])
+            let last = try Row.fetchOne(
+                db, sql: "SELECT MAX(epoch) AS epoch FROM history WHERE run_id = ?", arguments: [runID])
+            let epoch: Int? = try last.flatMap { try TableRow($0, of: "history").optional("epoch") }
             return .claimed(resumeFromEpoch: epoch ?? 0)
         }
     }
@@ -75,19 +79,19 @@ extension Store {
         try Row.fetchOne(
             db,
             sql: """
-                SELECT lease_host, lease_machine, lease_pid, lease_process_start, lease_heartbeat FROM runs
+                SELECT run_id, lease_host, lease_machine, lease_pid, lease_process_start, lease_heartbeat FROM runs
                 WHERE run_id = ?
                 """, arguments: [runID]
-        ).flatMap(lease(in:))
+        ).flatMap { try lease(in: TableRow($0, of: "runs")) }
     }
 
-    static func lease(in row: Row) -> Lease? {
-        guard let pid: Int32 = row["lease_pid"] else { return nil }
-        let heartbeat: String? = row["lease_heartbeat"]
+    static func lease(in row: TableRow) throws(RowDamage) -> Lease? {
+        guard let pid: Int32 = try row.optional("lease_pid") else { return nil }
+        let heartbeat: String? = try row.optional("lease_heartbeat")
         return Lease(
             holder: ProcessIdentity(
-                host: row["lease_host"] ?? "", machine: row["lease_machine"] ?? "", pid: pid,
-                startTime: row["lease_process_start"] ?? 0),
+                host: try row.optional("lease_host") ?? "", machine: try row.optional("lease_machine") ?? "",
+                pid: pid, startTime: try row.optional("lease_process_start") ?? 0),
             heartbeat: heartbeat.flatMap(Timestamp.date) ?? .distantPast)
     }
 

@@ -33,6 +33,7 @@ final class LockWait: @unchecked Sendable {
     /// By thread: a connection that waits keeps its thread.
     private var waits: [ObjectIdentifier: Wait] = [:]
     private var stopSeen: ContinuousClock.Instant?
+    private var isGivenUp = false
 
     /// Seconds between tries of a session that waits for long.
     private static let retryInterval: TimeInterval = 1
@@ -50,16 +51,20 @@ final class LockWait: @unchecked Sendable {
         lock.withLock { (self.patience, stopSeen) = (patience, nil) }
     }
 
+    /// From now on nothing is waited for.
+    func giveUp() { lock.withLock { isGivenUp = true } }
+
     /// - Parameter tries: those before this one, 0 for the first.
     func triesAgain(after tries: Int) -> Bool {
         let thread = ObjectIdentifier(Thread.current)
         let now = ContinuousClock.now
-        let (patience, wait) = lock.withLock {
+        let (patience, wait, isGivenUp) = lock.withLock {
             if tries == 0 || waits[thread] == nil {
                 waits[thread] = Wait(began: now, nextLine: busyTimeout)
             }
-            return (self.patience, waits[thread]!)
+            return (self.patience, waits[thread]!, self.isGivenUp)
         }
+        if isGivenUp { return false }
         let seconds = (now - wait.began) / .seconds(1)
         guard let patience else {
             guard seconds < busyTimeout else { return false }

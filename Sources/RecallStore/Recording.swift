@@ -50,6 +50,7 @@ extension Store {
                     runID,
                 ])
             try self.beat(runID, db)
+            self.recorded.withLock { $0.epochs += 1 }
         }
     }
 
@@ -90,6 +91,7 @@ extension Store {
                 ])
             try Self.release(runID, as: .finished, db)
             try self.take(step, db)
+            self.recorded.withLock { $0.ends += 1 }
         }
     }
 
@@ -102,13 +104,14 @@ extension Store {
                 arguments: [error, Timestamp.text(self.now()), runID])
             try Self.release(runID, as: .failed, db)
             try self.take(step, db)
+            self.recorded.withLock { $0.ends += 1 }
         }
     }
 
     /// Adds what a search has come to need to its suite.
     func take(_ step: SearchStep?, _ db: Database) throws {
         guard let step else { return }
-        let added = try step.next(try Self.trials(suite: step.suite, db))
+        let added = try step.next(try trials(suite: step.suite, db))
         let time = Timestamp.text(now())
         for (run, facts) in added { try Self.insert(run, facts: facts, time: time, db) }
         try Self.append(added.map(\.run), to: step.suite, db)

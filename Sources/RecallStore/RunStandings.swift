@@ -18,21 +18,24 @@ extension Store {
     /// How far each run is that was begun, by its id, whichever suites have it.
     public func standings() throws(StoreError) -> [String: RunStanding] {
         try read { db in
-            let rows = try Row.fetchCursor(
-                db,
-                sql: """
-                    SELECT run_id, status, device, version, "commit", lease_host, lease_machine, lease_pid,
-                        lease_process_start, lease_heartbeat,
-                        (SELECT MAX(epoch) FROM history h WHERE h.run_id = r.run_id) AS epochs_on_record
-                    FROM runs r WHERE status <> 'pending'
-                    """)
             var standings: [String: RunStanding] = [:]
-            while let row = try rows.next() {
-                let device: String? = row["device"]
-                standings[row["run_id"]] = RunStanding(
-                    try self.status(in: row), epochs: row["epochs_on_record"] ?? 0,
-                    execution: device.map {
-                        Execution(device: $0, version: row["version"] ?? "", commit: row["commit"])
+            try self.forEachRow(
+                of: "runs",
+                """
+                SELECT run_id, status, device, version, "commit", lease_host, lease_machine, lease_pid,
+                    lease_process_start, lease_heartbeat,
+                    (SELECT MAX(epoch) FROM history h WHERE h.run_id = r.run_id) AS epochs_on_record
+                FROM runs r WHERE status <> 'pending'
+                """, in: db
+            ) { row in
+                let device: String? = try row.optional("device")
+                standings[try row.value("run_id")] = RunStanding(
+                    try self.status(in: row),
+                    epochs: try row.joined("history").optional("epochs_on_record") ?? 0,
+                    execution: try device.map {
+                        Execution(
+                            device: $0, version: try row.optional("version") ?? "",
+                            commit: try row.optional("commit"))
                     })
             }
             return standings

@@ -1,5 +1,6 @@
 import Foundation
 import GRDB
+import Synchronization
 
 /// The one SQLite file in which suites, runs and benchmarks are kept (WAL, foreign keys on).
 ///
@@ -23,6 +24,12 @@ public final class Store: Sendable {
     private let reader: any DatabaseReader
     private let writer: DatabasePool?
     let lockWait: LockWait
+    /// What was opened, whatever its path comes to name; nil where the system does not tell.
+    let openFile: OpenFile?
+    /// By this store.
+    let recorded = Mutex(RecordedWork())
+    /// Where rows go that cannot be read; nil where the first one is an error.
+    let damagedRows: DamagedRows?
 
     /// Seconds to wait for another process that is writing.
     public static let busyTimeout =
@@ -35,11 +42,14 @@ public final class Store: Sendable {
         Double(text).flatMap { (0...86_400).contains($0) ? $0 : nil }
     }
 
-    /// - Parameter say: called with a sentence where another process keeps this one waiting for more than a moment.
+    /// - Parameters:
+    ///   - damagedRows: told of rows that cannot be read, which are left out then; nil to end with the first.
+    ///   - say: called with a sentence where another process keeps this one waiting for more than a moment.
     public convenience init(
-        path: String, mode: Mode, say: (_ sentence: String) -> Void = { _ in }
+        path: String, mode: Mode, leavingOut damagedRows: DamagedRows? = nil,
+        say: (_ sentence: String) -> Void = { _ in }
     ) throws(StoreError) {
-        try self.init(path: path, mode: mode, identity: .current, say: say)
+        try self.init(path: path, mode: mode, identity: .current, leavingOut: damagedRows, say: say)
     }
 
     /// - Parameters:
@@ -49,10 +59,12 @@ public final class Store: Sendable {
     ///   - now: the clock.
     package init(
         path: String, mode: Mode, identity: ProcessIdentity, busyTimeout: TimeInterval = Store.busyTimeout,
-        maximumPages: Int? = nil, now: @escaping @Sendable () -> Date = { Date() },
+        maximumPages: Int? = nil, leavingOut damagedRows: DamagedRows? = nil,
+        now: @escaping @Sendable () -> Date = { Date() },
         say: (_ sentence: String) -> Void = { _ in }
     ) throws(StoreError) {
         (self.path, self.identity, self.now) = (path, identity, now)
+        self.damagedRows = damagedRows
         let file = DatabaseFile.resolved(path)
         let lockWait = LockWait(busyTimeout: busyTimeout)
         (self.file, self.lockWait) = (file, lockWait)
@@ -78,7 +90,7 @@ public final class Store: Sendable {
                     if let maximumPages { try db.execute(sql: "PRAGMA max_page_count = \(maximumPages)") }
                 }
                 try Migrations.migrator.migrate(pool)
-                (reader, writer) = (pool, pool)
+                (reader, writer, openFile) = (pool, pool, OpenFile(file))
             case .readOnly:
                 let queue = try DatabaseQueue(
                     path: Self.cannotChange(file) ? Self.immutable(file) : file, configuration: configuration)
@@ -86,7 +98,7 @@ public final class Store: Sendable {
                 guard try queue.read(Migrations.migrator.hasCompletedMigrations) else {
                     throw try queue.read(Self.isEmpty) ? StoreError.empty(path, file: file) : .older(path)
                 }
-                (reader, writer) = (queue, nil)
+                (reader, writer, openFile) = (queue, nil, OpenFile(file))
             }
         } catch {
             if mode == .readOnly, error is DatabaseError, Self.cannotReadLog(of: file) {
@@ -107,13 +119,25 @@ public final class Store: Sendable {
     // MARK: - Access
 
     /// One consistent look at the database.
+    ///
+    /// - Throws: `StoreError`, of kind `displaced` where a process that writes would look at another file.
     func read<T>(_ body: (Database) throws -> T) throws(StoreError) -> T {
+        if writer != nil { try requireInPlace() }
         do { return try reader.read(body) } catch { throw StoreError(error, path: path) }
     }
 
     /// One IMMEDIATE transaction: what it reads cannot change before it writes, in any process.
+    ///
+    /// - Throws: `StoreError`, of kind `displaced` where what is written would be, or was, lost.
     func write<T>(_ body: (Database) throws -> T) throws(StoreError) -> T {
         guard let writer else { preconditionFailure("a read-only store was written to") }
+        try requireInPlace()
+        let result = try write(body, with: writer)
+        try requireInPlace()
+        return result
+    }
+
+    private func write<T>(_ body: (Database) throws -> T, with writer: DatabasePool) throws(StoreError) -> T {
         do {
             return try writer.writeWithoutTransaction { db in
                 var result: T?
@@ -124,6 +148,12 @@ public final class Store: Sendable {
                 return result!
             }
         } catch {
+            // SQLite says that a row breaks a rule, not which.
+            if (error as? DatabaseError)?.resultCode == .SQLITE_CONSTRAINT,
+                let damage = try? writer.read(Self.firstDamage)
+            {
+                throw StoreError(damage, path: path)
+            }
             throw StoreError(error, path: path)
         }
     }
@@ -141,6 +171,12 @@ public final class Store: Sendable {
     public func verifyIntegrity() throws(StoreError) {
         let findings = try read { try String.fetchAll($0, sql: "PRAGMA integrity_check(1)") }
         guard findings == ["ok"] else { throw .corrupted(path, findings: findings) }
+    }
+
+    /// Puts the log into the file without waiting for anybody. Nobody is waited for after that either.
+    func foldLog() {
+        lockWait.giveUp()
+        try? writer?.writeWithoutTransaction { try $0.execute(sql: "PRAGMA wal_checkpoint(TRUNCATE)") }
     }
 
     func backUp(into copy: DatabaseQueue) throws { try reader.backup(to: copy) }
@@ -171,7 +207,15 @@ public final class Store: Sendable {
         // A pool would write to the log already when it is opened.
         let queue = try DatabaseQueue(path: file, configuration: configuration)
         let findings = try queue.inDatabase { try String.fetchAll($0, sql: "PRAGMA quick_check(1)") }
-        guard findings == ["ok"] else { throw StoreError.corrupted(path, findings: findings) }
+        guard findings == ["ok"] else {
+            // "NULL value in suites.description": the structure is whole, and the row can be found.
+            if findings.contains(where: { $0.contains(" value in ") }),
+                let damage = try? queue.inDatabase(firstDamage)
+            {
+                throw damage
+            }
+            throw StoreError.corrupted(path, findings: findings)
+        }
         try queue.close()
     }
 

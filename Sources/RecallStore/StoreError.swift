@@ -12,6 +12,8 @@ public struct StoreError: Error, Equatable, Sendable, CustomStringConvertible {
         case otherSuite
         case missing
         case unwritable, diskFull, busy, leaseLost
+        /// Its path names nothing, or another file, since it was opened.
+        case displaced
         case unexpected
     }
 
@@ -33,7 +35,7 @@ public struct StoreError: Error, Equatable, Sendable, CustomStringConvertible {
         switch kind {
         case .isDirectory, .notADatabase, .foreign, .newer, .older, .corrupted, .empty, .otherSuite: 65
         case .missing: 66
-        case .unwritable, .diskFull, .busy, .leaseLost: 74
+        case .unwritable, .diskFull, .busy, .leaseLost, .displaced: 74
         case .unexpected: 70
         }
     }
@@ -121,6 +123,19 @@ extension StoreError {
         )
     }
 
+    /// A row that is not as the program writes rows.
+    init(_ damage: RowDamage, path: String) {
+        let table = damage.table == "state_items" ? "state" : damage.table
+        let command = ShellCommand(
+            "export", "csv", "--table", Self.exported.contains(table) ? table : "runs", "--skip-damaged"
+        ).on(database: path)
+        self.init(
+            .corrupted, path: path,
+            "is damaged (\(damage.description)); restore a copy, or write the other rows with `\(command)`")
+    }
+
+    private static let exported = Set(CSVExport.StoredTable.allCases.map(\.rawValue))
+
     static func leaseLost(_ path: String, runID: String) -> StoreError {
         StoreError(
             .leaseLost, path: path,
@@ -130,10 +145,17 @@ extension StoreError {
 
     /// What went wrong inside SQLite, in the words of whoever has to mend it.
     init(_ error: any Error, path: String) {
-        guard let error = error as? DatabaseError else {
-            self = (error as? StoreError) ?? StoreError(.unexpected, path: path, "\(error)")
-            return
+        switch error {
+        case let error as DatabaseError: self.init(error, path: path)
+        case let error as StoreError: self = error
+        case let damage as RowDamage: self.init(damage, path: path)
+        // Of a query for one column; its own words have the whole query.
+        case is RowDecodingError: self = .corrupted(path, "a column holds what does not belong there")
+        default: self.init(.unexpected, path: path, "\(error)")
         }
+    }
+
+    private init(_ error: DatabaseError, path: String) {
         let detail = error.message ?? "\(error.extendedResultCode)"
         switch error.resultCode {
         case .SQLITE_FULL:
@@ -147,7 +169,11 @@ extension StoreError {
                 "another process has kept the database locked for \(seconds) seconds; end it, or try again later"
             )
         case .SQLITE_NOTADB: self = .notADatabase(path)
-        case .SQLITE_CORRUPT: self = .corrupted(path, detail)
+        // The program keeps the schema's rules, so that a rule that fails is broken in the file.
+        case .SQLITE_CORRUPT, .SQLITE_CONSTRAINT, .SQLITE_MISMATCH, .SQLITE_TOOBIG, .SQLITE_FORMAT:
+            self = .corrupted(path, detail)
+        // The program names what its migrations made.
+        case .SQLITE_ERROR where Self.isMissing(detail): self = .corrupted(path, detail)
         case .SQLITE_CANTOPEN, .SQLITE_READONLY, .SQLITE_PERM, .SQLITE_IOERR, .SQLITE_AUTH, .SQLITE_NOLFS:
             self.init(
                 .unwritable, path: path,
@@ -155,5 +181,9 @@ extension StoreError {
             )
         default: self.init(.unexpected, path: path, "an SQLite error (\(error.extendedResultCode)): \(detail)")
         }
+    }
+    /// Whether an error of SQLite's is of a table or column that is not there.
+    private static func isMissing(_ detail: String) -> Bool {
+        detail.hasPrefix("no such ") || detail.contains(" has no column named ")
     }
 }

@@ -1,4 +1,3 @@
-import Foundation
 import GRDB
 import RecallData
 import RecallModels
@@ -232,21 +231,24 @@ extension Store {
 
     /// The runs that a suite has, in its order.
     private func members(of suite: String, _ db: Database) throws -> [Member] {
-        let decoder = JSONDecoder()
-        return try Row.fetchAll(
-            db,
-            sql: """
-                SELECT s.run_id, s.model, s.task, r.spec, r.task_hash, r.status FROM suite_runs s JOIN runs r USING (run_id)
-                WHERE s.suite = ? ORDER BY s.position, s.run_id
-                """, arguments: [suite]
-        ).map { row in
-            let (runID, json): (String, String) = (row["run_id"], row["spec"])
-            guard let spec = try? decoder.decode(RunSpec.self, from: Data(json.utf8)) else {
-                throw StoreError.corrupted(path, "the specification of run \(runID) cannot be read")
-            }
-            return Member(
-                place: Place(runID: runID, model: row["model"], task: row["task"]), spec: spec,
-                taskHash: row["task_hash"], isPending: row["status"] == RunStatus.pending.rawValue)
+        var members: [Member] = []
+        try forEachRow(
+            of: "runs",
+            """
+            SELECT s.suite, s.run_id, s.model, s.task, r.spec, r.task_hash, r.status
+            FROM suite_runs s JOIN runs r USING (run_id)
+            WHERE s.suite = ? ORDER BY s.position, s.run_id
+            """, [suite], in: db
+        ) { row in
+            let place = row.joined("suite_runs")
+            members.append(
+                Member(
+                    place: Place(
+                        runID: try row.value("run_id"), model: try place.value("model"),
+                        task: try place.value("task")),
+                    spec: try row.specification(), taskHash: try row.value("task_hash"),
+                    isPending: try row.value("status") == RunStatus.pending.rawValue))
         }
+        return members
     }
 }

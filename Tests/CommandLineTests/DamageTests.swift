@@ -1,4 +1,5 @@
 import Foundation
+import GRDB
 import Testing
 
 private let longSuite = tiny("epochs: 2", "epochs: 60")
@@ -97,5 +98,57 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
             #expect(outcome.errorLines.last?.hasPrefix("recall-bench: half.sqlite: is damaged (") == true)
             #expect(try workspace.data("half.sqlite") == Data(half))
         }
+    }
+
+    /// An epoch that is a word: whoever reads it says so in a line, and the other rows are written on wish.
+    @Test func aDamagedRowIsNamedAndTheOthersExported() throws {
+        let workspace = try Workspace.withTinySuite()
+        #expect(try workspace.run("run", "--suite", "tiny.yaml", "--quiet").status == 0)
+        let whole = try workspace.table("history").rows
+        let queue = try DatabaseQueue(path: workspace.path("results/recall.sqlite"))
+        // A file that is damaged keeps no rule of its schema.
+        try queue.writeWithoutTransaction {
+            try $0.execute(
+                sql: """
+                    PRAGMA writable_schema = ON;
+                    UPDATE sqlite_master SET sql = replace(sql, 'STRICT, ', '') WHERE name = 'history'
+                    """)
+        }
+        try queue.close()
+        let other = try DatabaseQueue(path: workspace.path("results/recall.sqlite"))
+        try other.writeWithoutTransaction {
+            try $0.execute(
+                sql:
+                    "UPDATE history SET epoch = 'kills' WHERE epoch = 1 AND run_id = (SELECT MIN(run_id) FROM runs)"
+            )
+        }
+        try other.close()
+        let row = "results/recall.sqlite: is damaged (table history, row run_id '"
+        let wrong =
+            "', epoch 'kills': epoch is the text 'kills', where an integer belongs); restore a copy, or write the other "
+            + "rows with `recall-bench export csv --table history --skip-damaged`"
+        for command in [
+            ["status"], ["report", "--suite", "tiny", "--output", "x.html"],
+            ["export", "csv", "--table", "history"],
+            ["export", "csv", "--table", "tradeoff"],
+            ["plot", "tradeoff", "--suite", "tiny", "--output", "x.svg"],
+            ["run", "--suite", "tiny.yaml", "--quiet"],
+        ] {
+            let outcome = try workspace.run(more: command)
+            #expect(outcome.status == 65 && !outcome.isSignalled, "\(command): \(outcome.errors)")
+            #expect(outcome.errorLines.count == 1, "\(command): \(outcome.errors)")
+            #expect(outcome.errors.hasPrefix("recall-bench: " + row), "\(command): \(outcome.errors)")
+            #expect(outcome.errors.hasSuffix(wrong + "\n"), "\(command): \(outcome.errors)")
+        }
+        let rest = try workspace.run("export", "csv", "--table", "history", "--skip-damaged")
+        #expect(rest.status == 0, "\(rest.errors)")
+        #expect(CSVText(rest.output).rows == Array(whole.dropFirst()))
+        #expect(
+            rest.errorLines.count == 1
+                && rest.errors.hasPrefix(
+                    "recall-bench: left out: results/recall.sqlite: table history, row run_id '"),
+            "\(rest.errors)")
+        let runs = try workspace.run("export", "csv", "--table", "tradeoff", "--skip-damaged")
+        #expect(runs.status == 0 && CSVText(runs.output).rows.count == 2, "\(runs.errors)")
     }
 }

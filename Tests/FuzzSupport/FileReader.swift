@@ -7,6 +7,7 @@ import RecallTraining
 /// The readers of files that people hand over, as fuzzers call them.
 public enum FileReader: String, CaseIterable, Sendable {
     case suite, checkpoint, npy, dataset, csv
+    case rows
 
     /// How far a reader came.
     public enum Depth: Sendable {
@@ -26,6 +27,7 @@ public enum FileReader: String, CaseIterable, Sendable {
         case .npy: Self.readNPY(bytes)
         case .dataset: Self.readDataset(bytes)
         case .csv: Self.readCSV(bytes)
+        case .rows: RowReader.read(bytes)
         }
     }
 
@@ -37,6 +39,7 @@ public enum FileReader: String, CaseIterable, Sendable {
         case .npy: mutator.npy(bytes)
         case .dataset: mutator.json(bytes)
         case .csv: mutator.csv(bytes)
+        case .rows: mutator.rows(bytes)
         }
     }
 

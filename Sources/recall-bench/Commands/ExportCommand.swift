@@ -22,6 +22,8 @@ struct ExportCommand: ParsableCommand {
                 run's model carries from token to token: a row a layer and kind), tradeoff (a row a model and \
                 configuration at its best learning rate), learning-rates (a row each rate that it was chosen from), \
                 benchmarks (a row a measurement of speed). \
+                A row that cannot be read, in a damaged database, ends it with status 65; with --skip-damaged such rows \
+                are told of on standard error, and the others are written. \
                 docs/tables.md describes every column. A header row, commas, RFC 4180 quoting, decimal points, empty for missing.
 
                 EXAMPLES
@@ -48,10 +50,17 @@ struct ExportCommand: ParsableCommand {
         )
         var guardFormulas = false
 
+        @Flag(
+            help:
+                "Leave out the rows of a damaged database that cannot be read, each with a line on standard error."
+        )
+        var skipDamaged = false
+
         @OptionGroup var store: StoreOptions
 
         func run() throws {
-            let opened = try store.openForReading()
+            let damaged = DamagedRows { Output.note("recall-bench: left out: \($0)") }
+            let opened = try store.openForReading(leavingOut: skipDamaged ? damaged : nil)
             let suites = try opened.suites(named: suite)
             if table == .tradeoff || table == .learningRates { try warn(suites, opened) }
             let export = CSVExport(opened, suites: suite, guarded: guardFormulas)

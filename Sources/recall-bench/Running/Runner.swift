@@ -58,6 +58,8 @@ final class Runner: @unchecked Sendable {
     /// Seconds between signs of life of a run, and between looks at runs that others hold.
     private static let heartbeatInterval = 10.0
     private static let heldInterval = 1.0
+    /// Seconds between looks whether the database is still where it was.
+    private static let placeInterval = 1.0
 
     init(
         _ runs: [PlannedRun], store: Store, display: ProgressDisplay, stop: StopRequest,
@@ -76,10 +78,10 @@ final class Runner: @unchecked Sendable {
 
     /// Trains until nothing is left, a stop is asked for, or the store fails.
     func run() -> RunnerOutcome {
-        let heartbeat = startHeartbeat()
+        let timers = [startHeartbeat(), startPlaceWatch()]
         waitForLocks()
         defer {
-            heartbeat.cancel()
+            timers.forEach { $0.cancel() }
             // Once a stop is asked for, what follows is not held up either.
             if !stop.isRaised { store.waitForLocks(nil) }
         }
@@ -138,14 +140,30 @@ final class Runner: @unchecked Sendable {
                 log.info("stopped with the database locked", metadata: ["run": "\(run.runID)"])
             } catch {
                 // The store or the disk failed: no other run could be kept either.
-                lock.withLock { outcome.error = outcome.error ?? error }
-                stop.raise()
+                end(with: error)
             }
             lock.withLock {
                 busy -= 1
                 lock.broadcast()
             }
         }
+    }
+
+    private func end(with error: any Error) {
+        lock.withLock { outcome.error = outcome.error ?? error }
+        stop.raise()
+    }
+
+    /// An epoch may take an hour, and what is trained into a file that is gone is lost.
+    private func startPlaceWatch() -> any DispatchSourceTimer {
+        let timer = DispatchSource.makeTimerSource(queue: .global(qos: .utility))
+        timer.schedule(deadline: .now() + Self.placeInterval, repeating: Self.placeInterval)
+        timer.setEventHandler { [weak self] in
+            guard let self else { return }
+            do { try self.store.requireInPlace() } catch { self.end(with: error) }
+        }
+        timer.resume()
+        return timer
     }
 
     /// Takes up what has become necessary.

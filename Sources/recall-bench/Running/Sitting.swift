@@ -242,6 +242,7 @@ struct Sitting {
         if options.plot ?? (isatty(STDOUT_FILENO) == 1), !tradeoff.rows.isEmpty {
             Output.write("\n" + TradeoffSketch(tradeoff).render(width: Output.width))
         }
+        try store.requireInPlace()
         if !options.quiet, !options.json {
             Self.note(
                 "everything is in \(database); `\(command("export", "csv", "--table", "tradeoff"))` writes the table for "

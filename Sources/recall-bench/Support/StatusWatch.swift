@@ -57,7 +57,9 @@ final class StatusWatch {
     /// Reads the suites again where something may have changed.
     ///
     /// - Returns: whether something has.
+    /// - Throws: `StoreError`, of kind `displaced` too: nobody writes to a file any more that is gone.
     private func look() throws -> Bool {
+        try store.requireInPlace()
         let current = try store.dataVersion()
         if current == version, !leases.contains(where: isStale) { return false }
         let suites = try store.suites(named: names)

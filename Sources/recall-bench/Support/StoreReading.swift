@@ -5,8 +5,11 @@ import RecallSuite
 extension StoreOptions {
     /// The store for a command that only looks.
     ///
+    /// - Parameter damagedRows: told of rows that cannot be read, which are left out then; nil to end with the first.
     /// - Throws: `StoreError`: missing (66), no database of ours (65).
-    func openForReading() throws(StoreError) -> Store { try Store(path: path, mode: .readOnly) }
+    func openForReading(leavingOut damagedRows: DamagedRows? = nil) throws(StoreError) -> Store {
+        try Store(path: path, mode: .readOnly, leavingOut: damagedRows)
+    }
 
     /// The store once a suite has been begun in it; nil before, where there may be no file yet.
     ///
