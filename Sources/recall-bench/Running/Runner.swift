@@ -81,7 +81,7 @@ final class Runner: @unchecked Sendable {
         let timers = [startHeartbeat(), startPlaceWatch()]
         waitForLocks()
         defer {
-            timers.forEach { $0.cancel() }
+            for timer in timers { timer.cancel() }
             // Once a stop is asked for, what follows is not held up either.
             if !stop.isRaised { store.waitForLocks(nil) }
         }
