@@ -54,7 +54,12 @@ let package = Package(
             resources: [.embedInCode("Kernels")]),
         .target(name: "RecallTensor", dependencies: ["RecallKernels", "RecallRandom", "RecallInput"]),
         .target(name: "RecallModels", dependencies: ["RecallTensor", "RecallKernels", "RecallRandom"]),
-        .target(name: "RecallTraining", dependencies: ["RecallModels", "RecallData", "RecallExamples"]),
+        .target(
+            name: "RecallTraining",
+            dependencies: [
+                "RecallModels", "RecallData", "RecallExamples",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ]),
         .target(
             name: "RecallSuite",
             dependencies: [

@@ -19,12 +19,22 @@ enum Migrations {
         // Where the suite is from: a file's resolved path, or a sweep's origin; NULL for a suite of the program's own, and
         // where an older version stored it.
         ("suites.path", "ALTER TABLE suites ADD COLUMN path TEXT"),
+        ("identity", identity),
     ]
+
+    /// The last step that readers need: what came after it is for those alone that write.
+    private static let lastForReaders = "suites.path"
+
+    /// Whether a file has all that readers look at.
+    static func isReadable(_ db: Database) throws -> Bool {
+        try migrator.completedMigrations(db).contains(lastForReaders)
+    }
 
     static let migrator: DatabaseMigrator = {
         var migrator = DatabaseMigrator()
         for (index, step) in steps.enumerated() {
-            migrator.registerMigration(step.name) { db in
+            // No step makes a table anew, so that none can break a reference: rows that others broke are not its matter.
+            migrator.registerMigration(step.name, foreignKeyChecks: .immediate) { db in
                 try db.execute(sql: step.sql)
                 try db.execute(
                     sql: "PRAGMA application_id = \(applicationID); PRAGMA user_version = \(index + 1)")
@@ -146,6 +156,18 @@ enum Migrations {
         ) STRICT;
         CREATE INDEX benchmarks_on_kind_name ON benchmarks (kind, name);
         """
+
+    private static let identity = """
+        -- Tells the database from every other: its checkpoints name it. A copy has the same.
+        CREATE TABLE identity (
+            id TEXT NOT NULL PRIMARY KEY            -- random
+        ) STRICT;
+        \(newIdentity);
+        """
+
+    /// Gives a database that has none its identity.
+    static let newIdentity =
+        "INSERT INTO identity SELECT lower(hex(randomblob(16))) WHERE NOT EXISTS (SELECT 1 FROM identity)"
 
     private static let stateItems = """
         -- runs.state_bytes by layer and kind, which sum to it.

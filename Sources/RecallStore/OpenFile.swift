@@ -1,4 +1,5 @@
 import Foundation
+import RecallSuite
 import Synchronization
 
 #if canImport(Glibc)
@@ -23,6 +24,11 @@ final class OpenFile: Sendable {
     /// Names the file wherever it is; -1 where the system has no such thing.
     private let descriptor: Int32
 
+    #if os(Linux)
+        /// O_PATH of open(2), which the module map does not have.
+        private static let pathOnly: Int32 = 0o10_000_000
+    #endif
+
     /// nil where no file is there.
     ///
     /// - Parameter path: of the file itself, with links followed.
@@ -30,7 +36,7 @@ final class OpenFile: Sendable {
         var status = stat()
         #if os(Linux)
             // Reads nothing, and so closing it lets no lock of SQLite's go, as it would of any other descriptor.
-            let found = open(path, O_PATH | O_CLOEXEC)
+            let found = open(path, Self.pathOnly | O_CLOEXEC)
             guard found >= 0 else { return nil }
             guard fstat(found, &status) == 0 else {
                 close(found)

@@ -45,6 +45,9 @@ public struct Execution: Equatable, Sendable {
     public init(device: String, version: String, commit: String? = nil) {
         (self.device, self.version, self.commit) = (device, version, commit)
     }
+
+    /// "0.1.0 (abc1234)".
+    public var build: String { commit.map { "\(version) (\($0))" } ?? version }
 }
 
 /// The answer to `Store.claim`.

@@ -24,6 +24,8 @@ public final class Store: Sendable {
     private let reader: any DatabaseReader
     private let writer: DatabasePool?
     let lockWait: LockWait
+    /// The database's own id, which its checkpoints name; nil for one opened to read only.
+    public let databaseID: String?
     /// What was opened, whatever its path comes to name; nil where the system does not tell.
     let openFile: OpenFile?
     /// By this store.
@@ -90,14 +92,16 @@ public final class Store: Sendable {
                     if let maximumPages { try db.execute(sql: "PRAGMA max_page_count = \(maximumPages)") }
                 }
                 try Migrations.migrator.migrate(pool)
+                databaseID = try Self.databaseID(pool)
                 (reader, writer, openFile) = (pool, pool, OpenFile(file))
             case .readOnly:
                 let queue = try DatabaseQueue(
                     path: Self.cannotChange(file) ? Self.immutable(file) : file, configuration: configuration)
                 try Self.requireOurs(queue, path: path)
-                guard try queue.read(Migrations.migrator.hasCompletedMigrations) else {
+                guard try queue.read(Migrations.isReadable) else {
                     throw try queue.read(Self.isEmpty) ? StoreError.empty(path, file: file) : .older(path)
                 }
+                databaseID = nil
                 (reader, writer, openFile) = (queue, nil, OpenFile(file))
             }
         } catch {
@@ -217,6 +221,16 @@ public final class Store: Sendable {
             throw StoreError.corrupted(path, findings: findings)
         }
         try queue.close()
+    }
+
+    private static func databaseID(_ pool: DatabasePool) throws -> String {
+        let sql = "SELECT id FROM identity ORDER BY rowid LIMIT 1"
+        return try pool.writeWithoutTransaction { db in
+            // Somebody may have emptied the table.
+            if try Row.fetchOne(db, sql: sql) == nil { try db.execute(sql: Migrations.newIdentity) }
+            guard let row = try Row.fetchOne(db, sql: sql) else { preconditionFailure("no identity was made") }
+            return try TableRow(row, of: "identity").value("id")
+        }
     }
 
     private static func requireOurs(_ database: some DatabaseReader, path: String) throws {

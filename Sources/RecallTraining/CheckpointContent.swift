@@ -71,7 +71,7 @@ public struct CheckpointContent: Sendable {
 
     private static func open(_ path: String) throws(CheckpointError) -> SafeTensorsFile {
         // What belongs to an optimizer may be of any type, such as a step count of PyTorch's.
-        do { return try SafeTensorsFile(path: path, passesOver: { $0.hasPrefix("optimizer.") }) } catch {
+        do { return try SafeTensorsFile(path: path, passesOver: CheckpointHash.isOptimizers) } catch {
             if let error = error as? InputFileError { throw CheckpointError(error) }
             throw CheckpointError(
                 kind: .content, path: path, message: "not a whole .safetensors file: \(error)")
@@ -113,12 +113,24 @@ public struct CheckpointContent: Sendable {
     /// - Throws: `CheckpointError` for a parameter that is missing, of another shape, or not the model's.
     public func write(to store: ParameterStore) throws(CheckpointError) {
         try requireParameters(of: store)
-        var numbers: [[Float]] = []
+        var arrays: [NamedArray] = []
         for parameter in store.parameters {
-            do { numbers.append(try file.values(of: parameter.name) ?? []) } catch {
+            do {
+                let values = try file.values(of: parameter.name) ?? []
+                arrays.append(NamedArray(name: parameter.name, shape: parameter.shape, values: values))
+            } catch {
                 throw CheckpointError(error)
             }
         }
-        for (parameter, values) in zip(store.parameters, numbers) { store.write(values, to: parameter.value) }
+        if let hash = file.metadata[CheckpointHash.ofParameters], hash != CheckpointHash.parameters(arrays) {
+            throw CheckpointError(
+                kind: .content, path: path,
+                message:
+                    "its parameters are not those that its '\(CheckpointHash.ofParameters)' is of: it is damaged, or a "
+                    + "program has changed them and kept that key, which it must leave out")
+        }
+        for (parameter, array) in zip(store.parameters, arrays) {
+            store.write(array.values, to: parameter.value)
+        }
     }
 }

@@ -43,23 +43,21 @@ public struct CheckpointFolder: Sendable {
         return file.path != self.file(of: runID).path && file.exists ? file : nil
     }
 
-    /// Takes over the checkpoint that an earlier version left of a run, if it is this database's. It is another's where it
-    /// was written after an epoch that is not on record here.
+    /// Takes over the checkpoint that an earlier version left of a run, if it is this database's: by its id or, where it has
+    /// none, because it was written after an epoch that is on record here.
     ///
     /// - Parameters:
-    ///   - isEnded: whether the run is finished, and so has no epoch that is not on record.
+    ///   - database: this one's id.
     ///   - history: the epochs on record here. Only asked where there is such a file.
-    public func adopt(_ runID: String, isEnded: Bool = false, history: () throws -> [EpochRecord]) rethrows {
+    public func adopt(_ runID: String, database: String, history: () throws -> [EpochRecord]) rethrows {
         let file = file(of: runID)
         guard !file.exists, let former = formerFile(of: runID) else { return }
-        let history = try history()
-        guard let metadata = former.metadata, metadata.runID == runID, let last = history.last else { return }
-        if history.contains(metadata.record) {
-            former.move(to: file)
-        } else if !isEnded, metadata.record.epoch == last.epoch + 1 {
-            // Its process died before it recorded the epoch, or it is another database's: that one keeps it.
-            former.copy(to: file)
-        }
+        guard let metadata = former.metadata, metadata.runID == runID else { return }
+        let isOurs =
+            if let origin = metadata.origin { origin.database == database } else {
+                try history().contains(metadata.record)
+            }
+        if isOurs { former.move(to: file) }
     }
 
     /// What becomes of a run's checkpoint when the run is finished. A second time changes nothing.
@@ -125,13 +123,6 @@ extension CheckpointFile {
         if rename(path, other.path) != 0, errno == EXDEV, other.take(copyOf: self) { remove() }
     }
 
-    /// The same, and leaves it here.
-    fileprivate func copy(to other: CheckpointFile) {
-        other.makeFolder()
-        // A checkpoint is never written in place, so that two names may share one.
-        if link(path, other.path) != 0 { _ = other.take(copyOf: self) }
-    }
-
     private func makeFolder() {
         let folder = URL(fileURLWithPath: path).deletingLastPathComponent()
         try? FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -139,7 +130,7 @@ extension CheckpointFile {
 
     /// - Returns: whether it is there now.
     private func take(copyOf other: CheckpointFile) -> Bool {
-        let beside = path + ".new"
+        let beside = temporaryPath
         try? FileManager.default.removeItem(atPath: beside)
         let isCopied = (try? FileManager.default.copyItem(atPath: other.path, toPath: beside)) != nil
         if isCopied, rename(beside, path) == 0 { return true }

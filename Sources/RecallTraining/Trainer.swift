@@ -122,14 +122,20 @@ public final class Trainer {
     /// Trains from the beginning, or from the checkpoint's epoch on, and evaluates.
     ///
     /// - Parameters:
-    ///   - checkpoint: written after every epoch, and continued from where it exists and is this run's and whole; otherwise
-    ///     the run begins anew, and the observer is told why.
+    ///   - checkpoint: written after every epoch, and continued from where it is whole and agrees with all that is given here;
+    ///     otherwise the run begins anew, and the observer is told why.
     ///   - runID: the identity that a checkpoint must carry.
+    ///   - origin: where the run is trained; nil where nobody keeps a record of it.
+    ///   - history: the epochs on record; nil where nobody keeps one.
     /// - Throws: `RunError`, or what the observer or the disk threw.
     public func run(
-        checkpoint: CheckpointFile?, runID: String, specification: String, observer: some TrainingObserver
+        checkpoint: CheckpointFile?, runID: String, specification: String, origin: CheckpointOrigin? = nil,
+        history: [EpochRecord]? = nil, observer: some TrainingObserver
     ) throws -> RunResult {
-        let refusal = try resume(from: checkpoint, runID: runID)
+        let check = CheckpointCheck(
+            runID: runID, origin: origin, history: history, stepsPerEpoch: stepsPerEpoch,
+            epochs: training.epochs)
+        let refusal = try resume(from: checkpoint, check)
         try observer.willTrain(fromStep: step, refusal: refusal)
         for record in epochsNotRecorded { try observer.didFinishEpoch(record) }
         if let lastRecord { try observer.didFinishEpoch(lastRecord) }
@@ -143,7 +149,7 @@ public final class Trainer {
                 try reportEpoch(observer, waiting: true)
                 let metadata = CheckpointMetadata(
                     runID: runID, specification: specification, record: record, trainSeconds: trainSeconds,
-                    epochsNotRecorded: observer.epochsNotRecorded)
+                    epochsNotRecorded: observer.epochsNotRecorded, origin: origin)
                 unreported = try EpochToReport(metadata, model.store, to: checkpoint)
                 // Behind the host's back the next epoch can begin meanwhile.
                 try reportEpoch(observer, waiting: backend.stepsAhead == 1)
@@ -357,11 +363,11 @@ public final class Trainer {
     // MARK: - Continuing
 
     /// - Returns: why the checkpoint cannot be used; nil where it can, or there is none.
-    private func resume(from checkpoint: CheckpointFile?, runID: String) throws -> String? {
+    private func resume(from checkpoint: CheckpointFile?, _ check: CheckpointCheck) throws -> String? {
         guard let checkpoint, checkpoint.exists else { return nil }
         let metadata: CheckpointMetadata
         do {
-            metadata = try checkpoint.read(into: model.store, runID: runID)
+            metadata = try checkpoint.read(into: model.store, refusal: check.refusal)
         } catch RunError.checkpoint(let reason) { return reason }
         step = metadata.record.step
         trainSeconds = metadata.trainSeconds

@@ -7,7 +7,7 @@ import RecallTraining
 /// The readers of files that people hand over, as fuzzers call them.
 public enum FileReader: String, CaseIterable, Sendable {
     case suite, checkpoint, npy, dataset, csv
-    case rows
+    case rows, record
 
     /// How far a reader came.
     public enum Depth: Sendable {
@@ -28,6 +28,7 @@ public enum FileReader: String, CaseIterable, Sendable {
         case .dataset: Self.readDataset(bytes)
         case .csv: Self.readCSV(bytes)
         case .rows: RowReader.read(bytes)
+        case .record: RecordReader.read(bytes)
         }
     }
 
@@ -40,6 +41,7 @@ public enum FileReader: String, CaseIterable, Sendable {
         case .dataset: mutator.json(bytes)
         case .csv: mutator.csv(bytes)
         case .rows: mutator.rows(bytes)
+        case .record: mutator.record(bytes)
         }
     }
 

@@ -172,6 +172,15 @@ public struct Mutator {
         return prefix + (0..<field).map { UInt8(truncatingIfNeeded: count >> (8 * $0)) } + header + body
     }
 
+    /// The JSON of a checkpoint's metadata, with up to four of its values replaced.
+    public mutating func record(_ source: [UInt8]) -> [UInt8] {
+        var text = source
+        for _ in 0...below(4) {
+            if below(32) == 0 { text = bytes(text) } else { replaceToken(&text, values: Self.jsonValues) }
+        }
+        return text
+    }
+
     /// Puts something of its kind in the place of a quoted text, a number, a list or a word. Keys, without which little
     /// more of the file is looked at, are seldom meant.
     ///

@@ -87,4 +87,56 @@ import Testing
         #expect(error?.kind == .corrupted)
         #expect(try Data(contentsOf: URL(filePath: path)) == data)
     }
+
+    /// A database has one id for good, and a copy of it the same.
+    @Test func aDatabaseHasAnIdentity() throws {
+        let store = try Store(path: folder.file(), mode: .readWrite)
+        let id = try #require(store.databaseID)
+        #expect(id.count == 32 && id.allSatisfy(\.isHexDigit))
+        #expect(try Store(path: folder.file("other.sqlite"), mode: .readWrite).databaseID != id)
+        try store.backUp(to: folder.file("copy.sqlite"), replacing: false)
+        #expect(try Store(path: folder.file("copy.sqlite"), mode: .readWrite).databaseID == id)
+        try store.close()
+        let again = try Store(path: folder.file(), mode: .readWrite)
+        #expect(again.databaseID == id)
+        try again.close()
+        // Emptied by hand, it gets another.
+        let queue = try DatabaseQueue(path: folder.file())
+        try queue.write { try $0.execute(sql: "DELETE FROM identity") }
+        try queue.close()
+        let third = try #require(Store(path: folder.file(), mode: .readWrite).databaseID)
+        #expect(third.count == 32 && third != id)
+    }
+
+    /// What only writers look at need not be there for readers.
+    @Test func aDatabaseWithoutAnIdentityCanBeRead() throws {
+        let store = try Store(path: folder.file(), mode: .readWrite)
+        try store.plan([plannedRun()], suite: suiteRecord) { _ in modelFacts }
+        try store.close()
+        let queue = try DatabaseQueue(path: folder.file())
+        try queue.writeWithoutTransaction {
+            try $0.execute(
+                sql: """
+                    DROP TABLE identity; DELETE FROM grdb_migrations WHERE identifier = 'identity';
+                    PRAGMA user_version = 6
+                    """)
+        }
+        try queue.close()
+        #expect(try Store(path: folder.file(), mode: .readOnly).runs().count == 1)
+        #expect(try Store(path: folder.file(), mode: .readWrite).databaseID?.count == 32)
+    }
+
+    /// Rows that belong to no other, as somebody who deletes runs by hand leaves them, do not keep a file from being brought
+    /// forward.
+    @Test func referencesThatOthersBrokeAreNoMatterOfAMigration() throws {
+        let path = try schemaOne()
+        var configuration = Configuration()
+        configuration.foreignKeysEnabled = false
+        let queue = try DatabaseQueue(path: path, configuration: configuration)
+        try queue.write {
+            try $0.execute(sql: "DELETE FROM runs WHERE run_id = (SELECT MIN(run_id) FROM runs)")
+        }
+        try queue.close()
+        #expect(try Store(path: path, mode: .readWrite).runs(suite: "tiny").count == 1)
+    }
 }

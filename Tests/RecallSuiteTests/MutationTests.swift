@@ -23,8 +23,8 @@ import Testing
         let files =
             switch reader {
             case .suite: 2000
-            case .checkpoint, .npy: 4000
-            case .rows: 400
+            case .checkpoint, .npy, .dataset, .record: 4000
+            case .rows: 150
             }
         var past = 0
         for file in 0..<files {

@@ -111,7 +111,8 @@ struct CheckpointTests {
 
     private func refusal(_ file: CheckpointFile, _ trainer: Trainer, id: String = "run") -> String? {
         do {
-            _ = try file.read(into: trainer.model.store, runID: id)
+            let check = CheckpointCheck(runID: id, stepsPerEpoch: 6, epochs: 4)
+            _ = try file.read(into: trainer.model.store, refusal: check.refusal)
             return nil
         } catch RunError.checkpoint(let text) { return text } catch { return "another error: \(error)" }
     }
@@ -172,6 +173,82 @@ struct CheckpointTests {
         try whole.write(to: url)
         #expect(refusal(file, target) == nil)
         #expect(target.bits != bits)
+    }
+
+    /// One bit anywhere after the length is found; what is beside the file is no other process's.
+    @Test func everyFlippedBitIsFound() throws {
+        let folder = try TemporaryFolder()
+        let file = CheckpointFile(path: folder.path("run.safetensors"))
+        _ = try run(trainer(), file, Recorder())
+        let url = URL(fileURLWithPath: file.path)
+        let whole = try Data(contentsOf: url)
+        let target = try trainer()
+        #expect(refusal(file, target) == nil)
+        var state: UInt64 = 7
+        for _ in 0..<300 {
+            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            var spoilt = whole
+            spoilt[8 + Int(state >> 33) % (whole.count - 8)] ^= 1 << UInt8(state >> 61)
+            try spoilt.write(to: url)
+            let isFound = refusal(file, target)?.contains("cannot be used: ") == true
+            // A space that ends the header says nothing.
+            #expect(isFound, "\(state)")
+        }
+    }
+
+    /// The order of arrays and keys is another writer's business.
+    @Test func theHashesAreOfTheContent() throws {
+        let folder = try TemporaryFolder()
+        let file = CheckpointFile(path: folder.path("run.safetensors"))
+        _ = try run(trainer(), file, Recorder())
+        let url = URL(fileURLWithPath: file.path)
+        let (arrays, metadata) = try SafeTensors.decode(Data(contentsOf: url))
+        #expect(metadata["sha256"]?.count == 64 && metadata["parameters_sha256"]?.count == 64)
+        try SafeTensors.encode(arrays.reversed(), metadata: metadata).write(to: url)
+        #expect(refusal(file, try trainer()) == nil)
+        try CheckpointContent(path: file.path).write(to: trainer().model.store)
+        // A parameter that was changed is told from it by whoever evaluates too; a moment is nobody's business there.
+        for (name, isEvaluated) in [("embedding.weight", false), ("optimizer.m.embedding.weight", true)] {
+            var changed = arrays
+            let index = try #require(arrays.firstIndex { $0.name == name })
+            changed[index].values[0] += 1
+            try SafeTensors.encode(changed, metadata: metadata).write(to: url)
+            #expect(try #require(refusal(file, try trainer())).contains("it is damaged"))
+            let content = try CheckpointContent(path: file.path)
+            let isRead = (try? content.write(to: trainer().model.store)) != nil
+            #expect(isRead == isEvaluated)
+        }
+        var changed = arrays
+        changed[0].values[0] += 1
+        try SafeTensors.encode(changed, metadata: metadata.filter { !$0.key.hasSuffix("sha256") }).write(
+            to: url)
+        try CheckpointContent(path: file.path).write(to: trainer().model.store)
+    }
+
+    /// Where a run was trained goes into its checkpoints, and is asked for when it goes on.
+    @Test func aRunGoesOnWhereItWasTrained() throws {
+        let folder = try TemporaryFolder()
+        let file = CheckpointFile(path: folder.path("run.safetensors"))
+        let origin = CheckpointOrigin(database: "d1", device: "cpu", build: "1")
+        func run(_ origin: CheckpointOrigin?, _ history: [EpochRecord]?) throws -> Recorder {
+            let recorder = Recorder()
+            _ = try trainer().run(
+                checkpoint: file, runID: "run", specification: "{}", origin: origin, history: history,
+                observer: recorder)
+            return recorder
+        }
+        let first = try run(origin, [])
+        #expect(first.records.count == 4 && first.start?.refusal == nil)
+        #expect(try file.parse(Data(contentsOf: URL(fileURLWithPath: file.path))).metadata.origin == origin)
+        let second = try run(origin, first.records)
+        #expect(second.start?.step == 24 && second.start?.refusal == nil)
+        var elsewhere = origin
+        elsewhere.device = "another cpu"
+        let third = try run(elsewhere, first.records)
+        #expect(third.start?.step == 0 && third.start?.refusal?.contains("another device (cpu)") == true)
+        let fourth = try run(elsewhere, Array(first.records.prefix(1)))
+        #expect(fourth.start?.step == 0 && fourth.start?.refusal?.contains("an older copy") == true)
+        #expect(fourth.timeless == first.timeless)
     }
 
     @Test func damagedCheckpointsAreRefused() throws {

@@ -9,7 +9,8 @@ extension ExportCommand {
             discussion: """
                 The copy is one SQLite file with everything that is recorded so far, also while runs are trained. A plain cp \
                 of a database in use lacks the rows that are in its -wal file. Checkpoints are not copied: a run that is \
-                not finished begins again from a copy.
+                not finished begins again from a copy, unless the copy takes the place of the database before more epochs \
+                are trained.
 
                 EXAMPLES
                   recall-bench export sqlite --output copy.sqlite

@@ -32,6 +32,8 @@ final class Runner: @unchecked Sendable {
     /// To spread the runs over.
     private let devices: [DeviceChoice]
     private let execution: Execution
+    /// What checkpoints say of themselves.
+    private let origin: CheckpointOrigin
     /// Knows what the end of a run makes necessary.
     private let planner: RunPlanner
     /// Why runs of some points fail before they begin, by `PlannedRun.pointID`.
@@ -74,6 +76,9 @@ final class Runner: @unchecked Sendable {
         keepsCheckpoints = options.keepCheckpoints
         self.checkpoints = checkpoints
         (self.devices, self.execution) = (devices, execution)
+        // A store that is written to has one.
+        origin = CheckpointOrigin(
+            database: store.databaseID ?? "", device: execution.device, build: execution.build)
     }
 
     /// Trains until nothing is left, a stop is asked for, or the store fails.
@@ -254,10 +259,13 @@ final class Runner: @unchecked Sendable {
 
     private func train(_ run: PlannedRun, on device: DeviceChoice, epochsOnRecord: Int) throws {
         let checkpoint = checkpoints.file(of: run.runID)
-        if !fresh { try checkpoints.adopt(run.runID) { try store.history(run.runID) } }
-        // Without a record of its epochs a checkpoint is left over from another database.
-        if fresh || epochsOnRecord == 0 { checkpoint.remove() }
-        if fresh { checkpoints.keptFile(of: run.runID).remove() }
+        checkpoint.removeLeftovers()
+        if fresh {
+            checkpoint.remove()
+            checkpoints.keptFile(of: run.runID).remove()
+        } else {
+            try checkpoints.adopt(run.runID, database: origin.database) { try store.history(run.runID) }
+        }
         log.debug("claimed", metadata: ["run": "\(run.runID)", "epochs": "\(epochsOnRecord)"])
         let spec = run.spec
         do {
@@ -269,8 +277,8 @@ final class Runner: @unchecked Sendable {
                 run, totalSteps: trainer.totalSteps, recorder: recorder, display: display,
                 refusal: isLost ? "the checkpoint \(checkpoint.path) is not there any more" : nil)
             let result = try trainer.run(
-                checkpoint: checkpoint, runID: run.runID, specification: spec.canonicalJSON(),
-                observer: observer)
+                checkpoint: checkpoint, runID: run.runID, specification: spec.canonicalJSON(), origin: origin,
+                history: try store.history(run.runID), observer: observer)
             try recorder.flush(run.runID)
             let added = try planner.end { try store.finish(run.runID, result, then: $0) }
             checkpoints.settle(run.runID, keeping: keepsCheckpoints)

@@ -162,7 +162,7 @@ struct Sitting {
         let finished = try store.runs(suite: suite.name).filter { $0.status == .finished }.map(\.runID)
         // A process that died between recording a run's end and settling its checkpoint leaves the file.
         for runID in finished {
-            try checkpoints.adopt(runID, isEnded: true) { try store.history(runID) }
+            try checkpoints.adopt(runID, database: store.databaseID ?? "") { try store.history(runID) }
             checkpoints.settle(runID, keeping: options.keepCheckpoints)
         }
         // A run that the suite has under two names is trained once.

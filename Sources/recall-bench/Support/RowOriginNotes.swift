@@ -55,9 +55,8 @@ struct RowOriginNotes {
     private static func name(_ executions: [Execution]) -> String {
         guard executions.count == 1 else { return "\(executions.count) other builds or devices" }
         let one = executions[0]
-        let build = one.commit.map { "\(one.version) (\($0))" } ?? one.version
-        let isDevice = build == ProgramVersion.text
-        return isDevice ? "another device (\(one.device))" : "another build (\(build) on \(one.device))"
+        let isDevice = one.build == ProgramVersion.text
+        return isDevice ? "another device (\(one.device))" : "another build (\(one.build) on \(one.device))"
     }
 
     private static func reasons(since version: Int?, _ changes: [ResultsVersion.Change]) -> String {
