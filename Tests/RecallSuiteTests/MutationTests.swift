@@ -23,7 +23,7 @@ import Testing
         let files =
             switch reader {
             case .suite: 2000
-            case .checkpoint, .npy, .dataset, .record: 4000
+            case .checkpoint, .npy, .dataset, .csv, .record: 4000
             case .rows: 150
             }
         var past = 0
