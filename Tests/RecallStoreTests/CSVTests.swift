@@ -150,10 +150,14 @@ import Testing
         let runs = (0..<300).map { plannedRun(seed: $0) }
         try store.plan(runs, suite: suiteRecord) { _ in modelFacts }
         let pieces = Mutex<[Int]>([])
-        try CSVExport(store).write(.runs) { piece in pieces.withLock { $0.append(piece.utf8.count) } }
+        try CSVExport(store).write(CSVExport.StoredTable.runs) { piece in
+            pieces.withLock { $0.append(piece.utf8.count) }
+        }
         #expect(pieces.withLock { $0.count } > 1)
         #expect(pieces.withLock { $0.max() ?? 0 } < 70_000)
-        #expect(throws: Full.self) { try CSVExport(store).write(.runs) { _ in throw Full() } }
+        #expect(throws: Full.self) {
+            try CSVExport(store).write(CSVExport.StoredTable.runs) { _ in throw Full() }
+        }
     }
 
     @Test func aFileTakesTheTable() throws {
@@ -161,7 +165,7 @@ import Testing
         let path = folder.file("out.csv")
         #expect(FileManager.default.createFile(atPath: path, contents: nil))
         let file = try #require(FileHandle(forWritingAtPath: path))
-        try CSVExport(store).write(.slices, to: file.csvSink)
+        try CSVExport(store).write(CSVExport.StoredTable.slices, to: file.csvSink)
         try file.close()
         #expect(
             try String(contentsOfFile: path, encoding: .utf8) == Self.slices)

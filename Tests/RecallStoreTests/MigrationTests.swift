@@ -42,7 +42,7 @@ import Testing
         #expect(try runs.map { try store.slices($0.runID).map(\.accuracy) } == [[0.0390625, 0.0234375], []])
         #expect(try store.suite(named: "tiny")?.contentHash == "9ff55b22d6c96aa2")
         var csv = ""
-        try CSVExport(store).write(.benchmarks) { csv += $0 }
+        try CSVExport(store).write(CSVExport.StoredTable.benchmarks) { csv += $0 }
         let lines = csv.split(separator: "\n")
         #expect(lines.count == 2 && lines[1].hasPrefix("kernel,scan,") && lines[1].hasSuffix("000Z,,"))
         // What came later can be written.

@@ -18,7 +18,7 @@ import Testing
             CSVExport.columns(of: .runs).prefix(6)
                 == ["run_id", "suite", "task", "task_hash", "data_seed", "model"])
         let text = Mutex("")
-        try CSVExport(store).write(.runs) { piece in text.withLock { $0 += piece } }
+        try CSVExport(store).write(CSVExport.StoredTable.runs) { piece in text.withLock { $0 += piece } }
         return text.withLock { $0 }.split(separator: "\n").dropFirst().map { line in
             let fields = line.split(separator: ",", maxSplits: 6, omittingEmptySubsequences: false)
             return "\(fields[4]),\(fields[6])"
