@@ -15,7 +15,9 @@ import Testing
 
     private func csv(_ store: Store, suites: [String] = []) throws -> String {
         let pieces = Mutex("")
-        try CSVExport(store, suites: suites).write(.state) { piece in pieces.withLock { $0 += piece } }
+        try CSVExport(store, suites: suites).write(CSVExport.StoredTable.state) { piece in
+            pieces.withLock { $0 += piece }
+        }
         return pieces.withLock { $0 }
     }
 
