@@ -70,7 +70,7 @@ struct Failure: Error {
                 case .unreadable: .inputOutput
                 case .isFolder, .notRegular, .tooLarge, .cutShort: .data
                 }
-            self.init(status, Self.oneLine(error.description))
+            self.init(status, error.description)
         case let error as PlotError:
             let status: Status =
                 switch error {
