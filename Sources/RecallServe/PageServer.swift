@@ -19,6 +19,9 @@ public struct PageServer: Sendable {
 
     /// Threads that serve connections.
     private static let threads = 2
+    /// Not the library's own group, which has a thread, with three descriptors, for each core. It ends with the process: what
+    /// is still scheduled when connections are cut would complain of loops that have ended.
+    private static let group = MultiThreadedEventLoopGroup(numberOfThreads: threads)
     /// File descriptors that serving takes besides connections: those threads' own, the database with its log, what looks
     /// up names, and some to spare.
     private static let ownDescriptors = 24
@@ -57,8 +60,6 @@ public struct PageServer: Sendable {
     /// - Throws: `ServeError` where it cannot listen there.
     public func run(onListening: @escaping @Sendable (String) -> Void) async throws {
         let (host, port) = (host, port)
-        // Not the library's own group, which has a thread, with three descriptors, for each core.
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: Self.threads)
         let application = Application(
             router: router(),
             server: .http1(configuration: HTTP1Channel.Configuration(idleTimeout: TimeAmount(idleTime))),
@@ -67,12 +68,8 @@ public struct PageServer: Sendable {
                 availableConnectionsDelegate: MaximumAvailableConnections(Self.mostConnections, logger: logger)),
             onServerRunning: { channel in
                 onListening(Self.address(host, port: channel.localAddress?.port ?? port))
-            }, eventLoopGroupProvider: .shared(group), logger: logger)
-        do { try await serve(application) } catch {
-            try? await group.shutdownGracefully()
-            throw error
-        }
-        try? await group.shutdownGracefully()
+            }, eventLoopGroupProvider: .shared(Self.group), logger: logger)
+        try await serve(application)
     }
 
     private func serve(_ application: some ApplicationProtocol) async throws {

@@ -302,8 +302,15 @@ import Testing
             arrays.append(NamedArray(name: "lm_head.weight", shape: [1], values: [0]))
         }
         #expect(more.contains("it has lm_head.weight, which the model"), "\(more)")
-        let infinite = try said { arrays, _ in arrays[try index("norm.weight", in: arrays)].values[3] = .nan }
+        // A program that changes parameters leaves their hash out.
+        let infinite = try said { arrays, metadata in
+            arrays[try index("norm.weight", in: arrays)].values[3] = .nan
+            metadata["parameters_sha256"] = nil
+        }
         #expect(infinite == "changed.safetensors: not finite: parameter norm.weight")
+        let changed = try said { arrays, _ in arrays[try index("norm.weight", in: arrays)].values[3] = 2 }
+        #expect(
+            changed.contains("its parameters are not those that its 'parameters_sha256' is of"), "\(changed)")
     }
 
     /// Of another program's checkpoint nothing else is asked than parameters and a specification.
