@@ -227,18 +227,19 @@ import Testing
     let folder = try! TemporaryFolder()
 
     /// Every read gives the right rows or one clear line.
-    @Test(arguments: 0..<4) func flippedBytesAreReadOrRefused(_ part: Int) throws {
+    @Test func flippedBytesAreReadOrRefused() throws {
         let database = try LooseDatabase()
         let source = try Store(path: database.path, mode: .readOnly)
         try source.backUp(to: folder.file("whole.sqlite"), replacing: true)
         let whole = try Data(contentsOf: URL(fileURLWithPath: folder.file("whole.sqlite")))
-        var state = UInt64(part) &* 0x9E37_79B9_7F4A_7C15 &+ 1
+        var state: UInt64 = 1
         func below(_ count: Int) -> Int {
             state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
             return Int(state >> 33) % count
         }
         var refused = 0
-        for _ in 0..<30 {
+        // Where a flip lands depends on the database's random id, so that few files tell nothing.
+        for _ in 0..<120 {
             var data = whole
             for _ in 0...below(3) { data[below(data.count)] ^= 1 << UInt8(below(8)) }
             let path = folder.file("flipped.sqlite")
