@@ -1,4 +1,5 @@
 import Foundation
+import RecallKernels
 
 /// The processor cores that this process may use: what the machine has, less what its affinity (a cpuset, `taskset`, a
 /// cluster's job) and the quota of its control groups take away.
@@ -16,7 +17,7 @@ package struct AvailableCores: Equatable, Sendable {
 
     /// Those of this process, as they are now.
     package static var current: AvailableCores {
-        let machine = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+        let machine = ProcessorCount.online
         return AvailableCores(
             machine: machine, affinity: affinityOfProcess ?? machine, quota: ControlGroups().coreQuota)
     }

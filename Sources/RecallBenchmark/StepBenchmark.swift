@@ -80,7 +80,7 @@ public enum StepBenchmark {
         return StepTimes(seconds: seconds, plan: try plan(model, shape), residentBytes: resident)
     }
 
-    /// What a step comes to, without doing one and without the memory for it.
+    /// The work and the memory of a step. None is run, and no memory is taken.
     ///
     /// - Throws: `BackendError.outOfMemory` and `TapeError.outOfMemory` for sizes beyond all bounds.
     public static func plan(_ model: ModelConfig, _ shape: StepShape) throws -> StepPlan {

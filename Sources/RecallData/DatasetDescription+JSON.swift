@@ -2,7 +2,7 @@ import Foundation
 import RecallInput
 
 extension DatasetDescription {
-    /// Of `dataset.json`: some hundred bytes for each of the most segments that there may be.
+    /// The largest `dataset.json` that is read: some hundred bytes per segment, for as many segments as a task may have.
     static let mostBytes = 32 << 20
 
     /// Reads the text of a `dataset.json`. Of its arrays nothing is looked at.

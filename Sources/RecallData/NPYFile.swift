@@ -27,7 +27,7 @@ public struct DataFileError: Error, Hashable, Sendable, CustomStringConvertible 
         DataFileError(.inputOutput, path: path, message: "\(what): \(String(cString: strerror(code)))")
     }
 
-    /// Of a file that was to be read.
+    /// The same error, of a file that was handed over to be read.
     public init(_ error: InputFileError) {
         switch error.kind {
         case .missing:

@@ -5,7 +5,7 @@ import RecallInput
 /// float32. Between the pieces the file is closed, so that there may be any number of them.
 public struct NPYReader: Sendable {
     private enum Source: Sendable {
-        /// Of a size that every piece is held against.
+        /// A regular file. Its size is known, and every piece must lie within it.
         case file(size: Int)
         case bytes(Data)
     }

@@ -13,7 +13,7 @@ import Foundation
 /// with a limit or a range: a size that a header tells is compared with the file's before anything is allocated.
 public final class InputFile: Sendable {
     public let path: String
-    /// Bytes; nil for what is read as a stream, whose end nobody knows.
+    /// The size in bytes; nil for a stream, whose size is not known.
     public let size: Int?
     private let descriptor: Int32
 
@@ -116,7 +116,7 @@ public final class InputFile: Sendable {
     /// Looks without opening: a device may do something when it is opened.
     private static func requireRegular(_ path: String) throws(InputFileError) {
         var status = stat()
-        // Of a path with a NUL the system would see the part before it.
+        // The system reads a path only up to its first NUL, so that another file might be opened.
         guard !path.isEmpty, !path.utf8.contains(0) else { throw InputFileError(ENOENT, path: path) }
         guard stat(path, &status) == 0 else { throw InputFileError(errno, path: path) }
         if let error = InputFileError(kindOf: status, path: path) { throw error }

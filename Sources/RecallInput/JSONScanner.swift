@@ -60,7 +60,7 @@ public struct JSONScanner {
         switch next() {
         case UInt8(ascii: "{"): try object { scanner, _ throws(JSONFault) in try scanner.skip() }
         case UInt8(ascii: "["): try array { scanner throws(JSONFault) in try scanner.skip() }
-        case UInt8(ascii: "\""): try passString()
+        case UInt8(ascii: "\""): try readString { _ in }
         case UInt8(ascii: "t"): try take("true")
         case UInt8(ascii: "f"): try take("false")
         case UInt8(ascii: "n"): try take("null")
@@ -208,7 +208,14 @@ public struct JSONScanner {
 
     // MARK: Strings
 
-    private mutating func passString() throws(JSONFault) {
+    private mutating func string() throws(JSONFault) -> String {
+        var text: [UInt8] = []
+        try readString { text.append(contentsOf: $0) }
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// Reads a string; `take` gets its bytes, piece by piece.
+    private mutating func readString(_ take: (ArraySlice<UInt8>) -> Void) throws(JSONFault) {
         index += 1
         while true {
             guard index < bytes.count, bytes[index] >= 0x20 else { throw fault() }
@@ -216,24 +223,9 @@ public struct JSONScanner {
             case UInt8(ascii: "\""):
                 index += 1
                 return
-            case UInt8(ascii: "\\"): _ = try escape()
-            default: index += 1
-            }
-        }
-    }
-
-    private mutating func string() throws(JSONFault) -> String {
-        var text: [UInt8] = []
-        index += 1
-        while true {
-            guard index < bytes.count, bytes[index] >= 0x20 else { throw fault() }
-            switch bytes[index] {
-            case UInt8(ascii: "\""):
-                index += 1
-                return String(decoding: text, as: UTF8.self)
-            case UInt8(ascii: "\\"): text += Array(String(try escape()).utf8)
-            case let byte:
-                text.append(byte)
+            case UInt8(ascii: "\\"): take(Array(String(try escape()).utf8)[...])
+            default:
+                take(bytes[index...index])
                 index += 1
             }
         }

@@ -49,8 +49,12 @@ extension LanguageModel {
                 batch: batch, tokens: tape.integers(count: batch * length),
                 labelledRows: tape.integers(count: batch * labels)),
             labels: tape.integers(count: batch * labels), tape)
-        if isTraining { try tape.backward() } else { try tape.check() }
-        if isTraining { profile.addUpdate(seconds: 0, numbers: parameterCount) }
+        if isTraining {
+            try tape.backward()
+            profile.addUpdate(seconds: 0, numbers: parameterCount)
+        } else {
+            try tape.check()
+        }
         return StepPlan(work: profile.work, tensorBytes: arena.peakBytes, parameterBytes: store.bytes)
     }
 }

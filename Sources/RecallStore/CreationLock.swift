@@ -16,7 +16,7 @@ struct CreationLock {
     /// Seconds after which a wait is worth a word.
     private static let quietSeconds = 1.0
 
-    /// Waits for whoever holds it, as long as for another writer.
+    /// Takes the lock. While another process has it, this one waits as long as it would for a writer of the database.
     ///
     /// - Parameters:
     ///   - path: the file as the user named it.

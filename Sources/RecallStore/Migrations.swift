@@ -33,7 +33,8 @@ enum Migrations {
     static let migrator: DatabaseMigrator = {
         var migrator = DatabaseMigrator()
         for (index, step) in steps.enumerated() {
-            // No step makes a table anew, so that none can break a reference: rows that others broke are not its matter.
+            // No step rebuilds a table, so no step can break a reference. Rows whose references are broken already are left
+            // to the readers, which name them.
             migrator.registerMigration(step.name, foreignKeyChecks: .immediate) { db in
                 try db.execute(sql: step.sql)
                 try db.execute(

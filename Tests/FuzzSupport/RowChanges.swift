@@ -163,7 +163,7 @@ public final class LooseDatabase: @unchecked Sendable {
         let store = try Store(path: path, mode: .readWrite)
         let suite = SuiteRecord(
             name: "rows", description: "four runs", controlModel: "based", controlMinimum: 0.99,
-            contentHash: "abc", path: "/tmp/rows.yaml")
+            contentHash: "abc", path: "/suites/rows.yaml")
         try store.plan(runs, suite: suite) { _ in facts }
         let execution = Execution(device: "cpu", version: "1.0", commit: "abc1234")
         for (run, epochs) in zip(runs, [3, 2, 1]) {
@@ -248,7 +248,7 @@ enum RowReader {
 
     private static func writes(_ store: Store, _ runs: [PlannedRun]) -> [() throws -> Void] {
         let execution = Execution(device: "cpu", version: "1.0", commit: "abc1234")
-        let suite = SuiteRecord(name: "rows", description: "", path: "/tmp/rows.yaml")
+        let suite = SuiteRecord(name: "rows", description: "", path: "/suites/rows.yaml")
         let record = EpochRecord(
             epoch: 4, step: 40, learningRate: 0.01, trainLoss: 1, validationLoss: 1, validationAccuracy: 1,
             seconds: 4)

@@ -14,8 +14,8 @@ public final class CPUBackend: Backend {
 
     /// - Parameters:
     ///   - threads: how many threads one run may use. Results do not depend on it.
-    ///   - takesMemory: false to lay out what a model or a step would take, whatever its size: what is reserved then are
-    ///     addresses that nobody may touch, so no kernel may run.
+    ///   - takesMemory: false to compute how much a model or a step would take, whatever its size. Its addresses are
+    ///     not memory then, so no kernel may run.
     public init(threads: Int = 1, takesMemory: Bool = true) {
         workers = Workers(threads: threads)
         self.takesMemory = takesMemory

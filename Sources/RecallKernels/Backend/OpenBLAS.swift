@@ -52,7 +52,7 @@ struct OpenBLAS: Sendable {
         let take: BLASMemory.Take? = try? Self.function("blas_memory_alloc", in: handle)
         let giveBack: BLASMemory.GiveBack? = try? Self.function("blas_memory_free", in: handle)
         memory = take.flatMap { take in giveBack.map { BLASMemory(take: take, giveBack: $0) } }
-        // Of whoever multiplies without a backend.
+        // For a product that is called without a backend.
         try memory?.reserve(1)
     }
 

@@ -5,6 +5,6 @@
 #endif
 
 /// The cores that there are, whether or not this process may use them.
-enum ProcessorCount {
-    static let online = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+package enum ProcessorCount {
+    package static let online = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
 }

@@ -14,7 +14,7 @@ public struct CSVRecords: Sendable {
         public subscript(name: String) -> String? { fields[name].flatMap { $0.isEmpty ? nil : $0 } }
     }
 
-    /// Of a file: enough for a hundred thousand rows.
+    /// The largest file that is read, in bytes: enough for a hundred thousand rows.
     private static let mostBytes = 256 << 20
 
     public let path: String

@@ -26,7 +26,7 @@ struct PlottedRow {
     /// Tells rows apart where each is a single point, without a line.
     let markerSize: Double
 
-    /// Of a model's rows in turn.
+    /// The sizes of a model's rows, one after another.
     private static let markerSizes = [0.9, 1.4, 0.6, 1.8]
 
     static func all(_ tradeoff: Tradeoff) -> [PlottedRow] {

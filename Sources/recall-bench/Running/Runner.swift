@@ -161,14 +161,9 @@ final class Runner: @unchecked Sendable {
 
     /// An epoch may take an hour, and what is trained into a file that is gone is lost.
     private func startPlaceWatch() -> any DispatchSourceTimer {
-        let timer = DispatchSource.makeTimerSource(queue: .global(qos: .utility))
-        timer.schedule(deadline: .now() + Self.placeInterval, repeating: Self.placeInterval)
-        timer.setEventHandler { [weak self] in
-            guard let self else { return }
-            do { try self.store.requireInPlace() } catch { self.end(with: error) }
+        timer(every: Self.placeInterval) { runner in
+            do { try runner.store.requireInPlace() } catch { runner.end(with: error) }
         }
-        timer.resume()
-        return timer
     }
 
     /// Takes up what has become necessary.
@@ -180,12 +175,20 @@ final class Runner: @unchecked Sendable {
 
     /// Signs of life for every run under way, whatever its thread is busy with.
     private func startHeartbeat() -> any DispatchSourceTimer {
-        let timer = DispatchSource.makeTimerSource(queue: .global(qos: .utility))
-        timer.schedule(deadline: .now() + Self.heartbeatInterval, repeating: Self.heartbeatInterval)
-        timer.setEventHandler { [weak self] in
-            guard let self else { return }
+        timer(every: Self.heartbeatInterval) { runner in
             // A lease that was lost shows when the run next writes.
-            for runID in self.lock.withLock({ self.active }) { try? self.store.heartbeat(runID) }
+            for runID in runner.lock.withLock({ runner.active }) { try? runner.store.heartbeat(runID) }
+        }
+    }
+
+    /// A timer that is running, and calls `body` until it is canceled.
+    private func timer(
+        every seconds: Double, _ body: @escaping @Sendable (Runner) -> Void
+    ) -> any DispatchSourceTimer {
+        let timer = DispatchSource.makeTimerSource(queue: .global(qos: .utility))
+        timer.schedule(deadline: .now() + seconds, repeating: seconds)
+        timer.setEventHandler { [weak self] in
+            if let self { body(self) }
         }
         timer.resume()
         return timer
