@@ -76,9 +76,8 @@ public enum DatasetWriter {
         let description = DatasetDescription(task: task, split: split)
         let path = directory + "/dataset.json"
         if FileManager.default.fileExists(atPath: path) {
-            let present = try? JSONDecoder().decode(
-                DatasetDescription.self,
-                from: InputFile(path: path).contents(upTo: DatasetDescription.mostBytes))
+            let present = try? DatasetDescription(
+                json: InputFile(path: path).contents(upTo: DatasetDescription.mostBytes), path: path)
             guard present == description else {
                 throw DataFileError(
                     .content, path: path,

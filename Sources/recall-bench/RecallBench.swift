@@ -22,7 +22,7 @@ struct RecallBench: ParsableCommand {
 
             EXIT STATUS
               0 done; 1 some runs or verifications failed; 2 the control is invalid, with --require-control; 64 wrong usage; 65 a suite or input file is wrong; 66 a file is missing; \
-            69 a needed device, library or port is not there, or what is asked for does not fit in memory; 70 an internal error; 74 input or output error; \
+            69 a needed device, library or port is not there, what is asked for does not fit in memory, or the system refuses threads or file descriptors; 70 an internal error; 74 input or output error; \
             130 interrupted, and can be continued
             """,
         version: ProgramVersion.text,
