@@ -40,18 +40,21 @@ let package = Package(
         .target(name: "RecallExamples", dependencies: ["RecallRandom"]),
         .target(
             name: "RecallData",
-            dependencies: ["RecallExamples", "RecallInput", .product(name: "Crypto", package: "swift-crypto")]),
+            dependencies: ["RecallExamples", "RecallInput", .product(name: "Crypto", package: "swift-crypto")]
+        ),
         .target(
             name: "RecallKernels",
             dependencies: ["RecallExamples", "RecallRandom", "CBuildTarget", "CFloatingPoint"],
-            swiftSettings: kernelSettings),
+            swiftSettings: kernelSettings
+        ),
         .target(
             name: "RecallCUDA",
             dependencies: [
                 "RecallKernels", "RecallExamples", "RecallRandom",
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
-            resources: [.embedInCode("Kernels")]),
+            resources: [.embedInCode("Kernels")]
+        ),
         .target(name: "RecallTensor", dependencies: ["RecallKernels", "RecallRandom", "RecallInput"]),
         .target(name: "RecallModels", dependencies: ["RecallTensor", "RecallKernels", "RecallRandom"]),
         .target(
@@ -59,22 +62,26 @@ let package = Package(
             dependencies: [
                 "RecallModels", "RecallData", "RecallExamples",
                 .product(name: "Crypto", package: "swift-crypto"),
-            ]),
+            ]
+        ),
         .target(
             name: "RecallSuite",
             dependencies: [
                 "RecallTraining", .product(name: "Yams", package: "Yams"),
                 .product(name: "Crypto", package: "swift-crypto"),
             ],
-            resources: [.embedInCode("Suites")]),
+            resources: [.embedInCode("Suites")]
+        ),
         .target(
             name: "RecallStore",
-            dependencies: ["RecallSuite", .product(name: "GRDB", package: "GRDB.swift")]),
+            dependencies: ["RecallSuite", .product(name: "GRDB", package: "GRDB.swift")]
+        ),
         .target(name: "RecallReport", dependencies: ["RecallStore"]),
         .target(
             name: "RecallPage",
             dependencies: ["RecallReport", .product(name: "Mustache", package: "swift-mustache")],
-            resources: [.embedInCode("Templates")]),
+            resources: [.embedInCode("Templates")]
+        ),
         .target(
             name: "RecallServe",
             dependencies: [
@@ -85,10 +92,13 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "Logging", package: "swift-log"),
             ],
-            resources: [.embedInCode("Page")]),
+            resources: [.embedInCode("Page")]
+        ),
         .target(name: "RecallBenchmark", dependencies: ["RecallTraining"]),
         .target(
-            name: "RecallVerification", dependencies: ["RecallKernels", "RecallExamples", "RecallRandom"]),
+            name: "RecallVerification",
+            dependencies: ["RecallKernels", "RecallExamples", "RecallRandom"]
+        ),
         .target(name: "RecallModelVerification", dependencies: ["RecallTraining", "RecallVerification"]),
         .executableTarget(
             name: "recall-bench",
@@ -98,46 +108,61 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
-            plugins: ["BuiltCommit"]),
+            plugins: ["BuiltCommit"]
+        ),
         .plugin(name: "BuiltCommit", capability: .buildTool()),
         .target(name: "TestSupport", dependencies: ["RecallRandom"], path: "Tests/TestSupport"),
         .target(
             name: "FuzzSupport",
             dependencies: ["RecallRandom", "RecallReport", .product(name: "GRDB", package: "GRDB.swift")],
-            path: "Tests/FuzzSupport"),
+            path: "Tests/FuzzSupport"
+        ),
         .testTarget(name: "RecallInputTests", dependencies: ["RecallInput"]),
         .testTarget(name: "RecallRandomTests", dependencies: ["RecallRandom", "TestSupport"]),
         .testTarget(name: "RecallDataTests", dependencies: ["RecallData", "TestSupport"]),
         .testTarget(
             name: "RecallKernelsTests",
-            dependencies: ["RecallKernels", "RecallExamples", "RecallVerification", "TestSupport"]),
+            dependencies: ["RecallKernels", "RecallExamples", "RecallVerification", "TestSupport"]
+        ),
         .testTarget(
             name: "RecallCUDATests",
             dependencies: [
                 "RecallCUDA", "RecallKernels", "RecallExamples", "RecallRandom", "RecallVerification",
             ],
-            exclude: ["requirements.txt"]),
+            exclude: ["requirements.txt"]
+        ),
         .testTarget(name: "RecallTensorTests", dependencies: ["RecallTensor", "TestSupport"]),
         .testTarget(name: "RecallModelsTests", dependencies: ["RecallModels", "TestSupport"]),
         .testTarget(name: "RecallTrainingTests", dependencies: ["RecallTraining", "TestSupport"]),
         .testTarget(
-            name: "GoldenTests", dependencies: ["RecallTraining", "TestSupport"], path: "Tests/Golden",
-            exclude: ["Fixtures", "make_golden.py", "modules.py"]),
+            name: "GoldenTests",
+            dependencies: ["RecallTraining", "TestSupport"],
+            path: "Tests/Golden",
+            exclude: ["Fixtures", "make_golden.py", "modules.py"]
+        ),
         .testTarget(
-            name: "InterchangeTests", dependencies: ["RecallSuite"], path: "Tests/Interchange",
-            exclude: ["exchange.py", "requirements.txt"]),
+            name: "InterchangeTests",
+            dependencies: ["RecallSuite"],
+            path: "Tests/Interchange",
+            exclude: ["exchange.py", "requirements.txt"]
+        ),
         .testTarget(name: "RecallSuiteTests", dependencies: ["RecallSuite", "TestSupport", "FuzzSupport"]),
         .testTarget(
-            name: "RecallStoreTests", dependencies: ["RecallStore", "TestSupport", "FuzzSupport"],
-            exclude: ["SchemaOne.sql"]),
+            name: "RecallStoreTests",
+            dependencies: ["RecallStore", "TestSupport", "FuzzSupport"],
+            exclude: ["SchemaOne.sql"]
+        ),
         .testTarget(
-            name: "RecallReportTests", dependencies: ["RecallReport", "RecallPage", "TestSupport"]),
+            name: "RecallReportTests",
+            dependencies: ["RecallReport", "RecallPage", "TestSupport"]
+        ),
         .testTarget(
             name: "RecallServeTests",
             dependencies: [
                 "RecallServe", "TestSupport", .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
-            ]),
+            ]
+        ),
         .testTarget(name: "RecallBenchmarkTests", dependencies: ["RecallBenchmark"]),
         .testTarget(name: "RecallVerificationTests", dependencies: ["RecallModelVerification"]),
         .testTarget(
@@ -145,7 +170,9 @@ let package = Package(
             dependencies: [
                 "recall-bench", "RecallBenchmark", "RecallReport", "RecallStore", "RecallSuite", "TestSupport",
                 .product(name: "GRDB", package: "GRDB.swift"),
-            ], exclude: ["page.py", "requirements.txt"]),
+            ],
+            exclude: ["page.py", "requirements.txt"]
+        ),
     ],
     swiftLanguageModes: [.v6]
 )

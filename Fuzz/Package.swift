@@ -8,7 +8,9 @@ let package = Package(
     dependencies: [.package(name: "recall-bench", path: "..")],
     targets: [
         .executableTarget(
-            name: "fuzz-readers", dependencies: [.product(name: "FuzzSupport", package: "recall-bench")])
+            name: "fuzz-readers",
+            dependencies: [.product(name: "FuzzSupport", package: "recall-bench")]
+        )
     ],
     swiftLanguageModes: [.v6]
 )

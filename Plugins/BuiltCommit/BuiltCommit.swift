@@ -17,12 +17,14 @@ struct BuiltCommit: BuildToolPlugin {
             """
         return [
             .prebuildCommand(
-                displayName: "Asking git for the commit", executable: URL(filePath: "/bin/sh"),
+                displayName: "Asking git for the commit",
+                executable: URL(filePath: "/bin/sh"),
                 arguments: [
                     "-c", script, "sh", context.package.directoryURL.path(),
                     folder.appending(path: "BuiltFromCommit.swift").path(),
                 ],
-                outputFilesDirectory: folder)
+                outputFilesDirectory: folder
+            )
         ]
     }
 }

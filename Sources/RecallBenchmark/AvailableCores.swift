@@ -19,7 +19,10 @@ package struct AvailableCores: Equatable, Sendable {
     package static var current: AvailableCores {
         let machine = ProcessorCount.online
         return AvailableCores(
-            machine: machine, affinity: affinityOfProcess ?? machine, quota: ControlGroups().coreQuota)
+            machine: machine,
+            affinity: affinityOfProcess ?? machine,
+            quota: ControlGroups().coreQuota
+        )
     }
 
     /// Whole cores to use, at least one: a part of a core is none, for two runs on one and a half would hold each other up.

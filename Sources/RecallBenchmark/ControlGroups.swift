@@ -11,7 +11,8 @@ package struct ControlGroups {
     package init() {
         self.init(
             mount: "/sys/fs/cgroup",
-            groups: (try? String(contentsOfFile: "/proc/self/cgroup", encoding: .utf8)) ?? "")
+            groups: (try? String(contentsOfFile: "/proc/self/cgroup", encoding: .utf8)) ?? ""
+        )
     }
 
     package init(mount: String, groups: String) { (self.mount, self.groups) = (mount, groups) }
@@ -56,8 +57,11 @@ package struct ControlGroups {
             $0.isUnified
                 ? left($0, limit: "memory.max", usage: "memory.current", cache: "inactive_file")
                 : left(
-                    $0, limit: "memory.limit_in_bytes", usage: "memory.usage_in_bytes",
-                    cache: "total_inactive_file")
+                    $0,
+                    limit: "memory.limit_in_bytes",
+                    usage: "memory.usage_in_bytes",
+                    cache: "total_inactive_file"
+                )
         }.min()
     }
 

@@ -21,8 +21,12 @@ public struct DataBenchmark: Hashable, Sendable {
     ///   - repeats: at least 1.
     ///   - minimumSeconds: what each repeat lasts at least.
     public static func run(
-        _ generator: MQARGenerator, split: Split = .train, segment index: Int = 0, repeats: Int = 5,
-        minimumSeconds: Double = 0.2, threads: Int = 1
+        _ generator: MQARGenerator,
+        split: Split = .train,
+        segment index: Int = 0,
+        repeats: Int = 5,
+        minimumSeconds: Double = 0.2,
+        threads: Int = 1
     ) -> DataBenchmark {
         precondition(repeats >= 1)
         let batch = 4096
@@ -31,7 +35,13 @@ public struct DataBenchmark: Hashable, Sendable {
         var first = 0
         func batchOfExamples() {
             let data = SegmentData.make(
-                generator, split, index, firstExample: first, examples: batch, threads: threads)
+                generator,
+                split,
+                index,
+                firstExample: first,
+                examples: batch,
+                threads: threads
+            )
             precondition(data.count == batch)
             first = first + batch <= last ? first + batch : 0
         }
@@ -49,7 +59,9 @@ public struct DataBenchmark: Hashable, Sendable {
             return elapsed / Double(done)
         }
         return DataBenchmark(
-            segment: generator.task.segments(split)[index], threads: threads,
-            secondsPerExample: seconds.sorted())
+            segment: generator.task.segments(split)[index],
+            threads: threads,
+            secondsPerExample: seconds.sorted()
+        )
     }
 }

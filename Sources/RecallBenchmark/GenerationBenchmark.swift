@@ -54,7 +54,12 @@ public final class GenerationBenchmark {
     public init(_ config: ModelConfig, vocabulary: Int, longestContext: Int, threads: Int) throws {
         let backend = CPUBackend(threads: threads)
         model = try Self.model(
-            config, vocabulary: vocabulary, longestContext: longestContext, backend, seed: 0)
+            config,
+            vocabulary: vocabulary,
+            longestContext: longestContext,
+            backend,
+            seed: 0
+        )
         arena = try Arena(backend: backend)
         (self.vocabulary, self.threads) = (vocabulary, threads)
     }
@@ -63,20 +68,33 @@ public final class GenerationBenchmark {
     ///
     /// - Throws: `BackendError.outOfMemory` for a model beyond all bounds.
     public static func modelBytes(
-        _ config: ModelConfig, vocabulary: Int, longestContext: Int
+        _ config: ModelConfig,
+        vocabulary: Int,
+        longestContext: Int
     ) throws -> Int {
         try model(
-            config, vocabulary: vocabulary, longestContext: longestContext, CPUBackend(takesMemory: false),
+            config,
+            vocabulary: vocabulary,
+            longestContext: longestContext,
+            CPUBackend(takesMemory: false),
             seed: nil
         ).store.bytes
     }
 
     private static func model(
-        _ config: ModelConfig, vocabulary: Int, longestContext: Int, _ backend: CPUBackend, seed: UInt64?
+        _ config: ModelConfig,
+        vocabulary: Int,
+        longestContext: Int,
+        _ backend: CPUBackend,
+        seed: UInt64?
     ) throws -> LanguageModel {
         try LanguageModel(
-            config, vocabulary: vocabulary, maximumLength: longestContext + mostTokensInARow + 1,
-            backend: backend, seed: seed)
+            config,
+            vocabulary: vocabulary,
+            maximumLength: longestContext + mostTokensInARow + 1,
+            backend: backend,
+            seed: seed
+        )
     }
 
     /// Times both at one shape. Tokens are random ones: none is sampled.
@@ -91,9 +109,12 @@ public final class GenerationBenchmark {
         let (states, prefill) = try self.prefill(shape)
         let decode = try self.decode(states, shape, tokens: tokens)
         return GenerationTimes(
-            prefill: prefill.seconds, decode: decode.seconds,
-            stateBytes: states.reduce(0) { $0 + $1.bytesPerSequence }, prefillWork: prefill.work,
-            decodeWork: decode.work)
+            prefill: prefill.seconds,
+            decode: decode.seconds,
+            stateBytes: states.reduce(0) { $0 + $1.bytesPerSequence },
+            prefillWork: prefill.work,
+            decodeWork: decode.work
+        )
     }
 
     // MARK: - Reading

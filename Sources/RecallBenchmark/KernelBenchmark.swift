@@ -15,23 +15,47 @@ public struct KernelBenchmark: Sendable {
     /// One of each way that tokens are mixed, at the sizes of the step benchmark's models.
     public static let all: [KernelBenchmark] = [
         KernelBenchmark(
-            name: "attention", sizes: ["d_head": 64], exponent: 2, fitFrom: 1024,
-            make: { AttentionCase(in: $1, length: $0) }),
+            name: "attention",
+            sizes: ["d_head": 64],
+            exponent: 2,
+            fitFrom: 1024,
+            make: { AttentionCase(in: $1, length: $0) }
+        ),
         KernelBenchmark(
-            name: "sliding-window", sizes: ["d_head": 64, "window": 64], exponent: 1, fitFrom: 1024,
-            make: { AttentionCase(in: $1, length: $0, window: 64) }),
+            name: "sliding-window",
+            sizes: ["d_head": 64, "window": 64],
+            exponent: 1,
+            fitFrom: 1024,
+            make: { AttentionCase(in: $1, length: $0, window: 64) }
+        ),
         KernelBenchmark(
-            name: "taylor-linear-attention", sizes: ["feature_dim": 16, "d_head": 64], exponent: 1,
-            fitFrom: max(1024, 2 * TaylorCase.crossover()), make: { TaylorCase(in: $1, length: $0) }),
+            name: "taylor-linear-attention",
+            sizes: ["feature_dim": 16, "d_head": 64],
+            exponent: 1,
+            fitFrom: max(1024, 2 * TaylorCase.crossover()),
+            make: { TaylorCase(in: $1, length: $0) }
+        ),
         KernelBenchmark(
-            name: "selective-scan", sizes: ["channels": 128, "state_size": 16], exponent: 1, fitFrom: 1024,
-            make: { ScanCase(in: $1, length: $0) }),
+            name: "selective-scan",
+            sizes: ["channels": 128, "state_size": 16],
+            exponent: 1,
+            fitFrom: 1024,
+            make: { ScanCase(in: $1, length: $0) }
+        ),
         KernelBenchmark(
-            name: "long-convolution", sizes: ["channels": 64], exponent: nil, fitFrom: 1024,
-            make: { LongConvolutionCase(in: $1, length: $0) }),
+            name: "long-convolution",
+            sizes: ["channels": 64],
+            exponent: nil,
+            fitFrom: 1024,
+            make: { LongConvolutionCase(in: $1, length: $0) }
+        ),
         KernelBenchmark(
-            name: "short-convolution", sizes: ["channels": 64, "kernel_size": 3], exponent: 1, fitFrom: 1024,
-            make: { ShortConvolutionCase(in: $1, length: $0) }),
+            name: "short-convolution",
+            sizes: ["channels": 64, "kernel_size": 3],
+            exponent: 1,
+            fitFrom: 1024,
+            make: { ShortConvolutionCase(in: $1, length: $0) }
+        ),
     ]
 
     /// Seconds of forward and of backward at a length, what they cannot do without, and how far they are from their
@@ -80,11 +104,18 @@ public struct KernelBenchmark: Sendable {
         return Times(
             length: length,
             forward: Timing(
-                median: median(forward), minimum: forward.min()!, work: kernels[0].work.forward,
-                error: errors?.forward),
+                median: median(forward),
+                minimum: forward.min()!,
+                work: kernels[0].work.forward,
+                error: errors?.forward
+            ),
             backward: Timing(
-                median: median(backward), minimum: backward.min()!, work: kernels[0].work.backward,
-                error: errors?.backward))
+                median: median(backward),
+                minimum: backward.min()!,
+                work: kernels[0].work.backward,
+                error: errors?.backward
+            )
+        )
     }
 
     private static func time(_ kernels: [any KernelCase], _ body: (any KernelCase) -> Void) -> [Double] {
@@ -121,6 +152,7 @@ public struct KernelBenchmark: Sendable {
             lengths.map { length in
                 let n = Double(length)
                 return (length, exponent.map { pow(n, $0) } ?? n * log2(2 * n))
-            })
+            }
+        )
     }
 }

@@ -44,7 +44,13 @@ final class AttentionCase: KernelCase {
 
     init(in memory: KernelMemory, length: Int, width: Int = 64, window: Int? = nil) {
         shape = AttentionShape(
-            batch: 1, length: length, heads: 1, headWidth: width, rowStride: width, window: window)
+            batch: 1,
+            length: length,
+            heads: 1,
+            headWidth: width,
+            rowStride: width,
+            window: window
+        )
         let count = length * width
         (q, k, v, dOut) = (
             memory.numbers(count, 1), memory.numbers(count, 2), memory.numbers(count, 3),
@@ -58,15 +64,30 @@ final class AttentionCase: KernelCase {
 
     func forward(_ backend: CPUBackend) {
         backend.attentionForward(
-            shape, q: q.values, k: k.values, v: v.values, dropout: nil, out: out.pointer,
-            logSumExp: logSumExp.pointer)
+            shape,
+            q: q.values,
+            k: k.values,
+            v: v.values,
+            dropout: nil,
+            out: out.pointer,
+            logSumExp: logSumExp.pointer
+        )
     }
 
     func backward(_ backend: CPUBackend) {
         backend.attentionBackward(
-            shape, q: q.values, k: k.values, v: v.values, dropout: nil, out: out.values,
-            logSumExp: logSumExp.values, dOut: dOut.values, dq: dq.pointer, dk: dk.pointer,
-            dv: dv.pointer)
+            shape,
+            q: q.values,
+            k: k.values,
+            v: v.values,
+            dropout: nil,
+            out: out.values,
+            logSumExp: logSumExp.values,
+            dOut: dOut.values,
+            dq: dq.pointer,
+            dk: dk.pointer,
+            dv: dv.pointer
+        )
     }
 
     func errors() -> (forward: Double, backward: Double) {
@@ -89,7 +110,13 @@ final class TaylorCase: KernelCase {
 
     init(in memory: KernelMemory, length: Int, featureWidth: Int = 16, width: Int = 64) {
         shape = LinearAttentionShape(
-            batch: 1, length: length, heads: 1, featureWidth: featureWidth, valueWidth: width, map: .taylor2)
+            batch: 1,
+            length: length,
+            heads: 1,
+            featureWidth: featureWidth,
+            valueWidth: width,
+            map: .taylor2
+        )
         let (features, values) = (length * featureWidth, length * width)
         (q, k, v, dy) = (
             memory.numbers(features, 1), memory.numbers(features, 2), memory.numbers(values, 3),
@@ -105,20 +132,41 @@ final class TaylorCase: KernelCase {
     static func crossover(featureWidth: Int = 16, width: Int = 64) -> Int {
         (1...).first {
             let shape = LinearAttentionShape(
-                batch: 1, length: $0, heads: 1, featureWidth: featureWidth, valueWidth: width, map: .taylor2)
+                batch: 1,
+                length: $0,
+                heads: 1,
+                featureWidth: featureWidth,
+                valueWidth: width,
+                map: .taylor2
+            )
             return LinearAttentionForm.cheapest(for: shape) != .quadratic
         }!
     }
 
     func forward(_ backend: CPUBackend) {
         backend.linearAttentionForward(
-            shape, q: q.values, k: k.values, v: v.values, y: y.pointer, normaliser: normaliser.pointer)
+            shape,
+            q: q.values,
+            k: k.values,
+            v: v.values,
+            y: y.pointer,
+            normaliser: normaliser.pointer
+        )
     }
 
     func backward(_ backend: CPUBackend) {
         backend.linearAttentionBackward(
-            shape, q: q.values, k: k.values, v: v.values, y: y.values, normaliser: normaliser.values,
-            dy: dy.values, dq: dq.pointer, dk: dk.pointer, dv: dv.pointer)
+            shape,
+            q: q.values,
+            k: k.values,
+            v: v.values,
+            y: y.values,
+            normaliser: normaliser.values,
+            dy: dy.values,
+            dq: dq.pointer,
+            dk: dk.pointer,
+            dv: dv.pointer
+        )
     }
 
     func errors() -> (forward: Double, backward: Double) {
@@ -140,8 +188,13 @@ final class ScanCase: KernelCase {
 
     init(in memory: KernelMemory, length: Int, channels: Int = 128, states: Int = 16) {
         shape = ScanShape(
-            batch: 1, length: length, channels: channels, states: states, stateStride: states,
-            gateStride: channels)
+            batch: 1,
+            length: length,
+            channels: channels,
+            states: states,
+            stateStride: states,
+            gateStride: channels
+        )
         let (tokens, small) = (length * channels, length * states)
         (x, z, dOut) = (memory.numbers(tokens, 1), memory.numbers(tokens, 2), memory.numbers(tokens, 3))
         // Steps as Mamba starts with: between 0.001 and 0.1.
@@ -160,24 +213,55 @@ final class ScanCase: KernelCase {
 
     func forward(_ backend: CPUBackend) {
         backend.scanForward(
-            shape, x: x.values, delta: delta.values, deltaBias: deltaBias.values, aLog: aLog.values,
-            b: b.values, c: c.values, skip: skip.values, z: z.values,
-            out: out.pointer, checkpoints: checkpoints.pointer)
+            shape,
+            x: x.values,
+            delta: delta.values,
+            deltaBias: deltaBias.values,
+            aLog: aLog.values,
+            b: b.values,
+            c: c.values,
+            skip: skip.values,
+            z: z.values,
+            out: out.pointer,
+            checkpoints: checkpoints.pointer
+        )
     }
 
     func backward(_ backend: CPUBackend) {
         backend.scanBackward(
-            shape, x: x.values, delta: delta.values, deltaBias: deltaBias.values, aLog: aLog.values,
-            b: b.values, c: c.values, skip: skip.values, z: z.values,
-            checkpoints: checkpoints.values, dOut: dOut.values, dx: dx.pointer, dDelta: dDelta.pointer,
+            shape,
+            x: x.values,
+            delta: delta.values,
+            deltaBias: deltaBias.values,
+            aLog: aLog.values,
+            b: b.values,
+            c: c.values,
+            skip: skip.values,
+            z: z.values,
+            checkpoints: checkpoints.values,
+            dOut: dOut.values,
+            dx: dx.pointer,
+            dDelta: dDelta.pointer,
             dDeltaBias: dDeltaBias.pointer,
-            dALog: dALog.pointer, db: db.pointer, dc: dc.pointer, dSkip: dSkip.pointer, dz: dz.pointer)
+            dALog: dALog.pointer,
+            db: db.pointer,
+            dc: dc.pointer,
+            dSkip: dSkip.pointer,
+            dz: dz.pointer
+        )
     }
 
     func errors() -> (forward: Double, backward: Double) {
         let inputs = ScanReference.Inputs(
-            x: doubles(x), delta: doubles(delta), deltaBias: doubles(deltaBias), aLog: doubles(aLog),
-            b: doubles(b), c: doubles(c), skip: doubles(skip), z: doubles(z))
+            x: doubles(x),
+            delta: doubles(delta),
+            deltaBias: doubles(deltaBias),
+            aLog: doubles(aLog),
+            b: doubles(b),
+            c: doubles(c),
+            skip: doubles(skip),
+            z: doubles(z)
+        )
         let gradients = ScanReference.backward(shape, inputs, dOut: doubles(dOut))
         return (
             largestError([(out, ScanReference.forward(shape, inputs))]),
@@ -212,19 +296,36 @@ final class LongConvolutionCase: KernelCase {
 
     func forward(_ backend: CPUBackend) {
         backend.longConvolutionForward(
-            shape, u: u.values, filter: filter.values, gate: gate.values, y: y.pointer)
+            shape,
+            u: u.values,
+            filter: filter.values,
+            gate: gate.values,
+            y: y.pointer
+        )
     }
 
     func backward(_ backend: CPUBackend) {
         backend.longConvolutionBackward(
-            shape, u: u.values, filter: filter.values, gate: gate.values, dy: dy.values, du: du.pointer,
-            dFilter: dFilter.pointer, dGate: dGate.pointer)
+            shape,
+            u: u.values,
+            filter: filter.values,
+            gate: gate.values,
+            dy: dy.values,
+            du: du.pointer,
+            dFilter: dFilter.pointer,
+            dGate: dGate.pointer
+        )
     }
 
     func errors() -> (forward: Double, backward: Double) {
         let (u, filter, gate) = (doubles(u), doubles(filter), doubles(gate))
         let gradients = ConvolutionReference.longBackward(
-            shape, u: u, filter: filter, gate: gate, dy: doubles(dy))
+            shape,
+            u: u,
+            filter: filter,
+            gate: gate,
+            dy: doubles(dy)
+        )
         return (
             largestError([(y, ConvolutionReference.longForward(shape, u: u, filter: filter, gate: gate))]),
             largestError([(du, gradients.u), (dFilter, gradients.filter), (dGate, gradients.gate)])
@@ -240,8 +341,13 @@ final class ShortConvolutionCase: KernelCase {
 
     init(in memory: KernelMemory, length: Int, channels: Int = 64, taps: Int = 3) {
         shape = ShortConvolutionShape(
-            batch: 1, length: length, channels: channels, taps: taps, inputStride: channels,
-            epilogue: .gatedWithSkip)
+            batch: 1,
+            length: length,
+            channels: channels,
+            taps: taps,
+            inputStride: channels,
+            epilogue: .gatedWithSkip
+        )
         let count = length * channels
         (u, gate, dy) = (memory.numbers(count, 1), memory.numbers(count, 2), memory.numbers(count, 3))
         (weight, bias) = (memory.numbers(channels * taps, 4), memory.numbers(channels, 5))
@@ -253,21 +359,41 @@ final class ShortConvolutionCase: KernelCase {
 
     func forward(_ backend: CPUBackend) {
         backend.shortConvolutionForward(
-            shape, u: u.values, weight: weight.values, bias: bias.values, gate: gate.values, y: y.pointer)
+            shape,
+            u: u.values,
+            weight: weight.values,
+            bias: bias.values,
+            gate: gate.values,
+            y: y.pointer
+        )
     }
 
     func backward(_ backend: CPUBackend) {
         backend.shortConvolutionBackward(
-            shape, u: u.values, weight: weight.values, bias: bias.values, gate: gate.values, dy: dy.values,
-            du: du.pointer, dWeight: dWeight.pointer,
-            dBias: dBias.pointer, dGate: dGate.pointer)
+            shape,
+            u: u.values,
+            weight: weight.values,
+            bias: bias.values,
+            gate: gate.values,
+            dy: dy.values,
+            du: du.pointer,
+            dWeight: dWeight.pointer,
+            dBias: dBias.pointer,
+            dGate: dGate.pointer
+        )
     }
 
     func errors() -> (forward: Double, backward: Double) {
         let (u, weight, bias, gate) = (doubles(u), doubles(weight), doubles(bias), doubles(gate))
         let forward = ConvolutionReference.shortForward(shape, u: u, weight: weight, bias: bias, gate: gate)
         let gradients = ConvolutionReference.shortBackward(
-            shape, u: u, weight: weight, bias: bias, gate: gate, dy: doubles(dy))
+            shape,
+            u: u,
+            weight: weight,
+            bias: bias,
+            gate: gate,
+            dy: doubles(dy)
+        )
         return (
             largestError([(y, forward)]),
             largestError([

@@ -20,7 +20,8 @@ struct KernelMemory {
         let numbers = KernelArray(arena, count)
         for index in 0..<count {
             numbers.pointer[index] = Float(
-                range.lowerBound + (range.upperBound - range.lowerBound) * stream.uniform())
+                range.lowerBound + (range.upperBound - range.lowerBound) * stream.uniform()
+            )
         }
         return numbers
     }

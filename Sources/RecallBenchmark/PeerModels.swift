@@ -33,7 +33,8 @@ public enum PeerModels {
             throw ConfigurationError(
                 key: "models",
                 message: "there is no model '\(name)'; there are "
-                    + Set(names + MixerRegistry.names).sorted().joined(separator: ", "))
+                    + Set(names + MixerRegistry.names).sorted().joined(separator: ", ")
+            )
         }
         return [LayerConfig(mixer: "base-conv"), LayerConfig(mixer: name)]
     }

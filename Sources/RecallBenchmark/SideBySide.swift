@@ -11,7 +11,9 @@ public enum SideBySide {
     /// - Returns: what they came to, in the order of their ends.
     /// - Throws: what the first of them to fail threw, when all have ended.
     public static func run<Prepared, Outcome: Sendable>(
-        _ count: Int, prepare: @escaping @Sendable () throws -> Prepared, atRest: () -> Void = {},
+        _ count: Int,
+        prepare: @escaping @Sendable () throws -> Prepared,
+        atRest: () -> Void = {},
         start body: @escaping @Sendable (Prepared) throws -> Outcome
     ) throws -> [Outcome] {
         precondition(count >= 1)

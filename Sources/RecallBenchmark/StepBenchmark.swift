@@ -60,7 +60,10 @@ public enum StepBenchmark {
     ///   - makeBackend: makes one for each run.
     /// - Throws: what a step can meet.
     public static func run(
-        _ model: ModelConfig, _ shape: StepShape, steps: Int, jobs: Int,
+        _ model: ModelConfig,
+        _ shape: StepShape,
+        steps: Int,
+        jobs: Int,
         makeBackend: @escaping @Sendable () throws -> any Backend
     ) throws -> StepTimes {
         precondition(steps >= 1 && jobs >= 1)
@@ -85,8 +88,11 @@ public enum StepBenchmark {
     /// - Throws: `BackendError.outOfMemory` and `TapeError.outOfMemory` for sizes beyond all bounds.
     public static func plan(_ model: ModelConfig, _ shape: StepShape) throws -> StepPlan {
         try LanguageModel(
-            model, vocabulary: shape.vocabulary, maximumLength: shape.length,
-            backend: CPUBackend(takesMemory: false), seed: nil
+            model,
+            vocabulary: shape.vocabulary,
+            maximumLength: shape.length,
+            backend: CPUBackend(takesMemory: false),
+            seed: nil
         ).plan(batch: shape.batch, length: shape.length, labels: shape.pairs)
     }
 
@@ -94,7 +100,10 @@ public enum StepBenchmark {
     ///
     /// - Parameter steps: at least 1.
     public static func profile(
-        _ model: ModelConfig, _ shape: StepShape, steps: Int, threads: Int
+        _ model: ModelConfig,
+        _ shape: StepShape,
+        steps: Int,
+        threads: Int
     ) throws -> [OperationTimes] {
         precondition(steps >= 1)
         let trainer = try trainer(model, shape, CPUBackend(threads: threads))
@@ -104,18 +113,25 @@ public enum StepBenchmark {
         }
         return profiles[0].indices.map { index in
             OperationTimes(
-                name: profiles[0][index].name, work: profiles[0][index].work,
+                name: profiles[0][index].name,
+                work: profiles[0][index].work,
                 forward: median(profiles.map { $0[index].forwardSeconds }),
-                backward: median(profiles.map { $0[index].backwardSeconds }))
+                backward: median(profiles.map { $0[index].backwardSeconds })
+            )
         }
     }
 
     private static func trainer(
-        _ model: ModelConfig, _ shape: StepShape, _ backend: any Backend
+        _ model: ModelConfig,
+        _ shape: StepShape,
+        _ backend: any Backend
     ) throws -> Trainer {
         try Trainer(
-            task: shape.task, model: model,
-            training: TrainingConfig(epochs: 1, batchSize: shape.batch, learningRate: 1e-3), seed: 0,
-            backend: backend)
+            task: shape.task,
+            model: model,
+            training: TrainingConfig(epochs: 1, batchSize: shape.batch, learningRate: 1e-3),
+            seed: 0,
+            backend: backend
+        )
     }
 }

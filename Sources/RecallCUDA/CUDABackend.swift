@@ -78,8 +78,10 @@ public final class CUDABackend {
         var handle: MatrixLibrary.Handle?
         let status = CUDADevice.exclusively { [matrices, matrixWorkspace] in
             max(
-                matrices.create(&handle), matrices.setStream(handle, stream),
-                matrices.setWorkspace(handle, matrixWorkspace, Self.matrixWorkspaceBytes))
+                matrices.create(&handle),
+                matrices.setStream(handle, stream),
+                matrices.setWorkspace(handle, matrixWorkspace, Self.matrixWorkspaceBytes)
+            )
         }
         guard status == 0 else { throw BackendError.unavailable("cuBLAS does not start on \(device.name)") }
         matrixHandle = handle
@@ -201,7 +203,10 @@ public final class CUDABackend {
     }
 
     public func copyToHost(
-        _ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int, after mark: Int
+        _ source: UnsafeRawPointer,
+        _ destination: UnsafeMutableRawPointer,
+        bytes: Int,
+        after mark: Int
     ) {
         let (driver, address) = (device.driver, DeviceAddress(UInt(bitPattern: source)))
         if failure == nil, check(driver.synchroniseEvent(marks[mark % Self.mostMarks]), "a kernel"),
@@ -223,7 +228,10 @@ public final class CUDABackend {
 
     /// Waits for the copy, after which the host's memory is the caller's again.
     private func copy(
-        _ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int, on stream: DriverObject?
+        _ source: UnsafeRawPointer,
+        _ destination: UnsafeMutableRawPointer,
+        bytes: Int,
+        on stream: DriverObject?
     ) {
         let (driver, address) = (device.driver, DeviceAddress(UInt(bitPattern: destination)))
         guard failure == nil, check(driver.copyToDevice(address, source, bytes, stream), "a copy to the device")
@@ -238,7 +246,8 @@ public final class CUDABackend {
     }
 
     public func withHostNumbers(
-        _ numbers: UnsafeMutableBufferPointer<Float>, isWritten: Bool,
+        _ numbers: UnsafeMutableBufferPointer<Float>,
+        isWritten: Bool,
         _ body: (_ address: MutableFloats) -> Void
     ) {
         let bytes = numbers.count * MemoryLayout<Float>.stride

@@ -32,7 +32,9 @@ public enum CUDADevices {
 
     /// "NVIDIA H100 80GB HBM3, driver CUDA 13.0, cuBLAS 13.1.0, NVRTC 13.0".
     static func description(
-        _ device: CUDADevice, _ kernels: KernelLibrary, _ matrices: MatrixLibrary
+        _ device: CUDADevice,
+        _ kernels: KernelLibrary,
+        _ matrices: MatrixLibrary
     ) -> String {
         let version = matrices.version
         return "\(device.description), cuBLAS \(version / 10000).\(version / 100 % 100).\(version % 100)"

@@ -22,9 +22,14 @@ public struct CUDARates: Sendable {
         backend.launch("elementwise", "fillUniform", .covering(2 * numbers), 2 * numbers, a)
         let product = try backend.shortest {
             backend.product(
-                m: size, n: size, k: size, DeviceMatrix(a, stride: size),
+                m: size,
+                n: size,
+                k: size,
+                DeviceMatrix(a, stride: size),
                 DeviceMatrix(a + numbers, stride: size),
-                a + 2 * numbers, stride: size)
+                a + 2 * numbers,
+                stride: size
+            )
         }
         let copy = try backend.shortest { backend.copyOnDevice(memory, memory + copied, bytes: copied) }
         let operations = 2 * Double(size) * Double(size) * Double(size)

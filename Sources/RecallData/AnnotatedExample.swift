@@ -18,7 +18,10 @@ public struct AnnotatedExample: Hashable, Sendable, CustomStringConvertible {
     ///   - segment: the segment's index in its split.
     ///   - example: the example's index; it may lie beyond the segment's own examples.
     public init(
-        _ generator: MQARGenerator, _ split: Split, segment index: Int, example: Int,
+        _ generator: MQARGenerator,
+        _ split: Split,
+        segment index: Int,
+        example: Int,
         fillers: FillerStyle = .dots
     ) {
         let data = SegmentData.make(generator, split, index, firstExample: example, examples: 1)
@@ -54,7 +57,8 @@ public struct AnnotatedExample: Hashable, Sendable, CustomStringConvertible {
             lines.append(
                 "  " + padded(position, to: positionWidth) + "   " + padded(key, to: max(3, width)) + "  "
                     + padded(position - place[key]!, to: 8) + "   "
-                    + padded(answer, to: 6))
+                    + padded(answer, to: 6)
+            )
         }
 
         lines += ["", "sequence (queries in brackets\(fillers == .dots ? ", fillers as dots" : ""))"]

@@ -52,8 +52,12 @@ extension MQARTask {
                 guard examples > 0 else { continue }
                 let isLong = examples * segment.sequenceLength > 1 << 20
                 let data = SegmentData.make(
-                    generator, split, index, examples: examples,
-                    threads: isLong ? ProcessInfo.processInfo.activeProcessorCount : 1)
+                    generator,
+                    split,
+                    index,
+                    examples: examples,
+                    threads: isLong ? ProcessInfo.processInfo.activeProcessorCount : 1
+                )
                 add(data.tokens)
                 add(data.labelPositions)
                 add(data.labels)

@@ -23,7 +23,8 @@ extension DatasetDescription {
         else {
             throw refusal(
                 "not of MQAR with labels \(MQARGenerator.ignoredLabel) where there is none and a vocabulary up to "
-                    + "\(MQARTask.largestVocabulary)")
+                    + "\(MQARTask.largestVocabulary)"
+            )
         }
         guard !segments.isEmpty else { throw refusal("it has no segment") }
         guard segments.count <= MQARTask.mostSegments else {

@@ -41,8 +41,12 @@ public struct DatasetDescription: Codable, Hashable, Sendable {
         ignoredLabel = MQARGenerator.ignoredLabel
         segments = task.segments(split).enumerated().map { index, segment in
             SegmentEntry(
-                folder: "segment-\(index)", sequenceLength: segment.sequenceLength, kvPairs: segment.kvPairs,
-                examples: segment.examples, shape: [segment.examples, segment.sequenceLength])
+                folder: "segment-\(index)",
+                sequenceLength: segment.sequenceLength,
+                kvPairs: segment.kvPairs,
+                examples: segment.examples,
+                shape: [segment.examples, segment.sequenceLength]
+            )
         }
     }
 
@@ -69,7 +73,10 @@ public enum DatasetWriter {
     ///   - progress: called after each chunk with the examples written of those in all.
     /// - Throws: `TaskError` for an impossible task, `DataFileError` for a file that cannot be written.
     public static func write(
-        _ task: MQARTask, _ split: Split, to directory: String, threads: Int = 1,
+        _ task: MQARTask,
+        _ split: Split,
+        to directory: String,
+        threads: Int = 1,
         progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
     ) throws {
         try task.validate()
@@ -77,11 +84,15 @@ public enum DatasetWriter {
         let path = directory + "/dataset.json"
         if FileManager.default.fileExists(atPath: path) {
             let present = try? DatasetDescription(
-                json: InputFile(path: path).contents(upTo: DatasetDescription.mostBytes), path: path)
+                json: InputFile(path: path).contents(upTo: DatasetDescription.mostBytes),
+                path: path
+            )
             guard present == description else {
                 throw DataFileError(
-                    .content, path: path,
-                    message: "another dataset is there; name another folder with --output, or delete this one")
+                    .content,
+                    path: path,
+                    message: "another dataset is there; name another folder with --output, or delete this one"
+                )
             }
             guard unlink(path) == 0 else { throw DataFileError.system(path, "cannot be replaced") }
         }
@@ -100,8 +111,13 @@ public enum DatasetWriter {
             let chunk = max(1, chunkElements / entry.sequenceLength)
             for first in stride(from: 0, to: entry.examples, by: chunk) {
                 let data = SegmentData.make(
-                    generator, split, index, firstExample: first, examples: min(chunk, entry.examples - first),
-                    threads: threads)
+                    generator,
+                    split,
+                    index,
+                    firstExample: first,
+                    examples: min(chunk, entry.examples - first),
+                    threads: threads
+                )
                 try inputs.append(data.tokens.map(Int64.init))
                 try labels.append(data.denseLabels())
                 done += data.count
@@ -114,7 +130,9 @@ public enum DatasetWriter {
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         do {
             try (encoder.encode(description) + Data("\n".utf8)).write(
-                to: URL(fileURLWithPath: path), options: .atomic)
+                to: URL(fileURLWithPath: path),
+                options: .atomic
+            )
         } catch {
             throw DataFileError.foundation(path, "cannot be written", error)
         }

@@ -33,9 +33,15 @@ public struct MQARGenerator: Sendable {
     public func recipe(_ split: Split, _ segment: Int) -> ExampleRecipe {
         let settings = task.segments(split)[segment]
         return ExampleRecipe(
-            seed: task.dataSeed, streamIndex: UInt32(split.index << 16 | segment), vocabulary: task.vocabSize,
-            length: settings.sequenceLength, pairs: settings.kvPairs, hasRandomFillers: task.randomNonQueries,
-            hasDisjointFillers: task.fillers == .disjoint, slotLaw: laws[settings.slots]!)
+            seed: task.dataSeed,
+            streamIndex: UInt32(split.index << 16 | segment),
+            vocabulary: task.vocabSize,
+            length: settings.sequenceLength,
+            pairs: settings.kvPairs,
+            hasRandomFillers: task.randomNonQueries,
+            hasDisjointFillers: task.fillers == .disjoint,
+            slotLaw: laws[settings.slots]!
+        )
     }
 
     /// The integer weights of a segment's query slots, of which they are drawn.

@@ -73,8 +73,14 @@ public struct MQARTask: Hashable, Codable, Sendable {
     public static let defaultDataSeed: UInt64 = 123
 
     public init(
-        vocabSize: Int, train: [Segment], validation: [Segment], test: [Segment], randomNonQueries: Bool = true,
-        fillers: Fillers = .any, powerA: Double = 0.01, dataSeed: UInt64 = defaultDataSeed
+        vocabSize: Int,
+        train: [Segment],
+        validation: [Segment],
+        test: [Segment],
+        randomNonQueries: Bool = true,
+        fillers: Fillers = .any,
+        powerA: Double = 0.01,
+        dataSeed: UInt64 = defaultDataSeed
     ) {
         self.vocabSize = vocabSize
         self.train = train
@@ -105,7 +111,8 @@ public struct MQARTask: Hashable, Codable, Sendable {
             randomNonQueries: try keyed.decodeIfPresent(Bool.self, forKey: .randomNonQueries) ?? true,
             fillers: try keyed.decodeIfPresent(Fillers.self, forKey: .fillers) ?? .any,
             powerA: try keyed.decodeIfPresent(Double.self, forKey: .powerA) ?? 0.01,
-            dataSeed: try keyed.decodeIfPresent(UInt64.self, forKey: .dataSeed) ?? Self.defaultDataSeed)
+            dataSeed: try keyed.decodeIfPresent(UInt64.self, forKey: .dataSeed) ?? Self.defaultDataSeed
+        )
     }
 
     public func segments(_ split: Split) -> [Segment] {

@@ -32,7 +32,10 @@ public struct DataFileError: Error, Hashable, Sendable, CustomStringConvertible 
         switch error.kind {
         case .missing:
             self.init(
-                .missing, path: error.path, message: "cannot be read: \(String(cString: strerror(ENOENT)))")
+                .missing,
+                path: error.path,
+                message: "cannot be read: \(String(cString: strerror(ENOENT)))"
+            )
         case .unreadable: self.init(.inputOutput, path: error.path, message: error.message)
         case .isFolder, .notRegular, .tooLarge, .cutShort:
             self.init(.content, path: error.path, message: error.message)

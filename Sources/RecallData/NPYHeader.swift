@@ -102,7 +102,8 @@ private struct HeaderText {
 
     var notUnderstood: NPYHeader.Fault {
         NPYHeader.Fault(
-            message: "its header is not understood: \(shortened(String(decoding: bytes, as: UTF8.self)))")
+            message: "its header is not understood: \(shortened(String(decoding: bytes, as: UTF8.self)))"
+        )
     }
 
     mutating func skipSpace() {

@@ -47,8 +47,10 @@ public struct NPYReader: Sendable {
     public func int64(_ range: Range<Int>) throws(DataFileError) -> [Int64] {
         guard type.isInteger else {
             throw DataFileError(
-                .content, path: path,
-                message: "its elements are '\(type.rawValue)'; integers, such as int64 ('<i8'), are needed")
+                .content,
+                path: path,
+                message: "its elements are '\(type.rawValue)'; integers, such as int64 ('<i8'), are needed"
+            )
         }
         return integers(try bytes(of: range))
     }
@@ -60,7 +62,8 @@ public struct NPYReader: Sendable {
         let bytes = try bytes(of: 0..<count)
         return NPYFile(
             shape: shape,
-            elements: type.isInteger ? .int64(integers(bytes)) : .float32(Self.elements(bytes, as: Float.self)))
+            elements: type.isInteger ? .int64(integers(bytes)) : .float32(Self.elements(bytes, as: Float.self))
+        )
     }
 
     // MARK: Elements
@@ -119,7 +122,8 @@ public struct NPYReader: Sendable {
                 throw NPYHeader.Fault(
                     message:
                         "its elements are \(header.descr.prefix(100)); little-endian integers up to int64, such as "
-                        + "'<i8', '<i4' and '<u2', and float32 ('<f4') are read")
+                        + "'<i8', '<i4' and '<u2', and float32 ('<f4') are read"
+                )
             }
             guard !header.isFortran || header.shape.count < 2 else {
                 throw NPYHeader.Fault(message: "it is in Fortran order")
@@ -156,7 +160,9 @@ public struct NPYReader: Sendable {
 
     /// The number of elements, for which there must be as many bytes as are there.
     private static func count(
-        _ header: NPYHeader, of type: NPYFile.ElementType, in bytes: Int
+        _ header: NPYHeader,
+        of type: NPYFile.ElementType,
+        in bytes: Int
     ) throws(NPYHeader.Fault) -> Int {
         var count = 1
         for dimension in header.shape {

@@ -20,8 +20,12 @@ public struct SegmentData: Sendable {
     ///   - count: how many; by default as many as the segment has.
     ///   - threads: how many threads share the work; the data does not depend on it.
     public static func make(
-        _ generator: MQARGenerator, _ split: Split, _ index: Int, firstExample: Int = 0,
-        examples count: Int? = nil, threads: Int = 1
+        _ generator: MQARGenerator,
+        _ split: Split,
+        _ index: Int,
+        firstExample: Int = 0,
+        examples count: Int? = nil,
+        threads: Int = 1
     ) -> SegmentData {
         let (segment, recipe) = (generator.task.segments(split)[index], generator.recipe(split, index))
         let count = count ?? segment.examples
@@ -41,15 +45,23 @@ public struct SegmentData: Sendable {
                     DispatchQueue.concurrentPerform(iterations: parts) { part in
                         let (start, end) = (count * part / parts, count * (part + 1) / parts)
                         recipe.make(
-                            first: firstExample + start, count: end - start, tokens: tokens + start * length,
-                            labelPositions: positions + start * pairs, labels: labels + start * pairs)
+                            first: firstExample + start,
+                            count: end - start,
+                            tokens: tokens + start * length,
+                            labelPositions: positions + start * pairs,
+                            labels: labels + start * pairs
+                        )
                     }
                 }
             }
         }
         return SegmentData(
-            segment: segment, count: count, tokens: tokens, labelPositions: positions,
-            labels: labels)
+            segment: segment,
+            count: count,
+            tokens: tokens,
+            labelPositions: positions,
+            labels: labels
+        )
     }
 
     /// The labels as (N, L) numbers with -100 where there is none, as PyTorch's cross-entropy expects them.

@@ -48,7 +48,8 @@ extension MQARTask {
         if vocabSize > Self.largestVocabulary {
             try refuse(
                 "vocab_size",
-                "vocab_size ≤ \(Self.largestVocabulary) fails: \(vocabSize) > \(Self.largestVocabulary)")
+                "vocab_size ≤ \(Self.largestVocabulary) fails: \(vocabSize) > \(Self.largestVocabulary)"
+            )
         }
         if vocabSize % 2 != 0 {
             try refuse("vocab_size", "vocab_size must be even (half keys, half values): \(vocabSize) is odd")
@@ -59,10 +60,12 @@ extension MQARTask {
             let segments = segments(split)
             if segments.isEmpty || segments.count > Self.mostSegments {
                 throw TaskError(
-                    split: split, field: split.rawValue,
+                    split: split,
+                    field: split.rawValue,
                     message: segments.isEmpty
                         ? "no segments: \(split.rawValue) needs at least one"
-                        : "segments ≤ \(Self.mostSegments) fails: \(segments.count) > \(Self.mostSegments)")
+                        : "segments ≤ \(Self.mostSegments) fails: \(segments.count) > \(Self.mostSegments)"
+                )
             }
             for (index, segment) in segments.enumerated() {
                 if let (field, message) = fault(of: segment) {
@@ -76,7 +79,8 @@ extension MQARTask {
             try refuse(
                 "sequence_length",
                 "the query slots (sequence_length/2 − kv_pairs) of different segments ≤ \(Self.mostSlots) in all fails: "
-                    + "\(slots) > \(Self.mostSlots)")
+                    + "\(slots) > \(Self.mostSlots)"
+            )
         }
     }
 

@@ -31,7 +31,8 @@ public struct WrittenDataset: Sendable {
                 let expected = [entry.examples, entry.sequenceLength]
                 guard array.type.isInteger, array.shape == expected else {
                     throw DataFileError(
-                        .content, path: array.path,
+                        .content,
+                        path: array.path,
                         message:
                             "it is \(array.type) of shape \(array.shape); dataset.json says integers of \(expected)"
                     )
@@ -71,23 +72,34 @@ public struct WrittenDataset: Sendable {
             if place % length == length - 1, positions.count != (place / length + 1) * pairs {
                 let found = positions.count - place / length * pairs
                 throw DataFileError(
-                    .content, path: labels.path,
+                    .content,
+                    path: labels.path,
                     message:
                         "example \(first + place / length) has \(found) labels; dataset.json says \(pairs) for each"
                 )
             }
         }
         return SegmentData(
-            segment: segment, count: count, tokens: tokens.map { Int32($0) }, labelPositions: positions,
-            labels: values)
+            segment: segment,
+            count: count,
+            tokens: tokens.map { Int32($0) },
+            labelPositions: positions,
+            labels: values
+        )
     }
 
     private static func outside(
-        _ array: NPYReader, _ what: String, _ value: Int64, example: Int, _ vocabulary: Range<Int64>
+        _ array: NPYReader,
+        _ what: String,
+        _ value: Int64,
+        example: Int,
+        _ vocabulary: Range<Int64>
     ) -> DataFileError {
         DataFileError(
-            .content, path: array.path,
+            .content,
+            path: array.path,
             message:
-                "example \(example) has \(what) \(value), outside the vocabulary of \(vocabulary.upperBound)")
+                "example \(example) has \(what) \(value), outside the vocabulary of \(vocabulary.upperBound)"
+        )
     }
 }

@@ -66,7 +66,9 @@ struct ExampleMaker: ~Copyable {
     ///   - labelPositions: (n), ascending.
     ///   - labels: (n), the answers there.
     func make(
-        example: UInt32, tokens: UnsafeMutablePointer<Int32>, labelPositions: UnsafeMutablePointer<Int32>,
+        example: UInt32,
+        tokens: UnsafeMutablePointer<Int32>,
+        labelPositions: UnsafeMutablePointer<Int32>,
         labels: UnsafeMutablePointer<Int32>
     ) {
         var stream = ExampleWords(seed: seed, a: example, b: streamIndex, buffer: words)
@@ -104,7 +106,9 @@ struct ExampleMaker: ~Copyable {
     /// Draws `pairs` distinct numbers of `offset ..< offset + size`.
     @inline(__always)
     private func choose(
-        from size: Int, plus offset: Int32, into chosen: UnsafeMutablePointer<Int32>,
+        from size: Int,
+        plus offset: Int32,
+        into chosen: UnsafeMutablePointer<Int32>,
         _ stream: inout ExampleWords
     ) {
         for pair in 0..<pairs {
@@ -121,8 +125,10 @@ struct ExampleMaker: ~Copyable {
     /// Everything after the context, and the labels.
     @inline(__always)
     private func fill(
-        _ tokens: UnsafeMutablePointer<Int32>, _ labelPositions: UnsafeMutablePointer<Int32>,
-        _ labels: UnsafeMutablePointer<Int32>, draw: () -> UInt32
+        _ tokens: UnsafeMutablePointer<Int32>,
+        _ labelPositions: UnsafeMutablePointer<Int32>,
+        _ labels: UnsafeMutablePointer<Int32>,
+        draw: () -> UInt32
     ) {
         let half = UInt32(truncatingIfNeeded: vocabSize / 2)
         @inline(__always)

@@ -19,8 +19,14 @@ public struct ExampleRecipe: Sendable {
     public let slotLaw: SlotLaw
 
     public init(
-        seed: UInt64, streamIndex: UInt32, vocabulary: Int, length: Int, pairs: Int, hasRandomFillers: Bool,
-        hasDisjointFillers: Bool, slotLaw: SlotLaw
+        seed: UInt64,
+        streamIndex: UInt32,
+        vocabulary: Int,
+        length: Int,
+        pairs: Int,
+        hasRandomFillers: Bool,
+        hasDisjointFillers: Bool,
+        slotLaw: SlotLaw
     ) {
         precondition(slotLaw.weights.count == length / 2 - pairs, "the law of another segment's slots")
         (self.seed, self.streamIndex) = (seed, streamIndex)
@@ -38,16 +44,24 @@ public struct ExampleRecipe: Sendable {
     ///     query itself.
     ///   - labels: (count, n): the value expected there.
     public func make(
-        first: Int, count: Int, tokens: UnsafeMutablePointer<Int32>,
-        labelPositions: UnsafeMutablePointer<Int32>, labels: UnsafeMutablePointer<Int32>
+        first: Int,
+        count: Int,
+        tokens: UnsafeMutablePointer<Int32>,
+        labelPositions: UnsafeMutablePointer<Int32>,
+        labels: UnsafeMutablePointer<Int32>
     ) {
         precondition(
-            first >= 0 && count >= 0 && first + count <= 1 << 32, "examples beyond the generator's range")
+            first >= 0 && count >= 0 && first + count <= 1 << 32,
+            "examples beyond the generator's range"
+        )
         let maker = ExampleMaker(self)
         for index in 0..<count {
             maker.make(
-                example: UInt32(first + index), tokens: tokens + index * length,
-                labelPositions: labelPositions + index * pairs, labels: labels + index * pairs)
+                example: UInt32(first + index),
+                tokens: tokens + index * length,
+                labelPositions: labelPositions + index * pairs,
+                labels: labels + index * pairs
+            )
         }
     }
 }

@@ -55,7 +55,13 @@ struct ExampleWords: RandomWords {
     @inline(never)
     private mutating func refill() {
         Philox4x32.writeEightBlocks(
-            first: nextBlock, a, b, RandomPurpose.data.rawValue, key: key, into: words)
+            first: nextBlock,
+            a,
+            b,
+            RandomPurpose.data.rawValue,
+            key: key,
+            into: words
+        )
         nextBlock &+= 8
         used = 0
     }

@@ -38,7 +38,9 @@ public struct SlotLaw: Sendable {
     ///   - isTaken: whether a slot is; one at least is not.
     @inline(__always)
     static func draw(
-        _ cumulative: UnsafePointer<UInt64>, count: Int, _ stream: inout some RandomWords,
+        _ cumulative: UnsafePointer<UInt64>,
+        count: Int,
+        _ stream: inout some RandomWords,
         isTaken: (Int) -> Bool
     ) -> Int {
         for _ in 0..<patience {

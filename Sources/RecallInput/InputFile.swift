@@ -63,7 +63,9 @@ public final class InputFile: Sendable {
         // Files of /proc say that they are empty, so what there is to read decides, not the size.
         while data.count < count {
             let piece = try readPiece(
-                min(Self.pieceBytes, count - data.count), at: size == nil ? nil : data.count)
+                min(Self.pieceBytes, count - data.count),
+                at: size == nil ? nil : data.count
+            )
             if piece.isEmpty { break }
             data.append(piece)
         }

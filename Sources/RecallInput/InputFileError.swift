@@ -60,7 +60,10 @@ public struct InputFileError: Error, Hashable, Sendable, CustomStringConvertible
         default: what = "a device"
         }
         self.init(
-            .notRegular, path: path, "is \(what); name a regular file, or /dev/stdin for what is piped in")
+            .notRegular,
+            path: path,
+            "is \(what); name a regular file, or /dev/stdin for what is piped in"
+        )
     }
 
     private init(_ kind: Kind, path: String, _ message: String) {

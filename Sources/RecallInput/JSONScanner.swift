@@ -164,7 +164,8 @@ public struct JSONScanner {
 
     /// The members of a list or an object that begins here, with the commas between them.
     private mutating func elements(
-        until end: UInt8, _ element: (inout JSONScanner) throws(JSONFault) -> Void
+        until end: UInt8,
+        _ element: (inout JSONScanner) throws(JSONFault) -> Void
     ) throws(JSONFault) {
         guard depth < Self.deepest else { throw JSONFault(kind: .tooDeep, offset: index) }
         depth += 1

@@ -44,11 +44,14 @@ public struct ModelCase: Sendable {
     private init(_ mixer: String, _ knobs: [String: KnobValue], turn: Int) {
         let layer = LayerConfig(mixer: mixer, knobs: knobs)
         let config = ModelConfig(
-            dModel: Self.width, layers: [layer, layer],
+            dModel: Self.width,
+            layers: [layer, layer],
             stateMixer: [.identity, .mlp, .swiglu, .identity, .none][turn % 5],
-            positions: turn % 2 == 1 ? .learned : .none, residualDropout: 0.1,
+            positions: turn % 2 == 1 ? .learned : .none,
+            residualDropout: 0.1,
             // RMSNorm has no bias that could keep a normaliser away from zero.
-            norm: turn % 3 == 2 && mixer != "linear-attention" ? .rms : .layer)
+            norm: turn % 3 == 2 && mixer != "linear-attention" ? .rms : .layer
+        )
         guard let resolved = try? config.resolved() else {
             preconditionFailure("\(mixer) refuses \(knobs) at width \(Self.width)")
         }

@@ -32,15 +32,21 @@ extension ModelCase {
         if !(worst.deviation <= worst.bound) {
             problems.append(
                 "the loss of step \(worst.step) is \(first.losses[worst.step - 1]), on the CPU "
-                    + "\(reference.losses[worst.step - 1]), off by more than \(worst.bound) of it")
+                    + "\(reference.losses[worst.step - 1]), off by more than \(worst.bound) of it"
+            )
         }
         if let difference = first.difference(from: second) {
             problems.append("the same run twice gave different bits, first in \(difference)")
         }
         return ModelVerdict(
-            modelCase: self, deviation: worst.deviation, bound: worst.bound, step: worst.step,
-            hasSameBits: first.difference(from: second) == nil, problems: problems,
-            secondsPerStep: [first, second].map(\.secondsPerStep))
+            modelCase: self,
+            deviation: worst.deviation,
+            bound: worst.bound,
+            step: worst.step,
+            hasSameBits: first.difference(from: second) == nil,
+            problems: problems,
+            secondsPerStep: [first, second].map(\.secondsPerStep)
+        )
     }
 
     /// How far a step's loss may be from the CPU's, relatively: 1e-3 for the first five steps, then growing evenly in its
@@ -54,14 +60,23 @@ extension ModelCase {
 
     private func train(on backend: any Backend) throws -> TrainedModel {
         let segment = Segment(
-            sequenceLength: Self.length, kvPairs: Self.pairs, examples: Self.steps * Self.batch)
+            sequenceLength: Self.length,
+            kvPairs: Self.pairs,
+            examples: Self.steps * Self.batch
+        )
         let few = Segment(sequenceLength: Self.length, kvPairs: Self.pairs, examples: Self.batch)
         let trainer = try Trainer(
             task: MQARTask(vocabSize: Self.vocabulary, train: [segment], validation: [few], test: [few]),
             model: config,
             training: TrainingConfig(
-                epochs: 1, batchSize: Self.batch, learningRate: 3e-3, schedule: .constant),
-            seed: 1, backend: backend)
+                epochs: 1,
+                batchSize: Self.batch,
+                learningRate: 3e-3,
+                schedule: .constant
+            ),
+            seed: 1,
+            backend: backend
+        )
         let losses = LossRecorder()
         var failure: String?
         let start = ContinuousClock.now
@@ -79,7 +94,11 @@ extension ModelCase {
             )
         }
         return TrainedModel(
-            losses: losses.all, parameters: parameters, failure: failure, secondsPerStep: seconds)
+            losses: losses.all,
+            parameters: parameters,
+            failure: failure,
+            secondsPerStep: seconds
+        )
     }
 }
 

@@ -35,8 +35,14 @@ final class Block {
         let site = 1 + layer * Self.dropoutSitesPerLayer
         func context(_ path: String) -> MixerContext {
             MixerContext(
-                dModel: config.dModel, layers: config.layers.count, maximumLength: maximumLength,
-                block: config.block, initialisation: config.initialisation, path: path, firstDropoutSite: site)
+                dModel: config.dModel,
+                layers: config.layers.count,
+                maximumLength: maximumLength,
+                block: config.block,
+                initialisation: config.initialisation,
+                path: path,
+                firstDropoutSite: site
+            )
         }
         let path = "layers.\(layer)"
         let layerConfig = config.layers[layer]
@@ -63,7 +69,10 @@ final class Block {
     ///   - rows: where only these rows of what comes out are wanted; nil for all.
     ///   - mix: the mixer's `mix` or `prefill`.
     func mix(
-        _ stream: Stream, rows: IntegerTensor?, _ tape: Tape, _ mix: (_ x: Tensor) -> Tensor
+        _ stream: Stream,
+        rows: IntegerTensor?,
+        _ tape: Tape,
+        _ mix: (_ x: Tensor) -> Tensor
     ) -> Stream {
         let (sum, y) = tape.addNorm(stream.residual, stream.branch, mixerNorm)
         let mixed = mix(y)
@@ -71,7 +80,8 @@ final class Block {
         // What works on each token by itself is done for those alone.
         return Stream(
             residual: tape.gatherRows(sum, rows: rows),
-            branch: branch(mixer.project(tape.gatherRows(mixed, rows: rows), tape), tape))
+            branch: branch(mixer.project(tape.gatherRows(mixed, rows: rows), tape), tape)
+        )
     }
 
     /// The mixer's half, one token of decoding.
@@ -91,7 +101,11 @@ final class Block {
         return Stream(
             residual: sum,
             branch: tape.dropout(
-                stateMixer.forward(y, tape), probability: residualDropout, site: dropoutSites.state))
+                stateMixer.forward(y, tape),
+                probability: residualDropout,
+                site: dropoutSites.state
+            )
+        )
     }
 }
 
@@ -125,18 +139,28 @@ public final class LanguageModel {
     ///   - seed: nil for a model that is only measured, or whose parameters a checkpoint brings: they hold anything.
     /// - Throws: `BackendError.outOfMemory`.
     public init(
-        _ config: ModelConfig, vocabulary: Int, maximumLength: Int, backend: any Backend, seed: UInt64?
+        _ config: ModelConfig,
+        vocabulary: Int,
+        maximumLength: Int,
+        backend: any Backend,
+        seed: UInt64?
     ) throws {
         self.config = config
         let width = config.dModel
         table = Parameter(
-            "embedding.weight", shape: [vocabulary, width], initialiser: .normal(deviation: 0.02),
-            isExemptFromDecay: false)
+            "embedding.weight",
+            shape: [vocabulary, width],
+            initialiser: .normal(deviation: 0.02),
+            isExemptFromDecay: false
+        )
         positions =
             config.positions == .learned
             ? Parameter(
-                "positions.weight", shape: [maximumLength, width], initialiser: .normal(deviation: 0.02),
-                isExemptFromDecay: false) : nil
+                "positions.weight",
+                shape: [maximumLength, width],
+                initialiser: .normal(deviation: 0.02),
+                isExemptFromDecay: false
+            ) : nil
         blocks = config.layers.indices.map { Block(config, layer: $0, maximumLength: maximumLength) }
         // After Mamba blocks too, whose own norms are RMSNorm (MODELS.md B.1).
         finalNorm = Norm(
@@ -145,10 +169,13 @@ public final class LanguageModel {
             bias: config.norm == .layer
                 ? Parameter("norm.bias", shape: [width], initialiser: .constant(0), isExemptFromDecay: true)
                 : nil,
-            epsilon: config.normEpsilon)
+            epsilon: config.normEpsilon
+        )
         store = try ParameterStore(
             [table] + (positions.map { [$0] } ?? []) + blocks.flatMap(\.parameters) + finalNorm.parameters,
-            backend: backend, seed: seed)
+            backend: backend,
+            seed: seed
+        )
     }
 
     /// V.
@@ -178,7 +205,9 @@ public final class LanguageModel {
     ///
     /// - Parameter mix: a layer's mixer over whole sequences, up to where it projects.
     private func hidden(
-        _ input: ModelInput, _ tape: Tape, _ mix: (_ layer: Int, _ x: Tensor) -> Tensor
+        _ input: ModelInput,
+        _ tape: Tape,
+        _ mix: (_ layer: Int, _ x: Tensor) -> Tensor
     ) -> Tensor {
         var stream = embed(input.tokens, batch: input.batch, firstPosition: 0, tape)
         for (index, block) in blocks.enumerated() {
@@ -192,9 +221,16 @@ public final class LanguageModel {
     private func embed(_ tokens: IntegerTensor, batch: Int, firstPosition: Int, _ tape: Tape) -> Stream {
         Stream(
             residual: tape.embedding(
-                tokens, batch: batch, table: table, positions: positions, firstPosition: firstPosition,
-                dropoutProbability: config.embedDropout, dropoutSite: 0),
-            branch: nil)
+                tokens,
+                batch: batch,
+                table: table,
+                positions: positions,
+                firstPosition: firstPosition,
+                dropoutProbability: config.embedDropout,
+                dropoutSite: 0
+            ),
+            branch: nil
+        )
     }
 }
 
@@ -230,7 +266,10 @@ extension LanguageModel {
     ///   - states: fresh from `makeStates`.
     ///   - tape: not in training.
     public func prefill(
-        _ tokens: [Int32], _ states: inout [MixerState], _ tape: Tape, tokensAtOnce: Int = prefillTokens
+        _ tokens: [Int32],
+        _ states: inout [MixerState],
+        _ tape: Tape,
+        tokensAtOnce: Int = prefillTokens
     ) -> Tensor {
         let batch = states.first?.batch ?? 0
         let length = tokens.count / max(batch, 1)
@@ -243,8 +282,10 @@ extension LanguageModel {
             let input = ModelInput(
                 batch: sequences.count,
                 tokens: tape.integers(
-                    Array(tokens[sequences.lowerBound * length..<sequences.upperBound * length])),
-                labelledRows: tape.integers((1...sequences.count).map { Int32($0 * length - 1) }))
+                    Array(tokens[sequences.lowerBound * length..<sequences.upperBound * length])
+                ),
+                labelledRows: tape.integers((1...sequences.count).map { Int32($0 * length - 1) })
+            )
             let hidden = hidden(input, tape) { layer, x in
                 blocks[layer].mixer.prefill(x, sequences, &states[layer], tape)
             }
@@ -262,7 +303,11 @@ extension LanguageModel {
     public func step(_ tokens: [Int32], _ states: inout [MixerState], _ tape: Tape) -> Tensor {
         let batch = tokens.count
         var stream = embed(
-            tape.integers(tokens), batch: batch, firstPosition: states.first?.position ?? 0, tape)
+            tape.integers(tokens),
+            batch: batch,
+            firstPosition: states.first?.position ?? 0,
+            tape
+        )
         for (index, block) in blocks.enumerated() {
             stream = block.step(stream, &states[index], tape)
             stream = block.transform(stream, tape)

@@ -87,24 +87,36 @@ extension MixerContext {
     ///   - isOutput: whether it writes into the residual stream.
     ///   - isRescaledInZoology: whether the published harness's rule, which goes by parameter names, scales it too.
     func linear(
-        _ name: String, inputs: Int, outputs: Int, bias: Bool, isOutput: Bool = false,
+        _ name: String,
+        inputs: Int,
+        outputs: Int,
+        bias: Bool,
+        isOutput: Bool = false,
         isRescaledInZoology: Bool = false
     ) -> Linear {
         let isScaled = initialisation == .zoology && block == .transformer ? isRescaledInZoology : isOutput
         return linear(
-            name, inputs: inputs, outputs: outputs, bias: bias ? .constant(0) : nil,
-            weight: isScaled ? outputInitialiser(inputs: inputs) : linearInitialiser(inputs: inputs))
+            name,
+            inputs: inputs,
+            outputs: outputs,
+            bias: bias ? .constant(0) : nil,
+            weight: isScaled ? outputInitialiser(inputs: inputs) : linearInitialiser(inputs: inputs)
+        )
     }
 
     /// A linear layer with a start of its own.
     func linear(_ name: String, inputs: Int, outputs: Int, bias: Initialiser?, weight: Initialiser) -> Linear {
         Linear(
             weight: Parameter(
-                "\(path).\(name).weight", shape: [outputs, inputs], initialiser: weight,
-                isExemptFromDecay: false),
+                "\(path).\(name).weight",
+                shape: [outputs, inputs],
+                initialiser: weight,
+                isExemptFromDecay: false
+            ),
             bias: bias.map {
                 Parameter("\(path).\(name).bias", shape: [outputs], initialiser: $0, isExemptFromDecay: true)
-            })
+            }
+        )
     }
 
     /// A parameter that is not a linear layer's.
@@ -112,7 +124,11 @@ extension MixerContext {
         -> Parameter
     {
         Parameter(
-            "\(path).\(name)", shape: shape, initialiser: initialiser, isExemptFromDecay: isExemptFromDecay)
+            "\(path).\(name)",
+            shape: shape,
+            initialiser: initialiser,
+            isExemptFromDecay: isExemptFromDecay
+        )
     }
 
     /// A depthwise convolution's weight (channels, taps) and bias (channels), started as PyTorch's Conv1d.
@@ -131,7 +147,8 @@ extension MixerContext {
             gain: parameter("\(name).weight", shape: [dModel], .constant(1), isExemptFromDecay: true),
             bias: kind == .layer
                 ? parameter("\(name).bias", shape: [dModel], .constant(0), isExemptFromDecay: true) : nil,
-            epsilon: epsilon)
+            epsilon: epsilon
+        )
     }
 }
 
@@ -162,7 +179,8 @@ extension LayerConfig {
         guard dModel % heads == 0 else {
             throw ConfigurationError(
                 key: "heads",
-                message: "heads must divide d_model: \(dModel) is not a multiple of \(heads)")
+                message: "heads must divide d_model: \(dModel) is not a multiple of \(heads)"
+            )
         }
     }
 }

@@ -28,7 +28,9 @@ public enum MixerRegistry {
     /// one hash.
     public static let aliases: [String: LayerConfig] = [
         "taylor-linear-attention": LayerConfig(
-            mixer: "linear-attention", knobs: ["feature_map": .text("taylor-2")])
+            mixer: "linear-attention",
+            knobs: ["feature_map": .text("taylor-2")]
+        )
     ]
 
     /// All names that a layer of a suite may have, aliases last.
@@ -48,7 +50,8 @@ public enum MixerRegistry {
         guard let description = description(of: layer.mixer) else {
             throw ConfigurationError(
                 key: "mixer",
-                message: "there is no mixer '\(layer.mixer)'; there are \(names.joined(separator: ", "))")
+                message: "there is no mixer '\(layer.mixer)'; there are \(names.joined(separator: ", "))"
+            )
         }
         let fixed = aliases[layer.mixer]?.knobs ?? [:]
         var resolved = LayerConfig(mixer: description.name, knobs: fixed)
@@ -57,11 +60,14 @@ public enum MixerRegistry {
                 throw ConfigurationError(
                     key: name,
                     message: "\(layer.mixer) has no knob '\(name)'; it has "
-                        + description.knobs.map(\.name).filter { fixed[$0] == nil }.joined(separator: ", "))
+                        + description.knobs.map(\.name).filter { fixed[$0] == nil }.joined(separator: ", ")
+                )
             }
             guard let accepted = knob.accepts(value) else {
                 throw ConfigurationError(
-                    key: name, message: "\(name) of \(layer.mixer) must be \(knob.expectation), not \(value)")
+                    key: name,
+                    message: "\(name) of \(layer.mixer) must be \(knob.expectation), not \(value)"
+                )
             }
             resolved.knobs[name] = accepted
         }

@@ -90,7 +90,10 @@ public struct StatePart: Sendable, Equatable {
     ///   - source: (sequences, length, width), `stride` apart.
     ///   - sequences: which of the batch they are.
     mutating func writePrompts(
-        _ source: UnsafePointer<Float>, stride: Int, length: Int, sequences: Range<Int>
+        _ source: UnsafePointer<Float>,
+        stride: Int,
+        length: Int,
+        sequences: Range<Int>
     ) {
         let kept = min(length, capacity)
         values.withUnsafeMutableBufferPointer { values in

@@ -27,11 +27,14 @@ public struct ModelPreset: Sendable {
                 throw ConfigurationError(
                     key: name,
                     message: "\(self.name) has no knob '\(name)'; it has "
-                        + (knobs.isEmpty ? "none" : knobs.map(\.name).joined(separator: ", ")))
+                        + (knobs.isEmpty ? "none" : knobs.map(\.name).joined(separator: ", "))
+                )
             }
             guard let accepted = knob.accepts(value) else {
                 throw ConfigurationError(
-                    key: name, message: "\(name) of \(self.name) must be \(knob.expectation), not \(value)")
+                    key: name,
+                    message: "\(name) of \(self.name) must be \(knob.expectation), not \(value)"
+                )
             }
             values[name] = accepted
         }
@@ -45,8 +48,12 @@ public struct ModelPreset: Sendable {
         -> ModelConfig
     {
         ModelConfig(
-            dModel: dModel, layers: try layers(given), block: block, stateMixer: stateMixer ?? .none,
-            norm: norm ?? .layer)
+            dModel: dModel,
+            layers: try layers(given),
+            block: block,
+            stateMixer: stateMixer ?? .none,
+            norm: norm ?? .layer
+        )
     }
 }
 
@@ -54,28 +61,44 @@ public struct ModelPreset: Sendable {
 public enum ModelPresets {
     public static let presets: [ModelPreset] = [
         ModelPreset(
-            name: "attention", summary: "short gated convolution, then softmax attention",
-            paper: SoftmaxAttention.description.paper, knobs: SoftmaxAttention.description.knobs,
+            name: "attention",
+            summary: "short gated convolution, then softmax attention",
+            paper: SoftmaxAttention.description.paper,
+            knobs: SoftmaxAttention.description.knobs,
             stateKnob: nil,
             block: .transformer
         ) { [LayerConfig(mixer: "base-conv"), LayerConfig(mixer: "attention", knobs: $0)] },
         ModelPreset(
-            name: "sliding-window", summary: "short gated convolution, then attention in a window",
-            paper: SlidingWindowAttention.description.paper, knobs: SlidingWindowAttention.description.knobs,
-            stateKnob: "window", block: .transformer
+            name: "sliding-window",
+            summary: "short gated convolution, then attention in a window",
+            paper: SlidingWindowAttention.description.paper,
+            knobs: SlidingWindowAttention.description.knobs,
+            stateKnob: "window",
+            block: .transformer
         ) { [LayerConfig(mixer: "base-conv"), LayerConfig(mixer: "sliding-window", knobs: $0)] },
         ModelPreset(
-            name: "linear-attention", summary: "short gated convolution, then linear attention",
-            paper: LinearAttention.description.paper, knobs: LinearAttention.description.knobs,
-            stateKnob: "feature_dim", block: .transformer
+            name: "linear-attention",
+            summary: "short gated convolution, then linear attention",
+            paper: LinearAttention.description.paper,
+            knobs: LinearAttention.description.knobs,
+            stateKnob: "feature_dim",
+            block: .transformer
         ) { [LayerConfig(mixer: "base-conv"), LayerConfig(mixer: "linear-attention", knobs: $0)] },
         ModelPreset(
-            name: "mamba", summary: "two Mamba blocks", paper: Mamba.description.paper,
-            knobs: Mamba.description.knobs, stateKnob: "state_size", block: .mamba
+            name: "mamba",
+            summary: "two Mamba blocks",
+            paper: Mamba.description.paper,
+            knobs: Mamba.description.knobs,
+            stateKnob: "state_size",
+            block: .mamba
         ) { [LayerConfig(mixer: "mamba", knobs: $0), LayerConfig(mixer: "mamba", knobs: $0)] },
         ModelPreset(
-            name: "base-conv", summary: "a short gated convolution, then one as long as the sequence",
-            paper: BaseConv.description.paper, knobs: [], stateKnob: nil, block: .transformer
+            name: "base-conv",
+            summary: "a short gated convolution, then one as long as the sequence",
+            paper: BaseConv.description.paper,
+            knobs: [],
+            stateKnob: nil,
+            block: .transformer
         ) { _ in
             [
                 LayerConfig(mixer: "base-conv"),
@@ -83,28 +106,42 @@ public enum ModelPresets {
             ]
         },
         ModelPreset(
-            name: "based", summary: "short gated convolution, then Taylor linear attention",
+            name: "based",
+            summary: "short gated convolution, then Taylor linear attention",
             paper:
                 "Arora et al., Simple linear attention language models balance the recall-throughput tradeoff, 2024",
             knobs: [
                 Knob(
-                    "feature_dim", .integer(1...256), default: .integer(16),
-                    "f, the width of a head's query and key"),
+                    "feature_dim",
+                    .integer(1...256),
+                    default: .integer(16),
+                    "f, the width of a head's query and key"
+                ),
                 Knob("heads", .integer(1...1024), default: .integer(1), "H"),
                 Knob(
-                    "arrangement", .choice(["mqar", "sliding-last", "sliding-first"]), default: .text("mqar"),
+                    "arrangement",
+                    .choice(["mqar", "sliding-last", "sliding-first"]),
+                    default: .text("mqar"),
                     "mqar: [conv, Taylor]; sliding-last: [conv, Taylor, window]; sliding-first: [conv, window, Taylor]"
                 ),
                 Knob(
-                    "window", .integer(1...1_048_576), default: .integer(64),
-                    "W of the sliding-window layer, where the arrangement has one"),
-            ], stateKnob: "feature_dim", block: .transformer
+                    "window",
+                    .integer(1...1_048_576),
+                    default: .integer(64),
+                    "W of the sliding-window layer, where the arrangement has one"
+                ),
+            ],
+            stateKnob: "feature_dim",
+            block: .transformer
         ) { knobs in
             let taylor = LayerConfig(
                 mixer: "taylor-linear-attention",
-                knobs: knobs.filter { $0.key == "feature_dim" || $0.key == "heads" })
+                knobs: knobs.filter { $0.key == "feature_dim" || $0.key == "heads" }
+            )
             let window = LayerConfig(
-                mixer: "sliding-window", knobs: knobs.filter { $0.key == "window" || $0.key == "heads" })
+                mixer: "sliding-window",
+                knobs: knobs.filter { $0.key == "window" || $0.key == "heads" }
+            )
             let conv = LayerConfig(mixer: "base-conv")
             return switch knobs["arrangement"] {
             case .text("sliding-last"): [conv, taylor, window]
@@ -127,17 +164,30 @@ public enum ModelPresets {
             "Arora et al., Simple linear attention language models balance the recall-throughput tradeoff, 2024",
         knobs: [
             Knob(
-                "depth", .integer(3...256), default: .integer(5),
-                "layers; 27 is the arrangement of the paper's model of 360M parameters"),
+                "depth",
+                .integer(3...256),
+                default: .integer(5),
+                "layers; 27 is the arrangement of the paper's model of 360M parameters"
+            ),
             Knob(
-                "feature_dim", .integer(1...256), default: .integer(16),
-                "f, the width of a head's query and key"),
+                "feature_dim",
+                .integer(1...256),
+                default: .integer(16),
+                "f, the width of a head's query and key"
+            ),
             Knob("heads", .integer(1...1024), default: .integer(1), "H of both attentions; divides d_model"),
             Knob(
-                "window", .integer(1...1_048_576), default: .integer(64),
-                "W of the windows, which have rotary positions; 129 in the published models"),
+                "window",
+                .integer(1...1_048_576),
+                default: .integer(64),
+                "W of the windows, which have rotary positions; 129 in the published models"
+            ),
             Knob("kernel_size", .integer(1...256), default: .integer(3), "K, taps of the convolutions"),
-        ], stateKnob: "feature_dim", block: .transformer, stateMixer: .swiglu, norm: .rms,
+        ],
+        stateKnob: "feature_dim",
+        block: .transformer,
+        stateMixer: .swiglu,
+        norm: .rms,
         isSweptByDefault: false
     ) { knobs in
         guard case .integer(let depth)? = knobs["depth"] else {
@@ -146,9 +196,12 @@ public enum ModelPresets {
         let conv = LayerConfig(mixer: "gated-conv", knobs: knobs.filter { $0.key == "kernel_size" })
         let taylor = LayerConfig(
             mixer: "taylor-linear-attention",
-            knobs: knobs.filter { $0.key == "feature_dim" || $0.key == "heads" })
+            knobs: knobs.filter { $0.key == "feature_dim" || $0.key == "heads" }
+        )
         var window = LayerConfig(
-            mixer: "sliding-window", knobs: knobs.filter { $0.key == "window" || $0.key == "heads" })
+            mixer: "sliding-window",
+            knobs: knobs.filter { $0.key == "window" || $0.key == "heads" }
+        )
         window.knobs["rope"] = .flag(true)
         return (0..<depth).map { layer in
             // Linear attention never comes without its window: layer 26 of 27 is a convolution again.

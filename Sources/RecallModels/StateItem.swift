@@ -31,7 +31,8 @@ extension LanguageModel {
     public func isQuicklyMeasured(length: Int) -> Bool {
         let steps = length.times(config.layers.count)
         let multiplications = parameterCount.times(length).plus(
-            stateItems(length: length).map(\.bytes).saturatingSum().times(length))
+            stateItems(length: length).map(\.bytes).saturatingSum().times(length)
+        )
         return steps <= 1 << 16 && parameterCount <= 1 << 24 && multiplications <= 1 << 32
     }
 
@@ -51,15 +52,20 @@ extension LanguageModel {
 
     /// - Parameter layers: the parts of each layer's state.
     private func items<Part>(
-        _ layers: [[Part]], kind: (Part) -> StateKind, bytes: (Part) -> Int
+        _ layers: [[Part]],
+        kind: (Part) -> StateKind,
+        bytes: (Part) -> Int
     ) -> [StateItem] {
         layers.enumerated().flatMap { layer, parts in
             StateKind.allCases.compactMap { wanted in
                 let alike = parts.filter { kind($0) == wanted }
                 guard !alike.isEmpty else { return nil }
                 return StateItem(
-                    layer: layer, mixer: config.layers[layer].mixer, kind: wanted,
-                    bytes: alike.map(bytes).saturatingSum())
+                    layer: layer,
+                    mixer: config.layers[layer].mixer,
+                    kind: wanted,
+                    bytes: alike.map(bytes).saturatingSum()
+                )
             }
         }
     }

@@ -19,15 +19,27 @@ enum StateMixer {
             self = .mlp(
                 context.linear("fc1", inputs: width, outputs: 4 * width, bias: true),
                 context.linear(
-                    "fc2", inputs: 4 * width, outputs: width, bias: true, isOutput: true,
-                    isRescaledInZoology: true))
+                    "fc2",
+                    inputs: 4 * width,
+                    outputs: width,
+                    bias: true,
+                    isOutput: true,
+                    isRescaledInZoology: true
+                )
+            )
         case .swiglu:
             let hidden = (8 * width / 3 + 255) / 256 * 256
             self = .swiglu(
                 context.linear("fc1", inputs: width, outputs: 2 * hidden, bias: false),
                 context.linear(
-                    "fc2", inputs: hidden, outputs: width, bias: false, isOutput: true,
-                    isRescaledInZoology: true))
+                    "fc2",
+                    inputs: hidden,
+                    outputs: width,
+                    bias: false,
+                    isOutput: true,
+                    isRescaledInZoology: true
+                )
+            )
         }
     }
 

@@ -46,9 +46,13 @@ extension LanguageModel {
         // Nothing is kept here: what backward does not need goes back before it, as in training.
         _ = loss(
             ModelInput(
-                batch: batch, tokens: tape.integers(count: batch * length),
-                labelledRows: tape.integers(count: batch * labels)),
-            labels: tape.integers(count: batch * labels), tape)
+                batch: batch,
+                tokens: tape.integers(count: batch * length),
+                labelledRows: tape.integers(count: batch * labels)
+            ),
+            labels: tape.integers(count: batch * labels),
+            tape
+        )
         if isTraining {
             try tape.backward()
             profile.addUpdate(seconds: 0, numbers: parameterCount)

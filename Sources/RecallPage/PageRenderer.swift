@@ -19,7 +19,8 @@ public struct PageRenderer: Sendable {
                 do { return try MustacheTemplate(string: String(decoding: bytes, as: UTF8.self)) } catch {
                     preconditionFailure("a template does not parse: \(error)")
                 }
-            })
+            }
+        )
     }
 
     /// By the names that they call one another by.

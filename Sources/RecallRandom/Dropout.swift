@@ -52,7 +52,12 @@ public struct Dropout: Sendable, Equatable {
     @inline(never)
     private func sixtyFour(first: Int, into output: UnsafeMutablePointer<Float>) {
         let words = Philox4x32.eightBlocksInOrder(
-            first: UInt32(truncatingIfNeeded: first / 8), step, site, RandomPurpose.dropout.rawValue, key: key)
+            first: UInt32(truncatingIfNeeded: first / 8),
+            step,
+            site,
+            RandomPurpose.dropout.rawValue,
+            key: key
+        )
         sixteen(words.lowHalf.lowHalf, into: output)
         sixteen(words.lowHalf.highHalf, into: output + 16)
         sixteen(words.highHalf.lowHalf, into: output + 32)

@@ -30,12 +30,17 @@ public enum Philox4x32 {
     /// - Returns: words 0 (first half) and 2 of block `first + i` in the low halves of lanes i and 8 + i, then 1 and 3.
     @inline(__always)
     private static func eightBlocks(
-        first: UInt32, _ counter1: UInt32, _ counter2: UInt32, _ counter3: UInt32, key: SIMD2<UInt32>
+        first: UInt32,
+        _ counter1: UInt32,
+        _ counter2: UInt32,
+        _ counter3: UInt32,
+        key: SIMD2<UInt32>
     ) -> (SIMD16<UInt64>, SIMD16<UInt64>) {
         let low = SIMD16<UInt64>(repeating: 0xFFFF_FFFF)
         let factors = halves(SIMD8(repeating: 0xD251_1F53), SIMD8(repeating: 0xCD9E_8D57))
         var c02 = halves(
-            SIMD8(repeating: UInt64(first)) &+ SIMD8(0, 1, 2, 3, 4, 5, 6, 7), SIMD8(repeating: UInt64(counter2))
+            SIMD8(repeating: UInt64(first)) &+ SIMD8(0, 1, 2, 3, 4, 5, 6, 7),
+            SIMD8(repeating: UInt64(counter2))
         )
         var c13 = halves(SIMD8(repeating: UInt64(counter1)), SIMD8(repeating: UInt64(counter3)))
         var keys = halves(SIMD8(repeating: UInt64(key[0])), SIMD8(repeating: UInt64(key[1])))
@@ -59,7 +64,11 @@ public enum Philox4x32 {
     /// `(first ... first + 7, counter1, counter2, counter3)`.
     @inline(__always)
     static func eightBlocksInOrder(
-        first: UInt32, _ counter1: UInt32, _ counter2: UInt32, _ counter3: UInt32, key: SIMD2<UInt32>
+        first: UInt32,
+        _ counter1: UInt32,
+        _ counter2: UInt32,
+        _ counter3: UInt32,
+        key: SIMD2<UInt32>
     ) -> SIMD32<UInt32> {
         let (c02, c13) = eightBlocks(first: first, counter1, counter2, counter3, key: key)
         // Words that follow each other in memory are the halves of a lane on a little-endian processor.
@@ -72,7 +81,11 @@ public enum Philox4x32 {
     /// Writes what `eightBlocksInOrder` returns, compiled with this module's CPU flags.
     @inline(never)
     public static func writeEightBlocks(
-        first: UInt32, _ counter1: UInt32, _ counter2: UInt32, _ counter3: UInt32, key: SIMD2<UInt32>,
+        first: UInt32,
+        _ counter1: UInt32,
+        _ counter2: UInt32,
+        _ counter3: UInt32,
+        key: SIMD2<UInt32>,
         into output: UnsafeMutablePointer<UInt32>
     ) {
         let words = eightBlocksInOrder(first: first, counter1, counter2, counter3, key: key)

@@ -63,7 +63,8 @@ extension CSVExport {
 
     /// What each row of the tradeoff comes to, suite by suite.
     private func writeRows(
-        of table: CSVTable, to sink: @escaping CSVWriter.Sink,
+        of table: CSVTable,
+        to sink: @escaping CSVWriter.Sink,
         _ fields: (TradeoffRow, Tradeoff) -> [[CSVField]]
     ) throws {
         var writer = CSVWriter(columns: table.columns, guarded: isGuarded, to: sink)

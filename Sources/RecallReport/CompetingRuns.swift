@@ -89,7 +89,9 @@ extension StoredRun {
     var trial: LearningRateTrial {
         guard isScored else { return .failed }
         return LearningRateTrial(
-            accuracy: validationAccuracy ?? 0, loss: validationLoss ?? .infinity,
-            hasLeftChance: spec.task.hasLeftChance(Outcome.lowestTrainLoss(of: [self])))
+            accuracy: validationAccuracy ?? 0,
+            loss: validationLoss ?? .infinity,
+            hasLeftChance: spec.task.hasLeftChance(Outcome.lowestTrainLoss(of: [self]))
+        )
     }
 }

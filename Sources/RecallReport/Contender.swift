@@ -17,8 +17,12 @@ public struct Contender: Equatable, Sendable {
     public var isGuess: Bool
 
     public init(
-        stateBytes: Int, accuracyRange: ClosedRange<Double>, seeds: [String: Double] = [:],
-        testLabels: Int? = nil, failedSeeds: Int = 0, isGuess: Bool = false
+        stateBytes: Int,
+        accuracyRange: ClosedRange<Double>,
+        seeds: [String: Double] = [:],
+        testLabels: Int? = nil,
+        failedSeeds: Int = 0,
+        isGuess: Bool = false
     ) {
         (self.stateBytes, self.accuracyRange, self.seeds) = (stateBytes, accuracyRange, seeds)
         (self.testLabels, self.failedSeeds, self.isGuess) = (testLabels, failedSeeds, isGuess)
@@ -26,10 +30,16 @@ public struct Contender: Equatable, Sendable {
 
     public init(_ row: TradeoffRow) {
         self.init(
-            stateBytes: row.facts.stateBytes, accuracyRange: row.testAccuracy.range,
+            stateBytes: row.facts.stateBytes,
+            accuracyRange: row.testAccuracy.range,
             seeds: Dictionary(
-                zip(row.seedNames, row.seedAccuracies), uniquingKeysWith: { first, _ in first }),
-            testLabels: row.testLabels, failedSeeds: row.failedSeeds, isGuess: row.isGuessAmongSequence)
+                zip(row.seedNames, row.seedAccuracies),
+                uniquingKeysWith: { first, _ in first }
+            ),
+            testLabels: row.testLabels,
+            failedSeeds: row.failedSeeds,
+            isGuess: row.isGuessAmongSequence
+        )
     }
 
     /// Whether an accuracy is that of a guess among the sequence's own values, or at most a fifth above. Nothing can be

@@ -47,7 +47,9 @@ public enum ControlVerdict: Equatable, Sendable {
     /// The control passes on a task when its best row reaches the minimum, fails when its runs have all ended without
     /// that; of several tasks the worst decides.
     init(
-        suite: SuiteRecord, runs: [StoredRun], rows: [(task: String, row: TradeoffRow)],
+        suite: SuiteRecord,
+        runs: [StoredRun],
+        rows: [(task: String, row: TradeoffRow)],
         taskIdentity: (StoredRun) -> String
     ) {
         guard let model = suite.controlModel else {

@@ -59,7 +59,8 @@ public enum Format {
         let bars = Array("▁▂▃▄▅▆▇█")
         guard accuracy.isFinite else { return " " }
         return bars[
-            Int(clamping: min(max(accuracy, 0) * Double(bars.count), Double(bars.count - 1)).rounded(.down))]
+            Int(clamping: min(max(accuracy, 0) * Double(bars.count), Double(bars.count - 1)).rounded(.down))
+        ]
     }
 
     /// "0.714–0.926".

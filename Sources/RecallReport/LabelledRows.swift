@@ -18,8 +18,11 @@ extension Tradeoff {
         let tasks = TradeoffSetting.taskTitles(settings).tasks
         return zip(rows, settings).map { row, setting in
             LabelledRow(
-                row: row, label: labels.text(of: row), task: tasks.firstIndex(of: setting.task) ?? 0,
-                setting: titles[setting] ?? "")
+                row: row,
+                label: labels.text(of: row),
+                task: tasks.firstIndex(of: setting.task) ?? 0,
+                setting: titles[setting] ?? ""
+            )
         }
     }
 }

@@ -27,7 +27,8 @@ public struct LearningRateTable: Sendable {
                 .init("task", shrinks: true), .init("model", shrinks: true), .init("knobs", wraps: true),
                 .init("d_model", .right),
             ]
-                + rates.map { .init(Format.learningRate($0) + " ", .right) } + [.init("decades", .right)])
+                + rates.map { .init(Format.learningRate($0) + " ", .right) } + [.init("decades", .right)]
+        )
         let tasks = TaskLabels(rows)
         for row in rows {
             let cells = rates.map { rate in
@@ -39,7 +40,8 @@ public struct LearningRateTable: Sendable {
             table.add(
                 [tasks.text(of: row), row.model, knobs.text(of: row), "\(row.spec.model.dModel)"] + cells + [
                     window
-                ])
+                ]
+            )
         }
         return table
     }

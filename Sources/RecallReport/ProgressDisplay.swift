@@ -55,22 +55,38 @@ public final class ProgressDisplay: @unchecked Sendable {
     ///   - totalSteps: their steps in all, if known; it makes the time left truer where runs differ in length.
     ///   - details: for `json`.
     public convenience init(
-        style: Style, suite: String, totalRuns: Int, totalSteps: Int? = nil, details: SittingDetails,
+        style: Style,
+        suite: String,
+        totalRuns: Int,
+        totalSteps: Int? = nil,
+        details: SittingDetails,
         output: FileHandle = .standardError
     ) {
         self.init(
-            style: style, suite: suite, totalRuns: totalRuns, totalSteps: totalSteps, details: details,
+            style: style,
+            suite: suite,
+            totalRuns: totalRuns,
+            totalSteps: totalSteps,
+            details: details,
             clock: { Double(DispatchTime.now().uptimeNanoseconds) / 1e9 },
-            output: { StandardError.write(raw: $0, to: output) }, size: { Terminal.size(output) },
-            unicode: Terminal.speaksUnicode())
+            output: { StandardError.write(raw: $0, to: output) },
+            size: { Terminal.size(output) },
+            unicode: Terminal.speaksUnicode()
+        )
     }
 
     package init(
-        style: Style, suite: String, totalRuns: Int, totalSteps: Int? = nil,
-        details: SittingDetails = SittingDetails(), process: ProcessIdentity = .current,
+        style: Style,
+        suite: String,
+        totalRuns: Int,
+        totalSteps: Int? = nil,
+        details: SittingDetails = SittingDetails(),
+        process: ProcessIdentity = .current,
         date: @escaping @Sendable () -> Date = { Date() },
-        clock: @escaping @Sendable () -> Double, output: @escaping @Sendable (String) -> Void,
-        size: @escaping @Sendable () -> (columns: Int, rows: Int), unicode: Bool = true
+        clock: @escaping @Sendable () -> Double,
+        output: @escaping @Sendable (String) -> Void,
+        size: @escaping @Sendable () -> (columns: Int, rows: Int),
+        unicode: Bool = true
     ) {
         (self.style, self.suite, self.clock, self.output, self.size) = (style, suite, clock, output, size)
         (self.details, self.process, self.date) = (details, process, date)
@@ -240,7 +256,8 @@ public final class ProgressDisplay: @unchecked Sendable {
     public func waiting(forRuns count: Int, holders: [String]) {
         note(
             ProgressRendering.beingTrainedElsewhere(count, holders: holders)
-                + "; waiting for \(count == 1 ? "it" : "them")")
+                + "; waiting for \(count == 1 ? "it" : "them")"
+        )
     }
 
     /// Leaves a line of any content, above the bars.
@@ -311,17 +328,29 @@ public final class ProgressDisplay: @unchecked Sendable {
         let (columns, rows) = size()
         // A line of the full width would make some terminals wrap.
         let lines = ProgressRendering.bars(
-            state, at: now, columns: max(10, columns - 1), rows: rows, glyphs: glyphs)
+            state,
+            at: now,
+            columns: max(10, columns - 1),
+            rows: rows,
+            glyphs: glyphs
+        )
         output(ProgressRendering.frame(permanent: permanent, lines: lines, over: drawnLines))
         (drawnLines, lastDraw) = (lines.count, now)
     }
 
     private func emit(
-        _ event: ProgressEventName, _ id: String? = nil, _ fill: (inout ProgressEvent) -> Void
+        _ event: ProgressEventName,
+        _ id: String? = nil,
+        _ fill: (inout ProgressEvent) -> Void
     ) {
         guard style == .json else { return }
         var object = ProgressEvent(
-            event, time: date(), elapsed: clock() - state.startedAt, process: process, runID: id)
+            event,
+            time: date(),
+            elapsed: clock() - state.startedAt,
+            process: process,
+            runID: id
+        )
         fill(&object)
         output(object.line)
     }

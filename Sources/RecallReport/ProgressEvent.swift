@@ -34,7 +34,11 @@ struct ProgressEvent {
     private var values: [Key: any Encodable & Sendable] = [:]
 
     init(
-        _ event: ProgressEventName, time: Date, elapsed: Double, process: ProcessIdentity, runID: String? = nil
+        _ event: ProgressEventName,
+        time: Date,
+        elapsed: Double,
+        process: ProcessIdentity,
+        runID: String? = nil
     ) {
         (self.event, self.time, self.process) = (event, time, process)
         (elapsedSeconds, self.runID) = (elapsed, runID)

@@ -14,7 +14,11 @@ enum ProgressRendering {
 
     /// The bars: a line a run under way, then one for the whole; none wider than `columns`, no more than fit in `rows`.
     static func bars(
-        _ state: ProgressState, at now: Double, columns: Int, rows: Int = 24, glyphs: Glyphs = .unicode
+        _ state: ProgressState,
+        at now: Double,
+        columns: Int,
+        rows: Int = 24,
+        glyphs: Glyphs = .unicode
     ) -> [String] {
         let shown = Array(state.jobs.prefix(max(1, rows - 3)))
         let whole = "\(state.ended)/\(state.totalRuns) runs"
@@ -26,14 +30,18 @@ enum ProgressRendering {
             [
                 (state.failed > 0 ? "\(state.failed) failed" : nil, 2),
                 (state.timeLeft(at: now).map { Format.duration($0) + " left" }, 3),
-            ], in: room)
+            ],
+            in: room
+        )
         let jobDetails = shown.map { job in
             fitting(
                 [
                     (job.loss.map { "loss " + decimals($0) }, 1),
                     (job.validationAccuracy.map { "acc " + Format.accuracy($0) }, 2),
                     (job.timeLeft(at: now).map { Format.duration($0) + " left" }, 3),
-                ], in: room)
+                ],
+                in: room
+            )
         }
         // One width for all, so that bars compare.
         let longest = (jobDetails + [wholeDetails]).map(displayWidth).max() ?? 0

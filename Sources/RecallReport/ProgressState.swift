@@ -59,8 +59,14 @@ struct ProgressState: Sendable {
         precondition(!jobs.contains { $0.id == id }, "run \(id) was started twice")
         jobs.append(
             Job(
-                id: id, label: label, totalSteps: totalSteps, startStep: startStep, startedAt: now,
-                step: startStep))
+                id: id,
+                label: label,
+                totalSteps: totalSteps,
+                startStep: startStep,
+                startedAt: now,
+                step: startStep
+            )
+        )
     }
 
     subscript(id: String) -> Job? { jobs.first { $0.id == id } }

@@ -25,8 +25,12 @@ public struct SittingDetails: Sendable {
     public var execution: Execution?
 
     public init(
-        runs: [String: Run] = [:], selectedRuns: Int? = nil, alreadyFinished: Int? = nil, jobs: Int? = nil,
-        threads: Int? = nil, execution: Execution? = nil
+        runs: [String: Run] = [:],
+        selectedRuns: Int? = nil,
+        alreadyFinished: Int? = nil,
+        jobs: Int? = nil,
+        threads: Int? = nil,
+        execution: Execution? = nil
     ) {
         (self.runs, self.selectedRuns, self.alreadyFinished) = (runs, selectedRuns, alreadyFinished)
         (self.jobs, self.threads, self.execution) = (jobs, threads, execution)

@@ -17,8 +17,13 @@ extension StatusSnapshot {
     /// failed_runs: run_id, label, error.
     public func jsonLine(database: String, time: Date) -> String {
         let line = Line(
-            time: Timestamp.text(time), database: database, counts: Counts(counts),
-            secondsLeft: secondsLeft?.finite, isOver: isOver, suites: suites.map(SuiteLine.init))
+            time: Timestamp.text(time),
+            database: database,
+            counts: Counts(counts),
+            secondsLeft: secondsLeft?.finite,
+            isOver: isOver,
+            suites: suites.map(SuiteLine.init)
+        )
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         guard let data = try? encoder.encode(line) else { preconditionFailure("a snapshot did not encode") }

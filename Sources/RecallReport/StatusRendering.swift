@@ -54,31 +54,43 @@ public struct StatusRendering {
 
     private func bar(of suite: StatusSnapshot.Suite) -> Bar {
         bar(
-            suite.name, suite.counts, running: suite.running, secondsLeft: suite.secondsLeft,
-            isOver: suite.isOver)
+            suite.name,
+            suite.counts,
+            running: suite.running,
+            secondsLeft: suite.secondsLeft,
+            isOver: suite.isOver
+        )
     }
 
     private var wholeBar: Bar {
         var seen: Set<String> = []
         return bar(
-            "\(snapshot.suites.count) suites", snapshot.counts,
+            "\(snapshot.suites.count) suites",
+            snapshot.counts,
             running: snapshot.suites.flatMap(\.running).filter { seen.insert($0.runID).inserted },
-            secondsLeft: snapshot.secondsLeft, isOver: snapshot.isOver)
+            secondsLeft: snapshot.secondsLeft,
+            isOver: snapshot.isOver
+        )
     }
 
     private func bar(
-        _ label: String, _ counts: StatusCounts, running: [StatusSnapshot.Running], secondsLeft: Double?,
+        _ label: String,
+        _ counts: StatusCounts,
+        running: [StatusSnapshot.Running],
+        secondsLeft: Double?,
         isOver: Bool
     ) -> Bar {
         // An epoch of a run under way counts as much of a run as it is.
         let underWay = running.reduce(0) { $0 + Double($1.epoch) / Double(max(1, $1.totalEpochs)) }
         let ended = Double(counts.finished + counts.failed) + underWay
         return Bar(
-            label: label, fraction: counts.total > 0 ? min(1, max(0, ended / Double(counts.total))) : 1,
+            label: label,
+            fraction: counts.total > 0 ? min(1, max(0, ended / Double(counts.total))) : 1,
             details: [
                 ("\(Format.count(counts.total)) \(counts.total == 1 ? "run" : "runs")", 1),
                 (left(secondsLeft, isOver: isOver), 2),
-            ])
+            ]
+        )
     }
 
     private static let smallestBar = 6
@@ -171,7 +183,9 @@ public struct StatusRendering {
                 (run.trainLoss.map { "loss " + Format.decimals($0, 3) }, 1),
                 (run.validationAccuracy.map { "acc " + Format.accuracy($0) }, 3),
                 (run.secondsLeft.map { "\(atMost) \(Format.duration($0))" }, 2),
-            ], in: columns - Self.indent.count - width)
+            ],
+            in: columns - Self.indent.count - width
+        )
         return fit(Self.indent + label + details)
     }
 

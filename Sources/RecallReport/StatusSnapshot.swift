@@ -20,8 +20,15 @@ public struct StatusSnapshot: Equatable, Sendable {
         public var pid: Int32
 
         public init(
-            runID: String, label: String, epoch: Int, totalEpochs: Int, trainLoss: Double? = nil,
-            validationAccuracy: Double? = nil, secondsLeft: Double? = nil, host: String, pid: Int32
+            runID: String,
+            label: String,
+            epoch: Int,
+            totalEpochs: Int,
+            trainLoss: Double? = nil,
+            validationAccuracy: Double? = nil,
+            secondsLeft: Double? = nil,
+            host: String,
+            pid: Int32
         ) {
             (self.runID, self.label, self.epoch, self.totalEpochs) = (runID, label, epoch, totalEpochs)
             (self.trainLoss, self.validationAccuracy) = (trainLoss, validationAccuracy)
@@ -51,7 +58,10 @@ public struct StatusSnapshot: Equatable, Sendable {
         public var secondsLeft: Double?
 
         public init(
-            name: String, counts: StatusCounts, running: [Running] = [], failures: [Failure] = [],
+            name: String,
+            counts: StatusCounts,
+            running: [Running] = [],
+            failures: [Failure] = [],
             secondsLeft: Double? = nil
         ) {
             (self.name, self.counts, self.running, self.failures) = (name, counts, running, failures)
@@ -105,13 +115,21 @@ extension StatusSnapshot.Suite {
             case .running:
                 running.append(
                     StatusSnapshot.Running(
-                        runID: run.runID, label: run.label, epoch: run.epochs ?? 0,
-                        totalEpochs: run.spec.training.epochs, trainLoss: run.trainLoss,
-                        validationAccuracy: run.validationAccuracy, secondsLeft: costs.secondsLeft(of: run),
-                        host: run.lease?.holder.host ?? "", pid: run.lease?.holder.pid ?? 0))
+                        runID: run.runID,
+                        label: run.label,
+                        epoch: run.epochs ?? 0,
+                        totalEpochs: run.spec.training.epochs,
+                        trainLoss: run.trainLoss,
+                        validationAccuracy: run.validationAccuracy,
+                        secondsLeft: costs.secondsLeft(of: run),
+                        host: run.lease?.holder.host ?? "",
+                        pid: run.lease?.holder.pid ?? 0
+                    )
+                )
             case .failed:
                 failures.append(
-                    StatusSnapshot.Failure(runID: run.runID, label: run.label, error: run.error ?? ""))
+                    StatusSnapshot.Failure(runID: run.runID, label: run.label, error: run.error ?? "")
+                )
             case .pending, .finished, .interrupted: break
             }
         }

@@ -15,7 +15,10 @@ public struct TextTable: Sendable {
         public var hyphenates: Bool
 
         public init(
-            _ title: String, _ alignment: Alignment = .left, shrinks: Bool = false, wraps: Bool = false,
+            _ title: String,
+            _ alignment: Alignment = .left,
+            shrinks: Bool = false,
+            wraps: Bool = false,
             hyphenates: Bool = false
         ) {
             (self.title, self.alignment, self.shrinks, self.wraps) = (title, alignment, shrinks, wraps)
@@ -67,7 +70,10 @@ public struct TextTable: Sendable {
             let broken = shown.indices.map { place in
                 columns[shown[place]].wraps
                     ? brokenAtSpaces(
-                        row[shown[place]], to: widths[place], hyphensToo: columns[shown[place]].hyphenates)
+                        row[shown[place]],
+                        to: widths[place],
+                        hyphensToo: columns[shown[place]].hyphenates
+                    )
                     : [row[shown[place]]]
             }
             return (0..<(broken.map(\.count).max() ?? 0)).map { index in

@@ -57,8 +57,11 @@ public struct Tradeoff: Sendable {
             return place(one).lexicographicallyPrecedes(place(other))
         }.map(\.element.row)
         verdict = ControlVerdict(
-            suite: suite, runs: runs, rows: found.map { ($0.key.taskIdentity, $0.row) },
-            taskIdentity: { GroupKey($0).taskIdentity })
+            suite: suite,
+            runs: runs,
+            rows: found.map { ($0.key.taskIdentity, $0.row) },
+            taskIdentity: { GroupKey($0).taskIdentity }
+        )
     }
 
     /// The tradeoff of a suite as it stands in a store; nil where there is no such suite.
@@ -96,26 +99,36 @@ public struct Tradeoff: Sendable {
         let lengths = LengthAccuracies(of: chosen)
         let statistics = Statistics(chosen.compactMap(\.testAccuracy), labels: first.spec.task.testLabels)
         return TradeoffRow(
-            suite: suite.name, task: first.task, model: first.model, spec: first.spec,
+            suite: suite.name,
+            task: first.task,
+            model: first.model,
+            spec: first.spec,
             facts: first.facts,
             learningRate: best.learningRate,
             learningRateAtEdge: points.count > 1 && [points.first, points.last].contains(best),
             learningRateWindow: points.count > 1 && best.hasLeftChance
                 ? window(around: best, in: points) : nil,
-            points: points, testAccuracy: statistics, runIDs: chosen.map(\.runID),
+            points: points,
+            testAccuracy: statistics,
+            runIDs: chosen.map(\.runID),
             seedAccuracies: chosen.compactMap(\.testAccuracy),
             seedNames: chosen.map { "\($0.spec.task.dataSeed)/\($0.spec.seed)" },
             failedSeeds: byRate[best.learningRate]?.count { $0.status == .failed } ?? 0,
             accuracyOfInitialisations: spread(chosen, over: \.spec.seed, at: \.spec.task.dataSeed),
             accuracyOfData: spread(chosen, over: \.spec.task.dataSeed, at: \.spec.seed),
             lowestTrainLoss: Outcome.lowestTrainLoss(of: chosen),
-            accuracyAtTrainedLengths: lengths.trained, accuracyBeyondTraining: lengths.beyond,
-            outcome: Outcome(of: chosen, testMean: statistics.mean, suite: suite), standing: .off)
+            accuracyAtTrainedLengths: lengths.trained,
+            accuracyBeyondTraining: lengths.beyond,
+            outcome: Outcome(of: chosen, testMean: statistics.mean, suite: suite),
+            standing: .off
+        )
     }
 
     /// The accuracies of the runs that differ in one seed and have the smallest other that goes with several.
     private static func spread(
-        _ runs: [StoredRun], over seed: KeyPath<StoredRun, UInt64>, at other: KeyPath<StoredRun, UInt64>
+        _ runs: [StoredRun],
+        over seed: KeyPath<StoredRun, UInt64>,
+        at other: KeyPath<StoredRun, UInt64>
     ) -> Statistics? {
         let families = Dictionary(grouping: runs) { $0[keyPath: other] }.filter { $0.value.count > 1 }
         guard let first = families.keys.min(), let family = families[first] else { return nil }
@@ -125,12 +138,17 @@ public struct Tradeoff: Sendable {
     private static func point(at learningRate: Double, _ runs: [StoredRun]) -> LearningRatePoint {
         let mean = LearningRateTrial.mean(of: runs.map(\.trial))
         return LearningRatePoint(
-            learningRate: learningRate, seeds: runs.count, validationAccuracy: mean.accuracy,
-            validationLoss: mean.loss, hasLeftChance: mean.hasLeftChance)
+            learningRate: learningRate,
+            seeds: runs.count,
+            validationAccuracy: mean.accuracy,
+            validationLoss: mean.loss,
+            hasLeftChance: mean.hasLeftChance
+        )
     }
 
     private static func window(
-        around best: LearningRatePoint, in points: [LearningRatePoint]
+        around best: LearningRatePoint,
+        in points: [LearningRatePoint]
     ) -> ClosedRange<Double> {
         guard let place = points.firstIndex(of: best) else { return best.learningRate...best.learningRate }
         // Rounding in the means must not decide about a point that is exactly as far off as allowed.

@@ -39,7 +39,8 @@ public struct TradeoffTable: Sendable {
         words.spreadNote.map { footnotes.append($0) }
         if rows.contains(where: \.isGuessAmongSequence) {
             footnotes.append(
-                "° no better than a guess among the sequence's own values: nothing is recalled")
+                "° no better than a guess among the sequence's own values: nothing is recalled"
+            )
         }
         if rows.contains(where: \.learningRateAtEdge) {
             footnotes.append("* at the edge of the learning rates tried: the best may lie beyond")
@@ -49,7 +50,9 @@ public struct TradeoffTable: Sendable {
     }
 
     private func table(
-        _ rows: [TradeoffRow], _ knobs: ConfigDifferences, withConstants: Bool
+        _ rows: [TradeoffRow],
+        _ knobs: ConfigDifferences,
+        withConstants: Bool
     ) -> TextTable {
         let words = SeedWords(rows)
         var table = TextTable([
@@ -92,7 +95,8 @@ public struct TradeoffTable: Sendable {
 
     /// The value that all rows share; nil where they differ.
     private static func constant<Value: Equatable>(
-        _ rows: [TradeoffRow], _ value: (TradeoffRow) -> Value
+        _ rows: [TradeoffRow],
+        _ value: (TradeoffRow) -> Value
     ) -> Value? {
         guard let first = rows.first.map(value) else { return nil }
         return rows.allSatisfy { value($0) == first } ? first : nil

@@ -8,7 +8,8 @@ enum EventStream {
 
     static func response(to request: Request, from feed: Feed) -> Response {
         Response(
-            status: .ok, headers: [.contentType: "text/event-stream; charset=utf-8"],
+            status: .ok,
+            headers: [.contentType: "text/event-stream; charset=utf-8"],
             body: ResponseBody { writer in
                 let listener = await feed.listen()
                 defer { listener.leave() }
@@ -24,7 +25,8 @@ enum EventStream {
                     listener.leave()
                 }
                 try await writer.finish(nil)
-            })
+            }
+        )
     }
 
     /// Shows a reader that the connection lives.

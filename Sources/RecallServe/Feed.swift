@@ -54,7 +54,8 @@ actor Feed {
     ///   - beat: how long listeners are left without a signal at most.
     ///   - look: how everything stands now; never called twice at once.
     init(
-        pause: Duration = .seconds(1), beat: Duration = .seconds(15),
+        pause: Duration = .seconds(1),
+        beat: Duration = .seconds(15),
         look: @escaping @Sendable () throws -> SweepState
     ) {
         (shortestPause, self.beat, self.look) = (pause, beat, look)

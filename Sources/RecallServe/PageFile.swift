@@ -9,7 +9,9 @@ struct PageFile: Sendable {
     static func all(_ words: PageWords) -> [String: PageFile] {
         [
             "/": PageFile(
-                type: "text/html; charset=utf-8", bytes: words.filled(in: PackageResources.index_html)),
+                type: "text/html; charset=utf-8",
+                bytes: words.filled(in: PackageResources.index_html)
+            ),
             "/style.css": PageFile(type: "text/css; charset=utf-8", bytes: PackageResources.style_css),
             "/icon.svg": PageFile(type: "image/svg+xml", bytes: PackageResources.icon_svg),
             "/main.js": script(PackageResources.main_js), "/dom.js": script(PackageResources.dom_js),
@@ -24,7 +26,9 @@ struct PageFile: Sendable {
 
     var response: Response {
         Response(
-            status: .ok, headers: [.contentType: type], body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes))
+            status: .ok,
+            headers: [.contentType: type],
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes))
         )
     }
 }

@@ -45,7 +45,12 @@ public struct PageServer: Sendable {
     ///   - port: 0 for any that is free.
     ///   - idleTime: after which a connection on which nothing is asked for is closed.
     public init(
-        _ path: String, suites: [String], words: PageWords, host: String, port: Int, logger: Logger,
+        _ path: String,
+        suites: [String],
+        words: PageWords,
+        host: String,
+        port: Int,
+        logger: Logger,
         idleTime: Duration = .seconds(60)
     ) {
         let reader = SweepReader(path, suites: suites)
@@ -65,10 +70,14 @@ public struct PageServer: Sendable {
             server: .http1(configuration: HTTP1Channel.Configuration(idleTimeout: TimeAmount(idleTime))),
             configuration: ApplicationConfiguration(
                 address: .hostname(host, port: port),
-                availableConnectionsDelegate: MaximumAvailableConnections(Self.mostConnections, logger: logger)),
+                availableConnectionsDelegate: MaximumAvailableConnections(Self.mostConnections, logger: logger)
+            ),
             onServerRunning: { channel in
                 onListening(Self.address(host, port: channel.localAddress?.port ?? port))
-            }, eventLoopGroupProvider: .shared(Self.group), logger: logger)
+            },
+            eventLoopGroupProvider: .shared(Self.group),
+            logger: logger
+        )
         try await serve(application)
     }
 
@@ -104,7 +113,8 @@ public struct PageServer: Sendable {
             return Response(
                 status: message.kind == .trouble ? .serviceUnavailable : .ok,
                 headers: [.contentType: "application/json"],
-                body: ResponseBody(byteBuffer: ByteBuffer(string: message.data + "\n")))
+                body: ResponseBody(byteBuffer: ByteBuffer(string: message.data + "\n"))
+            )
         }
         router.get("api/events") { [feed] request, _ in EventStream.response(to: request, from: feed) }
         return router

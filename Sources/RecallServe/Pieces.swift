@@ -31,8 +31,12 @@ struct SuitePiece: Encodable {
         looks = models.filter { seen.insert($0).inserted }.compactMap { model in
             appearances[model].map {
                 Look(
-                    model: model, colour: $0.colour, colourOnDark: $0.colourOnDark, shape: "\($0.shape)",
-                    dashes: $0.dashes)
+                    model: model,
+                    colour: $0.colour,
+                    colourOnDark: $0.colourOnDark,
+                    shape: "\($0.shape)",
+                    dashes: $0.dashes
+                )
             }
         }
         self.runs = runs.map(\.key)

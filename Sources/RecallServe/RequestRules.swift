@@ -16,7 +16,9 @@ struct SecurityHeaders<Context: RequestContext>: RouterMiddleware {
     ]
 
     func handle(
-        _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+        _ request: Request,
+        context: Context,
+        next: (Request, Context) async throws -> Response
     ) async throws -> Response {
         var response: Response
         do {
@@ -33,7 +35,9 @@ struct SecurityHeaders<Context: RequestContext>: RouterMiddleware {
 /// Looks only: anything but GET and HEAD is refused.
 struct OnlyReading<Context: RequestContext>: RouterMiddleware {
     func handle(
-        _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+        _ request: Request,
+        context: Context,
+        next: (Request, Context) async throws -> Response
     ) async throws -> Response {
         guard request.method == .get || request.method == .head else {
             var response = Response.plain(.methodNotAllowed, "only GET and HEAD: this page changes nothing\n")
@@ -55,7 +59,9 @@ struct KnownHosts<Context: RequestContext>: RouterMiddleware {
     init(_ names: [String]) { self.names = Set((names + ["localhost"]).map { $0.lowercased() }) }
 
     func handle(
-        _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+        _ request: Request,
+        context: Context,
+        next: (Request, Context) async throws -> Response
     ) async throws -> Response {
         // The first is the authority. With a second, what stands between us and the browser may go by another than we do.
         guard let authority = request.head.authority, let host = Self.host(of: authority),
@@ -63,7 +69,9 @@ struct KnownHosts<Context: RequestContext>: RouterMiddleware {
         else { return .plain(.badRequest, "a request must name its host, once\n") }
         guard names.contains(host) || IPAddress.isAddress(host) else {
             return .plain(
-                .misdirectedRequest, "this is not \(host): use an address, localhost, or name it with --host\n")
+                .misdirectedRequest,
+                "this is not \(host): use an address, localhost, or name it with --host\n"
+            )
         }
         return try await next(request, context)
     }
@@ -82,7 +90,9 @@ struct KnownHosts<Context: RequestContext>: RouterMiddleware {
 extension Response {
     static func plain(_ status: HTTPResponse.Status, _ text: String) -> Response {
         Response(
-            status: status, headers: [.contentType: "text/plain; charset=utf-8"],
-            body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
+            status: status,
+            headers: [.contentType: "text/plain; charset=utf-8"],
+            body: ResponseBody(byteBuffer: ByteBuffer(string: text))
+        )
     }
 }

@@ -71,19 +71,22 @@ final class SweepReader: @unchecked Sendable {
     // MARK: - Pieces
 
     private func state(
-        of read: [(suite: SuiteRecord, runs: [StoredRun])], _ store: Store
+        of read: [(suite: SuiteRecord, runs: [StoredRun])],
+        _ store: Store
     ) throws(StoreError) -> SweepState {
         let found = StatusSnapshot(read.map { (name: $0.suite.name, runs: $0.runs) })
         var new = SweepState(status: status(found))
         for ((suite, runs), status) in zip(read, found.suites) {
             let known = tradeoff(of: suite, runs)
             new.pieces[.suites, default: [:]][suite.name] = Piece.text(
-                SuitePiece(suite, known.verdict, runs: runs))
+                SuitePiece(suite, known.verdict, runs: runs)
+            )
             new.pieces[.tradeoffs, default: [:]][suite.name] = known.text
             let left = Dictionary(status.running.map { ($0.runID, $0.secondsLeft) }) { first, _ in first }
             for run in runs {
                 new.pieces[.runs, default: [:]][run.key] = Piece.text(
-                    RunPiece(run, secondsLeft: left[run.runID] ?? nil))
+                    RunPiece(run, secondsLeft: left[run.runID] ?? nil)
+                )
                 if let curve = try curve(of: run, store) {
                     new.pieces[.curves, default: [:]][run.runID] = curve
                 }
@@ -138,7 +141,11 @@ final class SweepReader: @unchecked Sendable {
         if let known = tradeoffs[suite.name], known.suite == suite, known.runs == standing { return known }
         let tradeoff = Tradeoff(suite: suite, runs: runs)
         let found = KnownTradeoff(
-            suite: suite, runs: standing, verdict: tradeoff.verdict, text: Piece.text(TradeoffPiece(tradeoff)))
+            suite: suite,
+            runs: standing,
+            verdict: tradeoff.verdict,
+            text: Piece.text(TradeoffPiece(tradeoff))
+        )
         tradeoffs[suite.name] = found
         return found
     }

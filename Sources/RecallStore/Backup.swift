@@ -39,7 +39,9 @@ extension Store {
     }
 
     private func requireReplaceable(
-        _ target: String, named output: String, replacing: Bool
+        _ target: String,
+        named output: String,
+        replacing: Bool
     ) throws(StoreError) {
         var (there, ours) = (stat(), stat())
         guard !output.isEmpty else {
@@ -52,9 +54,11 @@ extension Store {
         }
         for log in ["-wal", "-journal"] where DatabaseFile.bytes(target + log) ?? 0 > 0 {
             throw StoreError(
-                .unwritable, path: output,
+                .unwritable,
+                path: output,
                 "\(target)\(log) is beside it, which belongs to a database that is open or was not closed, and would be "
-                    + "read into the copy; name another file")
+                    + "read into the copy; name another file"
+            )
         }
         guard stat(target, &there) == 0 else { return }
         guard there.st_mode & S_IFMT != S_IFDIR else { throw .isDirectory(output) }
@@ -63,7 +67,10 @@ extension Store {
         }
         guard replacing else {
             throw StoreError(
-                .unwritable, path: output, "is there already; name another file, or replace it with --force")
+                .unwritable,
+                path: output,
+                "is there already; name another file, or replace it with --force"
+            )
         }
     }
 }

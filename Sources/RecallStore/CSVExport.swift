@@ -92,7 +92,9 @@ public struct CSVExport {
 
     /// What follows the stored columns.
     private func furtherFields(
-        of table: StoredTable, _ row: TableRow, _ specifications: inout Specifications
+        of table: StoredTable,
+        _ row: TableRow,
+        _ specifications: inout Specifications
     ) throws(RowDamage) -> [CSVField] {
         switch table {
         case .runs: return SpecificationColumns.fields(of: try specifications.spec(in: row))

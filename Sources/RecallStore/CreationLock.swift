@@ -24,7 +24,10 @@ struct CreationLock {
     ///   - say: called once, with a sentence, where that takes more than a moment.
     /// - Throws: `StoreError` where the folder cannot be opened, or is held for longer.
     init(
-        besides file: String, named path: String, patience: TimeInterval, say: (_ sentence: String) -> Void
+        besides file: String,
+        named path: String,
+        patience: TimeInterval,
+        say: (_ sentence: String) -> Void
     ) throws {
         let folder = file.lastIndex(of: "/").map { String(file[...$0]) } ?? "."
         descriptor = open(folder, O_RDONLY | O_CLOEXEC)
@@ -46,7 +49,8 @@ struct CreationLock {
                 hasSaid = true
                 say(
                     "waiting for \(Self.holder(of: descriptor) ?? "another process"), which holds a lock on the folder "
-                        + "\(folder) of \(path)")
+                        + "\(folder) of \(path)"
+                )
             }
             Thread.sleep(forTimeInterval: min(Self.interval, patience - seconds))
         }

@@ -23,7 +23,10 @@ extension Store {
     /// Calls `body` with the rows of a query, one after another; the cursor's row is reused. A row that is damaged ends it,
     /// unless the store leaves such rows out.
     func forEachRow(
-        of table: String, _ sql: String, _ arguments: StatementArguments = [], in db: Database,
+        of table: String,
+        _ sql: String,
+        _ arguments: StatementArguments = [],
+        in db: Database,
         _ body: (TableRow) throws -> Void
     ) throws {
         let rows = try Row.fetchCursor(db, sql: sql, arguments: arguments)
@@ -37,7 +40,10 @@ extension Store {
 
     /// The same in a look of its own.
     func forEachRow(
-        of table: String, _ sql: String, _ arguments: StatementArguments, _ body: (TableRow) throws -> Void
+        of table: String,
+        _ sql: String,
+        _ arguments: StatementArguments,
+        _ body: (TableRow) throws -> Void
     ) throws(StoreError) {
         try read { try self.forEachRow(of: table, sql, arguments, in: $0, body) }
     }
@@ -58,10 +64,12 @@ extension Store {
                 sql: """
                     SELECT * FROM \(reference.table) WHERE \(reference.column) NOT IN
                         (SELECT \(reference.parentColumn) FROM \(reference.parent)) LIMIT 1
-                    """)
+                    """
+            )
             if let row {
                 return TableRow(row, of: reference.table).damage(
-                    "\(reference.parent) has no row of its \(reference.column)")
+                    "\(reference.parent) has no row of its \(reference.column)"
+                )
             }
         }
         return nil

@@ -18,7 +18,9 @@ extension Store {
             """
             SELECT run_id, epoch, h.validation_accuracy FROM history h JOIN runs r USING (run_id)
             WHERE h.validation_accuracy IS NOT NULL AND \(Self.finishedRuns)
-            """, [suite], in: db
+            """,
+            [suite],
+            in: db
         ) { row in
             curves[try row.value("run_id"), default: [:]][try row.value("epoch")] =
                 try row.value("validation_accuracy")
@@ -34,7 +36,9 @@ extension Store {
             """
             SELECT s.* FROM slices s JOIN runs r USING (run_id) WHERE \(Self.finishedRuns)
             ORDER BY CASE split WHEN 'train' THEN 0 WHEN 'validation' THEN 1 ELSE 2 END, segment
-            """, [suite], in: db
+            """,
+            [suite],
+            in: db
         ) { row in
             slices[try row.value("run_id"), default: []].append(try Self.sliceAccuracy(in: row))
         }
@@ -47,8 +51,11 @@ extension Store {
             throw row.damage("there is no such split")
         }
         return SliceAccuracy(
-            split: split, sequenceLength: try row.value("sequence_length"),
-            kvPairs: try row.value("kv_pairs"), examples: try row.value("examples"),
-            accuracy: try row.optional("accuracy") ?? .nan)
+            split: split,
+            sequenceLength: try row.value("sequence_length"),
+            kvPairs: try row.value("kv_pairs"),
+            examples: try row.value("examples"),
+            accuracy: try row.optional("accuracy") ?? .nan
+        )
     }
 }

@@ -9,8 +9,10 @@ extension Store {
     public func claim(_ runID: String, on execution: Execution) throws(StoreError) -> ClaimResult {
         try write { db in
             let found = try Row.fetchOne(
-                db, sql: "SELECT run_id, status, device, version, \"commit\" FROM runs WHERE run_id = ?",
-                arguments: [runID])
+                db,
+                sql: "SELECT run_id, status, device, version, \"commit\" FROM runs WHERE run_id = ?",
+                arguments: [runID]
+            )
             // Planned a while ago; since then another program may have written to the file.
             guard let row = found.map({ TableRow($0, of: "runs") }) else {
                 throw RowDamage(table: "runs", row: "run_id '\(runID)'", what: "it was planned, and is gone")
@@ -38,9 +40,13 @@ extension Store {
                     self.identity.host,
                     self.identity.machine, self.identity.pid, self.identity.startTime, Timestamp.text(time),
                     runID,
-                ])
+                ]
+            )
             let last = try Row.fetchOne(
-                db, sql: "SELECT MAX(epoch) AS epoch FROM history WHERE run_id = ?", arguments: [runID])
+                db,
+                sql: "SELECT MAX(epoch) AS epoch FROM history WHERE run_id = ?",
+                arguments: [runID]
+            )
             let epoch: Int? = try last.flatMap { try TableRow($0, of: "history").optional("epoch") }
             return .claimed(resumeFromEpoch: epoch ?? 0)
         }
@@ -64,7 +70,9 @@ extension Store {
         try write { db in
             let time = self.now()
             let running = try String.fetchAll(
-                db, sql: "SELECT run_id FROM runs WHERE status = 'running' ORDER BY run_id")
+                db,
+                sql: "SELECT run_id FROM runs WHERE status = 'running' ORDER BY run_id"
+            )
             let stale = try running.filter {
                 try Self.lease(of: $0, db)?.isStale(at: time, seenBy: self.identity) ?? true
             }
@@ -81,7 +89,8 @@ extension Store {
             sql: """
                 SELECT run_id, lease_host, lease_machine, lease_pid, lease_process_start, lease_heartbeat FROM runs
                 WHERE run_id = ?
-                """, arguments: [runID]
+                """,
+            arguments: [runID]
         ).flatMap { try lease(in: TableRow($0, of: "runs")) }
     }
 
@@ -90,9 +99,13 @@ extension Store {
         let heartbeat: String? = try row.optional("lease_heartbeat")
         return Lease(
             holder: ProcessIdentity(
-                host: try row.optional("lease_host") ?? "", machine: try row.optional("lease_machine") ?? "",
-                pid: pid, startTime: try row.optional("lease_process_start") ?? 0),
-            heartbeat: heartbeat.flatMap(Timestamp.date) ?? .distantPast)
+                host: try row.optional("lease_host") ?? "",
+                machine: try row.optional("lease_machine") ?? "",
+                pid: pid,
+                startTime: try row.optional("lease_process_start") ?? 0
+            ),
+            heartbeat: heartbeat.flatMap(Timestamp.date) ?? .distantPast
+        )
     }
 
     /// Refuses to write to a run that another process has taken over.
@@ -105,7 +118,8 @@ extension Store {
     func beat(_ runID: String, _ db: Database) throws {
         try db.execute(
             sql: "UPDATE runs SET lease_heartbeat = ? WHERE run_id = ?",
-            arguments: [Timestamp.text(now()), runID])
+            arguments: [Timestamp.text(now()), runID]
+        )
     }
 
     static func release(_ runID: String, as status: RunStatus, _ db: Database) throws {
@@ -114,6 +128,8 @@ extension Store {
                 UPDATE runs SET status = ?, lease_host = NULL, lease_machine = NULL, lease_pid = NULL,
                     lease_process_start = NULL, lease_heartbeat = NULL
                 WHERE run_id = ?
-                """, arguments: [status.rawValue, runID])
+                """,
+            arguments: [status.rawValue, runID]
+        )
     }
 }

@@ -11,7 +11,8 @@ public struct LockPatience: Sendable {
     ///   - stalled: called again and again while a writer has waited for longer than another one's transaction takes.
     ///   - say: called when the busy time is over, and every thirty seconds after that.
     public init(
-        isStopped: @escaping @Sendable () -> Bool, stalled: @escaping @Sendable () -> Void,
+        isStopped: @escaping @Sendable () -> Bool,
+        stalled: @escaping @Sendable () -> Void,
         say: @escaping @Sendable (_ seconds: TimeInterval) -> Void
     ) {
         (self.isStopped, self.stalled, self.say) = (isStopped, stalled, say)

@@ -38,7 +38,8 @@ enum Migrations {
             migrator.registerMigration(step.name, foreignKeyChecks: .immediate) { db in
                 try db.execute(sql: step.sql)
                 try db.execute(
-                    sql: "PRAGMA application_id = \(applicationID); PRAGMA user_version = \(index + 1)")
+                    sql: "PRAGMA application_id = \(applicationID); PRAGMA user_version = \(index + 1)"
+                )
             }
         }
         return migrator

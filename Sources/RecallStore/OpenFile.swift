@@ -104,7 +104,11 @@ extension Store {
         guard let change = openFile?.change else { return }
         keepOpen()
         throw .displaced(
-            path, change, isReplaced: openFile?.isReplaced ?? false, work: recorded.withLock { $0 })
+            path,
+            change,
+            isReplaced: openFile?.isReplaced ?? false,
+            work: recorded.withLock { $0 }
+        )
     }
 
     /// Puts the log into the file, wherever that is, and never closes it.
@@ -120,7 +124,10 @@ extension Store {
 
 extension StoreError {
     static func displaced(
-        _ path: String, _ change: OpenFile.Change, isReplaced: Bool, work: RecordedWork
+        _ path: String,
+        _ change: OpenFile.Change,
+        isReplaced: Bool,
+        work: RecordedWork
     ) -> StoreError {
         let session =
             work.text.map { "the \($0) that this session recorded" } ?? "nothing that this session recorded"

@@ -34,8 +34,12 @@ extension Store {
     ///     version left it, outside any transaction.
     /// - Throws: `StoreError`, or what `prepare` and `facts` throw; then nothing is changed.
     public func plan(
-        _ runs: [PlannedRun], suite: SuiteRecord, fresh: Bool = false, membership: Membership = .complete,
-        replacing: Bool = false, then step: SearchStep? = nil,
+        _ runs: [PlannedRun],
+        suite: SuiteRecord,
+        fresh: Bool = false,
+        membership: Membership = .complete,
+        replacing: Bool = false,
+        then step: SearchStep? = nil,
         preparing prepare: ([PlannedRun]) throws -> Void = { _ in },
         facts: (PlannedRun) throws -> ModelFacts
     ) throws {
@@ -51,7 +55,10 @@ extension Store {
         try write { db in
             if !replacing { try self.requireOrigin(of: suite, db) }
             let formerHash = try String.fetchOne(
-                db, sql: "SELECT content_hash FROM suites WHERE name = ?", arguments: [suite.name])
+                db,
+                sql: "SELECT content_hash FROM suites WHERE name = ?",
+                arguments: [suite.name]
+            )
             try db.execute(
                 sql: """
                     INSERT INTO suites (name, description, control_model, control_minimum, content_hash, planned_at,
@@ -65,7 +72,8 @@ extension Store {
                 arguments: [
                     suite.name, suite.description, suite.controlModel, suite.controlMinimum, suite.contentHash,
                     time, suite.search.map { RunSpec.json($0) }, suite.path,
-                ])
+                ]
+            )
             for (run, facts) in missing {
                 try Self.insert(run, facts: facts, time: time, db)
             }
@@ -74,8 +82,13 @@ extension Store {
             }
             let isChanged = formerHash != nil && suite.contentHash != nil && formerHash != suite.contentHash
             try self.place(
-                runs, in: suite.name, membership: membership, isChanged: isChanged,
-                isSearched: suite.search != nil, db)
+                runs,
+                in: suite.name,
+                membership: membership,
+                isChanged: isChanged,
+                isSearched: suite.search != nil,
+                db
+            )
             try self.take(step, db)
         }
     }
@@ -89,7 +102,10 @@ extension Store {
 
     private func requireOrigin(of suite: SuiteRecord, _ db: Database) throws {
         let former = try String.fetchOne(
-            db, sql: "SELECT path FROM suites WHERE name = ?", arguments: [suite.name])
+            db,
+            sql: "SELECT path FROM suites WHERE name = ?",
+            arguments: [suite.name]
+        )
         guard let former, former != suite.path else { return }
         throw StoreError.otherSuite(path, name: suite.name, former: former, current: suite.path)
     }
@@ -98,7 +114,8 @@ extension Store {
         let spec = run.spec
         try db.execute(
             sql: "INSERT INTO tasks (hash, spec) VALUES (?, ?) ON CONFLICT DO NOTHING",
-            arguments: [run.taskHash, RunSpec.json(spec.task)])
+            arguments: [run.taskHash, RunSpec.json(spec.task)]
+        )
         // It may be there already: from another process a moment ago, or from an older version.
         try db.execute(
             sql: """
@@ -112,7 +129,8 @@ extension Store {
                 spec.model.dModel, spec.model.layers.count, spec.task.vocabSize, spec.training.learningRate,
                 wide(spec.seed), spec.training.precision.rawValue, facts.parameters, facts.stateBytes,
                 facts.stateBytesZoology, time,
-            ])
+            ]
+        )
         try insert(facts.stateItems, of: run.runID, db)
     }
 
@@ -120,14 +138,19 @@ extension Store {
     /// version stand, and items that do not sum to them would contradict them.
     private static func insert(_ items: [StateItem], of runID: String, _ db: Database) throws {
         let stored = try Int.fetchOne(
-            db, sql: "SELECT state_bytes FROM runs WHERE run_id = ?", arguments: [runID])
+            db,
+            sql: "SELECT state_bytes FROM runs WHERE run_id = ?",
+            arguments: [runID]
+        )
         guard stored == items.map(\.bytes).saturatingSum() else { return }
         for item in items {
             try db.execute(
                 sql: """
                     INSERT INTO state_items (run_id, layer, kind, mixer, bytes) VALUES (?, ?, ?, ?, ?)
                     ON CONFLICT DO NOTHING
-                    """, arguments: [runID, item.layer, item.kind.rawValue, item.mixer, item.bytes])
+                    """,
+                arguments: [runID, item.layer, item.kind.rawValue, item.mixer, item.bytes]
+            )
         }
     }
 
@@ -140,7 +163,9 @@ extension Store {
                 UPDATE runs SET status = 'pending', device = NULL, version = NULL, "commit" = NULL, lease_host = NULL,
                     lease_machine = NULL, lease_pid = NULL, lease_process_start = NULL, lease_heartbeat = NULL
                 WHERE run_id = ?
-                """, arguments: [runID])
+                """,
+            arguments: [runID]
+        )
     }
 
     /// Removes the epochs, slices and figures of a run, and when it began.
@@ -153,7 +178,9 @@ extension Store {
                     validation_accuracy = NULL, test_loss = NULL, test_accuracy = NULL, train_seconds = NULL,
                     tokens_per_second = NULL, started_at = NULL, finished_at = NULL
                 WHERE run_id = ?
-                """, arguments: [runID])
+                """,
+            arguments: [runID]
+        )
     }
 
     /// An unsigned integer as SQLite can hold it: an integer up to 2^63 - 1, text above.

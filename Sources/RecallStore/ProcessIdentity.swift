@@ -23,7 +23,11 @@ public struct ProcessIdentity: Hashable, Sendable {
 
     /// The identity of this process.
     public static let current = ProcessIdentity(
-        host: hostName(), machine: machineName(), pid: getpid(), startTime: processStart(getpid()) ?? 0)
+        host: hostName(),
+        machine: machineName(),
+        pid: getpid(),
+        startTime: processStart(getpid()) ?? 0
+    )
 
     /// Whether the process has ended; nil where that cannot be known from here.
     ///

@@ -47,13 +47,16 @@ public enum ProcessLimits {
             for _ in 0..<count {
                 var thread = pthread_t()
                 let result = pthread_create(
-                    &thread, nil,
+                    &thread,
+                    nil,
                     { argument in
                         let gate = argument?.assumingMemoryBound(to: pthread_mutex_t.self)
                         pthread_mutex_lock(gate!)
                         pthread_mutex_unlock(gate!)
                         return nil
-                    }, gate)
+                    },
+                    gate
+                )
                 guard result == 0 else { return false }
                 threads.append(thread)
             }

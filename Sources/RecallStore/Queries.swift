@@ -14,13 +14,17 @@ extension Store {
                 let isSearched = try row.optional("search", as: String.self) != nil
                 suites.append(
                     SuiteRecord(
-                        name: try row.value("name"), description: try row.value("description"),
+                        name: try row.value("name"),
+                        description: try row.value("description"),
                         controlModel: try row.optional("control_model"),
                         controlMinimum: try row.optional("control_minimum"),
                         contentHash: try row.optional("content_hash"),
                         search: isSearched
                             ? try row.json("search", as: LearningRateSearch.self, "a search of learning rates")
-                            : nil, path: try row.optional("path")))
+                            : nil,
+                        path: try row.optional("path")
+                    )
+                )
             }
             return suites
         }
@@ -40,7 +44,9 @@ extension Store {
                 """
                 SELECT run_id, status, lease_host, lease_machine, lease_pid, lease_process_start, lease_heartbeat
                 FROM runs WHERE ?1 IS NULL OR run_id IN (SELECT run_id FROM suite_runs WHERE suite = ?1)
-                """, [suite], in: db
+                """,
+                [suite],
+                in: db
             ) { counts.add(try self.status(in: $0)) }
             return counts
         }
@@ -63,7 +69,9 @@ extension Store {
                 FROM runs r LEFT JOIN suite_runs s USING (run_id)
                 WHERE ?1 IS NULL OR s.suite = ?1
                 ORDER BY s.suite IS NULL, s.suite, s.position, r.run_id
-                """, [suite], in: db
+                """,
+                [suite],
+                in: db
             ) { row in
                 var run = try self.storedRun(in: row)
                 run.facts.stateItems = items[run.runID] ?? []
@@ -89,7 +97,9 @@ extension Store {
             SELECT r.run_id, status, vocab_size, validation_accuracy, validation_loss,
                 (SELECT MIN(train_loss) FROM history h WHERE h.run_id = r.run_id) AS lowest_train_loss
             FROM \(suite == nil ? "runs r" : members) WHERE status IN ('finished', 'failed')
-            """, suite.map { [$0] } ?? [], in: db
+            """,
+            suite.map { [$0] } ?? [],
+            in: db
         ) { row in
             let isFinished = try row.value("status") == RunStatus.finished.rawValue
             trials[try row.value("run_id")] =
@@ -99,7 +109,9 @@ extension Store {
                     loss: try row.optional("validation_loss") ?? .infinity,
                     hasLeftChance: MQARTask.hasLeftChance(
                         try row.joined("history").optional("lowest_train_loss") ?? .infinity,
-                        vocabSize: try row.value("vocab_size")))
+                        vocabSize: try row.value("vocab_size")
+                    )
+                )
                 : .failed
         }
         return trials
@@ -113,15 +125,21 @@ extension Store {
             """
             SELECT run_id, layer, mixer, kind, bytes FROM state_items
             WHERE ?1 IS NULL OR run_id IN (SELECT run_id FROM suite_runs WHERE suite = ?1)
-            """, [suite], in: db
+            """,
+            [suite],
+            in: db
         ) { row in
             guard let kind = StateKind(rawValue: try row.value("kind")) else {
                 throw row.damage("there is no such kind of state")
             }
             items[try row.value("run_id"), default: []].append(
                 StateItem(
-                    layer: try row.value("layer"), mixer: try row.value("mixer"), kind: kind,
-                    bytes: try row.value("bytes")))
+                    layer: try row.value("layer"),
+                    mixer: try row.value("mixer"),
+                    kind: kind,
+                    bytes: try row.value("bytes")
+                )
+            )
         }
         // As they were measured; SQLite has kinds in the order of their names.
         let place = Dictionary(uniqueKeysWithValues: StateKind.allCases.enumerated().map { ($1, $0) })
@@ -140,16 +158,22 @@ extension Store {
         try read { db in
             var epochs: [EpochRecord] = []
             try self.forEachRow(
-                of: "history", "SELECT * FROM history WHERE run_id = ? ORDER BY epoch", [runID], in: db
+                of: "history",
+                "SELECT * FROM history WHERE run_id = ? ORDER BY epoch",
+                [runID],
+                in: db
             ) { row in
                 epochs.append(
                     EpochRecord(
-                        epoch: try row.value("epoch"), step: try row.value("step"),
+                        epoch: try row.value("epoch"),
+                        step: try row.value("step"),
                         learningRate: try row.value("learning_rate"),
                         trainLoss: try row.optional("train_loss") ?? .nan,
                         validationLoss: try row.optional("validation_loss") ?? .nan,
                         validationAccuracy: try row.optional("validation_accuracy") ?? .nan,
-                        seconds: try row.optional("seconds") ?? .nan))
+                        seconds: try row.optional("seconds") ?? .nan
+                    )
+                )
             }
             return epochs
         }
@@ -164,7 +188,9 @@ extension Store {
                 """
                 SELECT * FROM slices WHERE run_id = ?
                 ORDER BY CASE split WHEN 'train' THEN 0 WHEN 'validation' THEN 1 ELSE 2 END, segment
-                """, [runID], in: db
+                """,
+                [runID],
+                in: db
             ) { slices.append(try Self.sliceAccuracy(in: $0)) }
             return slices
         }
@@ -183,13 +209,19 @@ extension Store {
     private func storedRun(in row: TableRow) throws -> StoredRun {
         let (place, history) = (row.joined("suite_runs"), row.joined("history"))
         var run = StoredRun(
-            runID: try row.value("run_id"), suite: try place.optional("suite") ?? "",
-            model: try place.optional("model") ?? "", task: try place.optional("task") ?? "",
-            taskHash: try row.value("task_hash"), spec: try row.specification(),
+            runID: try row.value("run_id"),
+            suite: try place.optional("suite") ?? "",
+            model: try place.optional("model") ?? "",
+            task: try place.optional("task") ?? "",
+            taskHash: try row.value("task_hash"),
+            spec: try row.specification(),
             facts: ModelFacts(
-                parameters: try row.value("parameters"), stateBytes: try row.value("state_bytes"),
-                stateBytesZoology: try row.optional("state_bytes_zoology")),
-            status: try status(in: row))
+                parameters: try row.value("parameters"),
+                stateBytes: try row.value("state_bytes"),
+                stateBytesZoology: try row.optional("state_bytes_zoology")
+            ),
+            status: try status(in: row)
+        )
         run.error = try row.optional("error")
         (run.epochs, run.steps) = (try row.optional("epochs"), try row.optional("steps"))
         run.trainLoss = try row.optional("train_loss")

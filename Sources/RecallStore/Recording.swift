@@ -29,7 +29,9 @@ extension Store {
         try write { db in
             try self.requireLease(runID, db)
             try db.execute(
-                sql: "DELETE FROM history WHERE run_id = ? AND epoch >= ?", arguments: [runID, epoch.epoch])
+                sql: "DELETE FROM history WHERE run_id = ? AND epoch >= ?",
+                arguments: [runID, epoch.epoch]
+            )
             try db.execute(
                 sql: """
                     INSERT INTO history (run_id, epoch, step, learning_rate, train_loss, validation_loss,
@@ -39,7 +41,8 @@ extension Store {
                 arguments: [
                     runID, epoch.epoch, epoch.step, epoch.learningRate, epoch.trainLoss, epoch.validationLoss,
                     epoch.validationAccuracy, epoch.seconds,
-                ])
+                ]
+            )
             try db.execute(
                 sql: """
                     UPDATE runs SET epochs = ?, steps = ?, train_loss = ?, validation_loss = ?, validation_accuracy = ?
@@ -48,7 +51,8 @@ extension Store {
                 arguments: [
                     epoch.epoch, epoch.step, epoch.trainLoss, epoch.validationLoss, epoch.validationAccuracy,
                     runID,
-                ])
+                ]
+            )
             try self.beat(runID, db)
             self.recorded.withLock { $0.epochs += 1 }
         }
@@ -56,7 +60,9 @@ extension Store {
 
     /// Records a run's end, its slices with it and the runs that it has made necessary, and lets it go.
     public func finish(
-        _ runID: String, _ result: RunResult, then step: SearchStep? = nil
+        _ runID: String,
+        _ result: RunResult,
+        then step: SearchStep? = nil
     ) throws(StoreError) {
         try write { db in
             try self.requireLease(runID, db)
@@ -73,7 +79,8 @@ extension Store {
                         runID, split, segments[split, default: 0], slice.sequenceLength, slice.kvPairs,
                         slice.examples,
                         slice.accuracy,
-                    ])
+                    ]
+                )
                 segments[split, default: 0] += 1
             }
             try db.execute(
@@ -88,7 +95,8 @@ extension Store {
                     result.validationAccuracy,
                     result.testLoss, result.testAccuracy, result.trainSeconds, result.tokensPerSecond,
                     Timestamp.text(self.now()), runID,
-                ])
+                ]
+            )
             try Self.release(runID, as: .finished, db)
             try self.take(step, db)
             self.recorded.withLock { $0.ends += 1 }
@@ -101,7 +109,8 @@ extension Store {
             try self.requireLease(runID, db)
             try db.execute(
                 sql: "UPDATE runs SET error = ?, finished_at = ? WHERE run_id = ?",
-                arguments: [error, Timestamp.text(self.now()), runID])
+                arguments: [error, Timestamp.text(self.now()), runID]
+            )
             try Self.release(runID, as: .failed, db)
             try self.take(step, db)
             self.recorded.withLock { $0.ends += 1 }
@@ -141,7 +150,8 @@ extension Store {
                     record.gflop,
                     record.gbyte, record.examplesPerSecond, record.tokensPerSecond, record.commit,
                     Timestamp.text(record.measuredAt ?? self.now()), record.peakBytes, record.stateBytes,
-                ])
+                ]
+            )
         }
     }
 }

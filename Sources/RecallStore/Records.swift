@@ -23,8 +23,13 @@ public struct SuiteRecord: Equatable, Sendable {
     public var path: String?
 
     public init(
-        name: String, description: String, controlModel: String? = nil, controlMinimum: Double? = nil,
-        contentHash: String? = nil, search: LearningRateSearch? = nil, path: String? = nil
+        name: String,
+        description: String,
+        controlModel: String? = nil,
+        controlMinimum: Double? = nil,
+        contentHash: String? = nil,
+        search: LearningRateSearch? = nil,
+        path: String? = nil
     ) {
         self.path = path
         (self.name, self.description, self.contentHash) = (name, description, contentHash)
@@ -127,7 +132,12 @@ public struct StoredRun: Equatable, Sendable {
     public var lease: Lease?
 
     public init(
-        runID: String, suite: String, model: String, task: String, taskHash: String, spec: RunSpec,
+        runID: String,
+        suite: String,
+        model: String,
+        task: String,
+        taskHash: String,
+        spec: RunSpec,
         facts: ModelFacts,
         status: RunStatus
     ) {
@@ -163,10 +173,22 @@ public struct BenchmarkRecord: Equatable, Sendable {
     public var stateBytes: Int?
 
     public init(
-        kind: String, name: String, device: String, precision: String, threads: Int, shape: String,
-        medianMilliseconds: Double, minimumMilliseconds: Double, floorMilliseconds: Double? = nil,
-        gflop: Double? = nil, gbyte: Double? = nil, examplesPerSecond: Double? = nil,
-        tokensPerSecond: Double? = nil, commit: String? = nil, measuredAt: Date? = nil, peakBytes: Int? = nil,
+        kind: String,
+        name: String,
+        device: String,
+        precision: String,
+        threads: Int,
+        shape: String,
+        medianMilliseconds: Double,
+        minimumMilliseconds: Double,
+        floorMilliseconds: Double? = nil,
+        gflop: Double? = nil,
+        gbyte: Double? = nil,
+        examplesPerSecond: Double? = nil,
+        tokensPerSecond: Double? = nil,
+        commit: String? = nil,
+        measuredAt: Date? = nil,
+        peakBytes: Int? = nil,
         stateBytes: Int? = nil
     ) {
         (self.kind, self.name, self.device, self.precision) = (kind, name, device, precision)

@@ -22,7 +22,8 @@ extension Store {
     ///   - execution: what this program would write.
     ///   - changes: every results version there has been, the last the current one.
     public func origins(
-        suite: String, besides execution: Execution,
+        suite: String,
+        besides execution: Execution,
         changes: [ResultsVersion.Change] = ResultsVersion.changes
     ) throws(StoreError) -> RowOrigins {
         guard let current = changes.last?.version else { preconditionFailure("no results version") }

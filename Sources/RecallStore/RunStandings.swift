@@ -26,7 +26,8 @@ extension Store {
                     lease_process_start, lease_heartbeat,
                     (SELECT MAX(epoch) FROM history h WHERE h.run_id = r.run_id) AS epochs_on_record
                 FROM runs r WHERE status <> 'pending'
-                """, in: db
+                """,
+                in: db
             ) { row in
                 let device: String? = try row.optional("device")
                 standings[try row.value("run_id")] = RunStanding(
@@ -34,9 +35,12 @@ extension Store {
                     epochs: try row.joined("history").optional("epochs_on_record") ?? 0,
                     execution: try device.map {
                         Execution(
-                            device: $0, version: try row.optional("version") ?? "",
-                            commit: try row.optional("commit"))
-                    })
+                            device: $0,
+                            version: try row.optional("version") ?? "",
+                            commit: try row.optional("commit")
+                        )
+                    }
+                )
             }
             return standings
         }

@@ -48,7 +48,9 @@ public final class Store: Sendable {
     ///   - damagedRows: told of rows that cannot be read, which are left out then; nil to end with the first.
     ///   - say: called with a sentence where another process keeps this one waiting for more than a moment.
     public convenience init(
-        path: String, mode: Mode, leavingOut damagedRows: DamagedRows? = nil,
+        path: String,
+        mode: Mode,
+        leavingOut damagedRows: DamagedRows? = nil,
         say: (_ sentence: String) -> Void = { _ in }
     ) throws(StoreError) {
         try self.init(path: path, mode: mode, identity: .current, leavingOut: damagedRows, say: say)
@@ -60,8 +62,12 @@ public final class Store: Sendable {
     ///   - maximumPages: a bound on the file's size in pages of 4 KiB, which stands for a full disk.
     ///   - now: the clock.
     package init(
-        path: String, mode: Mode, identity: ProcessIdentity, busyTimeout: TimeInterval = Store.busyTimeout,
-        maximumPages: Int? = nil, leavingOut damagedRows: DamagedRows? = nil,
+        path: String,
+        mode: Mode,
+        identity: ProcessIdentity,
+        busyTimeout: TimeInterval = Store.busyTimeout,
+        maximumPages: Int? = nil,
+        leavingOut damagedRows: DamagedRows? = nil,
         now: @escaping @Sendable () -> Date = { Date() },
         say: (_ sentence: String) -> Void = { _ in }
     ) throws(StoreError) {
@@ -81,7 +87,11 @@ public final class Store: Sendable {
                 try Self.makeParent(of: file, named: path)
                 // Processes of a job array may all find no file: one at a time makes it.
                 let making = try CreationLock(
-                    besides: file, named: path, patience: busyTimeout, say: say)
+                    besides: file,
+                    named: path,
+                    patience: busyTimeout,
+                    say: say
+                )
                 defer { making.release() }
                 try Self.requireWhole(file, named: path, configuration)
                 let pool = try DatabasePool(path: file, configuration: configuration)
@@ -96,7 +106,9 @@ public final class Store: Sendable {
                 (reader, writer, openFile) = (pool, pool, OpenFile(file))
             case .readOnly:
                 let queue = try DatabaseQueue(
-                    path: Self.cannotChange(file) ? Self.immutable(file) : file, configuration: configuration)
+                    path: Self.cannotChange(file) ? Self.immutable(file) : file,
+                    configuration: configuration
+                )
                 try Self.requireOurs(queue, path: path)
                 guard try queue.read(Migrations.isReadable) else {
                     throw try queue.read(Self.isEmpty) ? StoreError.empty(path, file: file) : .older(path)
@@ -205,7 +217,9 @@ public final class Store: Sendable {
     /// Reads every page before anything is written: what a damaged file still holds must not be lost to more writing.
     /// SQLite sees damage to its own structure; numbers that were changed in place have no check sum.
     private static func requireWhole(
-        _ file: String, named path: String, _ configuration: Configuration
+        _ file: String,
+        named path: String,
+        _ configuration: Configuration
     ) throws {
         guard DatabaseFile.bytes(file) ?? 0 > 0 else { return }
         // A pool would write to the log already when it is opened.

@@ -28,7 +28,9 @@ extension Store {
     }
 
     package static func check(
-        path: String, for runs: [PlannedRun] = [], freeBytes: (String) -> Int64?
+        path: String,
+        for runs: [PlannedRun] = [],
+        freeBytes: (String) -> Int64?
     ) throws(StoreError) {
         try inspect(path, mustExist: false)
         let folder = try existingAncestor(of: DatabaseFile.resolved(path), named: path)
@@ -42,9 +44,11 @@ extension Store {
         let needed = bytesNeeded(for: runs)
         if let free = freeBytes(folder), free < needed {
             throw StoreError(
-                .diskFull, path: path,
+                .diskFull,
+                path: path,
                 "only \(ByteSize(bytes: Int(free))) are free there, and \(ByteSize(bytes: Int(needed))) are needed; free "
-                    + "some, or name a file elsewhere with --db")
+                    + "some, or name a file elsewhere with --db"
+            )
         }
     }
 
@@ -95,7 +99,10 @@ extension Store {
             try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
         } catch {
             throw StoreError(
-                .unwritable, path: path, "its folder \(parent) cannot be made; make it, or name another file")
+                .unwritable,
+                path: path,
+                "its folder \(parent) cannot be made; make it, or name another file"
+            )
         }
     }
 
@@ -107,7 +114,10 @@ extension Store {
             if stat(folder, &status) == 0 {
                 guard status.st_mode & S_IFMT == S_IFDIR else {
                     throw StoreError(
-                        .unwritable, path: path, "\(folder) is a file, not a folder; name another file")
+                        .unwritable,
+                        path: path,
+                        "\(folder) is a file, not a folder; name another file"
+                    )
                 }
                 return folder
             }

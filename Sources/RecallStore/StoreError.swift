@@ -48,7 +48,10 @@ extension StoreError {
 
     static func notADatabase(_ path: String) -> StoreError {
         StoreError(
-            .notADatabase, path: path, "is not an SQLite database; name another file, or move this one away")
+            .notADatabase,
+            path: path,
+            "is not an SQLite database; name another file, or move this one away"
+        )
     }
 
     static func foreign(_ path: String) -> StoreError {
@@ -57,13 +60,16 @@ extension StoreError {
 
     static func newer(_ path: String) -> StoreError {
         StoreError(
-            .newer, path: path,
-            "was written by a newer version of recall-bench; update the program or name another file")
+            .newer,
+            path: path,
+            "was written by a newer version of recall-bench; update the program or name another file"
+        )
     }
 
     static func older(_ path: String) -> StoreError {
         StoreError(
-            .older, path: path,
+            .older,
+            path: path,
             "was written by an older version of recall-bench; a command that writes to it, such as run, updates it"
         )
     }
@@ -84,16 +90,20 @@ extension StoreError {
 
     static func unreadableLog(_ path: String, file: String) -> StoreError {
         StoreError(
-            .unwritable, path: path,
+            .unwritable,
+            path: path,
             "its newest rows are in \(file)-wal, which cannot be read without \(file)-shm, and the folder takes no file; "
-                + "copy the file with its -wal to a folder that you may write to, and read it there")
+                + "copy the file with its -wal to a folder that you may write to, and read it there"
+        )
     }
 
     static func otherSuite(_ path: String, name: String, former: String?, current: String?) -> StoreError {
         StoreError(
-            .otherSuite, path: path,
+            .otherSuite,
+            path: path,
             "the suite '\(name)' in it is that of \(former ?? "this program"), not of \(current ?? "this program"); give the "
-                + "suite another `name:`, or let it take the place of that one with --replace-suite")
+                + "suite another `name:`, or let it take the place of that one with --replace-suite"
+        )
     }
 
     static func missing(_ path: String) -> StoreError {
@@ -103,9 +113,11 @@ extension StoreError {
 
     static func corrupted(_ path: String, _ detail: String) -> StoreError {
         StoreError(
-            .corrupted, path: path,
+            .corrupted,
+            path: path,
             "is damaged (\(detail)); restore a copy, or save what can be read with "
-                + "`sqlite3 \(ShellCommand.quoted(path)) .recover`")
+                + "`sqlite3 \(ShellCommand.quoted(path)) .recover`"
+        )
     }
 
     /// - Parameter findings: of SQLite's own check; one may have several lines.
@@ -117,7 +129,8 @@ extension StoreError {
         -> StoreError
     {
         StoreError(
-            .busy, path: path,
+            .busy,
+            path: path,
             "\(holder ?? "another process") has held a lock on the folder \(folder) for "
                 + "\(String(format: "%g", seconds)) seconds; end it, try again later, or name a file in another folder"
         )
@@ -127,18 +140,25 @@ extension StoreError {
     init(_ damage: RowDamage, path: String) {
         let table = damage.table == "state_items" ? "state" : damage.table
         let command = ShellCommand(
-            "export", "csv", "--table", Self.exported.contains(table) ? table : "runs", "--skip-damaged"
+            "export",
+            "csv",
+            "--table",
+            Self.exported.contains(table) ? table : "runs",
+            "--skip-damaged"
         ).on(database: path)
         self.init(
-            .corrupted, path: path,
-            "is damaged (\(damage.description)); restore a copy, or write the other rows with `\(command)`")
+            .corrupted,
+            path: path,
+            "is damaged (\(damage.description)); restore a copy, or write the other rows with `\(command)`"
+        )
     }
 
     private static let exported = Set(CSVExport.StoredTable.allCases.map(\.rawValue))
 
     static func leaseLost(_ path: String, runID: String) -> StoreError {
         StoreError(
-            .leaseLost, path: path,
+            .leaseLost,
+            path: path,
             "run \(runID) is no longer this process's: it gave no sign of life for 60 seconds and another took it"
         )
     }
@@ -160,12 +180,15 @@ extension StoreError {
         switch error.resultCode {
         case .SQLITE_FULL:
             self.init(
-                .diskFull, path: path,
-                "the disk is full; what was finished is kept: free some space and run again")
+                .diskFull,
+                path: path,
+                "the disk is full; what was finished is kept: free some space and run again"
+            )
         case .SQLITE_BUSY, .SQLITE_LOCKED:
             let seconds = String(format: "%g", Store.busyTimeout)
             self.init(
-                .busy, path: path,
+                .busy,
+                path: path,
                 "another process has kept the database locked for \(seconds) seconds; end it, or try again later"
             )
         case .SQLITE_NOTADB: self = .notADatabase(path)
@@ -176,7 +199,8 @@ extension StoreError {
         case .SQLITE_ERROR where Self.isMissing(detail): self = .corrupted(path, detail)
         case .SQLITE_CANTOPEN, .SQLITE_READONLY, .SQLITE_PERM, .SQLITE_IOERR, .SQLITE_AUTH, .SQLITE_NOLFS:
             self.init(
-                .unwritable, path: path,
+                .unwritable,
+                path: path,
                 "cannot be read or written (\(detail)); check the permissions and the disk, or name another file"
             )
         default: self.init(.unexpected, path: path, "an SQLite error (\(error.extendedResultCode)): \(detail)")

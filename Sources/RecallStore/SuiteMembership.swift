@@ -133,13 +133,19 @@ extension Store {
     ///
     /// - Parameter isChanged: whether the suite lists other runs than when it was last planned.
     func place(
-        _ runs: [PlannedRun], in suite: String, membership: Membership, isChanged: Bool, isSearched: Bool,
+        _ runs: [PlannedRun],
+        in suite: String,
+        membership: Membership,
+        isChanged: Bool,
+        isSearched: Bool,
         _ db: Database
     ) throws {
         let planned = runs.map {
             Member(
-                place: Place(runID: $0.runID, model: $0.model, task: $0.task), spec: $0.spec,
-                taskHash: $0.taskHash)
+                place: Place(runID: $0.runID, model: $0.model, task: $0.task),
+                spec: $0.spec,
+                taskHash: $0.taskHash
+            )
         }
         var data = CurrentData(planned)
         let places = Set(planned.map(\.place))
@@ -189,7 +195,10 @@ extension Store {
     /// Makes runs members of a suite, after all that are there.
     static func append(_ runs: [PlannedRun], to suite: String, _ db: Database) throws {
         let position = try Int.fetchOne(
-            db, sql: "SELECT MAX(position) + 1 FROM suite_runs WHERE suite = ?", arguments: [suite])
+            db,
+            sql: "SELECT MAX(position) + 1 FROM suite_runs WHERE suite = ?",
+            arguments: [suite]
+        )
         let places = runs.map { Place(runID: $0.runID, model: $0.model, task: $0.task) }
         try insert(places, of: suite, from: position ?? 0, db)
     }
@@ -200,7 +209,8 @@ extension Store {
             sql: """
                 INSERT INTO suite_runs (suite, run_id, model, task, position) VALUES (?, ?, ?, ?, ?)
                 ON CONFLICT DO NOTHING
-                """)
+                """
+        )
         for (offset, place) in places.enumerated() {
             try statement.execute(arguments: [suite, place.runID, place.model, place.task, first + offset])
         }
@@ -238,16 +248,23 @@ extension Store {
             SELECT s.suite, s.run_id, s.model, s.task, r.spec, r.task_hash, r.status
             FROM suite_runs s JOIN runs r USING (run_id)
             WHERE s.suite = ? ORDER BY s.position, s.run_id
-            """, [suite], in: db
+            """,
+            [suite],
+            in: db
         ) { row in
             let place = row.joined("suite_runs")
             members.append(
                 Member(
                     place: Place(
-                        runID: try row.value("run_id"), model: try place.value("model"),
-                        task: try place.value("task")),
-                    spec: try row.specification(), taskHash: try row.value("task_hash"),
-                    isPending: try row.value("status") == RunStatus.pending.rawValue))
+                        runID: try row.value("run_id"),
+                        model: try place.value("model"),
+                        task: try place.value("task")
+                    ),
+                    spec: try row.specification(),
+                    taskHash: try row.value("task_hash"),
+                    isPending: try row.value("status") == RunStatus.pending.rawValue
+                )
+            )
         }
         return members
     }

@@ -24,7 +24,8 @@ struct TableRow {
 
     /// A value that must be there.
     func value<Value: ColumnValue>(
-        _ column: String, as: Value.Type = Value.self
+        _ column: String,
+        as: Value.Type = Value.self
     ) throws(RowDamage) -> Value {
         let stored = try stored(column)
         guard let value = Value(stored: stored.storage) else {
@@ -35,7 +36,8 @@ struct TableRow {
 
     /// A value that may be missing.
     func optional<Value: ColumnValue>(
-        _ column: String, as: Value.Type = Value.self
+        _ column: String,
+        as: Value.Type = Value.self
     ) throws(RowDamage) -> Value? {
         let stored = try stored(column)
         if stored.isNull { return nil }

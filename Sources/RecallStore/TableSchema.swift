@@ -36,7 +36,9 @@ struct TableSchema: Sendable {
         try Migrations.migrator.migrate(queue)
         let (columns, references) = try queue.read { db in
             let tables = try String.fetchAll(
-                db, sql: "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'grdb%'")
+                db,
+                sql: "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'grdb%'"
+            )
             var columns: [String: [String: TableColumn]] = [:]
             var references: [TableReference] = []
             for table in tables {
@@ -45,15 +47,19 @@ struct TableSchema: Sendable {
                     columns[table, default: [:]][try row.decode(String.self, forColumn: "name")] = TableColumn(
                         type: try row.decode(String.self, forColumn: "type"),
                         isNullable: try !row.decode(Bool.self, forColumn: "notnull") && place == 0,
-                        keyPlace: place)
+                        keyPlace: place
+                    )
                 }
                 let sql = "SELECT * FROM pragma_foreign_key_list(?)"
                 for row in try Row.fetchAll(db, sql: sql, arguments: [table]) {
                     references.append(
                         TableReference(
-                            table: table, column: try row.decode(String.self, forColumn: "from"),
+                            table: table,
+                            column: try row.decode(String.self, forColumn: "from"),
                             parent: try row.decode(String.self, forColumn: "table"),
-                            parentColumn: try row.decode(String.self, forColumn: "to")))
+                            parentColumn: try row.decode(String.self, forColumn: "to")
+                        )
+                    )
                 }
             }
             return (columns, references)

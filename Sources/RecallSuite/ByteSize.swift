@@ -27,7 +27,8 @@ public struct ByteSize: Hashable, Comparable, Sendable, CustomStringConvertible 
             throw error(
                 "unknown unit in \(quoted(text)); "
                     + (meant.map { "write \(number)\($0), in powers of 1024" }
-                        ?? "there are \(listed(Self.units))"))
+                        ?? "there are \(listed(Self.units))")
+            )
         }
         let bytes = value * Double(1 << (10 * power))
         guard bytes >= 1 else { throw error("\(quoted(text)) is less than one byte") }

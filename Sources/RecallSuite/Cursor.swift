@@ -100,7 +100,9 @@ struct Cursor {
             if let first = seen[value] {
                 report(
                     cursor.error(
-                        "\(cursor.shown) is there twice (first in line \(first.line)); keep one of them"))
+                        "\(cursor.shown) is there twice (first in line \(first.line)); keep one of them"
+                    )
+                )
             }
             seen[value] = cursor.place
             result.append((value, cursor))
@@ -120,12 +122,16 @@ struct Cursor {
             let near = reports < 1000 ? suggestion(for: entry.key, in: keys) : ""
             report(
                 child(entry).error(
-                    "unknown key" + (near.isEmpty ? "; there are \(listed(keys))" : near), at: entry.place))
+                    "unknown key" + (near.isEmpty ? "; there are \(listed(keys))" : near),
+                    at: entry.place
+                )
+            )
         }
         return MappingCursor(
             cursor: self,
             entries: entries.filter { keys.contains($0.key) }.map { ($0.key, child($0)) },
-            hasUnknownKeys: !unknown.isEmpty)
+            hasUnknownKeys: !unknown.isEmpty
+        )
     }
 
     /// The entries of a mapping whatever their keys; nil for any other value.
@@ -194,7 +200,8 @@ struct Cursor {
         if text.first == " " || text.last == " " { throw error("must not begin or end with a space") }
         if let bad = text.first(where: { ",=".contains($0) || oneLine(String($0)) != String($0) }) {
             throw error(
-                "must not contain '\(oneLine(String(bad)))'; \(quoted(text)) could not be given to --only")
+                "must not contain '\(oneLine(String(bad)))'; \(quoted(text)) could not be given to --only"
+            )
         }
         return text
     }
@@ -217,7 +224,8 @@ struct Cursor {
             if words.contains(text) { return text }
             throw error(
                 "must be \(words.count == 1 ? "" : "one of ")\(listed(words)), not \(shown)"
-                    + suggestion(for: text, in: words))
+                    + suggestion(for: text, in: words)
+            )
         }
         throw error("must be \(words.count == 1 ? "" : "one of ")\(listed(words)), not \(shown)")
     }

@@ -26,7 +26,8 @@ public struct LearningRateTrial: Hashable, Sendable {
         return LearningRateTrial(
             accuracy: trials.map(\.accuracy).sorted().reduce(0, +) / count,
             loss: trials.map(\.loss).sorted().reduce(0, +) / count,
-            hasLeftChance: trials.contains(where: \.hasLeftChance))
+            hasLeftChance: trials.contains(where: \.hasLeftChance)
+        )
     }
 }
 
@@ -85,8 +86,12 @@ public struct LearningRateSearch: Hashable, Codable, Sendable {
     ///   - resolution: `resolutions` says what it may be.
     ///   - extend: from 0.
     public init(
-        from: Double, to: Double, start: Int = defaultStart, resolution: Double = defaultResolution,
-        extend: Double = defaultExtend, selection: SeedSelection = .allSeeds
+        from: Double,
+        to: Double,
+        start: Int = defaultStart,
+        resolution: Double = defaultResolution,
+        extend: Double = defaultExtend,
+        selection: SeedSelection = .allSeeds
     ) {
         precondition(from > 0 && to > from && start >= 2, "a search without a range")
         precondition(Self.resolutions.contains(resolution) && extend >= 0, "a search without a resolution")

@@ -61,7 +61,10 @@ struct ModelDecoding {
     }
 
     private static func read(
-        _ key: String, _ cursor: Cursor, into base: inout ModelDraft, _ grid: inout Grid<ModelDraft>
+        _ key: String,
+        _ cursor: Cursor,
+        into base: inout ModelDraft,
+        _ grid: inout Grid<ModelDraft>
     ) throws(SuiteError) {
         switch key {
         case "name": break
@@ -69,7 +72,8 @@ struct ModelDecoding {
         case "d_model":
             let widths = try cursor.grid { item throws(SuiteError) in try item.integer(in: Self.widths) }
             grid.add(
-                widths.map { width in { ($0.config.dModel, $0.widthCursor) = (width.value, width.cursor) } })
+                widths.map { width in { ($0.config.dModel, $0.widthCursor) = (width.value, width.cursor) } }
+            )
         case "block":
             let blocks = try cursor.grid { item throws(SuiteError) in try item.choice(BlockKind.self) }
             grid.add(blocks.map { block in { $0.block = block.value } })
@@ -78,7 +82,8 @@ struct ModelDecoding {
             grid.add(
                 mixers.map { mixer in
                     { ($0.config.stateMixer, $0.stateMixerCursor) = (mixer.value, mixer.cursor) }
-                })
+                }
+            )
         case "positions":
             grid.add(cursor, \.config.positions) { item throws(SuiteError) in
                 try item.choice(PositionKind.self)
@@ -88,13 +93,15 @@ struct ModelDecoding {
             grid.add(
                 rates.map { rate in
                     { ($0.config.embedDropout, $0.embedDropoutCursor) = (rate.value, rate.cursor) }
-                })
+                }
+            )
         case "residual_dropout":
             let rates = try cursor.grid { item throws(SuiteError) in try Self.dropout(item) }
             grid.add(
                 rates.map { rate in
                     { ($0.config.residualDropout, $0.residualDropoutCursor) = (rate.value, rate.cursor) }
-                })
+                }
+            )
         case "norm":
             let norms = try cursor.grid { item throws(SuiteError) in try item.choice(NormChoice.self) }
             grid.add(norms.map { norm in { ($0.config.norm, $0.normCursor) = (norm.value, norm.cursor) } })
@@ -165,10 +172,12 @@ struct ModelDecoding {
             do {
                 layers = try preset.layers(draft.presetKnobs.mapValues(\.value)).map {
                     LayerDraft(
-                        mixer: $0.mixer, cursor: layersCursor,
+                        mixer: $0.mixer,
+                        cursor: layersCursor,
                         knobs: $0.knobs.reduce(into: [:]) { knobs, knob in
                             knobs[knob.key] = (knob.value, draft.presetKnobs[knob.key]?.cursor ?? layersCursor)
-                        })
+                        }
+                    )
                 }
             } catch {
                 throw blame(error, draft.presetKnobs, layersCursor, draft)
@@ -193,14 +202,17 @@ struct ModelDecoding {
         }
         if let cursor = draft.residualDropoutCursor, config.residualDropout > 0 {
             throw cursor.error(
-                "a mamba block has no residual dropout; leave the key out or set block: transformer")
+                "a mamba block has no residual dropout; leave the key out or set block: transformer"
+            )
         }
         config.stateMixer = .none
         if draft.normCursor == nil { config.norm = .layer }
     }
 
     private func blame(
-        _ error: ConfigurationError, _ knobs: [String: (value: KnobValue, cursor: Cursor)], _ layer: Cursor,
+        _ error: ConfigurationError,
+        _ knobs: [String: (value: KnobValue, cursor: Cursor)],
+        _ layer: Cursor,
         _ draft: ModelDraft
     ) -> SuiteError {
         let cursor = knobs[error.key]?.cursor ?? (error.key == "d_model" ? draft.widthCursor : layer)
@@ -213,13 +225,16 @@ private enum LayersDecoding {
     static var presetNames: [String] { ModelPresets.presets.map(\.name) }
 
     static func read(
-        _ cursor: Cursor, into base: inout ModelDraft, _ grid: inout Grid<ModelDraft>
+        _ cursor: Cursor,
+        into base: inout ModelDraft,
+        _ grid: inout Grid<ModelDraft>
     ) throws(SuiteError) {
         if case .list = cursor.value.content {
             let items = try cursor.list(of: "mixers")
             if items.count > ModelDecoding.maximumLayers {
                 throw cursor.error(
-                    "has \(items.count) layers; at most \(ModelDecoding.maximumLayers) are taken")
+                    "has \(items.count) layers; at most \(ModelDecoding.maximumLayers) are taken"
+                )
             }
             for (index, item) in items.enumerated() {
                 base.layers.append(LayerDraft(mixer: "", cursor: item))
@@ -228,7 +243,8 @@ private enum LayersDecoding {
         } else if let entries = cursor.entries() {
             guard let named = entries.first(where: { $0.key == "preset" })?.cursor else {
                 throw cursor.error(
-                    "must be a list of mixers, a preset's name, or {preset: NAME}; the key 'preset' is missing")
+                    "must be a list of mixers, a preset's name, or {preset: NAME}; the key 'preset' is missing"
+                )
             }
             let preset = try preset(named)
             base.preset = preset
@@ -259,11 +275,15 @@ private enum LayersDecoding {
         }
         let near = suggestion(for: name, in: presetNames)
         throw cursor.error(
-            "there is no preset \(quoted(name))" + (near.isEmpty ? "; there are \(listed(presetNames))" : near))
+            "there is no preset \(quoted(name))" + (near.isEmpty ? "; there are \(listed(presetNames))" : near)
+        )
     }
 
     private static func readLayer(
-        _ cursor: Cursor, _ index: Int, into base: inout ModelDraft, _ grid: inout Grid<ModelDraft>
+        _ cursor: Cursor,
+        _ index: Int,
+        into base: inout ModelDraft,
+        _ grid: inout Grid<ModelDraft>
     ) throws(SuiteError) {
         guard let entries = cursor.entries() else {
             if case .list = cursor.value.content {
@@ -275,11 +295,13 @@ private enum LayersDecoding {
         guard let named = entries.first(where: { $0.key == "mixer" })?.cursor else {
             if entries.contains(where: { $0.key == "preset" }) {
                 throw cursor.error(
-                    "a preset stands for all layers: write layers: {preset: NAME}, without a list")
+                    "a preset stands for all layers: write layers: {preset: NAME}, without a list"
+                )
             }
             let near = entries.first { nearest($0.key, in: ["mixer"]) != nil }
             throw cursor.error(
-                "the key 'mixer' is missing" + (near.map { "; is \(quoted($0.key)) meant?" } ?? ""))
+                "the key 'mixer' is missing" + (near.map { "; is \(quoted($0.key)) meant?" } ?? "")
+            )
         }
         let (name, description) = try mixer(named)
         base.layers[index].mixer = name
@@ -302,12 +324,17 @@ private enum LayersDecoding {
         let near = suggestion(for: name, in: MixerRegistry.names)
         throw cursor.error(
             "there is no mixer \(quoted(name))"
-                + (near.isEmpty ? "; there are \(listed(MixerRegistry.names))" : near))
+                + (near.isEmpty ? "; there are \(listed(MixerRegistry.names))" : near)
+        )
     }
 
     /// The values of one knob, as it keeps them.
     private static func knob(
-        _ key: String, _ place: Place, _ cursor: Cursor, owner: String, knobs: [Knob]
+        _ key: String,
+        _ place: Place,
+        _ cursor: Cursor,
+        owner: String,
+        knobs: [Knob]
     ) throws(SuiteError) -> [(value: KnobValue, cursor: Cursor)] {
         guard let knob = knobs.first(where: { $0.name == key }) else {
             let names = knobs.map(\.name)

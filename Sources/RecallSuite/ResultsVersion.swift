@@ -26,8 +26,10 @@ public enum ResultsVersion {
     /// Every version there has been, in order. A list that only ever grows.
     public static let changes = [
         Change(
-            1, "the first: Philox streams keyed by purpose, accuracy as the mean within each example",
-            reason: "")
+            1,
+            "the first: Philox streams keyed by purpose, accuracy as the mean within each example",
+            reason: ""
+        )
     ]
 
     /// What this program writes.

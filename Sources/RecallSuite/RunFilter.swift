@@ -79,12 +79,14 @@ public struct RunFilter: Sendable {
         let name = Self.trimmed(halves[0])
         guard halves.count == 2 else {
             throw Self.error(
-                "\(quoted(condition)) is no condition; write KEY=VALUE, with a key of \(Self.keysInWords)")
+                "\(quoted(condition)) is no condition; write KEY=VALUE, with a key of \(Self.keysInWords)"
+            )
         }
         guard let field = Field(name) else {
             let near = suggestion(for: name, in: Key.allCases.map(\.rawValue) + ModelConfig.settingNames)
             throw Self.error(
-                "there is no key \(quoted(name))" + (near.isEmpty ? "; there are \(Self.keysInWords)" : near))
+                "there is no key \(quoted(name))" + (near.isEmpty ? "; there are \(Self.keysInWords)" : near)
+            )
         }
         let text = Self.trimmed(halves[1])
         if text.isEmpty { throw Self.error("\(name) has no value; write \(name)=VALUE") }
@@ -177,7 +179,8 @@ public struct RunFilter: Sendable {
     /// - Throws: `OptionError` for a value that no run has or can have, with the nearest that one has, and where nothing
     ///   can match all conditions together.
     public func select(
-        from runs: [PlannedRun], reach: SearchReach? = nil
+        from runs: [PlannedRun],
+        reach: SearchReach? = nil
     ) throws(OptionError) -> [PlannedRun] {
         for field in fields {
             for (value, given) in conditions[field] ?? []
@@ -206,7 +209,10 @@ public struct RunFilter: Sendable {
     }
 
     private static func noneHas(
-        _ given: String, _ field: Field, _ runs: [PlannedRun], _ reach: SearchReach?
+        _ given: String,
+        _ field: Field,
+        _ runs: [PlannedRun],
+        _ reach: SearchReach?
     ) -> String {
         if let reach {
             let (last, rates) = (reach.firstSeed &+ UInt64(reach.seeds - 1), reach.rates)

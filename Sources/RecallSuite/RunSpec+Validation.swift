@@ -30,13 +30,19 @@ extension RunSpec {
         }
         func integer(_ value: Int, _ range: ClosedRange<Int>, _ setting: String) throws(SpecificationError) {
             try require(
-                range.contains(value), setting, "an integer from \(range.lowerBound) to \(range.upperBound)",
-                value)
+                range.contains(value),
+                setting,
+                "an integer from \(range.lowerBound) to \(range.upperBound)",
+                value
+            )
         }
         try integer(model.dModel, ModelDecoding.widths, "model.d_model")
         try require(
-            model.layers.count <= ModelDecoding.maximumLayers, "model.layers",
-            "at most \(ModelDecoding.maximumLayers) layers", model.layers.count)
+            model.layers.count <= ModelDecoding.maximumLayers,
+            "model.layers",
+            "at most \(ModelDecoding.maximumLayers) layers",
+            model.layers.count
+        )
         try integer(training.epochs, TrainingDecoding.epochs, "training.epochs")
         try integer(training.batchSize, TrainingDecoding.batchSizes, "training.batch_size")
         let (rate, decay) = (training.learningRate, training.weightDecay)
@@ -44,8 +50,11 @@ extension RunSpec {
         try require(decay.isFinite && decay >= 0, "training.weight_decay", "a number from 0", decay)
         if let accuracy = training.stopAtAccuracy {
             try require(
-                TrainingDecoding.accuracies.contains(accuracy), "training.stop_at_accuracy",
-                "a number from 0 to 1", accuracy)
+                TrainingDecoding.accuracies.contains(accuracy),
+                "training.stop_at_accuracy",
+                "a number from 0 to 1",
+                accuracy
+            )
         }
         return spec
     }

@@ -15,7 +15,9 @@ public struct SeededSelection: Hashable, Sendable {
     ///   - tried: every rate that the first seed tried, ascending; `best` among them.
     ///   - trials: what all seeds of a rate came to; nil while one of them has not ended.
     public init(
-        from best: Double, among tried: [Double], _ trials: (_ rate: Double) -> [LearningRateTrial]?
+        from best: Double,
+        among tried: [Double],
+        _ trials: (_ rate: Double) -> [LearningRateTrial]?
     ) {
         guard let start = tried.firstIndex(of: best) else {
             preconditionFailure("a best rate that was not tried")

@@ -38,7 +38,11 @@ public struct StateSizeSweep {
     ///   - base: the suite whose tasks and training are taken.
     ///   - rates: learning rates; nil to search them, as the suite does or by `search`.
     public init(
-        base: Suite, presets: [ModelPreset], targets: [ByteSize], rates: [Double]?, seeds: Int,
+        base: Suite,
+        presets: [ModelPreset],
+        targets: [ByteSize],
+        rates: [Double]?,
+        seeds: Int,
         dataSeeds: Int = 1
     ) {
         (self.base, self.presets, self.targets) = (base, presets, targets)
@@ -86,7 +90,9 @@ public struct StateSizeSweep {
         for preset in presets {
             models.append(
                 SuiteModel(
-                    name: preset.name, configurations: choices.filter { $0.model == preset.name }.map(\.config))
+                    name: preset.name,
+                    configurations: choices.filter { $0.model == preset.name }.map(\.config)
+                )
             )
         }
         let control = try config(Self.attention, width: Self.baseWidth, knob: nil)
@@ -107,11 +113,19 @@ public struct StateSizeSweep {
             }
         }
         var suite = Suite(
-            name: Self.namePrefix + base.name, description: Self.description(base: base.name),
-            tasks: base.tasks, models: models, trainings: trainings,
-            search: rates == nil ? base.search ?? Self.search : nil, seeds: seeds, dataSeeds: dataSeeds,
+            name: Self.namePrefix + base.name,
+            description: Self.description(base: base.name),
+            tasks: base.tasks,
+            models: models,
+            trainings: trainings,
+            search: rates == nil ? base.search ?? Self.search : nil,
+            seeds: seeds,
+            dataSeeds: dataSeeds,
             control: SuiteControl(
-                model: Self.controlName, minimumAccuracy: base.control?.minimumAccuracy ?? 0.99))
+                model: Self.controlName,
+                minimumAccuracy: base.control?.minimumAccuracy ?? 0.99
+            )
+        )
         suite.path = "the sweep of \(base.path ?? base.name)"
         return suite
     }
@@ -134,8 +148,12 @@ public struct StateSizeSweep {
         }
         func choice(width: Int, knob: Int?) throws -> Choice {
             Choice(
-                model: preset.name, target: target, stateBytes: try state(width: width, knob: knob),
-                config: try config(preset, width: width, knob: knob), knob: preset.stateKnob)
+                model: preset.name,
+                target: target,
+                stateBytes: try state(width: width, knob: knob),
+                config: try config(preset, width: width, knob: knob),
+                knob: preset.stateKnob
+            )
         }
         guard let range = knobRange(preset) else {
             return try choice(width: try width(preset, target) { try state(width: $0, knob: nil) }, knob: nil)
@@ -164,7 +182,9 @@ public struct StateSizeSweep {
 
     /// The largest width whose state is not above the target: a multiple of 8 from 8 on.
     private func width(
-        _ preset: ModelPreset, _ target: ByteSize, _ state: (Int) throws -> Int
+        _ preset: ModelPreset,
+        _ target: ByteSize,
+        _ state: (Int) throws -> Int
     ) throws -> Int {
         let eights = try largest(in: 0...Self.largestWidth / 8) {
             $0 == 0 ? true : try state(8 * $0) <= target.bytes
@@ -176,7 +196,8 @@ public struct StateSizeSweep {
                 option: "--sizes",
                 message:
                     "\(preset.name) has no configuration with a state of \(target) or less at length \(testLength); "
-                    + "its smallest has \(ByteSize(bytes: try state(1)))")
+                    + "its smallest has \(ByteSize(bytes: try state(1)))"
+            )
         }
         return width
     }
@@ -206,7 +227,9 @@ public struct StateSizeSweep {
         let like = configurations.first { $0.block == .transformer }
         let isMamba = preset.block == .mamba
         return try ModelConfig(
-            dModel: width, layers: preset.layers(knobs), block: preset.block,
+            dModel: width,
+            layers: preset.layers(knobs),
+            block: preset.block,
             stateMixer: isMamba ? .none : preset.stateMixer ?? like?.stateMixer ?? .none,
             positions: like?.positions ?? .none,
             embedDropout: configurations.first { $0.block == preset.block }?.embedDropout,

@@ -31,9 +31,16 @@ public struct Suite: Sendable {
     public var notes: [String] = []
 
     public init(
-        name: String, description: String? = nil, tasks: [SuiteTask], models: [SuiteModel],
-        trainings: [TrainingConfig], search: LearningRateSearch? = nil, seeds: Int = 1, dataSeeds: Int = 1,
-        control: SuiteControl? = nil, namesPrecision: Bool = false
+        name: String,
+        description: String? = nil,
+        tasks: [SuiteTask],
+        models: [SuiteModel],
+        trainings: [TrainingConfig],
+        search: LearningRateSearch? = nil,
+        seeds: Int = 1,
+        dataSeeds: Int = 1,
+        control: SuiteControl? = nil,
+        namesPrecision: Bool = false
     ) {
         (self.name, self.description, self.tasks, self.models) = (name, description, tasks, models)
         (self.trainings, self.search, self.control) = (trainings, search, control)

@@ -40,17 +40,25 @@ extension Suite {
         }
         guard let name, let tasks, let training, let models else { throw cursor.consequence }
         var suite = Suite(
-            name: name, description: description, tasks: tasks, models: models.map(\.model),
-            trainings: training.grid.points(from: TrainingDecoding.base), search: training.search,
-            seeds: training.seeds, dataSeeds: training.dataSeeds, control: control,
-            namesPrecision: training.namesPrecision)
+            name: name,
+            description: description,
+            tasks: tasks,
+            models: models.map(\.model),
+            trainings: training.grid.points(from: TrainingDecoding.base),
+            search: training.search,
+            seeds: training.seeds,
+            dataSeeds: training.dataSeeds,
+            control: control,
+            namesPrecision: training.namesPrecision
+        )
         suite.notes = notes(models.compactMap(\.note))
         return suite
     }
 
     /// - Parameter runsAModel: how many runs each configuration has.
     private static func models(
-        _ cursor: Cursor, runsAModel: Int
+        _ cursor: Cursor,
+        runsAModel: Int
     ) throws(SuiteError) -> [(model: SuiteModel, note: (text: String, line: Int)?)] {
         var models: [(model: SuiteModel, note: (text: String, line: Int)?)] = []
         var names: [String: Place] = [:]
@@ -60,7 +68,9 @@ extension Suite {
                 if let first = names[name] {
                     cursor.report(
                         cursor.error(
-                            "there are two models \(quoted(name)) (first in line \(first.line)); rename one"))
+                            "there are two models \(quoted(name)) (first in line \(first.line)); rename one"
+                        )
+                    )
                 }
                 names[name] = cursor.place
             }
@@ -118,7 +128,8 @@ extension Suite {
                 let near = suggestion(for: name, in: models)
                 throw item.error(
                     "there is no model \(quoted(name)) in this suite"
-                        + (near.isEmpty ? "; there are \(listed(models))" : near))
+                        + (near.isEmpty ? "; there are \(listed(models))" : near)
+                )
             }
             return name
         }
@@ -167,7 +178,8 @@ extension Suite {
                 let message =
                     "the task in line \(first.line) has the id \(quoted(task.id)) too; give one of them another"
                 item.report(
-                    id?.error(message) ?? item.error("a task without id has its name for one, and \(message)"))
+                    id?.error(message) ?? item.error("a task without id has its name for one, and \(message)")
+                )
             }
         }
     }
@@ -278,7 +290,8 @@ private struct SuiteTraining {
             guard let examples = Suite.product(point.epochs, longest), examples <= 1 << 32 else {
                 throw cursor.error(
                     "epochs × examples ≤ 2^32 fails for data: fresh: \(point.epochs) × \(longest); "
-                        + "train fewer epochs, or say data: fixed")
+                        + "train fewer epochs, or say data: fixed"
+                )
             }
         }
     }

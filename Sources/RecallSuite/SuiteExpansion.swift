@@ -29,7 +29,10 @@ extension Suite {
     }
 
     static func mostRunsOfAPoint(
-        _ search: LearningRateSearch?, seeds: Int, dataSeeds: Int, rates: Int? = nil
+        _ search: LearningRateSearch?,
+        seeds: Int,
+        dataSeeds: Int,
+        rates: Int? = nil
     ) -> Int {
         let seedsOfARate = seeds.plus(dataSeeds - 1)
         guard let search else { return seedsOfARate }
@@ -91,7 +94,11 @@ public struct SuiteExpansion {
                 for task in suite.tasks {
                     for training in suite.trainings {
                         let point = SuitePoint(
-                            model: model.name, configuration: configuration, task: task, training: training)
+                            model: model.name,
+                            configuration: configuration,
+                            task: task,
+                            training: training
+                        )
                         runs += self.runs(of: point, trial).filter { seen.insert($0.spec).inserted }
                     }
                 }
@@ -101,7 +108,8 @@ public struct SuiteExpansion {
     }
 
     private mutating func runs(
-        of point: SuitePoint, _ trial: (String) -> LearningRateTrial?
+        of point: SuitePoint,
+        _ trial: (String) -> LearningRateTrial?
     ) -> [PlannedRun] {
         guard let search = suite.search else {
             return seedsOfAPoint.map { run(point, rate: point.training.learningRate, $0) }
@@ -143,13 +151,22 @@ public struct SuiteExpansion {
         training.batchSize = point.task.batchSize ?? training.batchSize
         training.learningRate = rate
         let spec = RunSpec(
-            task: task, model: point.configuration, training: training, seed: seeds.initialisation)
+            task: task,
+            model: point.configuration,
+            training: training,
+            seed: seeds.initialisation
+        )
         let key = Key(model: point.model, spec: spec)
         if let run = planned[key] { return run }
         let hash = hashes[task] ?? task.contentHash()
         hashes[task] = hash
         let run = PlannedRun(
-            suite: suite.name, task: point.task.id, model: point.model, spec: spec, taskHash: hash)
+            suite: suite.name,
+            task: point.task.id,
+            model: point.model,
+            spec: spec,
+            taskHash: hash
+        )
         planned[key] = run
         return run
     }

@@ -94,7 +94,9 @@ public struct SuiteLibrary: Sendable {
         if nameOrPath.contains("/") || nameOrPath.hasSuffix(".yaml") || nameOrPath.hasSuffix(".yml") {
             guard try isThere(nameOrPath) else {
                 throw SuiteLookupError(
-                    kind: .missing, message: "\(nameOrPath): no such file" + hint(for: nameOrPath))
+                    kind: .missing,
+                    message: "\(nameOrPath): no such file" + hint(for: nameOrPath)
+                )
             }
             return (try read(nameOrPath), nameOrPath)
         }
@@ -107,7 +109,8 @@ public struct SuiteLibrary: Sendable {
         throw SuiteLookupError(
             kind: .missing,
             message: "there is no suite \(quoted(nameOrPath)), neither \(path) nor built in"
-                + (near.isEmpty ? "; there are \(listed(names))" : near))
+                + (near.isEmpty ? "; there are \(listed(names))" : near)
+        )
     }
 
     /// Whether a path leads anywhere.
@@ -119,7 +122,9 @@ public struct SuiteLibrary: Sendable {
         let code = errno
         guard code != ENOENT, code != ENOTDIR else { return false }
         throw SuiteLookupError(
-            kind: .unreadable, message: "\(path): cannot be looked at: \(String(cString: strerror(code)))")
+            kind: .unreadable,
+            message: "\(path): cannot be looked at: \(String(cString: strerror(code)))"
+        )
     }
 
     /// For a path that leads nowhere: the suite whose name the file has or nearly has.

@@ -16,9 +16,12 @@ extension SuiteLibrary {
             try text == builtIn || suite.contentHash() == Suite(yaml: builtIn, file: file).contentHash()
         guard isSame else {
             throw SuiteError(
-                file: file, place: Self.placeOfName(in: text), key: "name",
+                file: file,
+                place: Self.placeOfName(in: text),
+                key: "name",
                 message: "\(quoted(suite.name)) is a built-in suite, and this file has other runs; "
-                    + "give it another name, such as \(quoted("my-\(suite.name)"))")
+                    + "give it another name, such as \(quoted("my-\(suite.name)"))"
+            )
         }
         return suite
     }

@@ -57,7 +57,9 @@ enum TrainingDecoding {
                 }
             default:
                 precondition(
-                    key == "seeds" || key == "data_seeds", "a key of training that nothing reads: \(key)")
+                    key == "seeds" || key == "data_seeds",
+                    "a key of training that nothing reads: \(key)"
+                )
             }
         }
         return grid
@@ -77,7 +79,8 @@ enum TrainingDecoding {
         }
         let resolutions = LearningRateSearch.resolutions
         let decoded = LearningRateSearch(
-            from: from, to: to,
+            from: from,
+            to: to,
             start: try keys.optional("start")?.integer(in: 2...100) ?? LearningRateSearch.defaultStart,
             resolution: try keys.optional("resolution")?.number(
                 "a number of decades from \(resolutions.lowerBound) to \(resolutions.upperBound)"
@@ -85,12 +88,14 @@ enum TrainingDecoding {
             extend: try keys.optional("extend")?.number("a number of decades from 0 to 10") {
                 (0...10).contains($0)
             } ?? LearningRateSearch.defaultExtend,
-            selection: try keys.optional("selection")?.choice(SeedSelection.self) ?? .allSeeds)
+            selection: try keys.optional("selection")?.choice(SeedSelection.self) ?? .allSeeds
+        )
         let most = decoded.mostRates
         guard most <= LearningRateSearch.maximumRates else {
             throw search.error(
                 "may try \(most) rates a point, and at most \(LearningRateSearch.maximumRates) are taken; bring from and "
-                    + "to closer together, lower start or extend, or raise resolution")
+                    + "to closer together, lower start or extend, or raise resolution"
+            )
         }
         return decoded
     }
@@ -99,7 +104,8 @@ enum TrainingDecoding {
 extension Grid {
     /// An axis of a key that sets one property; none where a value is wrong, which is reported.
     mutating func add<Value: Hashable>(
-        _ cursor: Cursor, _ property: WritableKeyPath<Point, Value>,
+        _ cursor: Cursor,
+        _ property: WritableKeyPath<Point, Value>,
         _ read: (Cursor) throws(SuiteError) -> Value
     ) {
         let items = cursor.attempt { () throws(SuiteError) in try cursor.grid(read) }

@@ -44,7 +44,9 @@ struct YAMLBuilder {
         let after = try next()
         guard after.content == .streamEnd else {
             throw text.error(
-                after.place, "a second document begins here; a suite is one document, so remove the other")
+                after.place,
+                "a second document begins here; a suite is one document, so remove the other"
+            )
         }
         return root.value
     }
@@ -85,7 +87,9 @@ struct YAMLBuilder {
         }
         if self.bytes > YAMLText.maximumText {
             throw text.error(
-                place, "more than \(YAMLText.maximumText >> 20) MiB of text once aliases are expanded")
+                place,
+                "more than \(YAMLText.maximumText >> 20) MiB of text once aliases are expanded"
+            )
         }
     }
 
@@ -123,7 +127,8 @@ struct YAMLBuilder {
             if let first = places.updateValue(event.place, forKey: key) {
                 throw text.error(
                     event.place,
-                    "key \(quoted(key)) is there twice (first in line \(first.line)); keep one of them")
+                    "key \(quoted(key)) is there twice (first in line \(first.line)); keep one of them"
+                )
             }
             let value = try build(try next(), depth: depth + 1)
             entries.append(YAMLEntry(key: key, place: event.place, value: value.value))

@@ -71,8 +71,10 @@ final class YAMLEvents {
                     .scalar(
                         String(
                             decoding: UnsafeBufferPointer(start: data.scalar.value, count: data.scalar.length),
-                            as: UTF8.self),
-                        plain: data.scalar.style == YAML_PLAIN_SCALAR_STYLE),
+                            as: UTF8.self
+                        ),
+                        plain: data.scalar.style == YAML_PLAIN_SCALAR_STYLE
+                    ),
                     Self.text(data.scalar.anchor),
                     data.scalar.quoted_implicit == 0 ? Self.text(data.scalar.tag) : nil
                 )
@@ -105,8 +107,10 @@ final class YAMLEvents {
         // The reader, before there are lines, has no mark.
         let isRead = parser.error != YAML_READER_ERROR
         return YAMLFault(
-            problem: String(cString: problem), place: isRead ? Place(parser.problem_mark) : .start,
-            context: isRead ? parser.context.map { (String(cString: $0), Place(parser.context_mark)) } : nil)
+            problem: String(cString: problem),
+            place: isRead ? Place(parser.problem_mark) : .start,
+            context: isRead ? parser.context.map { (String(cString: $0), Place(parser.context_mark)) } : nil
+        )
     }
 }
 

@@ -74,8 +74,11 @@ public final class ParameterStore {
         var start = 0
         for (parameter, size) in zip(parameters, sizes) {
             parameter.place(
-                value: floats + start, gradient: floats + (total + start), first: floats + (2 * total + start),
-                second: floats + (3 * total + start))
+                value: floats + start,
+                gradient: floats + (total + start),
+                first: floats + (2 * total + start),
+                second: floats + (3 * total + start)
+            )
             start += size
         }
         guard let seed else { return }

@@ -14,9 +14,16 @@ extension ParameterStore {
         backend.adamW(
             parameters.filter(\.hasGradient).map {
                 AdamWParameter(
-                    count: $0.count, weightDecay: weightDecay($0), gradient: $0.gradient, parameter: $0.value,
-                    firstMoment: $0.firstMoment, secondMoment: $0.secondMoment)
-            }, step)
+                    count: $0.count,
+                    weightDecay: weightDecay($0),
+                    gradient: $0.gradient,
+                    parameter: $0.value,
+                    firstMoment: $0.firstMoment,
+                    secondMoment: $0.secondMoment
+                )
+            },
+            step
+        )
     }
 
     /// The name of the first parameter whose value is not finite.

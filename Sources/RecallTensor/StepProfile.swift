@@ -36,7 +36,9 @@ public final class StepProfile {
     /// Adds the optimiser's update of so many parameters, which no tape sees.
     public func addUpdate(seconds: Double, numbers: Int) {
         var update = Operation(
-            name: "AdamW", work: KernelWork(forward: Work(), backward: AdamWStep.work(numbers: numbers)))
+            name: "AdamW",
+            work: KernelWork(forward: Work(), backward: AdamWStep.work(numbers: numbers))
+        )
         update.backwardSeconds = seconds
         operations.append(update)
     }

@@ -81,8 +81,14 @@ public final class Tape {
     ///   - isPlanning: whether tensors are placed but no kernel runs: to learn what memory a shape needs. No tensor may be
     ///     read then.
     public init(
-        arena: Arena, isTraining: Bool, seed: UInt64 = 0, step: Int = 0, stop: StopRequest? = nil,
-        isDiagnosing: Bool = false, profile: StepProfile? = nil, isPlanning: Bool = false
+        arena: Arena,
+        isTraining: Bool,
+        seed: UInt64 = 0,
+        step: Int = 0,
+        stop: StopRequest? = nil,
+        isDiagnosing: Bool = false,
+        profile: StepProfile? = nil,
+        isPlanning: Bool = false
     ) {
         backend = arena.backend
         self.arena = arena
@@ -194,19 +200,33 @@ public final class Tape {
     ///   - backward: keeps what it refers to in memory until it has run: it should refer to `gradientOnly` of a tensor
     ///     whose numbers it does not need.
     func record(
-        _ operation: String, path: @autoclosure () -> String? = nil, output: Tensor,
-        work: @autoclosure () -> KernelWork, forward: () -> Void, backward: @escaping () -> Void
+        _ operation: String,
+        path: @autoclosure () -> String? = nil,
+        output: Tensor,
+        work: @autoclosure () -> KernelWork,
+        forward: () -> Void,
+        backward: @escaping () -> Void
     ) {
         record(
-            operation, path: path(), outputs: [output], work: work(), forward: forward, backward: backward)
+            operation,
+            path: path(),
+            outputs: [output],
+            work: work(),
+            forward: forward,
+            backward: backward
+        )
     }
 
     /// The same for an operation with several outputs.
     ///
     /// - Parameter names: of the outputs, where they have their own.
     func record(
-        _ operation: String, path: @autoclosure () -> String? = nil, outputs: [Tensor],
-        names: @autoclosure () -> [String]? = nil, work: @autoclosure () -> KernelWork, forward: () -> Void,
+        _ operation: String,
+        path: @autoclosure () -> String? = nil,
+        outputs: [Tensor],
+        names: @autoclosure () -> [String]? = nil,
+        work: @autoclosure () -> KernelWork,
+        forward: () -> Void,
         backward: @escaping () -> Void
     ) {
         // Names are for errors in training and while diagnosing; making them would take a good part of a step of decoding.
@@ -242,7 +262,9 @@ public final class Tape {
 
     /// Runs a part of an operation, and where there is a profile adds how long that took.
     private func timed(
-        _ index: Int, _ phase: WritableKeyPath<StepProfile.Operation, Double>, _ body: () -> Void
+        _ index: Int,
+        _ phase: WritableKeyPath<StepProfile.Operation, Double>,
+        _ body: () -> Void
     ) {
         guard let profile else { return body() }
         let seconds = ContinuousClock().measure(body) / .seconds(1)
@@ -290,7 +312,9 @@ public final class Tape {
     func replacingTarget(_ tensor: Tensor) -> GradientTarget {
         precondition(tensor.gradientOwner === tensor)
         return GradientTarget(
-            pointer: tensor.pointer, fresh: Tensor(shape: tensor.shape, storage: tensor.storage))
+            pointer: tensor.pointer,
+            fresh: Tensor(shape: tensor.shape, storage: tensor.storage)
+        )
     }
 
     func commit(_ target: GradientTarget, to tensor: Tensor) {

@@ -15,25 +15,40 @@ package enum BatchPlan {
     ///   - order: `shuffled` deals the examples of each segment anew every epoch and then the batches over all
     ///     segments, from streams keyed by (seed, epoch).
     package static func batches(
-        counts: [Int], batchSize: Int, order: OrderKind, seed: UInt64, epoch: Int
+        counts: [Int],
+        batchSize: Int,
+        order: OrderKind,
+        seed: UInt64,
+        epoch: Int
     ) -> [PlannedBatch] {
         var batches: [PlannedBatch] = []
         for (segment, count) in counts.enumerated() {
             var examples = Array(0..<Int32(count))
             if order == .shuffled {
                 var stream = RandomStream(
-                    seed: seed, purpose: .order, a: UInt32(truncatingIfNeeded: epoch), b: UInt32(segment))
+                    seed: seed,
+                    purpose: .order,
+                    a: UInt32(truncatingIfNeeded: epoch),
+                    b: UInt32(segment)
+                )
                 stream.shuffle(&examples)
             }
             for start in stride(from: 0, to: count, by: batchSize) {
                 batches.append(
                     PlannedBatch(
-                        segment: segment, examples: Array(examples[start..<min(start + batchSize, count)])))
+                        segment: segment,
+                        examples: Array(examples[start..<min(start + batchSize, count)])
+                    )
+                )
             }
         }
         if order == .shuffled {
             var stream = RandomStream(
-                seed: seed, purpose: .order, a: UInt32(truncatingIfNeeded: epoch), b: .max)
+                seed: seed,
+                purpose: .order,
+                a: UInt32(truncatingIfNeeded: epoch),
+                b: .max
+            )
             stream.shuffle(&batches)
         }
         return batches

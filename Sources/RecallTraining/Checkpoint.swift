@@ -23,8 +23,12 @@ public struct CheckpointMetadata: Equatable, Sendable {
     public var origin: CheckpointOrigin?
 
     public init(
-        runID: String, specification: String, record: EpochRecord, trainSeconds: Double,
-        epochsNotRecorded: [EpochRecord] = [], origin: CheckpointOrigin? = nil
+        runID: String,
+        specification: String,
+        record: EpochRecord,
+        trainSeconds: Double,
+        epochsNotRecorded: [EpochRecord] = [],
+        origin: CheckpointOrigin? = nil
     ) {
         (self.epochsNotRecorded, self.origin) = (epochsNotRecorded, origin)
         (self.runID, self.specification, self.record, self.trainSeconds) = (
@@ -95,8 +99,10 @@ public struct CheckpointFile: Sendable {
                 ("optimizer.v.", parameter.secondMoment),
             ].map { prefix, source in
                 NamedArray(
-                    name: prefix + parameter.name, shape: parameter.shape,
-                    values: store.read(source, count: parameter.count))
+                    name: prefix + parameter.name,
+                    shape: parameter.shape,
+                    values: store.read(source, count: parameter.count)
+                )
             }
         }
         if let failure = store.backend.failure { throw RunError(failure) }
@@ -114,7 +120,9 @@ public struct CheckpointFile: Sendable {
         ]
         if !metadata.epochsNotRecorded.isEmpty {
             texts["epochs_not_recorded"] = String(
-                decoding: try JSONEncoder().encode(metadata.epochsNotRecorded), as: UTF8.self)
+                decoding: try JSONEncoder().encode(metadata.epochsNotRecorded),
+                as: UTF8.self
+            )
         }
         if let origin = metadata.origin {
             (texts["database"], texts["device"], texts["build"]) = (
@@ -129,7 +137,9 @@ public struct CheckpointFile: Sendable {
     private func replaceFile(with data: Data) throws {
         let url = URL(fileURLWithPath: path)
         try FileManager.default.createDirectory(
-            at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+            at: url.deletingLastPathComponent(),
+            withIntermediateDirectories: true
+        )
         // Another process, that has another database open, may write the same file.
         let beside = URL(fileURLWithPath: temporaryPath)
         do {
@@ -154,7 +164,8 @@ public struct CheckpointFile: Sendable {
     /// - Parameter refusal: why a checkpoint that says this of itself is not used; nil where it is.
     /// - Throws: `RunError.checkpoint` for a file that is not whole, that is refused, or of another model.
     package func read(
-        into store: ParameterStore, refusal: (CheckpointMetadata) -> String? = { _ in nil }
+        into store: ParameterStore,
+        refusal: (CheckpointMetadata) -> String? = { _ in nil }
     ) throws -> CheckpointMetadata {
         let (file, metadata) = try open()
         // Damage comes first: it is what makes the rest disagree.
@@ -224,17 +235,23 @@ public struct CheckpointFile: Sendable {
             let trainSeconds = metadata["train_seconds"].flatMap(Double.init),
             let decoded = try? JSONDecoder().decode(EpochRecord.self, from: Data(record.utf8)),
             let earlier = try? JSONDecoder().decode(
-                [EpochRecord].self, from: Data((metadata["epochs_not_recorded"] ?? "[]").utf8))
+                [EpochRecord].self,
+                from: Data((metadata["epochs_not_recorded"] ?? "[]").utf8)
+            )
         else { throw unusable("its metadata are not a checkpoint's") }
         let places = [metadata["database"], metadata["device"], metadata["build"]].compactMap(\.self)
         guard places.isEmpty || places.count == 3 && metadata[CheckpointHash.whole] != nil,
             (metadata["epoch"], metadata["step"]) == (String(decoded.epoch), String(decoded.step))
         else { throw unusable("its metadata contradict each other") }
         return CheckpointMetadata(
-            runID: runID, specification: specification, record: decoded, trainSeconds: trainSeconds,
+            runID: runID,
+            specification: specification,
+            record: decoded,
+            trainSeconds: trainSeconds,
             epochsNotRecorded: earlier,
             origin: places.isEmpty
-                ? nil : CheckpointOrigin(database: places[0], device: places[1], build: places[2]))
+                ? nil : CheckpointOrigin(database: places[0], device: places[1], build: places[2])
+        )
     }
 
     /// Opens the file and reads what it says of itself, but none of its numbers.

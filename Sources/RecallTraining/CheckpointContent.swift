@@ -56,12 +56,14 @@ public struct CheckpointContent: Sendable {
         }
         if let version = metadata["version"], version != CheckpointFile.version {
             throw refusal(
-                "a checkpoint of version \(version); this program reads version \(CheckpointFile.version)")
+                "a checkpoint of version \(version); this program reads version \(CheckpointFile.version)"
+            )
         }
         guard let specification = metadata["specification"] else {
             throw refusal(
                 "its metadata have no 'specification', so its model is not known; save it with one, a run's "
-                    + "specification as JSON: docs/interchange.md shows how")
+                    + "specification as JSON: docs/interchange.md shows how"
+            )
         }
         self.specification = specification
         runID = metadata["run_id"]
@@ -74,7 +76,10 @@ public struct CheckpointContent: Sendable {
         do { return try SafeTensorsFile(path: path, passesOver: CheckpointHash.isOptimizers) } catch {
             if let error = error as? InputFileError { throw CheckpointError(error) }
             throw CheckpointError(
-                kind: .content, path: path, message: "not a whole .safetensors file: \(error)")
+                kind: .content,
+                path: path,
+                message: "not a whole .safetensors file: \(error)"
+            )
         }
     }
 
@@ -84,13 +89,17 @@ public struct CheckpointContent: Sendable {
     public func requireShape(_ shape: [Int], of name: String) throws(CheckpointError) {
         guard let found = file.shape(of: name) else {
             throw CheckpointError(
-                kind: .content, path: path,
-                message: "it has no \(name), of shape \(shape) in the model of its specification")
+                kind: .content,
+                path: path,
+                message: "it has no \(name), of shape \(shape) in the model of its specification"
+            )
         }
         guard found == shape else {
             throw CheckpointError(
-                kind: .content, path: path,
-                message: "\(name) has the shape \(found) there, and \(shape) in the model of its specification")
+                kind: .content,
+                path: path,
+                message: "\(name) has the shape \(found) there, and \(shape) in the model of its specification"
+            )
         }
     }
 
@@ -102,8 +111,10 @@ public struct CheckpointContent: Sendable {
         let known = Set(store.parameters.map(\.name))
         if let stranger = file.names.first(where: { !known.contains($0) }) {
             throw CheckpointError(
-                kind: .content, path: path,
-                message: "it has \(stranger), which the model of its specification has not")
+                kind: .content,
+                path: path,
+                message: "it has \(stranger), which the model of its specification has not"
+            )
         }
     }
 
@@ -124,10 +135,12 @@ public struct CheckpointContent: Sendable {
         }
         if let hash = file.metadata[CheckpointHash.ofParameters], hash != CheckpointHash.parameters(arrays) {
             throw CheckpointError(
-                kind: .content, path: path,
+                kind: .content,
+                path: path,
                 message:
                     "its parameters are not those that its '\(CheckpointHash.ofParameters)' is of: it is damaged, or a "
-                    + "program has changed them and kept that key, which it must leave out")
+                    + "program has changed them and kept that key, which it must leave out"
+            )
         }
         for (parameter, array) in zip(store.parameters, arrays) {
             store.write(array.values, to: parameter.value)

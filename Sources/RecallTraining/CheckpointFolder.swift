@@ -86,7 +86,10 @@ public struct CheckpointFolder: Sendable {
     ///   - reserved: bytes of the same file system that are wanted for something else.
     ///   - freeBytes: of the file system of a folder.
     public func shortage(
-        for runs: [(runID: String, parameters: Int)], further: [Int] = [], jobs: Int, keeping: Bool = false,
+        for runs: [(runID: String, parameters: Int)],
+        further: [Int] = [],
+        jobs: Int,
+        keeping: Bool = false,
         reserved: Int64 = 0,
         freeBytes: (String) -> Int64? = DiskSpace.freeBytes
     ) -> Shortage? {

@@ -25,7 +25,10 @@ package struct CheckpointCheck {
     ///   - history: the epochs on record, in order; nil where nobody keeps one.
     ///   - stepsPerEpoch, epochs: of the run's plan.
     package init(
-        runID: String, origin: CheckpointOrigin? = nil, history: [EpochRecord]? = nil, stepsPerEpoch: Int,
+        runID: String,
+        origin: CheckpointOrigin? = nil,
+        history: [EpochRecord]? = nil,
+        stepsPerEpoch: Int,
         epochs: Int
     ) {
         (self.runID, self.origin, self.history) = (runID, origin, history)

@@ -26,10 +26,18 @@ public struct GeneratedExamples: ExampleSource {
     public var segments: [Segment] { generator.task.segments(split) }
 
     public func examples(
-        _ segment: Int, first: Int, count: Int, on backend: any Backend
+        _ segment: Int,
+        first: Int,
+        count: Int,
+        on backend: any Backend
     ) throws -> ExamplesOnDevice {
         try ExamplesOnDevice(
-            generator.recipe(split, segment), first: first, count: count, backend: backend, stop: stop)
+            generator.recipe(split, segment),
+            first: first,
+            count: count,
+            backend: backend,
+            stop: stop
+        )
     }
 }
 
@@ -104,7 +112,9 @@ public struct Evaluator {
     ///   - didEvaluate: told of examples that are done, in order.
     /// - Throws: `RunError`, and what the source or `didEvaluate` threw.
     public func evaluate(
-        _ source: some ExampleSource, name: String, step: Int,
+        _ source: some ExampleSource,
+        name: String,
+        step: Int,
         didEvaluate: (ExamplesOnDevice) throws -> Void = { _ in }
     ) throws -> Evaluation {
         let backend = arena.backend
@@ -116,10 +126,18 @@ public struct Evaluator {
         var steps = 0
         while let piece = pieces.next() {
             let data = try source.examples(
-                piece.segment, first: piece.first, count: piece.count, on: backend)
+                piece.segment,
+                first: piece.first,
+                count: piece.count,
+                on: backend
+            )
             for (slot, first) in zip(piece.slots, piece.firsts) {
                 let batch = BatchOnDevice(
-                    data, count: min(piece.batchSize, piece.count - first), order: results.order, first: first)
+                    data,
+                    count: min(piece.batchSize, piece.count - first),
+                    order: results.order,
+                    first: first
+                )
                 try queue(batch, slot: slot, results, step: step)
             }
             queued.append((piece, data))
@@ -145,7 +163,9 @@ public struct Evaluator {
     ///   - take: called with each piece: (positions, V).
     /// - Throws: `RunError`, and what `take` threw.
     public func logits(
-        _ data: ExamplesOnDevice, mostAtOnce: Int = mostLogits, take: ([Float]) throws -> Void
+        _ data: ExamplesOnDevice,
+        mostAtOnce: Int = mostLogits,
+        take: ([Float]) throws -> Void
     ) throws {
         let numbersOfAnExample = data.pairs * model.vocabulary
         let count = max(1, mostAtOnce / max(numbersOfAnExample, 1))
@@ -260,8 +280,12 @@ extension Evaluator {
             let count = min(examplesOfAPiece(shape), shape.examples - first)
             let slot = number % lanes * batchesOfAPiece
             let piece = Piece(
-                segment: segment, first: first, count: count, batchSize: batch,
-                slots: slot..<slot + (count + batch - 1) / batch)
+                segment: segment,
+                first: first,
+                count: count,
+                batchSize: batch,
+                slots: slot..<slot + (count + batch - 1) / batch
+            )
             number += 1
             first += count
             if first >= shape.examples { (segment, first) = (segment + 1, 0) }
@@ -312,8 +336,11 @@ extension Evaluation {
             examples = examples.plus(sums.segment.examples)
             slices.append(
                 Slice(
-                    segment: sums.segment, loss: sums.loss / (perExample * segmentExamples),
-                    accuracy: sums.correct / perExample / segmentExamples))
+                    segment: sums.segment,
+                    loss: sums.loss / (perExample * segmentExamples),
+                    accuracy: sums.correct / perExample / segmentExamples
+                )
+            )
         }
         loss /= Double(examples)
         accuracy /= Double(examples)
@@ -324,7 +351,10 @@ extension Tape {
     /// A batch on the device.
     func input(_ batch: HostBatch) -> ModelInput {
         ModelInput(
-            batch: batch.batch, tokens: integers(batch.tokens), labelledRows: integers(batch.labelledRows))
+            batch: batch.batch,
+            tokens: integers(batch.tokens),
+            labelledRows: integers(batch.labelledRows)
+        )
     }
 
     /// The sum of a tensor's numbers.

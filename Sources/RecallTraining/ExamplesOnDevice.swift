@@ -90,8 +90,13 @@ public final class ExamplesOnDevice {
         let isCancelled: @Sendable () -> Bool = { stop?.isRaised ?? false }
         backend.cancellable(by: isCancelled) {
             backend.makeExamples(
-                recipe, first: first, count: count, tokens: tokens.address, positions: positions.address,
-                labels: labels.address)
+                recipe,
+                first: first,
+                count: count,
+                tokens: tokens.address,
+                positions: positions.address,
+                labels: labels.address
+            )
         }
         if stop?.isRaised ?? false { throw RunError.stopped }
         try backend.check()
@@ -118,13 +123,20 @@ struct BatchOnDevice {
     /// - Parameters:
     ///   - slot: of `losses` and `correct`.
     func scalars(
-        _ update: AdamWStep, slot: Int, losses: ArrayOnDevice<Double>, correct: ArrayOnDevice<Double>
+        _ update: AdamWStep,
+        slot: Int,
+        losses: ArrayOnDevice<Double>,
+        correct: ArrayOnDevice<Double>
     ) -> StepScalars {
         StepScalars(
-            update: update, tokens: Integers(examples.tokens.address),
-            positions: Integers(examples.positions.address), labels: Integers(examples.labels.address),
-            order: Integers(order.address + first), loss: losses.address + slot,
-            correct: correct.address + slot)
+            update: update,
+            tokens: Integers(examples.tokens.address),
+            positions: Integers(examples.positions.address),
+            labels: Integers(examples.labels.address),
+            order: Integers(order.address + first),
+            loss: losses.address + slot,
+            correct: correct.address + slot
+        )
     }
 
     /// Queues a step on the batch.
@@ -135,7 +147,11 @@ struct BatchOnDevice {
     ///   - body: what it does: nothing that the kind, the arena and the batch's shape leave open.
     /// - Throws: `RunError`, also for a request to stop.
     func queue(
-        _ kind: String, _ scalars: StepScalars, arena: Arena, stop: StopRequest?, step: Int,
+        _ kind: String,
+        _ scalars: StepScalars,
+        arena: Arena,
+        stop: StopRequest?,
+        step: Int,
         _ body: () throws -> Void
     ) throws(RunError) {
         if stop?.isRaised ?? false { throw .stopped }

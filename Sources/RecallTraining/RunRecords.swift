@@ -17,8 +17,13 @@ public struct EpochRecord: Equatable, Codable, Sendable {
     public var seconds: Double
 
     public init(
-        epoch: Int, step: Int, learningRate: Double, trainLoss: Double, validationLoss: Double,
-        validationAccuracy: Double, seconds: Double
+        epoch: Int,
+        step: Int,
+        learningRate: Double,
+        trainLoss: Double,
+        validationLoss: Double,
+        validationAccuracy: Double,
+        seconds: Double
     ) {
         (self.epoch, self.step, self.learningRate, self.trainLoss) = (epoch, step, learningRate, trainLoss)
         (self.validationLoss, self.validationAccuracy) = (validationLoss, validationAccuracy)
@@ -46,8 +51,12 @@ extension Evaluation {
     func accuracies(of split: Split) -> [SliceAccuracy] {
         slices.map {
             SliceAccuracy(
-                split: split, sequenceLength: $0.segment.sequenceLength, kvPairs: $0.segment.kvPairs,
-                examples: $0.segment.examples, accuracy: $0.accuracy)
+                split: split,
+                sequenceLength: $0.segment.sequenceLength,
+                kvPairs: $0.segment.kvPairs,
+                examples: $0.segment.examples,
+                accuracy: $0.accuracy
+            )
         }
     }
 }
@@ -86,8 +95,15 @@ public struct RunResult: Equatable, Codable, Sendable {
     public var tokensPerSecond: Double
 
     public init(
-        epochs: Int, steps: Int, trainLoss: Double, validationLoss: Double, validationAccuracy: Double,
-        testLoss: Double, testAccuracy: Double, slices: [SliceAccuracy], trainSeconds: Double,
+        epochs: Int,
+        steps: Int,
+        trainLoss: Double,
+        validationLoss: Double,
+        validationAccuracy: Double,
+        testLoss: Double,
+        testAccuracy: Double,
+        slices: [SliceAccuracy],
+        trainSeconds: Double,
         tokensPerSecond: Double
     ) {
         (self.epochs, self.steps, self.trainLoss) = (epochs, steps, trainLoss)

@@ -47,7 +47,8 @@ public enum SafeTensors {
     /// - Parameter passesOver: whether an array is left out, by its name: it may then be of any type of the format.
     /// - Throws: `FormatError`.
     public static func decode(
-        _ data: Data, passesOver: (_ name: String) -> Bool = { _ in false }
+        _ data: Data,
+        passesOver: (_ name: String) -> Bool = { _ in false }
     ) throws(FormatError) -> (arrays: [NamedArray], metadata: [String: String]) {
         let file = try SafeTensorsFile(data, passesOver: passesOver)
         let arrays = file.names.map { name in

@@ -43,7 +43,8 @@ public struct SafeTensorsFile: Sendable {
         guard end <= Self.longestStream else {
             throw SafeTensors.FormatError(
                 description:
-                    "it says that it has \(end) bytes; name a regular file for more than \(Self.longestStream)")
+                    "it says that it has \(end) bytes; name a regular file for more than \(Self.longestStream)"
+            )
         }
         bytes += text
         bytes += try file.beginning(upTo: end + 1 - bytes.count)
@@ -54,21 +55,26 @@ public struct SafeTensorsFile: Sendable {
     ///
     /// - Throws: `SafeTensors.FormatError`.
     public init(
-        _ bytes: Data, passesOver: (_ name: String) -> Bool = { _ in false }
+        _ bytes: Data,
+        passesOver: (_ name: String) -> Bool = { _ in false }
     ) throws(SafeTensors.FormatError) {
         let bytes = Data(bytes)  // indices from 0
         let prefix = SafeTensorsHeader.prefixBytes
         let length = try SafeTensorsHeader.length(bytes.prefix(prefix), ofFileOf: bytes.count)
         let text = bytes[prefix..<prefix + length]
         self.init(
-            try SafeTensorsHeader(text, ofFileOf: bytes.count, passesOver: passesOver), .bytes(bytes))
+            try SafeTensorsHeader(text, ofFileOf: bytes.count, passesOver: passesOver),
+            .bytes(bytes)
+        )
     }
 
     private init(_ header: SafeTensorsHeader, _ source: Source) {
         (metadata, self.source) = (header.metadata, source)
         // No name is there twice.
         entries = Dictionary(
-            header.entries.filter(\.isRead).map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+            header.entries.filter(\.isRead).map { ($0.name, $0) },
+            uniquingKeysWith: { first, _ in first }
+        )
     }
 
     /// The arrays' names, in order.

@@ -38,7 +38,8 @@ struct SafeTensorsHeader: Sendable {
         if let size, length > size - prefixBytes { throw cutShort }
         guard length <= longest else {
             throw FormatError(
-                description: "its header is longer than the \(longest) bytes that the format allows")
+                description: "its header is longer than the \(longest) bytes that the format allows"
+            )
         }
         return Int(length)
     }
@@ -51,7 +52,9 @@ struct SafeTensorsHeader: Sendable {
     ///   - passesOver: whether an array is left out, by its name: it may then be of any type of the format.
     /// - Throws: `FormatError`, which names the rule that is broken.
     init(
-        _ text: Data, ofFileOf size: Int?, passesOver: (_ name: String) -> Bool = { _ in false }
+        _ text: Data,
+        ofFileOf size: Int?,
+        passesOver: (_ name: String) -> Bool = { _ in false }
     ) throws(FormatError) {
         try Self.requireText(text)
         var arrays: [(name: String, values: Members)] = []
@@ -113,7 +116,8 @@ struct SafeTensorsHeader: Sendable {
         throw FormatError(
             description: isPadding
                 ? "its header is padded with NUL bytes; the format pads with spaces"
-                : "its header has a NUL byte at byte \(place); the format has UTF-8 text there")
+                : "its header has a NUL byte at byte \(place); the format has UTF-8 text there"
+        )
     }
 
     /// The format has every byte after the header belong to exactly one array.
@@ -129,7 +133,8 @@ struct SafeTensorsHeader: Sendable {
             }
             guard entry.place.lowerBound == end else {
                 throw FormatError(
-                    description: "bytes \(end - start)..<\(entry.place.lowerBound - start) belong to no array")
+                    description: "bytes \(end - start)..<\(entry.place.lowerBound - start) belong to no array"
+                )
             }
             (end, previous) = (entry.place.upperBound, entry.name)
         }
@@ -166,7 +171,10 @@ private struct Members {
 
     /// - Parameter start: where in the file the numbers begin.
     func entry(
-        _ name: String, isRead: Bool, from start: Int, ofFileOf size: Int?
+        _ name: String,
+        isRead: Bool,
+        from start: Int,
+        ofFileOf size: Int?
     ) throws(SafeTensors.FormatError) -> SafeTensorsHeader.Entry {
         let quoted = SafeTensors.quoted(name)
         func refusal(_ why: String) -> SafeTensors.FormatError { SafeTensors.FormatError(description: why) }
@@ -180,7 +188,8 @@ private struct Members {
         guard type == "F32" || !isRead else { throw refusal("\(quoted) is \(type); only F32 is read here") }
         guard shape.count <= SafeTensorsHeader.mostDimensions else {
             throw refusal(
-                "\(quoted) has \(shape.count) dimensions; at most \(SafeTensorsHeader.mostDimensions) are read")
+                "\(quoted) has \(shape.count) dimensions; at most \(SafeTensorsHeader.mostDimensions) are read"
+            )
         }
         var bytes = bytesOfOne
         for extent in shape {
@@ -194,6 +203,10 @@ private struct Members {
             throw refusal("\(quoted) is cut short or misplaced")
         }
         return SafeTensorsHeader.Entry(
-            name: name, shape: shape, place: start + offsets[0]..<start + offsets[1], isRead: isRead)
+            name: name,
+            shape: shape,
+            place: start + offsets[0]..<start + offsets[1],
+            isRead: isRead
+        )
     }
 }

@@ -96,14 +96,23 @@ public final class Trainer {
     ///   - stop: polled before every kernel, between its blocks, and while data are made.
     /// - Throws: `BackendError.outOfMemory`.
     public init(
-        task: MQARTask, model: ModelConfig, training: TrainingConfig, seed: UInt64, backend: any Backend,
+        task: MQARTask,
+        model: ModelConfig,
+        training: TrainingConfig,
+        seed: UInt64,
+        backend: any Backend,
         stop: StopRequest? = nil
     ) throws {
         (self.task, self.training, self.seed, self.backend, self.stop) = (task, training, seed, backend, stop)
         generator = MQARGenerator(task)
         arena = try Arena(backend: backend)
         self.model = try LanguageModel(
-            model, vocabulary: task.vocabSize, maximumLength: task.maximumLength, backend: backend, seed: seed)
+            model,
+            vocabulary: task.vocabSize,
+            maximumLength: task.maximumLength,
+            backend: backend,
+            seed: seed
+        )
     }
 
     /// The most memory that training has taken so far, in bytes: tensors, parameters with their gradients and moments, and
@@ -129,12 +138,20 @@ public final class Trainer {
     ///   - history: the epochs on record; nil where nobody keeps one.
     /// - Throws: `RunError`, or what the observer or the disk threw.
     public func run(
-        checkpoint: CheckpointFile?, runID: String, specification: String, origin: CheckpointOrigin? = nil,
-        history: [EpochRecord]? = nil, observer: some TrainingObserver
+        checkpoint: CheckpointFile?,
+        runID: String,
+        specification: String,
+        origin: CheckpointOrigin? = nil,
+        history: [EpochRecord]? = nil,
+        observer: some TrainingObserver
     ) throws -> RunResult {
         let check = CheckpointCheck(
-            runID: runID, origin: origin, history: history, stepsPerEpoch: stepsPerEpoch,
-            epochs: training.epochs)
+            runID: runID,
+            origin: origin,
+            history: history,
+            stepsPerEpoch: stepsPerEpoch,
+            epochs: training.epochs
+        )
         let refusal = try resume(from: checkpoint, check)
         try observer.willTrain(fromStep: step, refusal: refusal)
         for record in epochsNotRecorded { try observer.didFinishEpoch(record) }
@@ -148,8 +165,13 @@ public final class Trainer {
                 lastRecord = record
                 try reportEpoch(observer, waiting: true)
                 let metadata = CheckpointMetadata(
-                    runID: runID, specification: specification, record: record, trainSeconds: trainSeconds,
-                    epochsNotRecorded: observer.epochsNotRecorded, origin: origin)
+                    runID: runID,
+                    specification: specification,
+                    record: record,
+                    trainSeconds: trainSeconds,
+                    epochsNotRecorded: observer.epochsNotRecorded,
+                    origin: origin
+                )
                 unreported = try EpochToReport(metadata, model.store, to: checkpoint)
                 // Behind the host's back the next epoch can begin meanwhile.
                 try reportEpoch(observer, waiting: backend.stepsAhead == 1)
@@ -166,13 +188,18 @@ public final class Trainer {
         // A run that goes on after its last epoch has no evaluation of it yet.
         let validation = try lastValidation ?? evaluate(.validation)
         return RunResult(
-            epochs: epoch, steps: step, trainLoss: lastRecord?.trainLoss ?? .nan,
-            validationLoss: validation.loss, validationAccuracy: validation.accuracy, testLoss: test.loss,
+            epochs: epoch,
+            steps: step,
+            trainLoss: lastRecord?.trainLoss ?? .nan,
+            validationLoss: validation.loss,
+            validationAccuracy: validation.accuracy,
+            testLoss: test.loss,
             testAccuracy: test.accuracy,
             slices: validation.accuracies(of: .validation) + test.accuracies(of: .test),
             trainSeconds: trainSeconds,
             tokensPerSecond: trainSeconds > 0
-                ? Double(epoch) * Double(task.tokensPerEpoch) / trainSeconds : 0)
+                ? Double(epoch) * Double(task.tokensPerEpoch) / trainSeconds : 0
+        )
     }
 
     /// Reports the last epoch, if its checkpoint is safe and that has not been done.
@@ -196,8 +223,12 @@ public final class Trainer {
         let began = ContinuousClock.now
         let data = try trainingData(epoch: epoch)
         let batches = BatchPlan.batches(
-            counts: data.map(\.count), batchSize: training.batchSize, order: training.order, seed: seed,
-            epoch: epoch)
+            counts: data.map(\.count),
+            batchSize: training.batchSize,
+            order: training.order,
+            seed: seed,
+            epoch: epoch
+        )
         let order = try ArrayOnDevice(batches.flatMap(\.examples), backend: backend)
         let sums = try ArrayOnDevice([Double](repeating: .nan, count: batches.count), backend: backend)
         var (loss, firstExample) = (MeanLoss(), 0)
@@ -207,9 +238,18 @@ public final class Trainer {
         for (index, planned) in batches.enumerated() {
             rate = training.learningRate(epoch: epoch, step: firstStep + index, totalSteps: totalSteps)
             let batch = BatchOnDevice(
-                data[planned.segment], count: planned.examples.count, order: order, first: firstExample)
+                data[planned.segment],
+                count: planned.examples.count,
+                order: order,
+                first: firstExample
+            )
             try queueStep(
-                batch, learningRate: rate, after: firstStep + index - step, slot: index, losses: sums)
+                batch,
+                learningRate: rate,
+                after: firstStep + index - step,
+                slot: index,
+                losses: sums
+            )
             firstExample += planned.examples.count
             let isLast = index + 1 == batches.count
             underWay.queued(index + 1, endsGroup: isLast)
@@ -225,8 +265,14 @@ public final class Trainer {
         lastValidation = validation
         totalSeconds += seconds(since: began)
         return EpochRecord(
-            epoch: epoch + 1, step: step, learningRate: rate, trainLoss: loss.sum / Double(loss.labels),
-            validationLoss: validation.loss, validationAccuracy: validation.accuracy, seconds: totalSeconds)
+            epoch: epoch + 1,
+            step: step,
+            learningRate: rate,
+            trainLoss: loss.sum / Double(loss.labels),
+            validationLoss: validation.loss,
+            validationAccuracy: validation.accuracy,
+            seconds: totalSeconds
+        )
     }
 
     /// Losses of an epoch's steps and the labels that they are of.
@@ -241,7 +287,10 @@ public final class Trainer {
     ///   - sum: of the losses at the batch's labelled positions.
     ///   - data: of the batch's segment.
     private func finishStep(
-        _ batch: PlannedBatch, _ sum: Double, _ data: ExamplesOnDevice, _ loss: inout MeanLoss,
+        _ batch: PlannedBatch,
+        _ sum: Double,
+        _ data: ExamplesOnDevice,
+        _ loss: inout MeanLoss,
         _ observer: some TrainingObserver
     ) throws {
         guard sum.isFinite else { throw diagnose(try HostBatch(data, examples: batch.examples)) }
@@ -269,7 +318,11 @@ public final class Trainer {
     /// - Throws: `RunError.stopped`, `BackendError.outOfMemory`.
     func trainingExamples(_ segment: Int, first: Int, count: Int) throws -> ExamplesOnDevice {
         try GeneratedExamples(generator, .train, stop: stop).examples(
-            segment, first: first, count: count, on: backend)
+            segment,
+            first: first,
+            count: count,
+            on: backend
+        )
     }
 
     private func update(step: Int, learningRate: Double) -> AdamWStep {
@@ -281,7 +334,10 @@ public final class Trainer {
     ///
     /// - Parameter unread: steps before this one that `step` does not count yet.
     func queueStep(
-        _ batch: BatchOnDevice, learningRate: Double, after unread: Int = 0, slot: Int,
+        _ batch: BatchOnDevice,
+        learningRate: Double,
+        after unread: Int = 0,
+        slot: Int,
         losses: ArrayOnDevice<Double>
     ) throws(RunError) {
         let update = update(step: step + unread + 1, learningRate: learningRate)
@@ -302,7 +358,9 @@ public final class Trainer {
     ///
     /// - Returns: the sum of the losses at its labelled positions.
     package func trainStep(
-        _ batch: HostBatch, learningRate: Double, profile: StepProfile? = nil
+        _ batch: HostBatch,
+        learningRate: Double,
+        profile: StepProfile? = nil
     ) throws(RunError) -> Double {
         let loss = try gradients(batch, isDiagnosing: false, profile: profile)
         guard loss.isFinite else { throw diagnose(batch) }
@@ -316,23 +374,35 @@ public final class Trainer {
     private func applyUpdate(_ update: AdamWStep) {
         let decaysAll = training.decay == .all
         model.store.update(
-            update, weightDecay: { decaysAll || !$0.isExemptFromDecay ? update.weightDecay : 0 })
+            update,
+            weightDecay: { decaysAll || !$0.isExemptFromDecay ? update.weightDecay : 0 }
+        )
     }
 
     private func beginStep(isDiagnosing: Bool, profile: StepProfile?, step: Int) -> Tape {
         model.store.beginStep()
         return Tape(
-            arena: arena, isTraining: true, seed: seed, step: step, stop: stop, isDiagnosing: isDiagnosing,
-            profile: profile)
+            arena: arena,
+            isTraining: true,
+            seed: seed,
+            step: step,
+            stop: stop,
+            isDiagnosing: isDiagnosing,
+            profile: profile
+        )
     }
 
     private func gradients(
-        _ batch: HostBatch, isDiagnosing: Bool, profile: StepProfile? = nil
+        _ batch: HostBatch,
+        isDiagnosing: Bool,
+        profile: StepProfile? = nil
     ) throws(RunError) -> Double {
         let tape = beginStep(isDiagnosing: isDiagnosing, profile: profile, step: step)
         // No tensor of the head is kept: what backward does not need goes back before it.
         let loss = try tape.sum(
-            model.loss(tape.input(batch), labels: tape.integers(batch.labels), tape).losses, step: step + 1)
+            model.loss(tape.input(batch), labels: tape.integers(batch.labels), tape).losses,
+            step: step + 1
+        )
         guard loss.isFinite || isDiagnosing else { return loss }
         do { try tape.backward() } catch { throw RunError(error, step: step + 1) }
         return loss
@@ -357,7 +427,10 @@ public final class Trainer {
             return try evaluator.evaluate(validation, name: split.rawValue, step: step)
         }
         return try evaluator.evaluate(
-            GeneratedExamples(generator, split, stop: stop), name: split.rawValue, step: step)
+            GeneratedExamples(generator, split, stop: stop),
+            name: split.rawValue,
+            step: step
+        )
     }
 
     // MARK: - Continuing

@@ -50,10 +50,16 @@ public struct TrainingConfig: Hashable, Codable, Sendable {
     public var precision: Arithmetic
 
     public init(
-        epochs: Int, batchSize: Int, learningRate: Double, weightDecay: Double = 0.1,
+        epochs: Int,
+        batchSize: Int,
+        learningRate: Double,
+        weightDecay: Double = 0.1,
         decay: DecayKind = .exempt,
-        schedule: ScheduleKind = .cosineEpoch, order: OrderKind = .shuffled, data: DataKind = .fresh,
-        stopAtAccuracy: Double? = nil, precision: Arithmetic = .fp32
+        schedule: ScheduleKind = .cosineEpoch,
+        order: OrderKind = .shuffled,
+        data: DataKind = .fresh,
+        stopAtAccuracy: Double? = nil,
+        precision: Arithmetic = .fp32
     ) {
         (self.epochs, self.batchSize, self.learningRate) = (epochs, batchSize, learningRate)
         (self.weightDecay, self.decay, self.schedule) = (weightDecay, decay, schedule)

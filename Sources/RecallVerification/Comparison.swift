@@ -55,12 +55,20 @@ extension Problem.View {
         let reference = isRounded ? expectation.values.map { Double(Float($0)) } : expectation.values
         let measure = ErrorMeasure(output, reference, floor: expectation.floor)
         return OutputVerdict(
-            name: name, error: measure.error, largestError: measure.largestError, bound: bound,
-            problem: problem(words, output, reference, measure, bound: bound))
+            name: name,
+            error: measure.error,
+            largestError: measure.largestError,
+            bound: bound,
+            problem: problem(words, output, reference, measure, bound: bound)
+        )
     }
 
     private func problem(
-        _ words: [UInt32], _ output: [Double], _ reference: [Double], _ measure: ErrorMeasure, bound: Double
+        _ words: [UInt32],
+        _ output: [Double],
+        _ reference: [Double],
+        _ measure: ErrorMeasure,
+        bound: Double
     ) -> String? {
         let unwritten = words.count { $0 == Poison.output }
         if let first = words.firstIndex(of: Poison.output) {

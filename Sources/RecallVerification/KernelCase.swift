@@ -11,7 +11,9 @@ public struct KernelCase: Sendable {
 
     /// - Parameter build: fills in the operands, the call and the reference. Always the same for one case.
     init(
-        _ kernel: String, _ sizes: [CaseSize], _ variant: String = "",
+        _ kernel: String,
+        _ sizes: [CaseSize],
+        _ variant: String = "",
         _ build: @escaping @Sendable (inout Problem) -> Void
     ) {
         (self.kernel, self.sizes, self.variant, self.build) = (kernel, sizes, variant, build)
@@ -106,13 +108,23 @@ struct Problem {
 
     /// Numbers that the kernel reads, as rows of a wider matrix.
     mutating func input(
-        _ name: String, _ numbers: [Float], in buffer: Int, _ rows: Rows, isFactor: Bool = false
+        _ name: String,
+        _ numbers: [Float],
+        in buffer: Int,
+        _ rows: Rows,
+        isFactor: Bool = false
     ) -> Operand {
         precondition(rows.numbers == numbers.count)
         return add(
             View(
-                name: name, buffer: buffer, rows: rows, content: numbers.map(\.bitPattern), bound: nil,
-                isFactor: isFactor))
+                name: name,
+                buffer: buffer,
+                rows: rows,
+                content: numbers.map(\.bitPattern),
+                bound: nil,
+                isFactor: isFactor
+            )
+        )
     }
 
     /// Token ids or row indices that the kernel reads.
@@ -120,8 +132,14 @@ struct Problem {
         buffers.append(Buffer(count: numbers.count, isInteger: true))
         return add(
             View(
-                name: name, buffer: buffers.count - 1, rows: rows(numbers.count),
-                content: numbers.map { UInt32(bitPattern: $0) }, bound: nil, isFactor: false))
+                name: name,
+                buffer: buffers.count - 1,
+                rows: rows(numbers.count),
+                content: numbers.map { UInt32(bitPattern: $0) },
+                bound: nil,
+                isFactor: false
+            )
+        )
     }
 
     /// Numbers that the kernel writes, into a buffer of their own.
@@ -138,8 +156,15 @@ struct Problem {
     mutating func integerOutput(_ name: String, _ count: Int) -> Operand {
         add(
             View(
-                name: name, buffer: buffer(count), rows: rows(count), content: nil, bound: 0, isFactor: false,
-                isInteger: true))
+                name: name,
+                buffer: buffer(count),
+                rows: rows(count),
+                content: nil,
+                bound: 0,
+                isFactor: false,
+                isInteger: true
+            )
+        )
     }
 
     /// Numbers that the kernel reads and writes.
@@ -148,13 +173,24 @@ struct Problem {
     }
 
     mutating func update(
-        _ name: String, _ numbers: [Float], in buffer: Int, _ rows: Rows, bound: Double, isFactor: Bool = false
+        _ name: String,
+        _ numbers: [Float],
+        in buffer: Int,
+        _ rows: Rows,
+        bound: Double,
+        isFactor: Bool = false
     ) -> Operand {
         precondition(rows.numbers == numbers.count)
         return add(
             View(
-                name: name, buffer: buffer, rows: rows, content: numbers.map(\.bitPattern), bound: bound,
-                isFactor: isFactor))
+                name: name,
+                buffer: buffer,
+                rows: rows,
+                content: numbers.map(\.bitPattern),
+                bound: bound,
+                isFactor: isFactor
+            )
+        )
     }
 
     /// Contiguous rows of `width`, which is how messages count them.

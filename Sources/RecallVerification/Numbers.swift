@@ -45,7 +45,11 @@ func suffix<Number>(_ values: [Number], from first: Int, batch: Int, length: Int
 
 /// Some tokens of each sequence.
 func tokens<Number>(
-    _ range: Range<Int>, of values: [Number], batch: Int, length: Int, width: Int
+    _ range: Range<Int>,
+    of values: [Number],
+    batch: Int,
+    length: Int,
+    width: Int
 ) -> [Number] {
     var result: [Number] = []
     for b in 0..<batch {

@@ -83,8 +83,11 @@ extension KernelCase {
             )
         }
         return KernelVerdict(
-            kernelCase: self, outputs: outputs.sorted { $0.0 < $1.0 }.map(\.1),
-            trespass: memory.trespass(in: first), difference: memory.difference(first, second), seconds: seconds
+            kernelCase: self,
+            outputs: outputs.sorted { $0.0 < $1.0 }.map(\.1),
+            trespass: memory.trespass(in: first),
+            difference: memory.difference(first, second),
+            seconds: seconds
         )
     }
 }

@@ -33,7 +33,8 @@ struct RecallBench: ParsableCommand {
             VerifyCommand.self,
             ReportCommand.self,
             BenchCommand.self, DoctorCommand.self,
-        ])
+        ]
+    )
 
     /// Parses, runs, and ends with the exit status that belongs to what happened.
     static func main() {
@@ -64,7 +65,8 @@ struct RecallBench: ParsableCommand {
             throw Failure(
                 .unavailable,
                 "this binary was built for a processor with \(missing.joined(separator: ", ")), which this one lacks; "
-                    + "build it here, or anywhere with RECALL_BENCH_MARCH=x86-64-v3")
+                    + "build it here, or anywhere with RECALL_BENCH_MARCH=x86-64-v3"
+            )
         }
     }
 }

@@ -35,7 +35,8 @@ import Testing
 
     @Test func everyMixerIsTimed() throws {
         let outcome = try Workspace().run(
-            more: ["bench", "train", "--models", "all"] + small.map { $0 == "8,16" ? "8" : $0 })
+            more: ["bench", "train", "--models", "all"] + small.map { $0 == "8,16" ? "8" : $0 }
+        )
         #expect(outcome.status == 0, "\(outcome.errors)")
         for name in ["attention", "sliding-window", "linear-attention", "base-conv", "gated-conv", "mamba"] {
             #expect(outcome.outputLines.contains { $0.hasPrefix(name) }, "\(name)")
@@ -53,7 +54,8 @@ import Testing
                 more: [
                     "bench", "train", "--models", "based", "--shapes", "128:8", "--jobs", "\(jobs)", "--json",
                 ]
-                    + options)
+                    + options
+            )
             let measured = try #require(try outcome.outputLines.map(object).first?["peak_bytes"] as? Int)
             // Beside them: workspaces, the BLAS's buffer, a stack; and pages of the arena's gaps that nothing touched.
             #expect(measured > counted * 9 / 10 && measured < counted + 40 << 20, "\(measured) for \(counted)")
@@ -110,13 +112,15 @@ import Testing
             let state = try #require(line["state_bytes"] as? Int)
             #expect(
                 state == 4
-                    * (model == "attention" ? 16 * 2 + 2 * 16 * context : 2 * 32 * (16 + 3)))
+                    * (model == "attention" ? 16 * 2 + 2 * 16 * context : 2 * 32 * (16 + 3))
+            )
             let number = { (key: String) in line[key] as? Double ?? -1 }
             #expect(number("floor_ms") > 0 && number("gbyte") > 0 && number("gflop") > 0)
             #expect(number("min_ms") > 0 && number("min_ms") <= number("median_ms"))
             let tokens = what == "prefill" ? context : 1
             #expect(
-                abs(number("tokens_per_second") * number("median_ms") / 1e3 - Double(batch * tokens)) < 1e-6)
+                abs(number("tokens_per_second") * number("median_ms") / 1e3 - Double(batch * tokens)) < 1e-6
+            )
         }
         let table = try workspace.table("benchmarks")
         #expect(table.column("kind") == lines.map { _ in "generate" })

@@ -17,7 +17,8 @@ private enum Browser {
     .enabled(
         if: Browser.python != nil && Browser.chromium != nil,
         "RECALL_BENCH_PYTHON names no Python (see Tests/CommandLineTests/requirements.txt), or there is no chromium"
-    ))
+    )
+)
 struct BrowserTests {
     /// Some seconds an epoch at most, and more epochs than anybody waits for.
     private static let longSuite = tiny("name: tiny", "name: long")
@@ -43,7 +44,13 @@ struct BrowserTests {
             let isFirst = Once()
             Thread.detachNewThread { [self] in
                 outcome.value = try? workspace.run(
-                    "run", "--suite", "tiny.yaml", "--json", "--jobs", "1", timeout: 300
+                    "run",
+                    "--suite",
+                    "tiny.yaml",
+                    "--json",
+                    "--jobs",
+                    "1",
+                    timeout: 300
                 ) { [self] line, pid in
                     guard line.contains("\"run_started\""), isFirst.first() else { return }
                     training.value = pid
@@ -89,11 +96,18 @@ struct BrowserTests {
         let folder = Browser.screenshots ?? stage.workspace.path("screenshots")
         // Nothing is to be left beside the script.
         let outcome = try stage.workspace.run(
-            "-B", script, address, try #require(Browser.chromium), folder, oddName,
-            program: URL(filePath: try #require(Browser.python)), timeout: 240,
+            "-B",
+            script,
+            address,
+            try #require(Browser.chromium),
+            folder,
+            oddName,
+            program: URL(filePath: try #require(Browser.python)),
+            timeout: 240,
             onOutputLine: { line, _ in
                 do { try stage.act(on: line) } catch { Issue.record(error) }
-            })
+            }
+        )
         #expect(outcome.status == 0, "\(outcome.errors)")
         #expect(outcome.outputLines == ["interrupt", "train", "stop", "start"])
         for name in ["training-1400", "training-400", "finished-1400", "finished-400", "finished-dark-400"] {

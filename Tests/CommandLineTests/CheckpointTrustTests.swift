@@ -28,7 +28,13 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
     private static let plain = Result {
         let workspace = try Workspace.withTinySuite(longSuite)
         let outcome = try workspace.run(
-            "run", "--suite", "tiny.yaml", "--quiet", "--only", "model=based,learning_rate=0.01")
+            "run",
+            "--suite",
+            "tiny.yaml",
+            "--quiet",
+            "--only",
+            "model=based,learning_rate=0.01"
+        )
         #expect(outcome.status == 0)
         return try workspace.results()
     }
@@ -142,7 +148,9 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
             try? FileManager.default.removeItem(atPath: workspace.path("results/\(name)"))
         }
         try FileManager.default.moveItem(
-            atPath: workspace.path("copy.sqlite"), toPath: workspace.path("results/recall.sqlite"))
+            atPath: workspace.path("copy.sqlite"),
+            toPath: workspace.path("results/recall.sqlite")
+        )
         try expectBeginsAnew(workspace, because: " are on record; the database may be an older copy")
     }
 
@@ -161,12 +169,15 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         let workspace = try Workspace.withTinySuite(longSuite)
         try train(workspace, epochs: 2)
         #expect(
-            try workspace.run("export", "sqlite", "--output", "results/copy.sqlite").status == 0)
+            try workspace.run("export", "sqlite", "--output", "results/copy.sqlite").status == 0
+        )
         for name in ["recall.sqlite", "recall.sqlite-wal", "recall.sqlite-shm"] {
             try? FileManager.default.removeItem(atPath: workspace.path("results/\(name)"))
         }
         try FileManager.default.moveItem(
-            atPath: workspace.path("results/copy.sqlite"), toPath: workspace.path("results/recall.sqlite"))
+            atPath: workspace.path("results/copy.sqlite"),
+            toPath: workspace.path("results/recall.sqlite")
+        )
         try expectContinues(workspace)
     }
 
@@ -191,7 +202,8 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         if isOnRecord { return try expectContinues(workspace) }
         try expectBeginsAnew(
             workspace,
-            because: "an earlier version wrote it, and its epoch \(metadata.record.epoch) is not on record")
+            because: "an earlier version wrote it, and its epoch \(metadata.record.epoch) is not on record"
+        )
     }
 
     /// What a killed process had begun to write is cleared away; what a living one writes is not.
@@ -203,7 +215,8 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         for path in [gone, former, living] { try Data("half".utf8).write(to: URL(fileURLWithPath: path)) }
         try expectContinues(workspace)
         #expect(
-            [gone, former, living].map { FileManager.default.fileExists(atPath: $0) } == [false, false, true])
+            [gone, former, living].map { FileManager.default.fileExists(atPath: $0) } == [false, false, true]
+        )
     }
 }
 

@@ -62,8 +62,9 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         #expect(outcome.errorLines.last?.hasPrefix("recall-bench: 2 of 4 runs failed") == true)
         let runs = try workspace.table("runs")
         for (rate, (status, error)) in zip(
-            runs.column("learning_rate"), zip(runs.column("status"), runs.column("error")))
-        {
+            runs.column("learning_rate"),
+            zip(runs.column("status"), runs.column("error"))
+        ) {
             #expect(status == (rate == "0.003" ? "finished" : "failed"))
             let isNamed =
                 error.range(of: #"^not finite at step [0-9]+: .*[a-z]"#, options: .regularExpression) != nil
@@ -108,7 +109,8 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
             events.compactMap { $0["event"] as? String } == [
                 "suite_started", "run_held_elsewhere", "note", "run_finished_elsewhere", "control_verdict",
                 "suite_finished",
-            ])
+            ]
+        )
         let schema = try JSONSchema(JSONValue(RepositoryDocument.text("docs/events.schema.json")))
         for line in outcome.errorLines { #expect(try schema.violations(of: JSONValue(line)) == []) }
         #expect(events[1]["holder_pid"] as? Int == Int(holder.pid))

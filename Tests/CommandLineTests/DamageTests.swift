@@ -22,7 +22,13 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
     private static let plain = Result {
         let workspace = try Workspace.withTinySuite(longSuite)
         let outcome = try workspace.run(
-            "run", "--suite", "tiny.yaml", "--quiet", "--only", "model=based,learning_rate=0.01")
+            "run",
+            "--suite",
+            "tiny.yaml",
+            "--quiet",
+            "--only",
+            "model=based,learning_rate=0.01"
+        )
         #expect(outcome.status == 0)
         return try workspace.results()
     }
@@ -53,9 +59,12 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         let what = damage == .removed ? "is not there any more" : "cannot be used: "
         #expect(
             notes.first?.hasPrefix("based d=16 feature_dim=4 lr=0.01: starts anew: the checkpoint ") == true
-                && notes.first?.contains(what) == true, "\(notes)")
+                && notes.first?.contains(what) == true,
+            "\(notes)"
+        )
         #expect(
-            events.filter { $0["event"] as? String == "run_started" }.map { $0["step"] as? Int } == [0])
+            events.filter { $0["event"] as? String == "run_started" }.map { $0["step"] as? Int } == [0]
+        )
         #expect(try workspace.results() == Self.plain.get())
     }
 
@@ -71,14 +80,23 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
             data.replaceSubrange(page * 4096..<(page + 1) * 4096, with: Data(repeating: 0xA5, count: 4096))
             try data.write(to: workspace.folder.appendingPathComponent("damaged.sqlite"))
             let outcome = try workspace.run(
-                "run", "--suite", "tiny.yaml", "--quiet", "--db", "damaged.sqlite", "--fresh")
+                "run",
+                "--suite",
+                "tiny.yaml",
+                "--quiet",
+                "--db",
+                "damaged.sqlite",
+                "--fresh"
+            )
             #expect(outcome.status == 65, "page \(page)")
             #expect(outcome.output == "" && outcome.errorLines.count == 1)
             #expect(
                 outcome.errors.hasPrefix("recall-bench: damaged.sqlite: is damaged (")
                     && outcome.errors.hasSuffix(
-                        "); restore a copy, or save what can be read with `sqlite3 damaged.sqlite .recover`\n"),
-                "\(outcome.errors)")
+                        "); restore a copy, or save what can be read with `sqlite3 damaged.sqlite .recover`\n"
+                    ),
+                "\(outcome.errors)"
+            )
             #expect(try workspace.data("damaged.sqlite") == data, "page \(page)")
         }
     }
@@ -112,7 +130,8 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
                 sql: """
                     PRAGMA writable_schema = ON;
                     UPDATE sqlite_master SET sql = replace(sql, 'STRICT, ', '') WHERE name = 'history'
-                    """)
+                    """
+            )
         }
         try queue.close()
         let other = try DatabaseQueue(path: workspace.path("results/recall.sqlite"))
@@ -146,8 +165,10 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         #expect(
             rest.errorLines.count == 1
                 && rest.errors.hasPrefix(
-                    "recall-bench: left out: results/recall.sqlite: table history, row run_id '"),
-            "\(rest.errors)")
+                    "recall-bench: left out: results/recall.sqlite: table history, row run_id '"
+                ),
+            "\(rest.errors)"
+        )
         let runs = try workspace.run("export", "csv", "--table", "tradeoff", "--skip-damaged")
         #expect(runs.status == 0 && CSVText(runs.output).rows.count == 2, "\(runs.errors)")
     }

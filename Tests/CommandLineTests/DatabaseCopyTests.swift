@@ -20,7 +20,9 @@ import Testing
     @Test func aCopyWithoutItsLogIsNamed() throws {
         let workspace = try duringARun {
             try? FileManager.default.copyItem(
-                atPath: $0.path("results/recall.sqlite"), toPath: $0.path("copy.sqlite"))
+                atPath: $0.path("results/recall.sqlite"),
+                toPath: $0.path("copy.sqlite")
+            )
         }
         for command in [
             ["status"], ["export", "csv", "--table", "runs"], ["report"], ["serve", "--port", "0"],
@@ -31,7 +33,8 @@ import Testing
                 outcome.errors
                     == "recall-bench: copy.sqlite: holds no table: it was copied while the database was open, without its "
                     + "-wal file, which has the rows; copy the -wal file with it, or make a whole copy; "
-                    + "`recall-bench export sqlite --help` says how\n")
+                    + "`recall-bench export sqlite --help` says how\n"
+            )
         }
     }
 

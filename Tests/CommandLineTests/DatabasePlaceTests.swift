@@ -14,7 +14,15 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
     private func runUntilKilled(_ workspace: Workspace, _ database: String, _ more: String...) throws {
         let isSent = Once()
         let outcome = try workspace.run(
-            "run", "--suite", "tiny.yaml", "--db", database, "--json", "--jobs", "1", more: more
+            "run",
+            "--suite",
+            "tiny.yaml",
+            "--db",
+            database,
+            "--json",
+            "--jobs",
+            "1",
+            more: more
         ) { line, pid in
             if line.contains("\"epoch_finished\""), isSent.first() { kill(pid, SIGKILL) }
         }
@@ -24,7 +32,16 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
     /// Trains to the end, from a checkpoint for the run that was killed.
     private func expectContinues(_ workspace: Workspace, _ database: String, _ more: String...) throws {
         let outcome = try workspace.run(
-            "run", "--suite", "tiny.yaml", "--db", database, "--json", "--jobs", "1", more: more)
+            "run",
+            "--suite",
+            "tiny.yaml",
+            "--db",
+            database,
+            "--json",
+            "--jobs",
+            "1",
+            more: more
+        )
         #expect(outcome.status == 0, "\(outcome.errors)")
         #expect(!outcome.errors.contains("starts anew"), "\(outcome.errors)")
         let starts = try outcome.errorLines.map(object).filter { $0["event"] as? String == "run_started" }
@@ -33,7 +50,9 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
 
     private func link(_ workspace: Workspace, _ name: String, to target: String) throws {
         try FileManager.default.createSymbolicLink(
-            atPath: workspace.path(name), withDestinationPath: target)
+            atPath: workspace.path(name),
+            withDestinationPath: target
+        )
     }
 
     /// As SQLite does, the program follows links of the file and of its folders.
@@ -68,7 +87,9 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         #expect(first.status == 0, "\(first.errors)")
         #expect(
             workspace.content.filter { $0.hasSuffix(".sqlite") || $0.hasPrefix(":") || $0.hasPrefix("file:") }
-                .contains(database), "\(workspace.content)")
+                .contains(database),
+            "\(workspace.content)"
+        )
         let again = try workspace.run("run", "--suite", "tiny.yaml", "--db", database)
         #expect(again.errors.contains("all 4 runs of tiny are finished"), "\(again.errors)")
         let copy = try workspace.run("export", "sqlite", "--db", database, "--output", database + "-copy")
@@ -85,7 +106,14 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         try options.isEmpty
             ? runUntilKilled(workspace, "d/e.sqlite") : runUntilKilled(workspace, "d/e.sqlite", folder)
         let other = try workspace.run(
-            "run", "--suite", "tiny.yaml", "--db", "d/f.sqlite", "--quiet", more: options)
+            "run",
+            "--suite",
+            "tiny.yaml",
+            "--db",
+            "d/f.sqlite",
+            "--quiet",
+            more: options
+        )
         #expect(other.status == 0, "\(other.errors)")
         try options.isEmpty
             ? expectContinues(workspace, "d/e.sqlite") : expectContinues(workspace, "d/e.sqlite", folder)
@@ -97,17 +125,28 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         let workspace = try Workspace.withTinySuite(longSuite)
         try runUntilKilled(workspace, "d/e.sqlite")
         let names = try FileManager.default.contentsOfDirectory(
-            atPath: workspace.path("d/e.sqlite.checkpoints"))
+            atPath: workspace.path("d/e.sqlite.checkpoints")
+        )
         let name = try #require(names.first { $0.hasSuffix(".partial.safetensors") })
         try workspace.makeFolder("d/checkpoints")
         try FileManager.default.moveItem(
             atPath: workspace.path("d/e.sqlite.checkpoints/\(name)"),
-            toPath: workspace.path("d/checkpoints/\(name)"))
+            toPath: workspace.path("d/checkpoints/\(name)")
+        )
         // A database that has none of its epochs on record neither uses nor removes it.
         let other = try run(workspace, "d/f.sqlite")
         #expect(other.status == 0 && workspace.exists("d/checkpoints/\(name)"), "\(other.errors)")
         let outcome = try workspace.run(
-            "run", "--suite", "tiny.yaml", "--db", "d/e.sqlite", "--json", "--jobs", "1", more: options)
+            "run",
+            "--suite",
+            "tiny.yaml",
+            "--db",
+            "d/e.sqlite",
+            "--json",
+            "--jobs",
+            "1",
+            more: options
+        )
         #expect(outcome.status == 0 && !outcome.errors.contains("starts anew"), "\(outcome.errors)")
         let starts = try outcome.errorLines.map(object).filter { $0["event"] as? String == "run_started" }
         #expect(starts.count { $0["step"] as? Int ?? 0 > 0 } == 1)

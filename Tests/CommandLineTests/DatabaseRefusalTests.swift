@@ -16,7 +16,8 @@ import Testing
         #expect(outcome.status == 65)
         #expect(
             outcome.errorLines.last
-                == "recall-bench: d: is a directory; name a file, such as results/recall.sqlite")
+                == "recall-bench: d: is a directory; name a file, such as results/recall.sqlite"
+        )
         #expect(workspace.content == ["d", "tiny.yaml"])
     }
 
@@ -36,8 +37,15 @@ import Testing
     func aNewerDatabaseIsRefusedAndLeftAlone(_ command: [String]) throws {
         let workspace = try Workspace.withTinySuite()
         let made = try workspace.run(
-            "run", "--suite", "tiny.yaml", "--db", "new.sqlite", "--only", "model=based,learning_rate=0.01",
-            "--quiet")
+            "run",
+            "--suite",
+            "tiny.yaml",
+            "--db",
+            "new.sqlite",
+            "--only",
+            "model=based,learning_rate=0.01",
+            "--quiet"
+        )
         #expect(made.status == 0)
         // PRAGMA user_version, big-endian at offset 60.
         var data = try workspace.data("new.sqlite")

@@ -90,12 +90,14 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         #expect(half.status == 0)
         let isDone = Once()
         let outcome = try workspace.run("status", "--watch", "--json", "--interval", "0.1") {
-            _, _ in
+            _,
+            _ in
         } onOutputLine: { _, _ in
             if isDone.first() { try? self.act(.folderDeleted, workspace) }
         }
         #expect(
             outcome.status == 74 && outcome.errors.contains("was deleted while it was in use"),
-            "\(outcome.errors)")
+            "\(outcome.errors)"
+        )
     }
 }

@@ -43,12 +43,14 @@ import Testing
         let workspace = try Workspace.withTinySuite()
         try workspace.write(tiny("name: tiny", "name: same"), to: "same.yaml")
         #expect(
-            try workspace.run("run", "--suite", "same.yaml", "--only", "model=based", "--quiet").status == 0)
+            try workspace.run("run", "--suite", "same.yaml", "--only", "model=based", "--quiet").status == 0
+        )
         let outcome = try dryRun(workspace)
         #expect(statuses(outcome) == ["pending", "pending", "finished", "finished"])
         #expect(try summary(outcome).hasPrefix("4 runs: 2 finished, 2 left, at most about "))
         #expect(
-            try summary(dryRun(workspace, "--only", "model=based")).hasPrefix("2 runs: 2 finished, nothing"))
+            try summary(dryRun(workspace, "--only", "model=based")).hasPrefix("2 runs: 2 finished, nothing")
+        )
     }
 
     @Test func eachStatusIsSaid() throws {
@@ -59,7 +61,8 @@ import Testing
                 """
                 UPDATE runs SET \(assignments)
                 WHERE run_id = (SELECT run_id FROM suite_runs WHERE position = \(position))
-                """)
+                """
+            )
         }
         try change(0, "status = 'failed', error = 'for a test'")
         try change(1, "status = 'interrupted'")
@@ -69,13 +72,15 @@ import Testing
             """
             status = 'running', lease_host = 'elsewhere', lease_machine = 'another', lease_pid = 1,
             lease_process_start = 1, lease_heartbeat = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
-            """)
+            """
+        )
         let outcome = try dryRun(workspace)
         #expect(statuses(outcome) == ["failed", "interrupted", "running", "finished"])
         #expect(
             try summary(outcome).hasPrefix(
                 "4 runs: 1 finished, 1 running elsewhere, 2 left (1 failed before, 1 interrupted), at most about "
-            ))
+            )
+        )
         // What another process has is not trained here, whatever is forgotten.
         let fresh = try dryRun(workspace, "--fresh")
         #expect(statuses(fresh) == ["pending", "pending", "running", "pending"])
@@ -93,13 +98,21 @@ import Testing
         #expect(begun.status == 130)
         func time() throws -> String {
             let outcome = try workspace.run(
-                "run", "--suite", "tiny.yaml", "--dry-run", "--jobs", "1", more: only)
+                "run",
+                "--suite",
+                "tiny.yaml",
+                "--dry-run",
+                "--jobs",
+                "1",
+                more: only
+            )
             let text = try summary(outcome)
             return String(try #require(text.firstMatch(of: /at most about (.*) with 1 at once/)?.1, "\(text)"))
         }
         #expect(try time() != "0 s")
         try workspace.execute(
-            "UPDATE history SET epoch = 999999 WHERE epoch = (SELECT MAX(epoch) FROM history)")
+            "UPDATE history SET epoch = 999999 WHERE epoch = (SELECT MAX(epoch) FROM history)"
+        )
         #expect(try time() == "0 s")
         // Another build begins again.
         try workspace.execute("UPDATE runs SET \"commit\" = 'abc1234'")
@@ -118,7 +131,9 @@ import Testing
         let outcome = try dryRun(workspace)
         #expect(
             try summary(outcome).hasPrefix(
-                "\(finished + left) runs so far: \(finished) finished, \(left) left, about "))
+                "\(finished + left) runs so far: \(finished) finished, \(left) left, about "
+            )
+        )
         #expect(outcome.output.contains("runs in all at most."))
         #expect(statuses(outcome).count { $0 == "finished" } == finished)
 
@@ -140,16 +155,24 @@ import Testing
     /// Totals beyond 63 bits are totals all the same, and what is as large is not trained, not even for a while.
     @Test func suitesOfAnySizeAreListed() throws {
         let segments = Array(
-            repeating: "{sequence_length: 1024, kv_pairs: 2, examples: 2147483647}", count: 5000
+            repeating: "{sequence_length: 1024, kv_pairs: 2, examples: 2147483647}",
+            count: 5000
         ).joined(separator: ", ")
         let workspace = try Workspace.withTinySuite(
             tiny("train: [{sequence_length: 16, kv_pairs: 2, examples: 400}]", "train: [\(segments)]")
                 .replacingOccurrences(
                     of: "test: [{sequence_length: 16, kv_pairs: 2, examples: 64}]",
                     with: "test: [{sequence_length: 16, kv_pairs: 2, examples: 2147483647}]"
-                ).replacingOccurrences(of: "epochs: 2", with: "data: fixed, epochs: 1000000"))
+                ).replacingOccurrences(of: "epochs: 2", with: "data: fixed, epochs: 1000000")
+        )
         let outcome = try workspace.run(
-            "run", "--suite", "tiny.yaml", "--dry-run", "--quiet", timeout: 300)
+            "run",
+            "--suite",
+            "tiny.yaml",
+            "--dry-run",
+            "--quiet",
+            timeout: 300
+        )
         #expect(outcome.status == 0, "\(outcome.errors)")
         let refused = outcome.outputLines.filter {
             $0.contains("will fail for want of memory: one needs at least")
@@ -160,13 +183,24 @@ import Testing
     /// A step of a long sequence is estimated from a shorter one: nobody waits for it.
     @Test func longSequencesAreEstimatedFromShortOnes() throws {
         let workspace = try Workspace.withTinySuite(
-            tiny("train: [{sequence_length: 16", "train: [{sequence_length: 131072"))
+            tiny("train: [{sequence_length: 16", "train: [{sequence_length: 131072")
+        )
         let outcome = try workspace.run(
-            "run", "--suite", "tiny.yaml", "--dry-run", "--only", "model=attention", "--quiet", timeout: 120)
+            "run",
+            "--suite",
+            "tiny.yaml",
+            "--dry-run",
+            "--only",
+            "model=attention",
+            "--quiet",
+            timeout: 120
+        )
         #expect(outcome.status == 0, "\(outcome.errors)")
         // A step's scores alone are 10^12 operations: days, not seconds.
         let line = try summary(outcome)
         #expect(
-            line.contains(/at most about \d+ d \d+ h/) || line.contains(/at most about \d+:\d+:\d+/), "\(line)")
+            line.contains(/at most about \d+ d \d+ h/) || line.contains(/at most about \d+:\d+:\d+/),
+            "\(line)"
+        )
     }
 }

@@ -15,26 +15,44 @@ import Testing
     private func trained(_ model: String = "based", suite: String = suite) throws -> Workspace {
         let workspace = try Workspace.withTinySuite(suite)
         let outcome = try workspace.run(
-            "run", "--suite", "tiny.yaml", "--only", "model=\(model),learning_rate=0.01", "--keep-checkpoints",
-            "--checkpoints", "kept", "--quiet")
+            "run",
+            "--suite",
+            "tiny.yaml",
+            "--only",
+            "model=\(model),learning_rate=0.01",
+            "--keep-checkpoints",
+            "--checkpoints",
+            "kept",
+            "--quiet"
+        )
         #expect(outcome.status == 0, "\(outcome.errors)")
         let kept = try FileManager.default.contentsOfDirectory(atPath: workspace.path("kept"))
         try #require(kept.count == 1 && kept[0].hasSuffix(".safetensors"), "\(kept)")
         try FileManager.default.moveItem(
-            atPath: workspace.path("kept/\(kept[0])"), toPath: workspace.path("run.safetensors"))
+            atPath: workspace.path("kept/\(kept[0])"),
+            toPath: workspace.path("run.safetensors")
+        )
         return workspace
     }
 
     private func report(_ workspace: Workspace, _ arguments: String...) throws -> [String: Any] {
         let outcome = try workspace.run(
-            "eval", "--checkpoint", "run.safetensors", "--json", more: arguments)
+            "eval",
+            "--checkpoint",
+            "run.safetensors",
+            "--json",
+            more: arguments
+        )
         #expect(outcome.status == 0 && outcome.errors == "", "\(outcome.errors)")
         return try object(outcome.output)
     }
 
     /// The one line of a refusal, without the program's name.
     private func refusal(
-        _ workspace: Workspace, status: Int32, _ arguments: String..., checkpoint: String = "run.safetensors"
+        _ workspace: Workspace,
+        status: Int32,
+        _ arguments: String...,
+        checkpoint: String = "run.safetensors"
     ) throws -> String {
         let outcome = try workspace.run("eval", "--checkpoint", checkpoint, more: arguments)
         #expect(outcome.status == status, "\(outcome.errors)")
@@ -44,19 +62,28 @@ import Testing
 
     /// Puts the checkpoint there again with some of it changed.
     private func rewrite(
-        _ workspace: Workspace, _ change: (inout [NamedArray], inout [String: String]) throws -> Void
+        _ workspace: Workspace,
+        _ change: (inout [NamedArray], inout [String: String]) throws -> Void
     ) throws {
         var (arrays, metadata) = try SafeTensors.decode(workspace.data("run.safetensors"))
         try change(&arrays, &metadata)
         try SafeTensors.encode(arrays, metadata: metadata).write(
-            to: workspace.folder.appending(path: "changed.safetensors"))
+            to: workspace.folder.appending(path: "changed.safetensors")
+        )
     }
 
     @Test func aFinishedRunsCheckpointStaysOnRequestOnly() throws {
         let workspace = try Workspace.withTinySuite()
         func kept(_ arguments: String...) throws -> [String] {
             let outcome = try workspace.run(
-                "run", "--suite", "tiny.yaml", "--only", "model=based", "--quiet", more: arguments)
+                "run",
+                "--suite",
+                "tiny.yaml",
+                "--only",
+                "model=based",
+                "--quiet",
+                more: arguments
+            )
             #expect(outcome.status == 0, "\(outcome.errors)")
             return workspace.content.filter { $0.hasSuffix(".safetensors") }
         }
@@ -112,7 +139,15 @@ import Testing
         let workspace = try trained()
         for split in ["train", "validation", "test"] {
             let written = try workspace.run(
-                "data", "write", "--suite", "tiny.yaml", "--split", split, "--output", split)
+                "data",
+                "write",
+                "--suite",
+                "tiny.yaml",
+                "--split",
+                split,
+                "--output",
+                split
+            )
             #expect(written.status == 0, "\(written.errors)")
             let (read, made) = (
                 try report(workspace, "--dataset", split), try report(workspace, "--split", split)
@@ -158,9 +193,11 @@ import Testing
         let workspace = try trained()
         try workspace.write(
             tiny("test: [{sequence_length: 16, kv_pairs: 2", "test: [{sequence_length: 64, kv_pairs: 9"),
-            to: "longer.yaml")
+            to: "longer.yaml"
+        )
         let slices = try #require(
-            try report(workspace, "--suite", "longer.yaml")["slices"] as? [[String: Any]])
+            try report(workspace, "--suite", "longer.yaml")["slices"] as? [[String: Any]]
+        )
         #expect(slices.count == 1 && slices[0]["sequence_length"] as? Int == 64)
         try workspace.write(tiny("vocab_size: 64", "vocab_size: 128"), to: "wider.yaml")
         let wider = try refusal(workspace, status: 65, "--suite", "wider.yaml")
@@ -175,14 +212,17 @@ import Testing
     func modelsWithALongestLength(_ layers: String) throws {
         let workspace = try trained(
             "attention",
-            suite: Self.suite.replacingOccurrences(of: "layers: [base-conv, attention]", with: layers))
+            suite: Self.suite.replacingOccurrences(of: "layers: [base-conv, attention]", with: layers)
+        )
         try workspace.write(
             tiny("test: [{sequence_length: 16, kv_pairs: 2", "test: [{sequence_length: 24, kv_pairs: 6"),
-            to: "as-long.yaml")
+            to: "as-long.yaml"
+        )
         _ = try report(workspace, "--suite", "as-long.yaml")
         try workspace.write(
             tiny("test: [{sequence_length: 16, kv_pairs: 2", "test: [{sequence_length: 26, kv_pairs: 2"),
-            to: "longer.yaml")
+            to: "longer.yaml"
+        )
         let longer = try refusal(workspace, status: 65, "--suite", "longer.yaml")
         #expect(longer.hasPrefix("longer.yaml has sequences of 26 tokens"), "\(longer)")
         #expect(longer.hasSuffix("takes at most 24"), "\(longer)")
@@ -194,17 +234,20 @@ import Testing
         let workspace = try trained()
         #expect(
             try refusal(workspace, status: 66, checkpoint: "none.safetensors")
-                == "none.safetensors: there is no such checkpoint")
+                == "none.safetensors: there is no such checkpoint"
+        )
         try workspace.makeFolder("folder")
         #expect(try refusal(workspace, status: 65, checkpoint: "folder").hasPrefix("folder: it is a folder"))
         #expect(
             try refusal(workspace, status: 65, checkpoint: "tiny.yaml")
-                .hasPrefix("tiny.yaml: not a whole .safetensors file: "))
+                .hasPrefix("tiny.yaml: not a whole .safetensors file: ")
+        )
         let whole = try workspace.data("run.safetensors")
         try whole.prefix(whole.count - 1).write(to: workspace.folder.appending(path: "cut.safetensors"))
         #expect(
             try refusal(workspace, status: 65, checkpoint: "cut.safetensors")
-                .hasPrefix("cut.safetensors: not a whole .safetensors file: "))
+                .hasPrefix("cut.safetensors: not a whole .safetensors file: ")
+        )
         // With a terabyte of holes behind it nobody waits until they are read.
         try whole.write(to: workspace.folder.appending(path: "holes.safetensors"))
         try #require(truncate(workspace.path("holes.safetensors"), 1 << 40) == 0)
@@ -224,22 +267,29 @@ import Testing
         }
         let nameless = try said { _, metadata in metadata = [:] }
         #expect(
-            nameless.contains("no 'specification'") && nameless.contains("docs/interchange.md"), "\(nameless)")
+            nameless.contains("no 'specification'") && nameless.contains("docs/interchange.md"),
+            "\(nameless)"
+        )
         #expect(
             try said { _, metadata in metadata["version"] = "9" }
-                == "changed.safetensors: a checkpoint of version 9; this program reads version 1")
+                == "changed.safetensors: a checkpoint of version 9; this program reads version 1"
+        )
         let noJSON = try said { _, metadata in metadata["specification"] = "{" }
         #expect(noJSON.contains("it is not JSON"), "\(noJSON)")
         let empty = try said { _, metadata in metadata["specification"] = "{}" }
         #expect(empty.contains("'task' is missing"), "\(empty)")
         let strange = try said { _, metadata in
             metadata["specification"] = metadata["specification"]?.replacingOccurrences(
-                of: "linear-attention", with: "lineal-attention")
+                of: "linear-attention",
+                with: "lineal-attention"
+            )
         }
         #expect(strange.contains("there is no mixer 'lineal-attention'"), "\(strange)")
         let odd = try said { _, metadata in
             metadata["specification"] = metadata["specification"]?.replacingOccurrences(
-                of: #""vocab_size":64"#, with: #""vocab_size":63"#)
+                of: #""vocab_size":64"#,
+                with: #""vocab_size":63"#
+            )
         }
         #expect(odd.contains("63 is odd"), "\(odd)")
         // What no suite may say, no checkpoint may.
@@ -310,7 +360,9 @@ import Testing
         #expect(infinite == "changed.safetensors: not finite: parameter norm.weight")
         let changed = try said { arrays, _ in arrays[try index("norm.weight", in: arrays)].values[3] = 2 }
         #expect(
-            changed.contains("its parameters are not those that its 'parameters_sha256' is of"), "\(changed)")
+            changed.contains("its parameters are not those that its 'parameters_sha256' is of"),
+            "\(changed)"
+        )
     }
 
     /// Of another program's checkpoint nothing else is asked than parameters and a specification.
@@ -323,7 +375,9 @@ import Testing
         }
         try FileManager.default.removeItem(atPath: workspace.path("run.safetensors"))
         try FileManager.default.moveItem(
-            atPath: workspace.path("changed.safetensors"), toPath: workspace.path("run.safetensors"))
+            atPath: workspace.path("changed.safetensors"),
+            toPath: workspace.path("run.safetensors")
+        )
         let found = try report(workspace)
         #expect(found["loss"] as? Double == expected["loss"] as? Double)
         #expect(found["run_id"] == nil && found["step"] == nil)
@@ -334,7 +388,8 @@ import Testing
         _ = try workspace.run("data", "write", "--suite", "tiny.yaml", "--split", "test", "--output", "test")
         #expect(
             try refusal(workspace, status: 66, "--dataset", "none")
-                == "none/dataset.json: cannot be read: No such file or directory")
+                == "none/dataset.json: cannot be read: No such file or directory"
+        )
         let labels = workspace.path("test/segment-1/labels.npy")
         let whole = try Data(contentsOf: URL(fileURLWithPath: labels))
         guard case .int64(var values) = try NPYFile(path: labels).elements else { return }
@@ -347,10 +402,12 @@ import Testing
         let first = try #require(values.firstIndex { $0 != -100 })
         #expect(
             try said { $0[first] = -100 }
-                == "test/segment-1/labels.npy: example 0 has 3 labels; dataset.json says 4 for each")
+                == "test/segment-1/labels.npy: example 0 has 3 labels; dataset.json says 4 for each"
+        )
         #expect(
             try said { $0[first] = 64 }
-                == "test/segment-1/labels.npy: example 0 has label 64, outside the vocabulary of 64")
+                == "test/segment-1/labels.npy: example 0 has label 64, outside the vocabulary of 64"
+        )
         values.removeLast(24)
         try NPYFile(shape: [9, 24], elements: .int64(values)).write(to: labels)
         #expect(
@@ -361,21 +418,26 @@ import Testing
         try workspace.write("{}", to: "test/dataset.json")
         #expect(
             try refusal(workspace, status: 65, "--dataset", "test").hasPrefix(
-                "test/dataset.json: not the description of a dataset: it has no '"))
+                "test/dataset.json: not the description of a dataset: it has no '"
+            )
+        )
     }
 
     @Test func logitsThatCannotBeWritten() throws {
         let workspace = try trained()
         #expect(
             try refusal(workspace, status: 74, "--logits", "none/l.npy")
-                == "none/l.npy: cannot be written: No such file or directory")
+                == "none/l.npy: cannot be written: No such file or directory"
+        )
         try workspace.makeFolder("folder")
         #expect(
             try refusal(workspace, status: 74, "--logits", "folder")
-                == "folder: cannot be written: Is a directory")
+                == "folder: cannot be written: Is a directory"
+        )
         #expect(
             try refusal(workspace, status: 74, "--logits", "/dev/full")
-                == "/dev/full: cannot be written: No space left on device")
+                == "/dev/full: cannot be written: No space left on device"
+        )
         // What is no file stays what it is.
         let null = try workspace.run("eval", "--checkpoint", "run.safetensors", "--logits", "/dev/null")
         #expect(null.status == 0, "\(null.errors)")

@@ -44,7 +44,8 @@ import Testing
         let events = try events(outcome)
         let run = ["run_started", "epoch_finished", "epoch_finished", "run_finished"]
         #expect(
-            names(events) == ["suite_started"] + run + run + run + run + ["control_verdict", "suite_finished"])
+            names(events) == ["suite_started"] + run + run + run + run + ["control_verdict", "suite_finished"]
+        )
         let start = try first("suite_started", events)
         #expect(start["runs"] == .integer(4) && start["selected_runs"] == .integer(4))
         #expect(start["total_steps"] == .integer(4 * 26) && start["jobs"] == .integer(1))
@@ -91,7 +92,10 @@ import Testing
     @Test func aSittingInWhichRunsFail() throws {
         let workspace = try Workspace.withTinySuite(
             tiny("[0.003, 0.01]", "[0.003, 1.0e+30]").replacingOccurrences(
-                of: "minimum_accuracy: 0.0", with: "minimum_accuracy: 1.0"))
+                of: "minimum_accuracy: 0.0",
+                with: "minimum_accuracy: 1.0"
+            )
+        )
         let outcome = try workspace.run("run", "--suite", "tiny.yaml", "--json")
         #expect(outcome.status == 1)
         let events = try events(outcome)

@@ -52,7 +52,9 @@ private final class SmallDisk: Sendable {
     private static let large = tiny("  vocab_size: 64", "  vocab_size: 65536")
 
     private func refusal(
-        _ workspace: Workspace, _ arguments: String..., more: [String] = []
+        _ workspace: Workspace,
+        _ arguments: String...,
+        more: [String] = []
     ) throws -> String {
         let outcome = try workspace.run("run", "--suite", "tiny.yaml", more: arguments + more)
         #expect(outcome.status == 74)
@@ -67,12 +69,17 @@ private final class SmallDisk: Sendable {
         let error = try refusal(workspace, "--checkpoints", "small/c", "--jobs", "2")
         #expect(
             error.hasPrefix(
-                "recall-bench: the folder for checkpoints small/c has 30.0 MiB of free space, and 52"),
-            "\(error)")
+                "recall-bench: the folder for checkpoints small/c has 30.0 MiB of free space, and 52"
+            ),
+            "\(error)"
+        )
         #expect(
             error.hasSuffix(
                 " MiB are needed for the checkpoints of 2 runs at once; free some, use fewer --jobs, or name another "
-                    + "folder with --checkpoints\n"), "\(error)")
+                    + "folder with --checkpoints\n"
+            ),
+            "\(error)"
+        )
         #expect(try workspace.table("runs").column("status") == Array(repeating: "pending", count: 4))
         // What does fit is trained there, and results are not forgotten for runs that do not.
         try workspace.write(tinySuite, to: "tiny.yaml")
@@ -95,10 +102,18 @@ private final class SmallDisk: Sendable {
         #expect(
             error.contains("needed for the checkpoints of the ")
                 && error.contains(" runs that the search may come to at most; free some, or name another"),
-            "\(error)")
+            "\(error)"
+        )
         let few = try workspace.run(
-            "run", "--suite", "tiny.yaml", "--keep-checkpoints", "--quiet", "--only", "learning_rate=0.03",
-            more: arguments)
+            "run",
+            "--suite",
+            "tiny.yaml",
+            "--keep-checkpoints",
+            "--quiet",
+            "--only",
+            "learning_rate=0.03",
+            more: arguments
+        )
         #expect(few.status == 0, "\(few.errors)")
         #expect(try workspace.run("run", "--suite", "tiny.yaml", "--quiet", more: arguments).status == 0)
         withExtendedLifetime(disk) {}
@@ -109,7 +124,9 @@ private final class SmallDisk: Sendable {
         let disk = try SmallDisk.mount(workspace, "small", mebibytes: 30)
         let error = try refusal(workspace, "--db", "small/r.sqlite")
         #expect(
-            error.hasPrefix("recall-bench: small/r.sqlite: only 30.0 MiB are free there, and 32"), "\(error)")
+            error.hasPrefix("recall-bench: small/r.sqlite: only 30.0 MiB are free there, and 32"),
+            "\(error)"
+        )
         #expect(error.hasSuffix(" MiB are needed; free some, or name a file elsewhere with --db\n"), "\(error)")
         #expect(workspace.content == ["small", "tiny.yaml"])
         withExtendedLifetime(disk) {}
@@ -121,7 +138,9 @@ private final class SmallDisk: Sendable {
         let disk = try SmallDisk.mount(workspace, "small", mebibytes: 50)
         let error = try refusal(workspace, "--db", "small/r.sqlite", "--jobs", "1")
         #expect(
-            error.contains("the checkpoints of a run and the database beside them; free some, or"), "\(error)")
+            error.contains("the checkpoints of a run and the database beside them; free some, or"),
+            "\(error)"
+        )
         withExtendedLifetime(disk) {}
     }
 
@@ -148,8 +167,11 @@ private final class SmallDisk: Sendable {
         #expect(
             said.first?.contains(
                 place.checkpoints == "c"
-                    ? "full/r.sqlite: the disk is full; what was finished is kept" : "the checkpoint full/c/")
-                == true, "\(said)")
+                    ? "full/r.sqlite: the disk is full; what was finished is kept" : "the checkpoint full/c/"
+            )
+                == true,
+            "\(said)"
+        )
         #expect(said.first?.contains("what was finished is kept") == true)
         disk.empty()
         #expect(try before.count == 2 && finished() == before)
@@ -191,7 +213,12 @@ private final class SmallDisk: Sendable {
         let disk = try SmallDisk.mount(workspace, "old", mebibytes: 40)
         let isSent = Once()
         let killed = try workspace.run(
-            "run", "--suite", "tiny.yaml", "--db", "old/r.sqlite", "--json"
+            "run",
+            "--suite",
+            "tiny.yaml",
+            "--db",
+            "old/r.sqlite",
+            "--json"
         ) { line, pid in
             if line.contains("\"epoch_finished\""), isSent.first() { kill(pid, SIGKILL) }
         }
@@ -204,7 +231,8 @@ private final class SmallDisk: Sendable {
             outcome.errors
                 == "recall-bench: old/r.sqlite: its newest rows are in old/r.sqlite-wal, which cannot be read without "
                 + "old/r.sqlite-shm, and the folder takes no file; copy the file with its -wal to a folder that you may "
-                + "write to, and read it there\n")
+                + "write to, and read it there\n"
+        )
     }
 }
 
@@ -219,7 +247,12 @@ private final class SmallDisk: Sendable {
         }
         let before = try finished()
         let outcome = try workspace.run(
-            "run", "--suite", "tiny.yaml", "--quiet", limitingFiles: kibibytes << 10)
+            "run",
+            "--suite",
+            "tiny.yaml",
+            "--quiet",
+            limitingFiles: kibibytes << 10
+        )
         #expect(outcome.status == 74 && !outcome.isSignalled)
         #expect(outcome.errorLines.count == 1, "\(outcome.errors)")
         #expect(try before.count == 2 && finished() == before)

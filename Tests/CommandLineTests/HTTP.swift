@@ -71,7 +71,11 @@ final class HTTPConnection {
 
     /// An answer to a request of its own.
     static func ask(
-        _ method: String, _ path: String, port: Int, host: String? = "127.0.0.1", more: String = ""
+        _ method: String,
+        _ path: String,
+        port: Int,
+        host: String? = "127.0.0.1",
+        more: String = ""
     ) throws -> HTTPAnswer {
         let connection = try HTTPConnection(port: port)
         let heading = host.map { "Host: \($0)\r\n" } ?? ""
@@ -97,11 +101,13 @@ final class Serving {
         Thread.detachNewThread {
             let all = ["serve", "--port", "\(port)"] + arguments
             let ending = try? workspace.run(
-                more: all, timeout: 300,
+                more: all,
+                timeout: 300,
                 onOutputLine: { line, process in
                     (address.value, pid.value) = (line, process)
                     isListening.signal()
-                })
+                }
+            )
             outcome.value = ending
             isListening.signal()
             ended.signal()

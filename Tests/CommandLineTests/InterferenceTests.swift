@@ -15,7 +15,9 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
             configuration.busyMode = .timeout(10)
             configuration.allowsUnsafeTransactions = true
             queue = try DatabaseQueue(
-                path: workspace.path("results/recall.sqlite"), configuration: configuration)
+                path: workspace.path("results/recall.sqlite"),
+                configuration: configuration
+            )
             try queue.inDatabase { try $0.execute(sql: "BEGIN EXCLUSIVE") }
         }
 
@@ -59,13 +61,21 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         let before = try workspace.results(of: "tiny")
         let lock = try Lock(workspace)
         let outcome = try workspace.run(
-            "run", "--suite", "tiny.yaml", "--json", "--jobs", "2", environment: Self.shortBusyTime)
+            "run",
+            "--suite",
+            "tiny.yaml",
+            "--json",
+            "--jobs",
+            "2",
+            environment: Self.shortBusyTime
+        )
         #expect(outcome.status == 74, "\(outcome.errors)")
         #expect(
             outcome.errorLines == [
                 "recall-bench: results/recall.sqlite: another process has kept the database locked for 0.2 seconds; end it, "
                     + "or try again later"
-            ])
+            ]
+        )
         try lock.release()
         #expect(try workspace.results(of: "tiny") == before)
     }
@@ -78,12 +88,20 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
     ///   - epochs: of all runs, before it is locked.
     ///   - onNote: called with the lock and the process when it first says so.
     private func runLocked(
-        _ workspace: Workspace, afterEpochs epochs: Int, jobs: Int,
+        _ workspace: Workspace,
+        afterEpochs epochs: Int,
+        jobs: Int,
         onNote: @escaping @Sendable (Lock, Int32) -> Void
     ) throws -> Outcome {
         let (lock, count, isNoted) = (Locked<Lock?>(nil), Counter(), Once())
         return try workspace.run(
-            "run", "--suite", "tiny.yaml", "--json", "--jobs", "\(jobs)", environment: Self.shortBusyTime
+            "run",
+            "--suite",
+            "tiny.yaml",
+            "--json",
+            "--jobs",
+            "\(jobs)",
+            environment: Self.shortBusyTime
         ) { line, pid in
             if line.contains("\"epoch_finished\""), count.next() == epochs { lock.value = try? Lock(workspace) }
             if line.contains("has kept the database locked"), isNoted.first(), let lock = lock.value {
@@ -141,14 +159,16 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
                     UPDATE runs SET lease_host = 'elsewhere', lease_machine = 'another', lease_pid = 1,
                         lease_process_start = 1, lease_heartbeat = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
                     WHERE status = 'running'
-                    """)
+                    """
+            )
         }
         #expect(outcome.status == 0, "\(outcome.errors)")
         #expect(outcome.errorLines.count { $0.contains("\"run_interrupted\"") } == 1)
         #expect(outcome.errorLines.count { $0.contains("\"run_finished\"") } == 3)
         #expect(
             try workspace.table("runs").column("status").sorted()
-                == Array(repeating: "finished", count: 3) + ["running"])
+                == Array(repeating: "finished", count: 3) + ["running"]
+        )
     }
 
     @Test(arguments: ["soon", "-1", "1e9", "nan"]) func aTimeThatIsNoneIsRefused(_ text: String) throws {
@@ -157,7 +177,8 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         #expect(
             outcome.errors
                 == "recall-bench: RECALL_BENCH_BUSY_SECONDS: '\(text)' is no number of seconds from 0 to 86400, such as "
-                + "30\n")
+                + "30\n"
+        )
     }
 
     /// Two processes on one database do each run once, and both end well.

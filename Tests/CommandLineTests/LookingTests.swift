@@ -29,7 +29,9 @@ import Testing
         #expect(names.isSuperset(of: ["attention", "mamba", "based", "taylor-linear-attention", "base-conv"]))
         for name in names {
             #expect(
-                try workspace.run("models", name, "--length", "8", "--d-model", "16").status == 0, "\(name)")
+                try workspace.run("models", name, "--length", "8", "--d-model", "16").status == 0,
+                "\(name)"
+            )
         }
         // 2·D·L numbers of attention; the short convolution's two past columns.
         let attention = try workspace.run("models", "attention", "--length", "10", "--d-model", "32")
@@ -41,7 +43,11 @@ import Testing
             #expect(words.contains(line), "\(line) in \(attention.output)")
         }
         let based = try workspace.run(
-            "models", "based", "--config", "feature_dim=8,arrangement=sliding-last,window=5")
+            "models",
+            "based",
+            "--config",
+            "feature_dim=8,arrangement=sliding-last,window=5"
+        )
         #expect(Self.words(based).contains("2 sliding-window kv-cache 2,048"))
         #expect(based.output.contains("feature_dim"))
         // Mamba's published count leaves its convolution out: 3 past columns of 2 D.
@@ -65,16 +71,20 @@ import Testing
         for name in ["runs", "tradeoff"] {
             let table = try workspace.table(name)
             for ((model, config), bytes) in zip(
-                zip(table.column("model"), table.column("config")), table.column("state_bytes"))
-            {
+                zip(table.column("model"), table.column("config")),
+                table.column("state_bytes")
+            ) {
                 for heading in [[model], []] {
                     let outcome = try workspace.run(
-                        "models", more: heading + ["--length", "16", "--config", config])
+                        "models",
+                        more: heading + ["--length", "16", "--config", config]
+                    )
                     #expect(outcome.status == 0, "\(outcome.errors)")
                     let number = try #require(Int(bytes))
                     #expect(
                         Self.words(outcome).contains { $0.hasPrefix("measured ") && Self.bytes($0) == number },
-                        "\(number) in \(outcome.output)")
+                        "\(number) in \(outcome.output)"
+                    )
                     #expect(outcome.outputLines.first == heading.first ?? "the model of --config")
                 }
             }
@@ -111,7 +121,17 @@ import Testing
     @Test func samplesAreAnnotated() throws {
         let workspace = try Workspace.withTinySuite()
         let outcome = try workspace.run(
-            "data", "sample", "--suite", "tiny.yaml", "--count", "2", "--split", "test", "--first", "3")
+            "data",
+            "sample",
+            "--suite",
+            "tiny.yaml",
+            "--count",
+            "2",
+            "--split",
+            "test",
+            "--first",
+            "3"
+        )
         #expect(outcome.status == 0)
         #expect(outcome.outputLines.first == "test segment 0, example 3")
         #expect(outcome.output.contains("\n\ntest segment 0, example 4\n"))
@@ -142,13 +162,22 @@ import Testing
     @Test func aSplitIsWrittenForOthers() throws {
         let workspace = try Workspace.withTinySuite()
         let outcome = try workspace.run(
-            "data", "write", "--suite", "tiny.yaml", "--split", "test", "--output", "d")
+            "data",
+            "write",
+            "--suite",
+            "tiny.yaml",
+            "--split",
+            "test",
+            "--output",
+            "d"
+        )
         #expect(outcome.status == 0, "\(outcome.errors)")
         #expect(
             workspace.content == [
                 "d", "d/dataset.json", "d/segment-0", "d/segment-0/inputs.npy", "d/segment-0/labels.npy",
                 "tiny.yaml",
-            ])
+            ]
+        )
         for name in ["inputs", "labels"] {
             let data = try workspace.data("d/segment-0/\(name).npy")
             #expect(data.prefix(8) == Data([0x93] + Array("NUMPY".utf8) + [1, 0]))
@@ -170,7 +199,8 @@ import Testing
         #expect(other.status == 65)
         #expect(
             other.errors == "recall-bench: d/dataset.json: another dataset is there; "
-                + "name another folder with --output, or delete this one\n")
+                + "name another folder with --output, or delete this one\n"
+        )
         #expect(try workspace.data("d/segment-0/inputs.npy") == before)
         // What the system refuses is another matter.
         let refused = ["data", "write", "--suite", "tiny.yaml", "--split", "test", "--output", "tiny.yaml"]
@@ -192,7 +222,8 @@ import Testing
             #expect(
                 dimensions == [
                     "batch": 4096, "sequence_length": shape.0, "kv_pairs": shape.1, "vocab_size": 128,
-                ])
+                ]
+            )
             let number = { (key: String) in line[key] as? Double ?? -1 }
             #expect(number("floor_ms") > 0 && number("floor_ms") < number("median_ms"))
             #expect(number("min_ms") <= number("median_ms"))

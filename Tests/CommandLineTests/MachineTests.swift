@@ -7,8 +7,10 @@ import Testing
         -> Outcome
     {
         try workspace.run(
-            more: ["-c", command], program: URL(fileURLWithPath: "/bin/sh"),
-            environment: environment.merging(["PROGRAM": Program.url.path]) { $1 })
+            more: ["-c", command],
+            program: URL(fileURLWithPath: "/bin/sh"),
+            environment: environment.merging(["PROGRAM": Program.url.path]) { $1 }
+        )
     }
 
     @Test func affinityBoundsTheCores() throws {
@@ -17,7 +19,8 @@ import Testing
         let all = try workspace.run("doctor")
         let cores = try #require(all.output.firstMatch(of: #/([0-9]+) cores? to use/#)).1
         #expect(
-            doctor.output.contains(cores == "1" ? "1 core to use" : "1 of \(cores) cores to use (affinity)"))
+            doctor.output.contains(cores == "1" ? "1 core to use" : "1 of \(cores) cores to use (affinity)")
+        )
         let events = try run("taskset -c 0 \"$PROGRAM\" run --suite tiny.yaml --json", in: workspace)
         #expect(events.status == 0)
         #expect(events.errors.contains("\"jobs\":1,"), "\(events.errors.prefix(400))")
@@ -34,9 +37,13 @@ import Testing
                 [ "${threads:-0}" -gt "$most" ] && most=$threads
             done
             wait $!; echo "status $? threads $most"
-            """, in: workspace)
+            """,
+            in: workspace
+        )
         let threads = try #require(
-            outcome.output.firstMatch(of: #/status 0 threads ([0-9]+)/#), "\(outcome.output)")
+            outcome.output.firstMatch(of: #/status 0 threads ([0-9]+)/#),
+            "\(outcome.output)"
+        )
         #expect(try #require(Int(threads.1)) <= 2)
     }
 

@@ -31,7 +31,10 @@ import Testing
             #/(?:recall-bench: .* )?needs? at least .* \(([0-9]+) bytes\) of memory, and .* \(([0-9]+) bytes\) are available; (.*) \(RECALL_BENCH_MEMORY sets another limit\)\n?/#
         let match = try #require(text.wholeMatch(of: pattern), "\(text)")
         return Refusal(
-            needed: try #require(Int(match.1)), available: try #require(Int(match.2)), advice: String(match.3))
+            needed: try #require(Int(match.1)),
+            available: try #require(Int(match.2)),
+            advice: String(match.3)
+        )
     }
 
     private let run = ["run", "--suite", "tiny.yaml", "--quiet", "--jobs"]
@@ -47,7 +50,9 @@ import Testing
         #expect(enough.needed == 2 * one.needed && enough.advice == "use --jobs 1, or a smaller batch_size")
         for (limit, jobs) in [(one.needed, "1"), (2 * one.needed, "2")] {
             let outcome = try workspace.run(
-                more: run + [jobs, "--fresh"], environment: ["RECALL_BENCH_MEMORY": "\(limit)"])
+                more: run + [jobs, "--fresh"],
+                environment: ["RECALL_BENCH_MEMORY": "\(limit)"]
+            )
             #expect(outcome.status == 0, "\(outcome.errors)")
         }
         // Where nothing is left to train, nothing is needed.
@@ -60,10 +65,12 @@ import Testing
         let need = try failure(workspace, "64KiB", run + ["1"]).needed
         try workspace.write(
             tiny("d_model: 16", "d_model: [16, 64]").replacingOccurrences(of: "name: tiny", with: "name: two"),
-            to: "two.yaml")
+            to: "two.yaml"
+        )
         let outcome = try workspace.run(
             more: ["run", "--suite", "two.yaml", "--quiet", "--jobs", "1"],
-            environment: ["RECALL_BENCH_MEMORY": "\(2 * need)"])
+            environment: ["RECALL_BENCH_MEMORY": "\(2 * need)"]
+        )
         #expect(outcome.status == 1, "\(outcome.errors)")
         let table = try workspace.table("runs")
         for (width, status) in zip(try table.column("d_model"), try table.column("status")) {
@@ -78,12 +85,15 @@ import Testing
                 "train: [{sequence_length: 16, kv_pairs: 2, examples: 400}]",
                 "train: [{sequence_length: 512, kv_pairs: 2, examples: 1048576}]"
             ).replacingOccurrences(of: "batch_size: 32", with: "batch_size: 1048576")
-                .replacingOccurrences(of: "d_model: 16", with: "d_model: 256"))
+                .replacingOccurrences(of: "d_model: 16", with: "d_model: 256")
+        )
         let need = try failure(workspace, "64GiB", run + ["1"])
         #expect(need.needed >= 1 << 37 && need.available == 64 << 30)
         // Where a device has the memory for it, it still fails alone.
         let outcome = try workspace.run(
-            more: run + ["1", "--fresh"], environment: ["RECALL_BENCH_MEMORY": "1024TiB"])
+            more: run + ["1", "--fresh"],
+            environment: ["RECALL_BENCH_MEMORY": "1024TiB"]
+        )
         #expect(outcome.status == 1, "\(outcome.errors)")
         let errors = try workspace.table("runs").column("error")
         #expect(errors.allSatisfy { $0.hasPrefix("a step has a tensor of ") }, "\(errors)")
@@ -100,8 +110,10 @@ import Testing
     @Test func aSweepIsRefusedToo() throws {
         let workspace = try Workspace.withTinySuite()
         _ = try failure(
-            workspace, "64KiB",
-            ["sweep", "state-size", "--task", "tiny.yaml", "--models", "based", "--sizes", "4KiB", "--quiet"])
+            workspace,
+            "64KiB",
+            ["sweep", "state-size", "--task", "tiny.yaml", "--models", "based", "--sizes", "4KiB", "--quiet"]
+        )
         #expect(Set(try workspace.table("runs").column("status")) == ["failed"])
     }
 
@@ -110,10 +122,19 @@ import Testing
     @Test func aModelThatCannotBeMadeFailsAlone() throws {
         let workspace = try Workspace.withTinySuite(
             tiny("d_model: 16", "d_model: [16, 8192]").replacingOccurrences(
-                of: "vocab_size: 64", with: "vocab_size: 16384"))
+                of: "vocab_size: 64",
+                with: "vocab_size: 16384"
+            )
+        )
         let outcome = try workspace.run(
-            "run", "--suite", "tiny.yaml", "--quiet", "--only", "model=attention",
-            environment: ["RECALL_BENCH_MEMORY": "1GiB"])
+            "run",
+            "--suite",
+            "tiny.yaml",
+            "--quiet",
+            "--only",
+            "model=attention",
+            environment: ["RECALL_BENCH_MEMORY": "1GiB"]
+        )
         #expect(outcome.status == 1, "\(outcome.errors)")
         let table = try workspace.table("runs")
         let (widths, statuses) = (table.column("d_model"), table.column("status"))
@@ -142,7 +163,8 @@ import Testing
                     - {name: attention, d_model: 16384, positions: learned, layers: [{mixer: base-conv, kernel_size: long}, attention]}
                       - {name: mamba, d_model: 16384, layers: [{mixer: mamba, expand: 16, state_size: 1024}]}
                       - {name: taylor, d_model: 16384, layers: [{mixer: taylor-linear-attention, feature_dim: 1024, heads: 1024}]}
-                    """)
+                    """
+            )
         let workspace = try Workspace.withTinySuite(text)
         let outcome = try workspace.run("run", "--suite", "tiny.yaml", "--quiet")
         #expect(outcome.status == 1 && !outcome.isSignalled, "\(outcome.errors)")
@@ -164,13 +186,21 @@ import Testing
         ]
         for (arguments, bytes) in cases {
             let refused = try workspace.run(
-                "models", more: arguments, environment: ["RECALL_BENCH_MEMORY": "4GiB"])
+                "models",
+                more: arguments,
+                environment: ["RECALL_BENCH_MEMORY": "4GiB"]
+            )
             #expect(refused.status == 69 && refused.output == "", "\(refused.errors)")
             #expect(refused.errorLines.count == 1, "\(refused.errors)")
             #expect(
-                refused.errors.contains("(\(bytes) bytes) a sequence, needs at least "), "\(refused.errors)")
+                refused.errors.contains("(\(bytes) bytes) a sequence, needs at least "),
+                "\(refused.errors)"
+            )
             let shown = try workspace.run(
-                "models", more: arguments, environment: ["RECALL_BENCH_MEMORY": "1TiB"])
+                "models",
+                more: arguments,
+                environment: ["RECALL_BENCH_MEMORY": "1TiB"]
+            )
             #expect(shown.status == 0 && shown.errors == "", "\(shown.errors)")
             let count = bytes.formatted(.number.grouping(.automatic).locale(Locale(identifier: "en_US")))
             #expect(shown.output.contains("\(count) B ("), "\(shown.output)")

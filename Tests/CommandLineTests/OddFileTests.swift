@@ -33,19 +33,34 @@ import Testing
     @Test func noFileOfADataset() throws {
         let workspace = try Workspace.withTinySuite()
         let trained = try workspace.run(
-            "run", "--suite", "tiny.yaml", "--only", "model=based,learning_rate=0.01", "--keep-checkpoints",
-            "--quiet")
+            "run",
+            "--suite",
+            "tiny.yaml",
+            "--only",
+            "model=based,learning_rate=0.01",
+            "--keep-checkpoints",
+            "--quiet"
+        )
         #expect(trained.status == 0)
         let checkpoint = try #require(
-            workspace.content.first { $0.hasPrefix("results/checkpoints/") && $0.hasSuffix(".safetensors") })
+            workspace.content.first { $0.hasPrefix("results/checkpoints/") && $0.hasSuffix(".safetensors") }
+        )
         try workspace.makeFolder("d")
         #expect(mkfifo(workspace.path("d/dataset.json"), 0o600) == 0)
         try refused(
-            workspace, "eval", "--checkpoint", checkpoint, "--dataset", "d", naming: "d/dataset.json")
+            workspace,
+            "eval",
+            "--checkpoint",
+            checkpoint,
+            "--dataset",
+            "d",
+            naming: "d/dataset.json"
+        )
         #expect(unlink(workspace.path("d/dataset.json")) == 0)
         #expect(
             try workspace.run("data", "write", "--suite", "tiny.yaml", "--split", "test", "--output", "d")
-                .status == 0)
+                .status == 0
+        )
         let labels = "d/segment-0/labels.npy"
         #expect(unlink(workspace.path(labels)) == 0 && mkfifo(workspace.path(labels), 0o600) == 0)
         try refused(workspace, "eval", "--checkpoint", checkpoint, "--dataset", "d", naming: labels)
@@ -56,7 +71,8 @@ import Testing
         let workspace = try Workspace.withTinySuite()
         let outcome = try workspace.run(
             more: ["-c", "cat tiny.yaml | \"$0\" suites /dev/stdin", Program.url.path],
-            program: URL(fileURLWithPath: "/bin/sh"))
+            program: URL(fileURLWithPath: "/bin/sh")
+        )
         #expect(outcome.status == 0 && outcome.output.hasPrefix("tiny: "), "\(outcome.errors)")
     }
 }

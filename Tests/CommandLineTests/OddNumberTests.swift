@@ -15,7 +15,8 @@ import Testing
                 examples_per_second, tokens_per_second, "commit", measured_at)
             VALUES ('generate', 'attention decode', 'cpu: a', 'fp32', 1, '{"batch":16,"sequence_length":128}', 1, 1, 1, 1, 1,
                 1, 1, 'abc', '2026-01-01T00:00:00.000Z')
-            """)
+            """
+        )
         return try workspace.data("results/recall.sqlite")
     }
 
@@ -75,7 +76,8 @@ import Testing
             let outcome = try workspace.run(more: arguments)
             #expect(
                 !outcome.isSignalled && [0, 65, 66].contains(outcome.status),
-                "\(update)\n\(arguments): \(outcome.status)\n\(outcome.errors.prefix(600))")
+                "\(update)\n\(arguments): \(outcome.status)\n\(outcome.errors.prefix(600))"
+            )
             if outcome.status != 0 {
                 #expect(outcome.errorLines.count == 1, "\(update)\n\(arguments): \(outcome.errors.prefix(600))")
             }

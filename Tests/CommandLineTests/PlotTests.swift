@@ -18,13 +18,19 @@ import Testing
         for kind in Self.kinds {
             for name in ["a.gp", "b.gp"] {
                 let outcome = try workspace.run(
-                    "plot", kind, "--script", name, environment: ["PATH": workspace.folder.path])
+                    "plot",
+                    kind,
+                    "--script",
+                    name,
+                    environment: ["PATH": workspace.folder.path]
+                )
                 #expect(outcome.status == 0 && outcome.output == "" && outcome.errors == "", "\(outcome)")
             }
             #expect(try workspace.data("a.gp") == workspace.data("b.gp"))
             let text = String(decoding: try workspace.data("a.gp"), as: UTF8.self)
             #expect(
-                text.contains("set terminal svg") && text.contains("'based'") && text.contains("'attention'"))
+                text.contains("set terminal svg") && text.contains("'based'") && text.contains("'attention'")
+            )
         }
     }
 
@@ -37,7 +43,8 @@ import Testing
 
             """
         let workspace = try Workspace.withTinySuite(
-            tinySuite.replacingCharacters(in: models.lowerBound..<models.lowerBound, with: stateless))
+            tinySuite.replacingCharacters(in: models.lowerBound..<models.lowerBound, with: stateless)
+        )
         let run = try workspace.run("run", "--suite", "tiny.yaml", "--quiet", "--plot")
         #expect(run.status == 0 && run.output.contains("left of it: no state, 0 B"), "\(run)")
         for kind in Self.kinds {
@@ -47,7 +54,8 @@ import Testing
         #expect(String(decoding: try workspace.data("tradeoff.gp"), as: UTF8.self).contains("'0 B'"))
         #expect(try workspace.run("export", "csv", "--table", "tradeoff", "--output", "t.csv").status == 0)
         #expect(
-            try workspace.run("plot", "tradeoff", "--csv", "t.csv", "--script", "csv.gp").status == 0)
+            try workspace.run("plot", "tradeoff", "--csv", "t.csv", "--script", "csv.gp").status == 0
+        )
         #expect(try workspace.data("csv.gp") == workspace.data("tradeoff.gp"))
         #expect(try workspace.run("report", "--output", "page.html").status == 0)
     }
@@ -56,7 +64,8 @@ import Testing
     @Test func theExportedTableIsEnough() throws {
         let workspace = try Self.trained()
         #expect(
-            try workspace.run("export", "csv", "--table", "tradeoff", "--output", "t.csv").status == 0)
+            try workspace.run("export", "csv", "--table", "tradeoff", "--output", "t.csv").status == 0
+        )
         for (source, script) in [([], "db.gp"), (["--csv", "t.csv"], "csv.gp")] {
             let outcome = try workspace.run("plot", "tradeoff", more: source + ["--script", script])
             #expect(outcome.status == 0 && outcome.errors == "", "\(outcome.errors)")
@@ -67,8 +76,14 @@ import Testing
     @Test func withoutGnuplotTheScriptIsStillWritten() throws {
         let workspace = try Self.trained()
         let outcome = try workspace.run(
-            "plot", "tradeoff", "--output", "t.png", "--script", "t.gp",
-            environment: ["PATH": workspace.folder.path])
+            "plot",
+            "tradeoff",
+            "--output",
+            "t.png",
+            "--script",
+            "t.gp",
+            environment: ["PATH": workspace.folder.path]
+        )
         #expect(outcome.status == 69 && outcome.errorLines.count == 1, "\(outcome.errors)")
         #expect(outcome.errors.contains("install gnuplot-nox") && outcome.errors.contains("--script"))
         #expect(workspace.exists("t.gp") && !workspace.exists("t.png"))
@@ -86,7 +101,9 @@ import Testing
         let plot = try workspace.run("plot", "tradeoff", "--output", "t.svg", environment: environment)
         #expect(plot.status == 74 && plot.errorLines.count == 1, "\(plot.errors)")
         #expect(
-            plot.errors.contains(path) && plot.errors.contains("name another with TMPDIR"), "\(plot.errors)")
+            plot.errors.contains(path) && plot.errors.contains("name another with TMPDIR"),
+            "\(plot.errors)"
+        )
         let report = try workspace.run("report", "--output", "page.html", environment: environment)
         #expect(report.status == 0 && workspace.exists("page.html"), "\(report.errors)")
         #expect(report.errors.contains("name another with TMPDIR"), "\(report.errors)")
@@ -122,9 +139,17 @@ import Testing
         ] {
             try store.recordBenchmark(
                 BenchmarkRecord(
-                    kind: "generate", name: name, device: "cpu", precision: "fp32", threads: 1,
-                    shape: "{\"batch\":16,\"sequence_length\":\(context)}", medianMilliseconds: 1,
-                    minimumMilliseconds: 1, tokensPerSecond: speed))
+                    kind: "generate",
+                    name: name,
+                    device: "cpu",
+                    precision: "fp32",
+                    threads: 1,
+                    shape: "{\"batch\":16,\"sequence_length\":\(context)}",
+                    medianMilliseconds: 1,
+                    minimumMilliseconds: 1,
+                    tokensPerSecond: speed
+                )
+            )
         }
         let outcome = try workspace.run("plot", "throughput", "--db", "b.sqlite", "--script", "t.gp")
         #expect(outcome.status == 0, "\(outcome.errors)")

@@ -23,11 +23,18 @@ import Testing
     @Test func theEndOfASessionNamesItsDatabase() throws {
         let workspace = try oddWorkspace()
         let outcome = try workspace.run(
-            "run", "--suite=\(Self.suiteFile)", "--db", Self.database, "--only", "model=based")
+            "run",
+            "--suite=\(Self.suiteFile)",
+            "--db",
+            Self.database,
+            "--only",
+            "model=based"
+        )
         #expect(outcome.status == 0, "\(outcome.errors)")
         let commands = commandsBetweenBackquotes(outcome.errors)
         #expect(
-            commands == ["recall-bench export csv --table tradeoff --suite tiny --db 'my $r.sqlite'"])
+            commands == ["recall-bench export csv --table tradeoff --suite tiny --db 'my $r.sqlite'"]
+        )
         for command in commands {
             let export = try workspace.shell(command)
             #expect(export.status == 0 && CSVText(export.output).rows.count == 1, "\(export.errors)")
@@ -39,9 +46,20 @@ import Testing
         let workspace = try oddWorkspace(tiny("epochs: 2", "epochs: 60"))
         let isSent = Once()
         let outcome = try workspace.run(
-            "run", "--suite=\(Self.suiteFile)", "--db", Self.database, "--jobs", "1", "--threads", "2",
+            "run",
+            "--suite=\(Self.suiteFile)",
+            "--db",
+            Self.database,
+            "--jobs",
+            "1",
+            "--threads",
+            "2",
             "--only",
-            "model=based,learning_rate=0.01", "--checkpoints", "kept here", "--json", "--fresh",
+            "model=based,learning_rate=0.01",
+            "--checkpoints",
+            "kept here",
+            "--json",
+            "--fresh",
             "--keep-checkpoints"
         ) { line, pid in if line.contains("\"epoch_finished\""), isSent.first() { kill(pid, SIGINT) } }
         #expect(outcome.status == 130)
@@ -99,14 +117,23 @@ import Testing
         let workspace = try oddWorkspace()
         #expect(
             try workspace.run("bench", "data", "--shapes", "16:2", "--vocab", "128", "--db", Self.database)
-                .status == 0)
+                .status == 0
+        )
         let outcome = try workspace.run("plot", "throughput", "--db", Self.database, "--output", "t.svg")
         #expect(outcome.status == 66)
         let command = try #require(commandsBetweenBackquotes(outcome.errors).first)
         let measured = try workspace.shell(command, more: Self.small["bench generate"] ?? [])
         #expect(measured.status == 0, "\(measured.errors)")
         let plotted = try workspace.run(
-            "plot", "throughput", "--db", Self.database, "--batch", "1", "--script", "t.gp")
+            "plot",
+            "throughput",
+            "--db",
+            Self.database,
+            "--batch",
+            "1",
+            "--script",
+            "t.gp"
+        )
         #expect(plotted.status == 0, "\(plotted.errors)")
     }
 
@@ -129,17 +156,21 @@ import Testing
     @Test func everyCommandOfAReportRuns() throws {
         let workspace = try Workspace.withTinySuite()
         #expect(
-            try workspace.run("run", "--suite", "tiny.yaml", "--db", Self.database, "--quiet").status == 0)
+            try workspace.run("run", "--suite", "tiny.yaml", "--db", Self.database, "--quiet").status == 0
+        )
         try workspace.execute(
             """
             UPDATE runs SET status = 'failed', error = 'for a test' WHERE run_id =
                 (SELECT run_id FROM suite_runs WHERE position = 3);
             UPDATE runs SET status = 'pending' WHERE run_id = (SELECT run_id FROM suite_runs WHERE position = 2)
-            """, on: Self.database)
+            """,
+            on: Self.database
+        )
         try Self.holdReport(workspace, database: Self.database)
         // The commands of the warnings have trained what was missing, where it was missing.
         #expect(
-            try Set(workspace.table("runs", "--db", Self.database).column("status")) == ["finished"])
+            try Set(workspace.table("runs", "--db", Self.database).column("status")) == ["finished"]
+        )
     }
 
     @Test func everyCommandOfASweepsReportRuns() throws {
@@ -147,8 +178,19 @@ import Testing
         for rates in [[], ["--learning-rates", "0.003,0.01", "--seeds", "2", "--data-seeds", "2"]] {
             let database = "sweep\(rates.count).sqlite"
             let outcome = try workspace.run(
-                "sweep", "state-size", "--task", "tiny.yaml", "--models", "based", "--sizes", "4KiB,1KiB",
-                "--quiet", "--db", database, more: rates)
+                "sweep",
+                "state-size",
+                "--task",
+                "tiny.yaml",
+                "--models",
+                "based",
+                "--sizes",
+                "4KiB,1KiB",
+                "--quiet",
+                "--db",
+                database,
+                more: rates
+            )
             #expect(outcome.status == 0, "\(outcome.errors)")
             try Self.holdReport(workspace, database: database)
             try FileManager.default.removeItem(atPath: workspace.path("again.sqlite"))
@@ -161,7 +203,16 @@ import Testing
         try workspace.makeFolder("Suites")
         try workspace.write(tinySuite, to: "Suites/tiny.yaml")
         let outcome = try workspace.run(
-            "run", "--suite", "tiny", "--learning-rates", "0.005", "--seeds", "2", "--quiet", "--db", "r.sqlite"
+            "run",
+            "--suite",
+            "tiny",
+            "--learning-rates",
+            "0.005",
+            "--seeds",
+            "2",
+            "--quiet",
+            "--db",
+            "r.sqlite"
         )
         #expect(outcome.status == 0, "\(outcome.errors)")
         try Self.holdReport(workspace, database: "r.sqlite")
@@ -169,7 +220,8 @@ import Testing
         #expect(!commands.isEmpty)
         #expect(
             commands.allSatisfy { $0.contains(" --learning-rates 0.005") && $0.contains(" --seeds 2") },
-            "\(commands)")
+            "\(commands)"
+        )
     }
 
     private static func holdReport(_ workspace: Workspace, database: String) throws {
@@ -205,10 +257,18 @@ import Testing
             UPDATE runs SET status = 'finished', epochs = 1, steps = 1, train_loss = 1, validation_loss = 1,
                 validation_accuracy = 1 - learning_rate, test_loss = 1, test_accuracy = 0.5, train_seconds = 1,
                 tokens_per_second = 1, device = 'cpu: test', version = '0.1.0'
-            """, on: "r.sqlite")
+            """,
+            on: "r.sqlite"
+        )
         try workspace.data("r.sqlite").write(to: workspace.folder.appendingPathComponent("again.sqlite"))
         let report = try workspace.run(
-            "report", "--db", "r.sqlite", "--output", "page.html", environment: ["PATH": workspace.folder.path])
+            "report",
+            "--db",
+            "r.sqlite",
+            "--output",
+            "page.html",
+            environment: ["PATH": workspace.folder.path]
+        )
         #expect(report.status == 0, "\(report.errors)")
         let page = String(decoding: try workspace.data("page.html"), as: UTF8.self)
         #expect(!page.contains("somebody") && !page.contains("\(name).yaml"))
@@ -221,7 +281,8 @@ import Testing
             let outcome = try workspace.shell(command, more: ["--dry-run"])
             #expect(
                 outcome.status == 0 && outcome.output.hasSuffix(" finished, nothing is left to train\n"),
-                "\(command): \(outcome.output.suffix(200)) \(outcome.errors)")
+                "\(command): \(outcome.output.suffix(200)) \(outcome.errors)"
+            )
         }
     }
 }

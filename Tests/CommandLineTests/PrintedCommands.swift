@@ -19,8 +19,13 @@ extension Workspace {
         // $0 is the program: not every shell takes a hyphen in a function's name.
         let script = "\"$0\" " + command.dropFirst(name.count) + " \"$@\""
         return try run(
-            "-c", script, Program.url.path, more: more, program: URL(fileURLWithPath: "/bin/bash"),
-            timeout: timeout)
+            "-c",
+            script,
+            Program.url.path,
+            more: more,
+            program: URL(fileURLWithPath: "/bin/bash"),
+            timeout: timeout
+        )
     }
 
     /// Changes rows of a database behind the program's back.

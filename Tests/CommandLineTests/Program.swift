@@ -55,8 +55,12 @@ final class Workspace: @unchecked Sendable {
     ///   - closing: a stream whose reader is gone from the start.
     ///   - onErrorLine, onOutputLine: called with each line and the process id as they come.
     func run(
-        _ arguments: String..., more: [String] = [], program: URL = Program.url,
-        environment: [String: String] = [:], limitingFiles: Int? = nil, closing: Stream? = nil,
+        _ arguments: String...,
+        more: [String] = [],
+        program: URL = Program.url,
+        environment: [String: String] = [:],
+        limitingFiles: Int? = nil,
+        closing: Stream? = nil,
         timeout: Double = 60,
         onErrorLine: @escaping @Sendable (String, Int32) -> Void = { _, _ in },
         onOutputLine: @escaping @Sendable (String, Int32) -> Void = { _, _ in }
@@ -89,8 +93,11 @@ final class Workspace: @unchecked Sendable {
             Issue.record("\(arguments.joined(separator: " ")) did not end within \(timeout) s")
         }
         return Outcome(
-            status: process.terminationStatus, isSignalled: process.terminationReason == .uncaughtSignal,
-            output: outputReader.text(), errors: errorReader.text())
+            status: process.terminationStatus,
+            isSignalled: process.terminationReason == .uncaughtSignal,
+            output: outputReader.text(),
+            errors: errorReader.text()
+        )
     }
 
     enum Stream { case output, errors }

@@ -12,7 +12,8 @@ import Testing
     /// A suite with names that mean something to a shell, to XML and to a CSV, trained: two slices, three seeds.
     private static func trained() throws -> Workspace {
         let text = tinySuite.replacingOccurrences(
-            of: "name: tiny", with: #"name: "odd <suite> & 'it''s' \"q\" 🧠""#
+            of: "name: tiny",
+            with: #"name: "odd <suite> & 'it''s' \"q\" 🧠""#
         ).replacingOccurrences(of: "name: based,", with: #"name: "<b>&\"it's\"</b> 🧠","#)
             .replacingOccurrences(of: "[0.003, 0.01]}", with: "[0.003, 0.01], seeds: 3}")
             .replacingOccurrences(
@@ -20,7 +21,8 @@ import Testing
                 with:
                     "test: [{sequence_length: 16, kv_pairs: 2, examples: 64}, {sequence_length: 20, kv_pairs: 4, examples: 32}"
             ).replacingOccurrences(
-                of: "description: Two models", with: #"description: "Two, <i>&amp;</i> models"#
+                of: "description: Two models",
+                with: #"description: "Two, <i>&amp;</i> models"#
             ).replacingOccurrences(of: "next to nothing.", with: #"next to nothing.""#)
         let workspace = try Workspace()
         try workspace.write(text, to: "\(suiteName).yaml")
@@ -37,7 +39,9 @@ import Testing
     /// The rows of a table's body, and of each cell the number that stands behind its text.
     private static func numbers(_ root: MarkupNode, _ caption: String) throws -> [[String: String]] {
         let table = try #require(
-            root.elements("table").first { $0.elements("caption").first?.text == caption }, "\(caption)")
+            root.elements("table").first { $0.elements("caption").first?.text == caption },
+            "\(caption)"
+        )
         let titles = table.elements("thead").flatMap { $0.elements("th") }.map(\.text)
         return (table.elements("tbody").first?.children ?? []).filter { $0.attributes["class"] != "group" }.map
         { row in
@@ -56,7 +60,8 @@ import Testing
             root.elements("section").compactMap { $0.attributes["id"] } == [
                 "warnings", "provenance", "tradeoff", "learning-rates", "slices", "learning-curves", "state",
                 "throughput", "reproduce",
-            ])
+            ]
+        )
         let tradeoff = try workspace.table("tradeoff")
         let rows = try Self.numbers(root, "The tradeoff")
         for (title, column) in [
@@ -73,7 +78,8 @@ import Testing
         let rates = try workspace.table("learning-rates")
         let windows = try Self.numbers(root, "Validation accuracy by learning rate")
         #expect(
-            windows.flatMap { [$0["0.003"], $0["0.01"]] } == rates.column("validation_accuracy"))
+            windows.flatMap { [$0["0.003"], $0["0.01"]] } == rates.column("validation_accuracy")
+        )
         try Self.holdStateAndSlices(root, workspace)
     }
 
@@ -93,7 +99,8 @@ import Testing
             }.map { runs.column("run_id")[$0] }
             #expect(ids.count == 3)
             expectedBytes += zip(items.column("run_id"), items.column("bytes")).filter { $0.0 == ids[0] }.map(
-                \.1)
+                \.1
+            )
             #expect(Int(sums[index]["measured"] ?? "") == bytesSum(items, of: ids[0]))
             for (title, length) in [("16 × 2", "16"), ("20 × 4", "20")] {
                 let values = slices.rows.indices.filter {
@@ -129,13 +136,15 @@ import Testing
         #expect(root.elements("title").first?.text == "\(Self.suiteName): recall for each byte of state")
         #expect(
             root.elements("header").first?.text.contains("Two, <i>&amp;</i> models on next to nothing.")
-                ?? false)
+                ?? false
+        )
         let ids = root.all.compactMap { $0.attributes["id"] }
         #expect(Set(ids).count == ids.count)
         for node in root.all {
             #expect(
                 !["script", "link", "iframe", "object", "base", "form", "i", "b"].contains(node.name),
-                "\(node.name)")
+                "\(node.name)"
+            )
             #expect(node.attributes.keys.allSatisfy { !$0.hasPrefix("on") && $0 != "style" })
             if let target = node.attributes["href"] {
                 #expect(target.hasPrefix("#") && ids.contains(String(target.dropFirst())), "\(target)")
@@ -146,14 +155,16 @@ import Testing
         #expect(
             root.elements("meta").contains {
                 $0.attributes["content"]?.hasPrefix("default-src 'none'") ?? false
-            })
+            }
+        )
         #expect(root.elements("main").count == 1 && root.elements("h1").count == 1)
         for table in root.elements("table") {
             #expect(table.elements("caption").count == 1)
             #expect(
                 table.elements("thead").flatMap { $0.elements("th") }.allSatisfy {
                     $0.attributes["scope"] == "col"
-                })
+                }
+            )
             let rows = table.elements("tbody").flatMap { $0.elements("tr") }
             #expect(!rows.isEmpty && rows.allSatisfy { $0.elements("th").count == 1 })
         }
@@ -192,7 +203,11 @@ import Testing
         #expect(!workspace.exists("-") && workspace.content.allSatisfy { !$0.hasSuffix(".partial") })
 
         let bare = try workspace.run(
-            "report", "--output", "page.html", environment: ["PATH": workspace.folder.path])
+            "report",
+            "--output",
+            "page.html",
+            environment: ["PATH": workspace.folder.path]
+        )
         #expect(bare.status == 0 && bare.errorLines.count == 1, "\(bare.errors)")
         #expect(bare.errors.contains("gnuplot is not on PATH") && bare.errors.contains("install gnuplot-nox"))
         let root = try Self.page(workspace)
@@ -236,7 +251,8 @@ import Testing
                         (SELECT run_id FROM suite_runs WHERE position = 3);
                     UPDATE runs SET status = 'pending' WHERE run_id =
                         (SELECT run_id FROM suite_runs WHERE position = 2)
-                    """)
+                    """
+            )
         }
         try queue.close()
         #expect(try workspace.run("report", "--output", "page.html").status == 0)
@@ -262,7 +278,9 @@ import Testing
         ] {
             let outcome = try workspace.run("report", more: arguments)
             #expect(
-                outcome.status == status && outcome.errorLines.count == 1, "\(arguments): \(outcome.errors)")
+                outcome.status == status && outcome.errorLines.count == 1,
+                "\(arguments): \(outcome.errors)"
+            )
             #expect(outcome.errors.contains(part), "\(outcome.errors)")
         }
         #expect(!workspace.exists("p.html"))

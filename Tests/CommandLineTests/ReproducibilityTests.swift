@@ -48,7 +48,8 @@ private let models = ["attention", "window", "linear", "long-conv", "mamba", "ba
 
     /// Compares whole tables, and says which rows differ.
     private func expectSame(
-        _ results: [String: [[String]]], _ comment: String = "",
+        _ results: [String: [[String]]],
+        _ comment: String = "",
         sourceLocation: SourceLocation = #_sourceLocation
     ) throws {
         let plain = try Self.plain.get()
@@ -56,8 +57,10 @@ private let models = ["attention", "window", "linear", "long-conv", "mamba", "ba
         for (name, rows) in plain {
             let differing = zip(rows, results[name] ?? []).first { $0 != $1 }
             #expect(
-                results[name] == rows, "\(name): \(String(describing: differing)) \(comment)",
-                sourceLocation: sourceLocation)
+                results[name] == rows,
+                "\(name): \(String(describing: differing)) \(comment)",
+                sourceLocation: sourceLocation
+            )
         }
     }
 
@@ -150,7 +153,9 @@ private let models = ["attention", "window", "linear", "long-conv", "mamba", "ba
         let doctor = try workspace.run("doctor", environment: kernel)
         for device in devices {
             let match = try #require(
-                device.wholeMatch(of: #/cpu: .+, (OpenBLAS [0-9]+\.[0-9]+\.[0-9]+ Haswell)/#), "\(device)")
+                device.wholeMatch(of: #/cpu: .+, (OpenBLAS [0-9]+\.[0-9]+\.[0-9]+ Haswell)/#),
+                "\(device)"
+            )
             #expect(doctor.output.contains(match.1), "\(doctor.output)")
         }
         #expect(devices.count == 1)

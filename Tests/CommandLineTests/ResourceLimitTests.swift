@@ -4,13 +4,19 @@ import Testing
 /// What a process ends with where the system lets it have little: a line, not a crash and not a wait without end.
 @Suite struct ResourceLimitTests {
     private func run(
-        _ command: String, in workspace: Workspace, timeout: Double = 60, environment: [String: String] = [:],
+        _ command: String,
+        in workspace: Workspace,
+        timeout: Double = 60,
+        environment: [String: String] = [:],
         onErrorLine: @escaping @Sendable (String, Int32) -> Void = { _, _ in }
     ) throws -> Outcome {
         try workspace.run(
-            more: ["-c", command], program: URL(fileURLWithPath: "/bin/sh"),
-            environment: environment.merging(["PROGRAM": Program.url.path]) { $1 }, timeout: timeout,
-            onErrorLine: onErrorLine)
+            more: ["-c", command],
+            program: URL(fileURLWithPath: "/bin/sh"),
+            environment: environment.merging(["PROGRAM": Program.url.path]) { $1 },
+            timeout: timeout,
+            onErrorLine: onErrorLine
+        )
     }
 
     /// A line of the program's own at most, and an end that is one of its own.
@@ -28,8 +34,10 @@ import Testing
         let workspace = try Workspace.withTinySuite()
         for command in ["models based", "doctor", "run --suite tiny.yaml --quiet --jobs 1"] {
             let outcome = try run(
-                "ulimit -v \(kibibytes) && exec \"$PROGRAM\" \(command)", in: workspace,
-                environment: ["OPENBLAS_NUM_THREADS": threads])
+                "ulimit -v \(kibibytes) && exec \"$PROGRAM\" \(command)",
+                in: workspace,
+                environment: ["OPENBLAS_NUM_THREADS": threads]
+            )
             expectEnd(outcome, [0, 1, 69], "\(command) with \(kibibytes)")
             #expect(outcome.status == 0 || outcome.errorLines.count == 1, "\(command)")
         }
@@ -45,7 +53,9 @@ import Testing
         let prefix =
             getuid() == 0 ? "setpriv --reuid 65534 --regid 65534 --clear-groups \(limit)" : limit
         return try run(
-            "chmod 755 . program && chmod -R a+rwX . && exec \(prefix) ./program \(command)", in: workspace)
+            "chmod 755 . program && chmod -R a+rwX . && exec \(prefix) ./program \(command)",
+            in: workspace
+        )
     }
 
     @Test(arguments: [
@@ -87,11 +97,13 @@ import Testing
         Thread.detachNewThread { [self] in
             let outcome = try? workspace.run(
                 more: ["-c", "ulimit -n 64 && exec \"$PROGRAM\" serve --port 0"],
-                program: URL(fileURLWithPath: "/bin/sh"), environment: ["PROGRAM": Program.url.path],
+                program: URL(fileURLWithPath: "/bin/sh"),
+                environment: ["PROGRAM": Program.url.path],
                 onOutputLine: { line, process in
                     (port.value, pid.value) = (URL(string: line)?.port ?? 0, process)
                     isListening.signal()
-                })
+                }
+            )
             #expect(outcome?.status == 130 && outcome?.errorLines.count == 1, "\(outcome?.errors ?? "")")
             isListening.signal()
             done.signal()
@@ -141,16 +153,26 @@ import Testing
         try #require(lock >= 0 && flock(lock, LOCK_EX) == 0)
         defer { close(lock) }
         let outcome = try workspace.run(
-            "run", "--suite", "tiny.yaml", environment: ["RECALL_BENCH_BUSY_SECONDS": "0.2"])
+            "run",
+            "--suite",
+            "tiny.yaml",
+            environment: ["RECALL_BENCH_BUSY_SECONDS": "0.2"]
+        )
         #expect(outcome.status == 74)
         #expect(outcome.errorLines.count == 2, "\(outcome.errors)")
         let holder = "process \(getpid()) ("
         #expect(outcome.errorLines.first?.hasPrefix("waiting for \(holder)") == true, "\(outcome.errors)")
         #expect(
             outcome.errorLines.last?.hasPrefix("recall-bench: results/recall.sqlite: \(holder)") == true,
-            "\(outcome.errors)")
+            "\(outcome.errors)"
+        )
         let quiet = try workspace.run(
-            "run", "--suite", "tiny.yaml", "--quiet", environment: ["RECALL_BENCH_BUSY_SECONDS": "0.2"])
+            "run",
+            "--suite",
+            "tiny.yaml",
+            "--quiet",
+            environment: ["RECALL_BENCH_BUSY_SECONDS": "0.2"]
+        )
         #expect(quiet.status == 74 && quiet.errorLines.count == 1, "\(quiet.errors)")
     }
 }

@@ -42,7 +42,8 @@ import Testing
         let workspace = try workspace(
             """
             UPDATE runs SET device = 'cpu: another', status = 'interrupted', finished_at = NULL WHERE status = 'finished'
-            """)
+            """
+        )
         let expected =
             "tiny: 2 unfinished rows are by another device (cpu: another): begun anew, because a run's bits belong to one "
             + "build and device"
@@ -51,7 +52,8 @@ import Testing
         let events = try again.errorLines.map(object)
         #expect(events.contains { $0["message"] as? String == expected }, "\(again.errors)")
         #expect(
-            events.filter { $0["event"] as? String == "run_started" }.map { $0["step"] as? Int } == [0, 0])
+            events.filter { $0["event"] as? String == "run_started" }.map { $0["step"] as? Int } == [0, 0]
+        )
         #expect(try !workspace.run("status").output.contains("another"))
     }
 
@@ -60,7 +62,8 @@ import Testing
             """
             UPDATE suite_runs SET run_id = 'v-' || run_id; UPDATE history SET run_id = 'v-' || run_id;
             UPDATE slices SET run_id = 'v-' || run_id; UPDATE state_items SET run_id = 'v-' || run_id; UPDATE runs SET run_id = 'v-' || run_id
-            """)
+            """
+        )
         let expected = "tiny: 2 rows are by a results version that is not known here"
         #expect(try words(workspace.run("status").output).contains(expected))
         let again = try workspace.run(more: two + ["--quiet"])

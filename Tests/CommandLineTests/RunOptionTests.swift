@@ -6,9 +6,17 @@ import Testing
     @Test func seedsAndRatesTakeThePlaceOfTheSuites() throws {
         let workspace = try Workspace.withTinySuite()
         let first = try workspace.run(
-            "run", "--suite", "tiny.yaml", "--quiet", "--only", "model=based", "--seeds", "3",
+            "run",
+            "--suite",
+            "tiny.yaml",
+            "--quiet",
+            "--only",
+            "model=based",
+            "--seeds",
+            "3",
             "--learning-rates",
-            "0.005")
+            "0.005"
+        )
         #expect(first.status == 0, "\(first.errors)")
         let runs = try workspace.table("runs")
         let trained = runs.rows.indices.filter { runs.column("status")[$0] == "finished" }
@@ -17,10 +25,19 @@ import Testing
         #expect(Set(trained.map { runs.column("model")[$0] }) == ["based"])
         // Other rates join them, as in a sweep.
         let second = try workspace.run(
-            "run", "--suite", "tiny.yaml", "--quiet", "--only", "model=based", "--learning-rates", "0.02")
+            "run",
+            "--suite",
+            "tiny.yaml",
+            "--quiet",
+            "--only",
+            "model=based",
+            "--learning-rates",
+            "0.02"
+        )
         #expect(second.status == 0, "\(second.errors)")
         #expect(
-            try Set(workspace.table("runs", "--suite", "tiny").column("learning_rate")) == ["0.005", "0.02"])
+            try Set(workspace.table("runs", "--suite", "tiny").column("learning_rate")) == ["0.005", "0.02"]
+        )
     }
 
     @Test(arguments: [
@@ -60,7 +77,14 @@ import Testing
         let workspace = try Workspace.withTinySuite()
         try workspace.write(tiny("name: tiny", "name: other"), to: "other.yaml")
         let outcome = try workspace.run(
-            "run", "--suite", "tiny.yaml", "--suite", "other.yaml", "--only", "learning_rate=0.01")
+            "run",
+            "--suite",
+            "tiny.yaml",
+            "--suite",
+            "other.yaml",
+            "--only",
+            "learning_rate=0.01"
+        )
         #expect(outcome.status == 0, "\(outcome.errors)")
         let titles = outcome.outputLines.filter { $0.hasPrefix("suite ") }
         #expect(titles == ["suite tiny", "suite other"])
@@ -81,29 +105,48 @@ import Testing
         let workspace = try Workspace.withTinySuite()
         try workspace.write(
             tiny("name: tiny", "name: other").replacingOccurrences(of: "name: based", with: "name: second"),
-            to: "other.yaml")
+            to: "other.yaml"
+        )
         let outcome = try workspace.run(
-            "run", "--suite", "tiny.yaml", "--suite", "other.yaml", "--only", "model=second")
+            "run",
+            "--suite",
+            "tiny.yaml",
+            "--suite",
+            "other.yaml",
+            "--only",
+            "model=second"
+        )
         #expect(outcome.status == 0, "\(outcome.errors)")
         #expect(
-            outcome.errorLines.first?.hasPrefix("tiny is left out: --only: no run has model 'second'") == true)
+            outcome.errorLines.first?.hasPrefix("tiny is left out: --only: no run has model 'second'") == true
+        )
         #expect(outcome.outputLines.filter { $0.hasPrefix("suite ") } == ["suite other"])
     }
 
     @Test func anInterruptionEndsTheSessionAndTheSameCommandContinues() throws {
         let workspace = try Workspace.withTinySuite(
-            tiny("epochs: 2", "epochs: 400").replacingOccurrences(of: "examples: 400", with: "examples: 4000"))
+            tiny("epochs: 2", "epochs: 400").replacingOccurrences(of: "examples: 400", with: "examples: 4000")
+        )
         try workspace.write(tiny("name: tiny", "name: other"), to: "other.yaml")
         let once = Once()
         let outcome = try workspace.run(
-            "run", "--suite", "tiny.yaml", "--suite", "other.yaml", "--json", "--jobs", "1",
+            "run",
+            "--suite",
+            "tiny.yaml",
+            "--suite",
+            "other.yaml",
+            "--json",
+            "--jobs",
+            "1",
             onErrorLine: { line, pid in
                 if line.contains("\"epoch_finished\""), once.first() { kill(pid, SIGINT) }
-            })
+            }
+        )
         #expect(outcome.status == 130, "\(outcome.errors)")
         #expect(
             outcome.errorLines.last?.contains("run --suite tiny.yaml --suite other.yaml --json") == true,
-            "\(outcome.errors)")
+            "\(outcome.errors)"
+        )
         #expect(try workspace.table("runs").column("suite").allSatisfy { $0 == "tiny" })
     }
 
@@ -116,18 +159,29 @@ import Testing
         let plain = try workspace.run("run", "--suite", "tiny.yaml")
         #expect(plain.status == 0)
         #expect(
-            plain.errorLines.last?.hasPrefix("INVALID CONTROL: attention reached") == true, "\(plain.errors)")
+            plain.errorLines.last?.hasPrefix("INVALID CONTROL: attention reached") == true,
+            "\(plain.errors)"
+        )
         let required = try workspace.run("run", "--suite", "tiny.yaml", "--require-control", "--quiet")
         #expect(required.status == 2)
         #expect(
-            required.errors.hasPrefix("recall-bench: INVALID CONTROL: attention reached"), "\(required.errors)")
+            required.errors.hasPrefix("recall-bench: INVALID CONTROL: attention reached"),
+            "\(required.errors)"
+        )
         #expect(required.errorLines.count == 1)
         let json = try workspace.run("run", "--suite", "tiny.yaml", "--json")
         #expect(json.status == 0 && json.errorLines.allSatisfy { $0.hasPrefix("{") })
         // In a session of several suites too, whichever of them it is.
         try workspace.write(tiny("name: tiny", "name: other"), to: "other.yaml")
         let several = try workspace.run(
-            "run", "--suite", "tiny.yaml", "--suite", "other.yaml", "--require-control", "--quiet")
+            "run",
+            "--suite",
+            "tiny.yaml",
+            "--suite",
+            "other.yaml",
+            "--require-control",
+            "--quiet"
+        )
         #expect(several.status == 2 && several.outputLines.contains("suite other"), "\(several.errors)")
     }
 
@@ -135,14 +189,26 @@ import Testing
         let workspace = try Workspace.withTinySuite(Self.unreachable)
         for condition in ["model=based", "model=attention,learning_rate=0.01"] {
             let outcome = try workspace.run(
-                "run", "--suite", "tiny.yaml", "--require-control", "--only", condition)
+                "run",
+                "--suite",
+                "tiny.yaml",
+                "--require-control",
+                "--only",
+                condition
+            )
             #expect(outcome.status == 0, "\(outcome.errors)")
         }
         let whole = try workspace.run("run", "--suite", "tiny.yaml", "--require-control")
         #expect(whole.status == 2)
         // Its runs have ended, and this call asks about others.
         let others = try workspace.run(
-            "run", "--suite", "tiny.yaml", "--require-control", "--only", "model=based")
+            "run",
+            "--suite",
+            "tiny.yaml",
+            "--require-control",
+            "--only",
+            "model=based"
+        )
         #expect(others.status == 0)
     }
 
@@ -157,23 +223,31 @@ import Testing
         let workspace = try Workspace.withTinySuite()
         try workspace.write(
             tiny("name: tiny", "name: other").split(separator: "\n", omittingEmptySubsequences: false)
-                .filter { !$0.hasPrefix("control:") }.joined(separator: "\n"), to: "other.yaml")
+                .filter { !$0.hasPrefix("control:") }.joined(separator: "\n"),
+            to: "other.yaml"
+        )
         for suites in [["other.yaml"], ["tiny.yaml", "other.yaml"]] {
             let outcome = try workspace.run(
-                "run", "--require-control", more: suites.flatMap { ["--suite", $0] })
+                "run",
+                "--require-control",
+                more: suites.flatMap { ["--suite", $0] }
+            )
             #expect(outcome.status == 64 && outcome.output.isEmpty, "\(outcome.output)")
             #expect(
                 outcome.errorLines == [
                     "recall-bench: --require-control: the suite other names no control; add "
                         + "`control: {model: NAME, minimum_accuracy: 0.99}` to it, or leave the option out"
-                ], "\(outcome.errors)")
+                ],
+                "\(outcome.errors)"
+            )
         }
     }
 
     /// Status 1 tells more: what failed may be the control itself.
     @Test func failedRunsComeFirst() throws {
         let workspace = try Workspace.withTinySuite(
-            Self.unreachable.replacingOccurrences(of: "[0.003, 0.01]", with: "[0.003, 1e30]"))
+            Self.unreachable.replacingOccurrences(of: "[0.003, 0.01]", with: "[0.003, 1e30]")
+        )
         let outcome = try workspace.run("run", "--suite", "tiny.yaml", "--require-control")
         #expect(outcome.status == 1, "\(outcome.errors)")
         #expect(outcome.output.contains("INVALID CONTROL"), "\(outcome.output)")
@@ -190,7 +264,9 @@ import Testing
         #expect(
             outcome.errorLines.map { $0.prefix(27) } == [
                 "recall-bench: bad.yaml:9:20", "recall-bench: bad.yaml:13:5",
-            ], "\(outcome.errors)")
+            ],
+            "\(outcome.errors)"
+        )
         #expect(workspace.content == ["bad.yaml"])
     }
 
@@ -214,9 +290,12 @@ import Testing
         let outcome = try workspace.run("run", "--suite", "tiny.yaml", "--dry-run")
         let lines = outcome.outputLines.map { $0.split(separator: " ").joined(separator: " ") }
         let title = try #require(
-            lines.firstIndex(of: "model block layers state_mixer embed_dropout residual_dropout"))
+            lines.firstIndex(of: "model block layers state_mixer embed_dropout residual_dropout")
+        )
         #expect(
-            lines[title + 2] == "attention transformer base-conv, attention none 0.1 0.0", "\(lines)")
+            lines[title + 2] == "attention transformer base-conv, attention none 0.1 0.0",
+            "\(lines)"
+        )
         #expect(lines[title + 3] == "based transformer base-conv, linear-attention none 0.1 0.0", "\(lines)")
     }
 }

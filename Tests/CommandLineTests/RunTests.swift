@@ -26,7 +26,8 @@ import enum RecallStore.SettingColumns
         #expect(status.status == 0)
         #expect(
             try #require(status.outputLines.last).split(separator: " ")
-                == ["tiny", "4", "0", "0", "4", "0", "0", "none"])
+                == ["tiny", "4", "0", "0", "4", "0", "0", "none"]
+        )
 
         // --fresh forgets.
         let fresh = try workspace.run("run", "--suite", "tiny.yaml", "--fresh", "--quiet")
@@ -148,7 +149,15 @@ import enum RecallStore.SettingColumns
     {
         let workspace = try Workspace.withTinySuite()
         let outcome = try workspace.run(
-            "run", "--suite", "tiny.yaml", "--quiet", "--db", path, "--only", "model=based,learning_rate=0.01")
+            "run",
+            "--suite",
+            "tiny.yaml",
+            "--quiet",
+            "--db",
+            path,
+            "--only",
+            "model=based,learning_rate=0.01"
+        )
         #expect(outcome.status == 0, "\(outcome.errors)")
         #expect(workspace.exists(path))
     }
@@ -156,18 +165,21 @@ import enum RecallStore.SettingColumns
     @Test func onlyAndShardTakePartOfASuite() throws {
         let workspace = try Workspace.withTinySuite()
         #expect(
-            try workspace.run("run", "--suite", "tiny.yaml", "--quiet", "--only", "model=based").status == 0)
+            try workspace.run("run", "--suite", "tiny.yaml", "--quiet", "--only", "model=based").status == 0
+        )
         let runs = try workspace.table("runs")
         #expect(
             zip(runs.column("model"), runs.column("status")).allSatisfy {
                 ($0 == "based") == ($1 == "finished")
-            })
+            }
+        )
 
         let jobs = try Workspace.withTinySuite()
         for shard in ["0/2", "1/2"] {
             #expect(try jobs.run("run", "--suite", "tiny.yaml", "--quiet", "--shard", shard).status == 0)
             #expect(
-                try jobs.table("runs").column("status").count { $0 == "finished" } == (shard == "0/2" ? 2 : 4))
+                try jobs.table("runs").column("status").count { $0 == "finished" } == (shard == "0/2" ? 2 : 4)
+            )
         }
     }
 
@@ -193,7 +205,15 @@ import enum RecallStore.SettingColumns
             let workspace = try Workspace.withTinySuite()
             let numbers = setting.split(separator: " ").map(String.init)
             let outcome = try workspace.run(
-                "run", "--suite", "tiny.yaml", "--quiet", "--jobs", numbers[0], "--threads", numbers[1])
+                "run",
+                "--suite",
+                "tiny.yaml",
+                "--quiet",
+                "--jobs",
+                numbers[0],
+                "--threads",
+                numbers[1]
+            )
             #expect(outcome.status == 0)
             return workspace
         }
@@ -238,7 +258,8 @@ import enum RecallStore.SettingColumns
             counts == [
                 "suite_started": 1, "run_started": 4, "epoch_finished": 8, "run_finished": 4,
                 "control_verdict": 1, "suite_finished": 1,
-            ])
+            ]
+        )
     }
 
     @Test func aSweepChoosesTrainsAndPrintsTheTradeoff() throws {

@@ -4,7 +4,8 @@ import Testing
 /// The tiny suite with its learning rates searched, over seeds of both kinds.
 let searchedSuite = tiny(
     "learning_rate: [0.003, 0.01]",
-    "learning_rate: {search: {from: 1.0e-3, to: 3.0e-2, start: 3, resolution: 0.4}}, seeds: 2, data_seeds: 2")
+    "learning_rate: {search: {from: 1.0e-3, to: 3.0e-2, start: 3, resolution: 0.4}}, seeds: 2, data_seeds: 2"
+)
 
 @Suite struct SearchTests {
     @Test func aSearchRefinesAddsSeedsAndSaysWhatItSaved() throws {
@@ -61,7 +62,8 @@ let searchedSuite = tiny(
         let old = tiny(
             "learning_rate: [0.003, 0.01]",
             "learning_rate: {search: {from: 1.0e-3, to: 3.0e-2, start: 3, resolution: 0.4, selection: first-seed}}, "
-                + "seeds: 2, data_seeds: 2")
+                + "seeds: 2, data_seeds: 2"
+        )
         let workspace = try Workspace.withTinySuite(old)
         #expect(try workspace.run("run", "--suite", "tiny.yaml", "--quiet").status == 0)
         let curve = try workspace.table("learning-rates")
@@ -105,7 +107,8 @@ let searchedSuite = tiny(
         #expect(stopped.status == (signal == SIGKILL ? SIGKILL : 130))
         let before = try workspace.table("runs")
         let finished = Set(
-            zip(before.column("run_id"), before.column("status")).filter { $0.1 == "finished" }.map(\.0))
+            zip(before.column("run_id"), before.column("status")).filter { $0.1 == "finished" }.map(\.0)
+        )
         #expect(finished.count < before.rows.count)
         #expect(event == "epoch_finished" || !finished.isEmpty)
         let outcome = try workspace.run("run", "--suite", "tiny.yaml", "--json", "--jobs", "2")
@@ -136,7 +139,9 @@ let searchedSuite = tiny(
         #expect(early.status == 0, "\(early.errors)")
         #expect(
             early.errors.contains(
-                "nothing to train: --only and --shard leave none of the runs that tiny needs so far"))
+                "nothing to train: --only and --shard leave none of the runs that tiny needs so far"
+            )
+        )
         #expect(try trained() == 0)
         let dry = try only("seed=1", "--dry-run")
         #expect(dry.status == 0 && dry.output.contains("0 runs to begin with") && dry.errors.contains("so far"))
@@ -148,7 +153,8 @@ let searchedSuite = tiny(
         #expect(
             zip(searched.column("seed"), searched.column("status")).allSatisfy {
                 ($0 == "0") == ($1 == "finished")
-            })
+            }
+        )
         let others = searched.column("seed").count { $0 == "1" }
         let before = try trained()
         #expect(try only("seed=1").status == 0)
@@ -192,7 +198,8 @@ let searchedSuite = tiny(
         let outcome = try workspace.run("run", "--suite", "tiny.yaml", "--dry-run")
         #expect(
             outcome.status == 0 && outcome.output.contains("\n6 runs to begin with, about "),
-            "\(outcome.output)")
+            "\(outcome.output)"
+        )
         #expect(!outcome.output.contains("6 runs, at most"))
         // More than one refinement of both points, and their two other seeds.
         let most = try #require(outcome.output.firstMatch(of: /([0-9]+) runs in all at most/)?.1)

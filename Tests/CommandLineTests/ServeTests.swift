@@ -41,7 +41,8 @@ extension Workspace {
             let answer = try serving.ask("GET", path)
             let policy = try #require(answer.headers["content-security-policy"], "\(path)")
             #expect(
-                policy.hasPrefix("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'"))
+                policy.hasPrefix("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'")
+            )
             for part in ["base-uri 'none'", "frame-ancestors 'none'", "form-action 'none'"] {
                 #expect(policy.contains(part))
             }
@@ -82,7 +83,12 @@ extension Workspace {
         // Two of them, whichever is ours, and whatever the second is called.
         for hosts in [("localhost", "example.com"), ("example.com", "localhost"), ("localhost", "localhost")] {
             let answer = try HTTPConnection.ask(
-                "GET", "/api/state", port: serving.port, host: hosts.0, more: "hOST: \(hosts.1)\r\n")
+                "GET",
+                "/api/state",
+                port: serving.port,
+                host: hosts.0,
+                more: "hOST: \(hosts.1)\r\n"
+            )
             #expect(answer.status == 400 && !answer.body.contains("tiny"), "\(hosts)")
         }
     }
@@ -118,7 +124,9 @@ extension Workspace {
         let workspace = try Self.tinyRun()
         let before = try workspace.data("results/recall.sqlite")
         try FileManager.default.setAttributes(
-            [.posixPermissions: 0o444], ofItemAtPath: workspace.path("results/recall.sqlite"))
+            [.posixPermissions: 0o444],
+            ofItemAtPath: workspace.path("results/recall.sqlite")
+        )
         let serving = try Serving(workspace, "--suite", "tiny")
         #expect(try JSONValue(serving.ask("GET", "/api/state").body)["status"]?["finished"] == .integer(4))
         let outcome = try serving.interrupt()

@@ -14,7 +14,8 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         let isTold = Once()
         Thread.detachNewThread {
             let outcome = try? workspace.run("run", "--suite", "tiny.yaml", "--json", "--jobs", "1") {
-                line, _ in
+                line,
+                _ in
                 if line.contains("\"run_started\""), isTold.first() { begun.signal() }
             }
             #expect(outcome?.status == 0, "\(outcome?.errors ?? "it could not be started")")
@@ -50,7 +51,8 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
             #expect(finished == finished.sorted() && finished.last == 4)
             #expect(lines.allSatisfy { number("runs", $0) == 4 })
             #expect(
-                lines.map { $0["is_over"] == .boolean(true) } == lines.indices.map { $0 == lines.count - 1 })
+                lines.map { $0["is_over"] == .boolean(true) } == lines.indices.map { $0 == lines.count - 1 }
+            )
             // A run under way with its figures was seen.
             let running = lines.flatMap { $0["suites"]?.array ?? [] }.flatMap {
                 $0["running_runs"]?.array ?? []
@@ -72,7 +74,8 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
             #expect(outcome.status == 0 && outcome.errors == "", "\(outcome.errors)")
             let lines = try outcome.outputLines.map { try JSONValue($0) }
             #expect(
-                lines.map { $0["is_over"] == .boolean(true) } == lines.indices.map { $0 == lines.count - 1 })
+                lines.map { $0["is_over"] == .boolean(true) } == lines.indices.map { $0 == lines.count - 1 }
+            )
             let last = try #require(lines.last)
             // All that the search came to, the other seeds too.
             let runs = try workspace.table("runs", "--suite", "tiny")
@@ -99,8 +102,11 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         let workspace = try interruptedWorkspace()
         for more in [[], ["--json"]] {
             let outcome = try workspace.run(
-                "status", "--watch", more: more,
-                onOutputLine: { line, pid in if line.contains("tiny") { kill(pid, SIGINT) } })
+                "status",
+                "--watch",
+                more: more,
+                onOutputLine: { line, pid in if line.contains("tiny") { kill(pid, SIGINT) } }
+            )
             #expect(outcome.status == 130 && !outcome.isSignalled)
             #expect(outcome.errors == "")
         }
@@ -126,7 +132,8 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         let watched = Locked<Outcome?>(nil)
         Thread.detachNewThread {
             watched.value = try? workspace.run("status", "--watch", "--suite", "tiny", "--interval", "0.1") {
-                line, _ in
+                line,
+                _ in
                 if line.contains("waiting for the first run in results/recall.sqlite") { waits.signal() }
             }
             ended.signal()
@@ -140,7 +147,10 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
         #expect(outcome.outputLines.last?.split(separator: " ").suffix(4) == ["4", "0", "0", "none"])
         // Ctrl-C ends the waiting as it ends the watching.
         let interrupted = try Workspace().run(
-            "status", "--watch", onErrorLine: { _, pid in kill(pid, SIGINT) })
+            "status",
+            "--watch",
+            onErrorLine: { _, pid in kill(pid, SIGINT) }
+        )
         #expect(interrupted.status == 130 && interrupted.errorLines.count == 1)
     }
 
@@ -171,7 +181,11 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
     @Test func onATerminalItDrawsInPlaceAndPutsAllBack() throws {
         let workspace = try interruptedWorkspace()
         let session = try TerminalSession(
-            workspace, ["status", "--watch", "--interval", "0.1"], columns: 80, rows: 24)
+            workspace,
+            ["status", "--watch", "--interval", "0.1"],
+            columns: 80,
+            rows: 24
+        )
         try session.wait { frames($0).count >= 3 }
         session.resize(columns: 40, rows: 10)
         let before = frames(session.text).count
@@ -196,7 +210,11 @@ private let longSuite = tiny("epochs: 2", "epochs: 60")
     @Test func onATerminalItMayBeStoppedAndContinued() throws {
         let workspace = try interruptedWorkspace()
         let session = try TerminalSession(
-            workspace, ["status", "--watch", "--interval", "0.1"], columns: 80, rows: 24)
+            workspace,
+            ["status", "--watch", "--interval", "0.1"],
+            columns: 80,
+            rows: 24
+        )
         try session.wait { !frames($0).isEmpty }
         session.send(SIGTSTP)
         try session.wait { $0.hasSuffix(Self.leave) }

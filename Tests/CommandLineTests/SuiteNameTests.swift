@@ -25,7 +25,8 @@ import Testing
             #expect(
                 outcome.errors
                     == "recall-bench: tiny.yaml:1:1: name: 'quick' is a built-in suite, and this file has other runs; give "
-                    + "it another name, such as 'my-quick'\n")
+                    + "it another name, such as 'my-quick'\n"
+            )
         }
         #expect(workspace.content == ["tiny.yaml"])
     }
@@ -40,13 +41,16 @@ import Testing
             refused.errors
                 == "recall-bench: results/recall.sqlite: the suite 'tiny' in it is that of \(folder)/tiny.yaml, not of "
                 + "\(folder)/other.yaml; give the suite another `name:`, or let it take the place of that one with "
-                + "--replace-suite\n")
+                + "--replace-suite\n"
+        )
         #expect(try run(workspace, "other.yaml", "--dry-run").status == 65)
         #expect(try workspace.results() == before)
         // An edit of the file is no other file, and neither is a link to it.
         try workspace.write(tiny("[0.003, 0.01]", "[0.003]"), to: "tiny.yaml")
         try FileManager.default.createSymbolicLink(
-            atPath: workspace.path("link.yaml"), withDestinationPath: "tiny.yaml")
+            atPath: workspace.path("link.yaml"),
+            withDestinationPath: "tiny.yaml"
+        )
         #expect(try run(workspace, "link.yaml").status == 0)
         #expect(try run(workspace, "other.yaml", "--replace-suite").status == 0)
         #expect(try Set(workspace.table("tradeoff").column("learning_rate")) == ["0.02"])
@@ -71,9 +75,18 @@ import Testing
         try workspace.write(tiny("name: tiny", "name: state-size-tiny"), to: "mine.yaml")
         func sweep(_ task: String) throws -> Outcome {
             try workspace.run(
-                "sweep", "state-size", "--task", task, "--models", "based", "--sizes", "4KiB",
+                "sweep",
+                "state-size",
+                "--task",
+                task,
+                "--models",
+                "based",
+                "--sizes",
+                "4KiB",
                 "--learning-rates",
-                "0.01", "--quiet")
+                "0.01",
+                "--quiet"
+            )
         }
         #expect(try sweep("tiny.yaml").status == 0)
         #expect(try sweep("tiny.yaml").status == 0)

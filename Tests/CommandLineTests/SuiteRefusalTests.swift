@@ -15,24 +15,32 @@ struct SuiteRefusal: Sendable, CustomTestStringConvertible {
         SuiteRefusal(text: "just words\n", error: "1:1: a suite must be a mapping"),
         SuiteRefusal(
             text: tiny("[base-conv, attention]", "[base-conv, atention]"),
-            error: "12:56: models[0].layers[1]: there is no mixer 'atention'; did you mean 'attention'?"),
+            error: "12:56: models[0].layers[1]: there is no mixer 'atention'; did you mean 'attention'?"
+        ),
         SuiteRefusal(
             text: tiny("d_model: 16, layers: [", "d_modle: 16, layers: ["),
-            error: "12:23: models[0].d_modle: unknown key; did you mean 'd_model'?"),
+            error: "12:23: models[0].d_modle: unknown key; did you mean 'd_model'?"
+        ),
         SuiteRefusal(
             text: tiny("  vocab_size: 64", "  vocab_size: 64\n  vocab_size: 32"),
-            error: "6:3: key 'vocab_size' is there twice (first in line 5)"),
+            error: "6:3: key 'vocab_size' is there twice (first in line 5)"
+        ),
         SuiteRefusal(
             text: tiny("epochs: 2", "epochs: two"),
-            error: "9:20: training.epochs: must be an integer from 1 to 1000000, not 'two'"),
+            error: "9:20: training.epochs: must be an integer from 1 to 1000000, not 'two'"
+        ),
         SuiteRefusal(
             text: tiny("d_model: 16, layers: [", "d_model: -16, layers: ["),
-            error: "12:32: models[0].d_model: must be an integer from 1 to 16384, not '-16'"),
+            error: "12:32: models[0].d_model: must be an integer from 1 to 16384, not '-16'"
+        ),
         SuiteRefusal(
-            text: tiny("[base-conv, attention]", "[{mixer: attention, heads: 3}]"), error: "12:"),
+            text: tiny("[base-conv, attention]", "[{mixer: attention, heads: 3}]"),
+            error: "12:"
+        ),
         SuiteRefusal(
             text: tiny("[base-conv, attention]", "[{mixer: sliding-window, window: 0}]"),
-            error: "12:77: models[0].layers[0].window: must be an integer from 1 to 1048576, not '0'"),
+            error: "12:77: models[0].layers[0].window: must be an integer from 1 to 1048576, not '0'"
+        ),
         SuiteRefusal(
             text: tiny("[base-conv, attention]", "[{mixer: linear-attention, feature_map: taylor-3}]"),
             error:
@@ -40,8 +48,11 @@ struct SuiteRefusal: Sendable, CustomTestStringConvertible {
         ),
         SuiteRefusal(
             text: tiny(
-                "train: [{sequence_length: 16, kv_pairs: 2", "train: [{sequence_length: 16, kv_pairs: 5"),
-            error: "6:43: task.train[0].kv_pairs: 4 × kv_pairs ≤ sequence_length fails: 4 × 5 = 20 > 16"),
+                "train: [{sequence_length: 16, kv_pairs: 2",
+                "train: [{sequence_length: 16, kv_pairs: 5"
+            ),
+            error: "6:43: task.train[0].kv_pairs: 4 × kv_pairs ≤ sequence_length fails: 4 × 5 = 20 > 16"
+        ),
         SuiteRefusal(
             text: tiny("model: attention, minimum", "model: atention, minimum"),
             error: "10:18: control.model: there is no model 'atention' in this suite; did you mean 'attention'?"
@@ -80,11 +91,14 @@ struct SuiteRefusal: Sendable, CustomTestStringConvertible {
                 "-c",
                 "chmod 755 . program; chmod 0 closed; \(prefix) ./program run --suite closed/tiny.yaml; "
                     + "status=$?; chmod 755 closed; exit $status",
-            ], program: URL(fileURLWithPath: "/bin/sh"))
+            ],
+            program: URL(fileURLWithPath: "/bin/sh")
+        )
         #expect(outcome.status == 74)
         #expect(
             outcome.errors == "recall-bench: closed/tiny.yaml: cannot be looked at: Permission denied\n",
-            "\(outcome.errors)")
+            "\(outcome.errors)"
+        )
     }
 
     /// What a shell would make something else of is quoted for it.
@@ -102,7 +116,8 @@ struct SuiteRefusal: Sendable, CustomTestStringConvertible {
 
     @Test func headsThatDoNotDivideTheWidthNameBoth() throws {
         let workspace = try Workspace.withTinySuite(
-            tiny("[base-conv, attention]", "[{mixer: attention, heads: 3}]"))
+            tiny("[base-conv, attention]", "[{mixer: attention, heads: 3}]")
+        )
         for command in [["run", "--suite"], ["suites"], ["data", "sample", "--suite"]] {
             let outcome = try workspace.run(more: command + ["tiny.yaml"])
             #expect(outcome.status == 65)
@@ -123,7 +138,8 @@ struct SuiteRefusal: Sendable, CustomTestStringConvertible {
         let path = try workspace.run("run", "--suite", "nowhere/quick.yaml")
         #expect(path.status == 66)
         #expect(
-            path.errors == "recall-bench: nowhere/quick.yaml: no such file; did you mean the suite 'quick'?\n")
+            path.errors == "recall-bench: nowhere/quick.yaml: no such file; did you mean the suite 'quick'?\n"
+        )
         #expect(workspace.content.isEmpty)
     }
 

@@ -43,7 +43,14 @@ extension Workspace {
             done.enter()
             Thread.detachNewThread { [self] in
                 let outcome = try? run(
-                    "run", "--suite", "tiny.yaml", "--json", "--jobs", jobs, timeout: timeout)
+                    "run",
+                    "--suite",
+                    "tiny.yaml",
+                    "--json",
+                    "--jobs",
+                    jobs,
+                    timeout: timeout
+                )
                 if let outcome { outcomes.change { $0.append(outcome) } }
                 done.leave()
             }
@@ -68,7 +75,12 @@ extension Workspace {
         var results: [String: [[String]]] = [:]
         for name in ["runs", "slices", "history", "tradeoff"] {
             let outcome = try run(
-                "export", "csv", "--table", name, more: suite.map { ["--suite", $0] } ?? [])
+                "export",
+                "csv",
+                "--table",
+                name,
+                more: suite.map { ["--suite", $0] } ?? []
+            )
             #expect(outcome.status == 0, "\(outcome.errors)")
             let table = CSVText(outcome.output)
             let kept = table.header.indices.filter { !times.contains(table.header[$0]) }
@@ -114,5 +126,7 @@ struct CSVText {
 /// The object of a line of JSON.
 func object(_ line: String) throws -> [String: Any] {
     try #require(
-        try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any], "no object: \(line)")
+        try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any],
+        "no object: \(line)"
+    )
 }

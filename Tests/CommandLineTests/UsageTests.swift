@@ -30,14 +30,18 @@ import Testing
             // Each begins a line of its own: the layout did not run them together.
             let first = lines[examples + 1].trimmingCharacters(in: .whitespaces)
             #expect(
-                (first + " ").hasPrefix((["recall-bench"] + command).joined(separator: " ") + " "), "\(first)")
+                (first + " ").hasPrefix((["recall-bench"] + command).joined(separator: " ") + " "),
+                "\(first)"
+            )
         }
         #expect(
             seen.isSuperset(of: [
                 "", "run", "sweep", "sweep state-size", "export csv", "plot tradeoff", "status", "suites",
                 "serve", "models", "tasks",
                 "data sample", "data write", "eval", "bench data", "doctor",
-            ]), "\(seen)")
+            ]),
+            "\(seen)"
+        )
     }
 
     @Test func aloneItPrintsHelp() throws {
@@ -51,7 +55,8 @@ import Testing
         #expect(outcome.status == 0)
         #expect(
             outcome.output.range(of: #"^\d+\.\d+\.\d+( \([0-9a-f]+\+?\))?\n$"#, options: .regularExpression)
-                != nil)
+                != nil
+        )
     }
 
     /// What is refused as wrong usage, with a part of its one line.

@@ -4,13 +4,19 @@ import Testing
 @Suite struct VerifyTests {
     @Test func aTableAndItsSummary() throws {
         let outcome = try Workspace().run(
-            "verify", "--only", "linearBackward rows 1 in 1 ", "--only", "FILLZERO")
+            "verify",
+            "--only",
+            "linearBackward rows 1 in 1 ",
+            "--only",
+            "FILLZERO"
+        )
         #expect(outcome.status == 0, "\(outcome.errors)")
         #expect(outcome.errors == "")
         let lines = outcome.outputLines
         #expect(
             lines.first?.split(separator: " ").joined(separator: " ")
-                == "kernel shape error bound same bits verdict")
+                == "kernel shape error bound same bits verdict"
+        )
         let rows = lines.filter { $0.hasSuffix("  ok") }
         #expect(rows.count == 9 && rows.count { $0.hasPrefix("fillZero") } == 8)
         #expect(
@@ -23,7 +29,8 @@ import Testing
         let outcome = try Workspace().run("verify", "--only", "model base-conv", "--threads", "2")
         #expect(outcome.status == 0, "\(outcome.errors)")
         #expect(
-            outcome.outputLines.contains { $0.hasPrefix("model base-conv") && $0.contains("kernel_size long") })
+            outcome.outputLines.contains { $0.hasPrefix("model base-conv") && $0.contains("kernel_size long") }
+        )
     }
 
     @Test func patternsAndListsAreTaken() throws {
@@ -39,7 +46,13 @@ import Testing
 
     @Test func jsonHasTheBenchmarksKeys() throws {
         let outcome = try Workspace().run(
-            "verify", "--json", "--only", "scanForward B 3", "--only", "model attention")
+            "verify",
+            "--json",
+            "--only",
+            "scanForward B 3",
+            "--only",
+            "model attention"
+        )
         #expect(outcome.status == 0, "\(outcome.errors)")
         let lines = try outcome.outputLines.map {
             try #require(JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
@@ -77,7 +90,9 @@ import Testing
                 ((product *)dlsym(RTLD_NEXT, "cblas_sgemm"))(order, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
                 c[0] += 0.1f;
             }
-            """, to: "wrong.c")
+            """,
+            to: "wrong.c"
+        )
         let compiler = Process()
         compiler.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         compiler.arguments = ["clang", "-shared", "-fPIC", "wrong.c", "-o", "wrong.so", "-ldl"]
@@ -87,11 +102,14 @@ import Testing
         try #require(compiler.terminationStatus == 0, "Swift on Linux comes with clang")
         let outcome = try workspace.run(
             more: ["verify", "--only", "linearForward rows 63", "--only", "add n 15"],
-            environment: ["LD_PRELOAD": workspace.path("wrong.so")])
+            environment: ["LD_PRELOAD": workspace.path("wrong.so")]
+        )
         #expect(outcome.status == 1)
         #expect(outcome.errorLines.count == 1)
         #expect(
-            outcome.errors.hasPrefix("recall-bench: 1 of 3 cases failed on cpu: "), "\(outcome.errors)")
+            outcome.errors.hasPrefix("recall-bench: 1 of 3 cases failed on cpu: "),
+            "\(outcome.errors)"
+        )
         #expect(outcome.outputLines.contains { $0.hasPrefix("linearForward") && $0.hasSuffix("FAILED") })
         #expect(outcome.outputLines.last?.hasPrefix("linearForward rows 63 in 64 out 65: y: off by ") == true)
         #expect(outcome.outputLines.last?.contains("most at index 0") == true, "\(outcome.output)")

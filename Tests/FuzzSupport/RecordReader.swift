@@ -30,8 +30,14 @@ enum RecordReader {
         let origin = CheckpointOrigin(database: "d1", device: "cpu", build: "0.1.0")
         let history = (1...4).map {
             EpochRecord(
-                epoch: $0, step: 10 * $0, learningRate: 0.01, trainLoss: 1.5, validationLoss: 1.25,
-                validationAccuracy: 0.5, seconds: Double($0))
+                epoch: $0,
+                step: 10 * $0,
+                learningRate: 0.01,
+                trainLoss: 1.5,
+                validationLoss: 1.25,
+                validationAccuracy: 0.5,
+                seconds: Double($0)
+            )
         }
         return [(nil, nil), (origin, nil), (origin, []), (origin, history)].map { origin, history in
             CheckpointCheck(runID: "run", origin: origin, history: history, stepsPerEpoch: 10, epochs: 8)

@@ -23,8 +23,11 @@ public struct RowChanges {
             let words = line.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: true)
             guard words.count == 4, let row = Int(words[2]), row >= 0 else { return nil }
             return Change(
-                table: String(words[0]), column: String(words[1]), row: row,
-                value: Self.value(String(words[3])))
+                table: String(words[0]),
+                column: String(words[1]),
+                row: row,
+                value: Self.value(String(words[3]))
+            )
         }
     }
 
@@ -50,7 +53,8 @@ public final class LooseDatabase: @unchecked Sendable {
 
     public init() throws {
         folder = FileManager.default.temporaryDirectory.appendingPathComponent(
-            "recall-rows-\(UUID().uuidString)")
+            "recall-rows-\(UUID().uuidString)"
+        )
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         let strict = folder.appendingPathComponent("strict.sqlite").path
         path = folder.appendingPathComponent("loose.sqlite").path
@@ -74,7 +78,8 @@ public final class LooseDatabase: @unchecked Sendable {
             let list = names.map { "\"\($0)\"" }.joined(separator: ", ")
             try queue.write {
                 try $0.execute(
-                    sql: "CREATE TABLE \(table) (\(list)\(key.isEmpty ? "" : ", PRIMARY KEY (\(key))"))")
+                    sql: "CREATE TABLE \(table) (\(list)\(key.isEmpty ? "" : ", PRIMARY KEY (\(key))"))"
+                )
             }
         }
         (self.rows, self.columns) = (rows, columns)
@@ -106,7 +111,9 @@ public final class LooseDatabase: @unchecked Sendable {
                 let marks = (columns[table] ?? []).map { _ in "?" }.joined(separator: ", ")
                 for row in rows {
                     try db.execute(
-                        sql: "INSERT INTO \(table) VALUES (\(marks))", arguments: StatementArguments(row))
+                        sql: "INSERT INTO \(table) VALUES (\(marks))",
+                        arguments: StatementArguments(row)
+                    )
                 }
             }
         }
@@ -123,7 +130,9 @@ public final class LooseDatabase: @unchecked Sendable {
                     sql: """
                         UPDATE \(change.table) SET "\(change.column)" = ? WHERE rowid =
                             (SELECT rowid FROM \(change.table) ORDER BY rowid LIMIT 1 OFFSET ?)
-                        """, arguments: [change.value, change.row])
+                        """,
+                    arguments: [change.value, change.row]
+                )
                 return isMade != nil && db.changesCount > 0
             }
         }
@@ -144,26 +153,45 @@ public final class LooseDatabase: @unchecked Sendable {
     private static func fill(_ path: String) throws -> [PlannedRun] {
         let segment = Segment(sequenceLength: 64, kvPairs: 8, examples: 100)
         let task = MQARTask(
-            vocabSize: 512, train: [segment], validation: [segment], test: [segment], dataSeed: 7)
+            vocabSize: 512,
+            train: [segment],
+            validation: [segment],
+            test: [segment],
+            dataSeed: 7
+        )
         let layer = LayerConfig(mixer: "linear-attention", knobs: ["feature_dim": .integer(8)])
         let runs = (0..<4).map { seed in
             PlannedRun(
-                suite: "rows", task: "mqar", model: "based",
+                suite: "rows",
+                task: "mqar",
+                model: "based",
                 spec: RunSpec(
-                    task: task, model: ModelConfig(dModel: 64, layers: [layer], stateMixer: .none),
+                    task: task,
+                    model: ModelConfig(dModel: 64, layers: [layer], stateMixer: .none),
                     training: TrainingConfig(epochs: 3, batchSize: 10, learningRate: 0.01),
-                    seed: seed == 3 ? .max : UInt64(seed)), taskHash: "0123456789abcdef")
+                    seed: seed == 3 ? .max : UInt64(seed)
+                ),
+                taskHash: "0123456789abcdef"
+            )
         }
         let facts = ModelFacts(
-            parameters: 1000, stateBytes: 2048, stateBytesZoology: nil,
+            parameters: 1000,
+            stateBytes: 2048,
+            stateBytesZoology: nil,
             stateItems: [
                 StateItem(layer: 0, mixer: "linear-attention", kind: .convolution, bytes: 512),
                 StateItem(layer: 0, mixer: "linear-attention", kind: .recurrent, bytes: 1536),
-            ])
+            ]
+        )
         let store = try Store(path: path, mode: .readWrite)
         let suite = SuiteRecord(
-            name: "rows", description: "four runs", controlModel: "based", controlMinimum: 0.99,
-            contentHash: "abc", path: "/suites/rows.yaml")
+            name: "rows",
+            description: "four runs",
+            controlModel: "based",
+            controlMinimum: 0.99,
+            contentHash: "abc",
+            path: "/suites/rows.yaml"
+        )
         try store.plan(runs, suite: suite) { _ in facts }
         let execution = Execution(device: "cpu", version: "1.0", commit: "abc1234")
         for (run, epochs) in zip(runs, [3, 2, 1]) {
@@ -172,8 +200,15 @@ public final class LooseDatabase: @unchecked Sendable {
                 try store.recordEpoch(
                     run.runID,
                     EpochRecord(
-                        epoch: epoch, step: 10 * epoch, learningRate: 0.01, trainLoss: 1.5,
-                        validationLoss: 1.25, validationAccuracy: 0.5, seconds: Double(epoch)))
+                        epoch: epoch,
+                        step: 10 * epoch,
+                        learningRate: 0.01,
+                        trainLoss: 1.5,
+                        validationLoss: 1.25,
+                        validationAccuracy: 0.5,
+                        seconds: Double(epoch)
+                    )
+                )
             }
         }
         let slices = [Split.validation, .test].map {
@@ -182,13 +217,31 @@ public final class LooseDatabase: @unchecked Sendable {
         try store.finish(
             runs[0].runID,
             RunResult(
-                epochs: 3, steps: 30, trainLoss: 0.5, validationLoss: 0.6, validationAccuracy: 0.8,
-                testLoss: 0.7, testAccuracy: 0.75, slices: slices, trainSeconds: 12.5, tokensPerSecond: 1e5))
+                epochs: 3,
+                steps: 30,
+                trainLoss: 0.5,
+                validationLoss: 0.6,
+                validationAccuracy: 0.8,
+                testLoss: 0.7,
+                testAccuracy: 0.75,
+                slices: slices,
+                trainSeconds: 12.5,
+                tokensPerSecond: 1e5
+            )
+        )
         try store.fail(runs[2].runID, error: "not finite at step 11: loss")
         try store.recordBenchmark(
             BenchmarkRecord(
-                kind: "kernel", name: "scan", device: "cpu", precision: "fp32", threads: 1, shape: "{}",
-                medianMilliseconds: 2, minimumMilliseconds: 1))
+                kind: "kernel",
+                name: "scan",
+                device: "cpu",
+                precision: "fp32",
+                threads: 1,
+                shape: "{}",
+                medianMilliseconds: 2,
+                minimumMilliseconds: 1
+            )
+        )
         try store.close()
         return runs
     }
@@ -250,8 +303,14 @@ enum RowReader {
         let execution = Execution(device: "cpu", version: "1.0", commit: "abc1234")
         let suite = SuiteRecord(name: "rows", description: "", path: "/suites/rows.yaml")
         let record = EpochRecord(
-            epoch: 4, step: 40, learningRate: 0.01, trainLoss: 1, validationLoss: 1, validationAccuracy: 1,
-            seconds: 4)
+            epoch: 4,
+            step: 40,
+            learningRate: 0.01,
+            trainLoss: 1,
+            validationLoss: 1,
+            validationAccuracy: 1,
+            seconds: 4
+        )
         return [
             { try store.releaseStale() },
             {

@@ -18,13 +18,25 @@ struct GoldenTests {
         // Of the task only the vocabulary and the longest sequence have a part in the model.
         let segment = Segment(sequenceLength: content.longest, kvPairs: 1, examples: 1)
         let task = MQARTask(
-            vocabSize: content.vocabulary, train: [segment], validation: [segment], test: [segment])
+            vocabSize: content.vocabulary,
+            train: [segment],
+            validation: [segment],
+            test: [segment]
+        )
         let backend = CPUBackend()
         let trainer = try Trainer(
-            task: task, model: content.model,
+            task: task,
+            model: content.model,
             training: TrainingConfig(
-                epochs: 1, batchSize: content.tokens.count, learningRate: content.learningRate,
-                weightDecay: content.weightDecay, decay: decay), seed: 0, backend: backend)
+                epochs: 1,
+                batchSize: content.tokens.count,
+                learningRate: content.learningRate,
+                weightDecay: content.weightDecay,
+                decay: decay
+            ),
+            seed: 0,
+            backend: backend
+        )
         let store = trainer.model.store
         for parameter in store.parameters {
             #expect(fixture.shape(parameter.name) == parameter.shape, "\(parameter.name)")
@@ -36,8 +48,11 @@ struct GoldenTests {
 
     private func batch(_ content: GoldenFixture.Case) -> HostBatch {
         HostBatch(
-            tokens: content.tokens.flatMap { $0 }, labelledRows: content.labelledRows, labels: content.labels,
-            batch: content.tokens.count)
+            tokens: content.tokens.flatMap { $0 },
+            labelledRows: content.labelledRows,
+            labels: content.labels,
+            batch: content.tokens.count
+        )
     }
 
     private func requireClose(_ actual: [Float], _ fixture: GoldenFixture, _ name: String) throws {
@@ -51,8 +66,10 @@ struct GoldenTests {
         let content = fixture.content
         let tape = Tape(arena: try Arena(backend: backend), isTraining: false)
         let input = ModelInput(
-            batch: content.tokens.count, tokens: tape.integers(content.tokens.flatMap { $0 }),
-            labelledRows: tape.integers(content.labelledRows))
+            batch: content.tokens.count,
+            tokens: tape.integers(content.tokens.flatMap { $0 }),
+            labelledRows: tape.integers(content.labelledRows)
+        )
         let logits = trainer.model.logits(input, tape)
         #expect(logits.shape == fixture.shape("logits"))
         try requireClose(try tape.read(logits), fixture, "logits")
@@ -69,10 +86,12 @@ struct GoldenTests {
         for position in 0..<length {
             let tape = Tape(arena: arena, isTraining: false)
             let logits = try tape.read(
-                trainer.model.step(content.tokens.map { $0[position] }, &states, tape))
+                trainer.model.step(content.tokens.map { $0[position] }, &states, tape)
+            )
             for sequence in 0..<batch {
                 rows[sequence * length + position] = Array(
-                    logits[sequence * content.vocabulary..<(sequence + 1) * content.vocabulary])
+                    logits[sequence * content.vocabulary..<(sequence + 1) * content.vocabulary]
+                )
             }
         }
         try requireClose(content.labelledRows.flatMap { rows[Int($0)] }, fixture, "logits")
@@ -87,7 +106,10 @@ struct GoldenTests {
         for parameter in store.parameters {
             // The step has moved the parameters; the gradients are those that moved them.
             try requireClose(
-                store.read(parameter.gradient, count: parameter.count), fixture, "gradient.\(parameter.name)")
+                store.read(parameter.gradient, count: parameter.count),
+                fixture,
+                "gradient.\(parameter.name)"
+            )
         }
     }
 
@@ -105,7 +127,8 @@ struct GoldenTests {
                 / Double(batch.labels.count)
             #expect(
                 abs(loss / Double(expected) - 1) < Self.tolerance,
-                "after step \(step + 1): \(loss), expected \(expected)")
+                "after step \(step + 1): \(loss), expected \(expected)"
+            )
         }
     }
 }
@@ -118,7 +141,8 @@ struct GoldenCoverageTests {
     @Test(arguments: MixerRegistry.mixers.map(\.name)) func everyMixerHasAFixture(_ mixer: String) {
         #expect(
             layers.contains { $0.mixer == mixer },
-            "no fixture has a \(mixer) layer: add a case to make_golden.py and a module to modules.py")
+            "no fixture has a \(mixer) layer: add a case to make_golden.py and a module to modules.py"
+        )
     }
 
     /// Every value of every knob that is a word or a flag: feature maps, long filters, rotary positions.

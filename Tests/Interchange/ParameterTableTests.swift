@@ -35,8 +35,13 @@ struct ParameterTableTests {
             guard cells.count == 4, cells[0].hasPrefix("`"), cells[1].hasPrefix("(") else { continue }
             rows.append(
                 Row(
-                    section: section, name: cells[0].trimmingCharacters(in: ["`"]), shape: cells[1],
-                    published: cells[2], difference: cells[3]))
+                    section: section,
+                    name: cells[0].trimmingCharacters(in: ["`"]),
+                    shape: cells[1],
+                    published: cells[2],
+                    difference: cells[3]
+                )
+            )
         }
         return rows
     }()
@@ -51,7 +56,11 @@ struct ParameterTableTests {
 
         func parameters() throws -> [(name: String, shape: [Int])] {
             let model = try LanguageModel(
-                config, vocabulary: Self.vocabulary, maximumLength: Self.longest, backend: CPUBackend(), seed: 1
+                config,
+                vocabulary: Self.vocabulary,
+                maximumLength: Self.longest,
+                backend: CPUBackend(),
+                seed: 1
             )
             return model.store.parameters.map { ($0.name, $0.shape) }
         }
@@ -108,16 +117,27 @@ struct ParameterTableTests {
                         Model(
                             label: "\(layer), \(norm)",
                             config: ModelConfig(
-                                dModel: width, layers: [layer, layer], block: .mamba, norm: norm)))
+                                dModel: width,
+                                layers: [layer, layer],
+                                block: .mamba,
+                                norm: norm
+                            )
+                        )
+                    )
                 }
                 for (index, state) in StateMixerKind.allCases.enumerated() {
                     models.append(
                         Model(
                             label: "\(layer), \(state)",
                             config: ModelConfig(
-                                dModel: width, layers: [layer, layer], stateMixer: state,
+                                dModel: width,
+                                layers: [layer, layer],
+                                stateMixer: state,
                                 positions: index % 2 == 0 ? .none : .learned,
-                                norm: NormChoice.allCases[index % 2])))
+                                norm: NormChoice.allCases[index % 2]
+                            )
+                        )
+                    )
                 }
             }
         }
@@ -169,7 +189,8 @@ struct ParameterTableTests {
                 }
                 #expect(
                     Self.sizes(row.shape, model.letters(name)) == shape,
-                    "\(row.section), \(row.name): the table says \(row.shape), \(model.label) has \(shape)")
+                    "\(row.section), \(row.name): the table says \(row.shape), \(model.label) has \(shape)"
+                )
             }
         }
     }
@@ -199,7 +220,8 @@ struct ParameterTableTests {
     @Test func theSpecificationIsARuns() throws {
         let json = try #require(
             Self.document.components(separatedBy: "```json\n").dropFirst().first?.components(separatedBy: "```")
-                .first)
+                .first
+        )
         let spec = try JSONDecoder().decode(RunSpec.self, from: Data(json.utf8))
         try spec.task.validate()
         #expect(try spec.model.resolved() == spec.model)

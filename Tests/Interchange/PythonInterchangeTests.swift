@@ -24,7 +24,8 @@ private enum Python {
         process.waitUntilExit()
         try #require(
             process.terminationStatus == 0,
-            "exchange.py \(arguments[0]): \(String(decoding: text, as: UTF8.self))")
+            "exchange.py \(arguments[0]): \(String(decoding: text, as: UTF8.self))"
+        )
     }
 }
 
@@ -69,19 +70,23 @@ private struct Description: Codable, Equatable {
     "Interchange with Python",
     .enabled(
         if: Python.path != nil,
-        "RECALL_BENCH_PYTHON names no Python; see Tests/Interchange/requirements.txt"))
+        "RECALL_BENCH_PYTHON names no Python; see Tests/Interchange/requirements.txt"
+    )
+)
 struct PythonInterchangeTests {
     private let folder: Folder
 
     init() throws { folder = try Folder() }
 
     private let task = MQARTask(
-        vocabSize: 64, train: [Segment(sequenceLength: 24, kvPairs: 3, examples: 40)],
+        vocabSize: 64,
+        train: [Segment(sequenceLength: 24, kvPairs: 3, examples: 40)],
         validation: [Segment(sequenceLength: 16, kvPairs: 2, examples: 8)],
         test: [
             Segment(sequenceLength: 16, kvPairs: 2, examples: 9),
             Segment(sequenceLength: 30, kvPairs: 5, examples: 4),
-        ])
+        ]
+    )
 
     @Test(arguments: ["based", "mamba", "base-conv", "based-lm"]) func aCheckpointGoesThereAndBack(
         _ name: String
@@ -93,10 +98,19 @@ struct PythonInterchangeTests {
         let training = TrainingConfig(epochs: 1, batchSize: 20, learningRate: 0.01)
         let spec = RunSpec(task: task, model: model, training: training, seed: 5)
         let trainer = try Trainer(
-            task: task, model: model, training: training, seed: 5, backend: CPUBackend())
+            task: task,
+            model: model,
+            training: training,
+            seed: 5,
+            backend: CPUBackend()
+        )
         let file = CheckpointFile(path: folder.path("run.safetensors"))
         _ = try trainer.run(
-            checkpoint: file, runID: "größe 🦜", specification: spec.canonicalJSON(), observer: NoObserver())
+            checkpoint: file,
+            runID: "größe 🦜",
+            specification: spec.canonicalJSON(),
+            observer: NoObserver()
+        )
         let copy = try folder.make("copy")
         try Python.exchange("checkpoint", file.path, copy)
 
@@ -111,18 +125,25 @@ struct PythonInterchangeTests {
         for array in arrays {
             #expect(
                 try NPYFile(path: folder.path("copy/\(array.name).npy"))
-                    == NPYFile(shape: array.shape, elements: .float32(array.values)), "\(array.name)")
+                    == NPYFile(shape: array.shape, elements: .float32(array.values)),
+                "\(array.name)"
+            )
         }
         // What Python wrote is a checkpoint to evaluate.
         let content = try CheckpointContent(path: folder.path("copy/rewritten.safetensors"))
         let model2 = try LanguageModel(
-            model, vocabulary: task.vocabSize, maximumLength: task.maximumLength, backend: CPUBackend(), seed: 6
+            model,
+            vocabulary: task.vocabSize,
+            maximumLength: task.maximumLength,
+            backend: CPUBackend(),
+            seed: 6
         )
         try content.write(to: model2.store)
         for (mine, theirs) in zip(trainer.model.store.parameters, model2.store.parameters) {
             #expect(
                 trainer.model.store.read(mine.value, count: mine.count)
-                    == model2.store.read(theirs.value, count: theirs.count))
+                    == model2.store.read(theirs.value, count: theirs.count)
+            )
         }
     }
 
@@ -164,7 +185,8 @@ struct PythonInterchangeTests {
         ]
         let metadata = ["ключ": "значение 🦜", "quotes": "\"a\" \\ \n\t/", "": "no name"]
         try SafeTensors.encode(arrays, metadata: metadata).write(
-            to: folder.url.appending(path: "arrays.safetensors"))
+            to: folder.url.appending(path: "arrays.safetensors")
+        )
         try Python.exchange("arrays", folder.url.path)
 
         struct Read: Decodable {
@@ -176,7 +198,8 @@ struct PythonInterchangeTests {
         #expect(read.npy == files.mapValues(Description.init))
         #expect(
             read.safetensors
-                == Dictionary(uniqueKeysWithValues: arrays.map { ($0.name, Description($0)) }))
+                == Dictionary(uniqueKeysWithValues: arrays.map { ($0.name, Description($0)) })
+        )
         #expect(read.metadata == metadata)
     }
 

@@ -62,7 +62,9 @@ import Testing
         Quota("0::/docker/abc", ["cpu.max": "200000 100000"], 2),
         Quota(
             "4:memory:/job\n3:cpu,cpuacct:/job",
-            ["cpu/job/cpu.cfs_quota_us": "300000", "cpu/job/cpu.cfs_period_us": "100000"], 3),
+            ["cpu/job/cpu.cfs_quota_us": "300000", "cpu/job/cpu.cfs_period_us": "100000"],
+            3
+        ),
         Quota("3:cpu:/job", ["cpu/job/cpu.cfs_quota_us": "-1", "cpu/job/cpu.cfs_period_us": "100000"], nil),
         Quota("3:cpu:/job", ["cpu/job/cpu.cfs_quota_us": "100000"], nil),
         Quota("3:cpuset:/job", ["cpu/job/cpu.cfs_quota_us": "1", "cpu/job/cpu.cfs_period_us": "1"], nil),
@@ -74,7 +76,9 @@ import Testing
         for (path, text) in quota.files {
             let file = mount.appendingPathComponent(path)
             try FileManager.default.createDirectory(
-                at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+                at: file.deletingLastPathComponent(),
+                withIntermediateDirectories: true
+            )
             try Data((text + "\n").utf8).write(to: file)
         }
         #expect(ControlGroups(mount: mount.path, groups: quota.groups).coreQuota == quota.cores)

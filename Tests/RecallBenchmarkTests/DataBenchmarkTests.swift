@@ -11,7 +11,8 @@ import Testing
         #expect(result.minimumSecondsPerExample > 0)
         #expect(result.minimumSecondsPerExample <= result.medianSecondsPerExample)
         #expect(
-            result.medianSecondsPerExample == (result.secondsPerExample[1] + result.secondsPerExample[2]) / 2)
+            result.medianSecondsPerExample == (result.secondsPerExample[1] + result.secondsPerExample[2]) / 2
+        )
         #expect(abs(result.tokensPerSecond / result.examplesPerSecond - 64) < 1e-9)
     }
 }

@@ -7,7 +7,11 @@ import Testing
     private func measured(_ name: String, _ shape: GenerationShape, tokens: Int = 4) throws -> GenerationTimes {
         let model = try PeerModels.model(name, width: 16)
         let benchmark = try GenerationBenchmark(
-            model, vocabulary: 32, longestContext: shape.context, threads: 1)
+            model,
+            vocabulary: 32,
+            longestContext: shape.context,
+            threads: 1
+        )
         return try benchmark.run(shape, tokens: tokens)
     }
 
@@ -25,7 +29,11 @@ import Testing
         #expect(times.decode.count == 4)
         #expect(!times.prefill.isEmpty && (times.prefill + times.decode).allSatisfy { $0 > 0 })
         let model = try LanguageModel(
-            PeerModels.model(name, width: 16), vocabulary: 32, maximumLength: 20, backend: CPUBackend(), seed: 0
+            PeerModels.model(name, width: 16),
+            vocabulary: 32,
+            maximumLength: 20,
+            backend: CPUBackend(),
+            seed: 0
         )
         var bytes = 0
         for state in model.makeStates(batch: 1, capacity: 20) {
@@ -60,7 +68,11 @@ import Testing
 
     @Test func aShapeThatDoesNotFitIsRefused() throws {
         let benchmark = try GenerationBenchmark(
-            PeerModels.model("attention", width: 16), vocabulary: 32, longestContext: 64, threads: 1)
+            PeerModels.model("attention", width: 16),
+            vocabulary: 32,
+            longestContext: 64,
+            threads: 1
+        )
         let shape = GenerationShape(batch: 1 << 20, context: 64)
         do {
             _ = try benchmark.run(shape, tokens: 3, available: 1 << 30)

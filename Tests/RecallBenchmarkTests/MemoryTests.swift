@@ -32,7 +32,9 @@ import Testing
 
     private func plan(_ model: ModelConfig, length: Int, batch: Int = 256) throws -> StepPlan {
         try StepBenchmark.plan(
-            model, StepShape(batch: batch, length: length, pairs: length / 4, vocabulary: 8192))
+            model,
+            StepShape(batch: batch, length: length, pairs: length / 4, vocabulary: 8192)
+        )
     }
 
     /// At batch 256 and L = 1024 every mixer trains in less than 6 GiB; 128 MiB are room for workspaces, BLAS and data.
@@ -56,7 +58,12 @@ import Testing
         let model = try PeerModels.model("base-conv", width: Self.width)
         let plan = try plan(model, length: 64)
         let parameters = try LanguageModel(
-            model, vocabulary: 8192, maximumLength: 64, backend: CPUBackend(), seed: 0)
+            model,
+            vocabulary: 8192,
+            maximumLength: 64,
+            backend: CPUBackend(),
+            seed: 0
+        )
         // Value, gradient and two moments; each parameter starts on a cache line.
         let floats = 4 * parameters.parameterCount
         #expect(
@@ -80,7 +87,9 @@ import Testing
         for (path, text) in files {
             let file = mount.appendingPathComponent(path)
             try FileManager.default.createDirectory(
-                at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+                at: file.deletingLastPathComponent(),
+                withIntermediateDirectories: true
+            )
             try Data((text + "\n").utf8).write(to: file)
         }
         return ControlGroups(mount: mount.path, groups: groups).availableBytes

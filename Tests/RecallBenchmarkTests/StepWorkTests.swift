@@ -53,7 +53,12 @@ import Testing
 
     @Test func everyStepOfEveryRunIsTimed() throws {
         let times = try StepBenchmark.run(
-            PeerModels.model("based", width: 16), shape, steps: 3, jobs: 2, makeBackend: { CPUBackend() })
+            PeerModels.model("based", width: 16),
+            shape,
+            steps: 3,
+            jobs: 2,
+            makeBackend: { CPUBackend() }
+        )
         #expect(times.seconds.map(\.count) == [3, 3])
         #expect(times.seconds.allSatisfy { $0.allSatisfy { $0 > 0 } })
         #expect(times.minimum <= times.median)

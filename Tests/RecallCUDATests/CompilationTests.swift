@@ -68,8 +68,11 @@ struct CompilationTests {
             extern "C" __global__ void waitsLate(int* x) { int y = *x; awaitEarlierKernels(); *x = y + 1; }
             """
         let compiled = try compiler.compile(
-            source, name: "waits.cu", headers: KernelSources.headers,
-            options: KernelSources.options("waits", capability: 90))
+            source,
+            name: "waits.cu",
+            headers: KernelSources.headers,
+            options: KernelSources.options("waits", capability: 90)
+        )
         #expect(Set(Self.kernelsThatDoNotWait(compiled.assembly)) == ["neverWaits", "waitsLate"])
     }
 

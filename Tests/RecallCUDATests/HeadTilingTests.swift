@@ -11,7 +11,8 @@ import Testing
     func sharesAreAllTilesAndNoneIsEmpty(rows: Int, vocabulary: Int) throws {
         for (width, capability) in [1, 32, 33, 64, 65, 128].flatMap({ [($0, 80), ($0, 90), ($0, 100)] }) {
             let tiling = try #require(
-                HeadTiling(HeadShape(rows: rows, width: width, vocabulary: vocabulary), capability: capability))
+                HeadTiling(HeadShape(rows: rows, width: width, vocabulary: vocabulary), capability: capability)
+            )
             #expect(tiling.isHopper == (capability == 90 && width > 32))
             let passing = tiling.isHopper ? 8192 / tiling.width : tiling.width == 128 ? 32 : 64
             #expect(tiling.width >= width)

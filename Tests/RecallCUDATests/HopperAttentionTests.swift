@@ -7,11 +7,20 @@ import Testing
 /// When softmax attention is multiplied by wgmma, which needs no device.
 @Suite struct HopperAttentionTests {
     private func shape(
-        _ heads: Int, _ length: Int, _ width: Int, gap: Int = 0, window: Int? = nil
+        _ heads: Int,
+        _ length: Int,
+        _ width: Int,
+        gap: Int = 0,
+        window: Int? = nil
     ) -> AttentionShape {
         AttentionShape(
-            batch: heads, length: length, heads: 1, headWidth: width, rowStride: 3 * width + gap,
-            window: window)
+            batch: heads,
+            length: length,
+            heads: 1,
+            headWidth: width,
+            rowStride: 3 * width + gap,
+            window: window
+        )
     }
 
     private func hopper(_ shape: AttentionShape) -> HopperAttention? {
@@ -25,8 +34,13 @@ import Testing
             let (heads, width) = (sizes["heads"] ?? 0, sizes["d_head"] ?? 0)
             let gap = one.variant.contains("rows on 16 bytes") ? 4 : 3
             let shape = AttentionShape(
-                batch: sizes["batch"] ?? 0, length: sizes["sequence_length"] ?? 0, heads: heads,
-                headWidth: width, rowStride: 3 * heads * width + gap, window: sizes["window"])
+                batch: sizes["batch"] ?? 0,
+                length: sizes["sequence_length"] ?? 0,
+                heads: heads,
+                headWidth: width,
+                rowStride: 3 * heads * width + gap,
+                window: sizes["window"]
+            )
             return (shape, one.variant.contains("dropout"))
         }
     }

@@ -27,7 +27,8 @@ import Testing
         let dropout = Dropout(probability: 0.5, seed: 0x1122_3344_5566_7788, step: 9, site: 4)
         #expect(
             words(KernelMask(dropout: dropout, cell: nil))
-                == [0x4000_0000_0000_8000, 0x1122_3344_5566_7788, 0x0000_0004_0000_0009, 0])
+                == [0x4000_0000_0000_8000, 0x1122_3344_5566_7788, 0x0000_0004_0000_0009, 0]
+        )
         #expect(words(KernelMask(dropout: nil, cell: nil)) == [0, 0, 0, 0])
     }
 
@@ -49,7 +50,9 @@ import Testing
             let address = UInt64(UInt(bitPattern: attribute))
             let stream = OpaquePointer(bitPattern: 0x10)
             let configuration = LaunchConfiguration(
-                LaunchGrid(blocks: 1, 2, 3, threads: 4, 5, sharedBytes: 6), stream: stream, attribute: attribute
+                LaunchGrid(blocks: 1, 2, 3, threads: 4, 5, sharedBytes: 6),
+                stream: stream,
+                attribute: attribute
             )
             withUnsafeBytes(of: configuration) { bytes in
                 #expect(Array(bytes.bindMemory(to: UInt32.self).prefix(7)) == [1, 2, 3, 4, 5, 1, 6])
@@ -69,12 +72,16 @@ import Testing
         let function = try #require(OpaquePointer(bitPattern: 0x10))
         withUnsafeMutablePointer(to: &parameter) { parameters in
             let node = KernelNode(
-                function, LaunchGrid(blocks: 1, 2, 3, threads: 4, 5, sharedBytes: 6), parameters)
+                function,
+                LaunchGrid(blocks: 1, 2, 3, threads: 4, 5, sharedBytes: 6),
+                parameters
+            )
             withUnsafeBytes(of: node) { bytes in
                 #expect(bytes.load(as: UInt64.self) == 0x10)
                 #expect(Array(bytes.bindMemory(to: UInt32.self)[2..<9]) == [1, 2, 3, 4, 5, 1, 6])
                 #expect(
-                    bytes.load(fromByteOffset: 40, as: UInt64.self) == UInt64(UInt(bitPattern: parameters)))
+                    bytes.load(fromByteOffset: 40, as: UInt64.self) == UInt64(UInt(bitPattern: parameters))
+                )
                 #expect(bytes.load(fromByteOffset: 48, as: UInt64.self) == 0 && bytes.count == 56)
             }
         }
@@ -110,8 +117,15 @@ import Testing
     /// Where an example's lists lie in examples.cu: no longer ones are asked of a device than it has room for.
     @Test func anExamplesMemoryIsCounted() {
         let recipe = ExampleRecipe(
-            seed: 0, streamIndex: 0, vocabulary: 8192, length: 1024, pairs: 256, hasRandomFillers: true,
-            hasDisjointFillers: false, slotLaw: SlotLaw(slots: 256, powerA: 0.01))
+            seed: 0,
+            streamIndex: 0,
+            vocabulary: 8192,
+            length: 1024,
+            pairs: 256,
+            hasRandomFillers: true,
+            hasDisjointFillers: false,
+            slotLaw: SlotLaw(slots: 256, powerA: 0.01)
+        )
         #expect(CUDABackend.sharedBytes(recipe) == 4 * (128 + 4 * 256 + 256))
     }
 
@@ -133,7 +147,8 @@ import Testing
         for capability in [80, 89, 100, 120] {
             #expect(
                 KernelSources.names(for: capability)
-                    == KernelSources.names(for: 90).filter { !$0.hasSuffix("_hopper") })
+                    == KernelSources.names(for: 90).filter { !$0.hasSuffix("_hopper") }
+            )
         }
     }
 

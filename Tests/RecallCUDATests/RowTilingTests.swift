@@ -48,7 +48,8 @@ import Testing
         #expect(layout.isInQuads == (isInQuads && width % 4 == 0))
         let source = KernelSources.text(try #require(KernelSources.modules["normalisation"]))
         #expect(
-            source.contains("NORMALISATION(\(layout.suffix), \(layout.held), \(layout.isInQuads ? 4 : 1))\n"))
+            source.contains("NORMALISATION(\(layout.suffix), \(layout.held), \(layout.isInQuads ? 4 : 1))\n")
+        )
         for rows in [0, 1, 1000, 65_536] {
             let shape = NormShape(kind: .layer, rows: rows, width: width, epsilon: 1e-5)
             let backward = layout.backwardGrid(shape)

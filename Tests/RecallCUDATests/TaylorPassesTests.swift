@@ -8,7 +8,13 @@ import Testing
 @Suite struct TaylorPassesTests {
     private func shape(_ batch: Int, _ length: Int, _ f: Int, _ e: Int) -> LinearAttentionShape {
         LinearAttentionShape(
-            batch: batch, length: length, heads: 1, featureWidth: f, valueWidth: e, map: .taylor2)
+            batch: batch,
+            length: length,
+            heads: 1,
+            featureWidth: f,
+            valueWidth: e,
+            map: .taylor2
+        )
     }
 
     /// Those of verification's cases of one kernel that chunks are cheaper for.
@@ -17,9 +23,13 @@ import Testing
             .map { one in
                 let sizes = Dictionary(uniqueKeysWithValues: one.sizes.map { ($0.key, $0.value) })
                 return LinearAttentionShape(
-                    batch: sizes["batch"] ?? 0, length: sizes["sequence_length"] ?? 0,
-                    heads: sizes["heads"] ?? 0, featureWidth: sizes["feature_dim"] ?? 0,
-                    valueWidth: sizes["value_dim"] ?? 0, map: .taylor2)
+                    batch: sizes["batch"] ?? 0,
+                    length: sizes["sequence_length"] ?? 0,
+                    heads: sizes["heads"] ?? 0,
+                    featureWidth: sizes["feature_dim"] ?? 0,
+                    valueWidth: sizes["value_dim"] ?? 0,
+                    map: .taylor2
+                )
             }
             .filter { TaylorPasses.chunksPay($0, arithmetic, backward: backward) }
             .map { TaylorPasses($0, arithmetic) }

@@ -31,7 +31,9 @@ import Testing
         let generator = MQARGenerator(smallTask(vocabSize: 8192, length: 128, pairs: 8))
         let data = SegmentData.make(generator, .test, 0, firstExample: 5, examples: 1)
         let lines = "\(AnnotatedExample(generator, .test, segment: 0, example: 5))".split(
-            separator: "\n", omittingEmptySubsequences: false)
+            separator: "\n",
+            omittingEmptySubsequences: false
+        )
         let header = lines.firstIndex { $0.contains("position") }!
         for label in 0..<8 {
             let position = Int(data.labelPositions[label])

@@ -7,7 +7,8 @@ import Testing
     @Test func oneHashIsPinned() {
         #expect(
             smallTask().contentHash()
-                == "fd52c64fe0a73f4e3529f70200bdfea641b650f6573ab2b2d1c76da90fa7c51c")
+                == "fd52c64fe0a73f4e3529f70200bdfea641b650f6573ab2b2d1c76da90fa7c51c"
+        )
     }
 
     @Test func everySettingChangesIt() {
@@ -16,7 +17,9 @@ import Testing
         let fuller = Segment(sequenceLength: 32, kvPairs: 5, examples: 100)
         let larger = Segment(sequenceLength: 32, kvPairs: 4, examples: 101)
         func task(
-            train: [Segment] = [segment], validation: [Segment] = [segment], test: [Segment] = [segment]
+            train: [Segment] = [segment],
+            validation: [Segment] = [segment],
+            test: [Segment] = [segment]
         ) -> MQARTask {
             MQARTask(vocabSize: 64, train: train, validation: validation, test: test, dataSeed: 7)
         }

@@ -51,10 +51,12 @@ import Testing
                 #expect(
                     error
                         == DataFileError(
-                            .content, path: folder + "/dataset.json",
+                            .content,
+                            path: folder + "/dataset.json",
                             message:
                                 "another dataset is there; name another folder with --output, or delete this one"
-                        ))
+                        )
+                )
             }
             #expect(try Data(contentsOf: URL(fileURLWithPath: folder + "/dataset.json")) == json)
         }

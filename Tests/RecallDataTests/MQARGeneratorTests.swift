@@ -4,12 +4,19 @@ import Testing
 
 /// One example by the rules, written as plainly as they are stated and drawn from the plain stream.
 private func restated(
-    _ task: MQARTask, _ split: Split, segment index: Int, example: Int
+    _ task: MQARTask,
+    _ split: Split,
+    segment index: Int,
+    example: Int
 ) -> (tokens: [Int32], positions: [Int32], labels: [Int32]) {
     let segment = task.segments(split)[index]
     let (vocabSize, pairs) = (task.vocabSize, segment.kvPairs)
     var stream = RandomStream(
-        seed: task.dataSeed, purpose: .data, a: UInt32(example), b: UInt32(split.index << 16 | index))
+        seed: task.dataSeed,
+        purpose: .data,
+        a: UInt32(example),
+        b: UInt32(split.index << 16 | index)
+    )
 
     func choose(_ range: Range<Int>) -> [Int] {
         var pool = Array(range)

@@ -4,13 +4,26 @@ import Testing
 
 /// A small task; every test changes what it is about.
 func smallTask(
-    vocabSize: Int = 64, length: Int = 32, pairs: Int = 4, examples: Int = 100,
-    randomNonQueries: Bool = true, fillers: Fillers = .any, powerA: Double = 0.01, dataSeed: UInt64 = 7
+    vocabSize: Int = 64,
+    length: Int = 32,
+    pairs: Int = 4,
+    examples: Int = 100,
+    randomNonQueries: Bool = true,
+    fillers: Fillers = .any,
+    powerA: Double = 0.01,
+    dataSeed: UInt64 = 7
 ) -> MQARTask {
     let segment = Segment(sequenceLength: length, kvPairs: pairs, examples: examples)
     return MQARTask(
-        vocabSize: vocabSize, train: [segment], validation: [segment], test: [segment],
-        randomNonQueries: randomNonQueries, fillers: fillers, powerA: powerA, dataSeed: dataSeed)
+        vocabSize: vocabSize,
+        train: [segment],
+        validation: [segment],
+        test: [segment],
+        randomNonQueries: randomNonQueries,
+        fillers: fillers,
+        powerA: powerA,
+        dataSeed: dataSeed
+    )
 }
 
 extension MQARTask: CustomTestStringConvertible {
@@ -29,17 +42,25 @@ extension MQARTask: CustomTestStringConvertible {
 
     static let settings = [
         Refusal(
-            task: smallTask(vocabSize: 2), field: "vocab_size",
-            message: "vocab_size ≥ 4 fails (one key at least): 2 < 4"),
+            task: smallTask(vocabSize: 2),
+            field: "vocab_size",
+            message: "vocab_size ≥ 4 fails (one key at least): 2 < 4"
+        ),
         Refusal(
-            task: smallTask(vocabSize: 65), field: "vocab_size",
-            message: "vocab_size must be even (half keys, half values): 65 is odd"),
+            task: smallTask(vocabSize: 65),
+            field: "vocab_size",
+            message: "vocab_size must be even (half keys, half values): 65 is odd"
+        ),
         Refusal(
-            task: smallTask(vocabSize: .max), field: "vocab_size",
-            message: "vocab_size ≤ 16777216 fails: 9223372036854775807 > 16777216"),
+            task: smallTask(vocabSize: .max),
+            field: "vocab_size",
+            message: "vocab_size ≤ 16777216 fails: 9223372036854775807 > 16777216"
+        ),
         Refusal(
-            task: smallTask(powerA: .nan), field: "power_a",
-            message: "power_a must be a finite number: it is nan"),
+            task: smallTask(powerA: .nan),
+            field: "power_a",
+            message: "power_a must be a finite number: it is nan"
+        ),
         Refusal(task: smallTask(powerA: -0.5), field: "power_a", message: "power_a ≥ 0 fails: -0.5 < 0"),
     ]
 
@@ -103,8 +124,11 @@ extension MQARTask: CustomTestStringConvertible {
         #expect(
             error
                 == TaskError(
-                    split: .validation, field: "validation",
-                    message: "no segments: validation needs at least one"))
+                    split: .validation,
+                    field: "validation",
+                    message: "no segments: validation needs at least one"
+                )
+        )
     }
 
     @Test func theLimitsThemselvesAreAccepted() throws {
@@ -138,6 +162,7 @@ extension MQARTask: CustomTestStringConvertible {
         #expect(
             String(decoding: text, as: UTF8.self).hasPrefix(
                 #"{"data_seed":18446744073709551615,"fillers":"disjoint","power_a":0.5,"random_non_queries":false,"test":[{"examples":100,"kv_pairs":4,"sequence_length":32}]"#
-            ))
+            )
+        )
     }
 }

@@ -22,7 +22,8 @@ func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Re
             let header = NPYFile.header(type: type, shape: shape)
             #expect(header.count % 64 == 0 && header.last == 0x0A)
             return String(decoding: header[10...], as: UTF8.self).trimmingCharacters(
-                in: .whitespacesAndNewlines)
+                in: .whitespacesAndNewlines
+            )
         }
         #expect(dictionary(.float32, [3]) == "{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }")
         #expect(dictionary(.float32, []) == "{'descr': '<f4', 'fortran_order': False, 'shape': (), }")
@@ -76,7 +77,8 @@ func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Re
         let text = Array("{'descr': '\(descr)', 'fortran_order': False, 'shape': (2,), }".utf8)
         let bytes = [0x93] + Array("NUMPY".utf8) + [1, 0, UInt8(text.count), 0] + text + body
         #expect(
-            try NPYFile(bytes: Data(bytes), path: "a") == NPYFile(shape: [2], elements: .int64(values)))
+            try NPYFile(bytes: Data(bytes), path: "a") == NPYFile(shape: [2], elements: .int64(values))
+        )
         let error = try #require(throws: DataFileError.self) {
             try NPYFile(bytes: Data(bytes.dropLast()), path: "a")
         }
@@ -104,17 +106,21 @@ func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Re
             #expect(try message(Array(file(good).prefix(40))) == "its header is cut off")
             #expect(
                 try message(file(good, body: 15))
-                    == "its shape (2,) needs 2 elements of 8 bytes: it has 15 bytes")
+                    == "its shape (2,) needs 2 elements of 8 bytes: it has 15 bytes"
+            )
             #expect(
                 try message(file(good, body: 24))
-                    == "its shape (2,) needs 2 elements of 8 bytes: it has 24 bytes")
+                    == "its shape (2,) needs 2 elements of 8 bytes: it has 24 bytes"
+            )
             #expect(
                 try message(file(good.replacingOccurrences(of: "<i8", with: ">f8"), body: 16))
                     == "its elements are '>f8'; little-endian integers up to int64, such as '<i8', '<i4' and '<u2', "
-                    + "and float32 ('<f4') are read")
+                    + "and float32 ('<f4') are read"
+            )
             #expect(
                 try message(file("{'descr': '<i8', 'fortran_order': True, 'shape': (1, 2), }", body: 16))
-                    == "it is in Fortran order")
+                    == "it is in Fortran order"
+            )
             for shape in ["(2,)", "(a,)", "2", "(", ""] {
                 let text = "{'descr': '<i8', 'fortran_order': False, 'shape': \(shape)"
                 #expect(try message(file(text)).hasPrefix("its header is not understood: {"))
@@ -136,7 +142,8 @@ func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Re
     func shapesAreTuplesOfWholeNumbers(_ shape: String) {
         #expect(
             refusal("{'descr': '<i8', 'fortran_order': False, 'shape': \(shape), }")
-                == "its shape \(shape) is no tuple of whole numbers, such as (100, 32) or (100,)")
+                == "its shape \(shape) is no tuple of whole numbers, such as (100, 32) or (100,)"
+        )
     }
 
     /// What is said of a file of two numbers with this header; nil where it is read.
@@ -226,7 +233,8 @@ func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Re
             }
             let long = [0x93] + Array("NUMPY".utf8) + [2, 0, 0xFF, 0xFF, 0xFF, 0xFF]
             #expect(
-                try refusal(long, size: 1 << 40) == "its header has 4294967295 bytes; at most 65524 are read")
+                try refusal(long, size: 1 << 40) == "its header has 4294967295 bytes; at most 65524 are read"
+            )
             #expect(try refusal(long, size: 1 << 20) == "its header is cut off")
             let good = NPYFile.header(type: .int64, shape: [1 << 37])
             #expect(try refusal(good, size: 1 << 40)?.hasPrefix("its shape (137438953472,) needs") == true)
@@ -259,7 +267,11 @@ func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Re
             #expect(
                 error
                     == DataFileError(
-                        .inputOutput, path: path, message: "cannot be written: No such file or directory"))
+                        .inputOutput,
+                        path: path,
+                        message: "cannot be written: No such file or directory"
+                    )
+            )
         }
     }
 

@@ -4,9 +4,12 @@ import Testing
 @Suite struct SegmentDataTests {
     private let generator = MQARGenerator(
         MQARTask(
-            vocabSize: 64, train: [Segment(sequenceLength: 16, kvPairs: 2, examples: 1000)],
+            vocabSize: 64,
+            train: [Segment(sequenceLength: 16, kvPairs: 2, examples: 1000)],
             validation: [Segment(sequenceLength: 16, kvPairs: 2, examples: 1)],
-            test: [Segment(sequenceLength: 16, kvPairs: 2, examples: 1)]))
+            test: [Segment(sequenceLength: 16, kvPairs: 2, examples: 1)]
+        )
+    )
 
     /// What follows is the same whether it is made with what comes before or alone.
     @Test(arguments: [1, 3]) func thePartIsTheWholes(threads: Int) {

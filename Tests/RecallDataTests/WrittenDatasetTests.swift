@@ -4,12 +4,14 @@ import Testing
 
 @Suite struct WrittenDatasetTests {
     private let task = MQARTask(
-        vocabSize: 64, train: [Segment(sequenceLength: 24, kvPairs: 3, examples: 12)],
+        vocabSize: 64,
+        train: [Segment(sequenceLength: 24, kvPairs: 3, examples: 12)],
         validation: [Segment(sequenceLength: 16, kvPairs: 2, examples: 8)],
         test: [
             Segment(sequenceLength: 16, kvPairs: 2, examples: 9),
             Segment(sequenceLength: 30, kvPairs: 5, examples: 7),
-        ])
+        ]
+    )
 
     /// Any examples of what was written are the generator's.
     @Test(arguments: [0..<7, 0..<1, 6..<7, 2..<5]) func anyPartIsTheGenerators(_ range: Range<Int>) throws {
@@ -20,7 +22,12 @@ import Testing
             let generator = MQARGenerator(task)
             for index in task.test.indices {
                 let expected = SegmentData.make(
-                    generator, .test, index, firstExample: range.lowerBound, examples: range.count)
+                    generator,
+                    .test,
+                    index,
+                    firstExample: range.lowerBound,
+                    examples: range.count
+                )
                 let read = try dataset.examples(index, first: range.lowerBound, count: range.count)
                 #expect(read.count == range.count && read.segment == task.test[index])
                 #expect(read.tokens == expected.tokens)
@@ -40,7 +47,8 @@ import Testing
             #expect(throws: Never.self) { try WrittenDataset(directory: folder) }
             // An array of another type.
             try NPYFile(shape: [9, 16], elements: .float32([Float](repeating: 0, count: 144))).write(
-                to: folder + "/segment-0/inputs.npy")
+                to: folder + "/segment-0/inputs.npy"
+            )
             #expect(try kind() == .content)
         }
     }
@@ -119,7 +127,8 @@ import Testing
             try DatasetWriter.write(one, .test, to: folder)
             let many = 35_000
             try Data(description(segments: many).utf8).write(
-                to: URL(fileURLWithPath: folder + "/dataset.json"))
+                to: URL(fileURLWithPath: folder + "/dataset.json")
+            )
             let dataset = try WrittenDataset(directory: folder)
             let first = try dataset.examples(0, first: 0, count: 1)
             for index in stride(from: 0, to: many, by: 7) {

@@ -31,7 +31,8 @@ import Testing
             #expect(refusal(pipe)?.kind == .notRegular)
             #expect(
                 refusal(pipe)?.description
-                    == "\(pipe): is a named pipe; name a regular file, or /dev/stdin for what is piped in")
+                    == "\(pipe): is a named pipe; name a regular file, or /dev/stdin for what is piped in"
+            )
             let link = folder + "/link"
             #expect(symlink(pipe, link) == 0)
             #expect(refusal(link)?.kind == .notRegular)
@@ -83,7 +84,9 @@ import Testing
     @Test func filesOfTheSystemAreReadToTheirEnd() throws {
         guard access("/proc/self/status", R_OK) == 0 else { return }
         let text = String(
-            decoding: try InputFile(path: "/proc/self/status").contents(upTo: 1 << 20), as: UTF8.self)
+            decoding: try InputFile(path: "/proc/self/status").contents(upTo: 1 << 20),
+            as: UTF8.self
+        )
         #expect(text.contains("VmRSS"))
     }
 

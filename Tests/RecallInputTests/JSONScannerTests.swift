@@ -49,7 +49,9 @@ import Testing
         var scanner = try JSONScanner(
             Data(
                 #"{"a":[2,"x",2.0,2e0,-3,-0,9223372036854775807,9223372036854775808],"b":["x",1,[],[0,4],[0,4.0],{}]}"#
-                    .utf8))
+                    .utf8
+            )
+        )
         var (integers, lists, texts): ([Int?], [[Int]?], [String?]) = ([], [], [])
         try scanner.object { scanner, key throws(JSONFault) in
             try scanner.array { scanner throws(JSONFault) in

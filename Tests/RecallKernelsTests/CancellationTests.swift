@@ -29,7 +29,9 @@ private final class Countdown: Sendable {
     }
 
     private func head(
-        _ backend: CPUBackend, differentiates: Bool = true, by isCancelled: (@Sendable () -> Bool)? = nil
+        _ backend: CPUBackend,
+        differentiates: Bool = true,
+        by isCancelled: (@Sendable () -> Bool)? = nil
     ) -> HeadResult {
         let shape = Self.head
         let hidden = randomFloats(shape.rows * shape.width, seed: 1)
@@ -42,10 +44,16 @@ private final class Countdown: Sendable {
             dHidden.withUnsafeMutableBufferPointer { dHidden in
                 dTable.withUnsafeMutableBufferPointer { dTable in
                     backend.headLoss(
-                        shape, hidden: hidden, table: table, labels: labels, gradientScale: 0.5,
-                        losses: &losses, correct: &correct,
+                        shape,
+                        hidden: hidden,
+                        table: table,
+                        labels: labels,
+                        gradientScale: 0.5,
+                        losses: &losses,
+                        correct: &correct,
                         dHidden: differentiates ? dHidden.baseAddress : nil,
-                        dTable: differentiates ? dTable.baseAddress : nil)
+                        dTable: differentiates ? dTable.baseAddress : nil
+                    )
                 }
             }
         }
@@ -57,7 +65,8 @@ private final class Countdown: Sendable {
     @Test(arguments: [false, true]) func theHeadStopsAfterTheBlockAtHand(differentiates: Bool) {
         let all = Countdown()
         #expect(
-            head(CPUBackend(), differentiates: differentiates, by: all.isOver).rowsDone == Self.head.rows)
+            head(CPUBackend(), differentiates: differentiates, by: all.isOver).rowsDone == Self.head.rows
+        )
         // Ten blocks.
         #expect(all.count >= 10)
         let some = Countdown(yesFrom: all.count / 2)
@@ -88,7 +97,13 @@ private final class Countdown: Sendable {
     /// Sequences and heads of attention are blocks of their own.
     @Test func attentionStopsBetweenItsHeads() {
         let shape = AttentionShape(
-            batch: 3, length: 70, heads: 2, headWidth: 8, rowStride: 48, window: nil)
+            batch: 3,
+            length: 70,
+            heads: 2,
+            headWidth: 8,
+            rowStride: 48,
+            window: nil
+        )
         let qkv = randomFloats(3 * 70 * 48, seed: 3)
         var out = poisoned(3 * 70 * 16)
         var logSumExp = poisoned(3 * 2 * 70)
@@ -97,7 +112,14 @@ private final class Countdown: Sendable {
             let backend = CPUBackend()
             backend.cancellable(by: Countdown(yesFrom: 5).isOver) {
                 backend.attentionForward(
-                    shape, q: q, k: q + 16, v: q + 32, dropout: nil, out: &out, logSumExp: &logSumExp)
+                    shape,
+                    q: q,
+                    k: q + 16,
+                    v: q + 32,
+                    dropout: nil,
+                    out: &out,
+                    logSumExp: &logSumExp
+                )
             }
         }
         #expect(logSumExp.map(\.isNaN) == (0..<420).map { $0 >= 4 * 70 })
@@ -113,7 +135,14 @@ private final class Countdown: Sendable {
             dx.withUnsafeMutableBufferPointer { dx in
                 backend.cancellable(by: isCancelled) {
                     backend.linearBackward(
-                        shape, x: x, weight: weight, dy: x, dx: dx.baseAddress, dWeight: nil, dBias: nil)
+                        shape,
+                        x: x,
+                        weight: weight,
+                        dy: x,
+                        dx: dx.baseAddress,
+                        dWeight: nil,
+                        dBias: nil
+                    )
                 }
             }
             return dx.count { !$0.isNaN } / 2

@@ -93,7 +93,8 @@ import Testing
     }
 
     @Test(arguments: [(0, 3), (1, 1), (5, 15), (3, 64), (700, 65)]) func swigluAgreesWithReference(
-        rows: Int, width: Int
+        rows: Int,
+        width: Int
     ) {
         let x = randomFloats(rows * 2 * width, seed: 1, in: -5...5)
         let dy = randomFloats(rows * width, seed: 2)
@@ -149,8 +150,11 @@ import Testing
         let x = doubles(randomFloats(12, seed: 1, in: -2...2))
         let dy = doubles(randomFloats(6, seed: 2))
         let swiglu = finiteDifferences(
-            of: { dot(ElementwiseReference.swiglu(rows: 2, width: 3, x: $0), dy) }, at: x)
+            of: { dot(ElementwiseReference.swiglu(rows: 2, width: 3, x: $0), dy) },
+            at: x
+        )
         #expect(
-            relativeError(ElementwiseReference.swigluBackward(rows: 2, width: 3, x: x, dy: dy), swiglu) < 1e-8)
+            relativeError(ElementwiseReference.swigluBackward(rows: 2, width: 3, x: x, dy: dy), swiglu) < 1e-8
+        )
     }
 }

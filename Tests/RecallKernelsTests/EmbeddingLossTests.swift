@@ -36,16 +36,32 @@ private func randomIds(_ count: Int, below bound: Int, seed: UInt64) -> [Int32] 
         func run(threads: Int, positions: Floats?) -> [Float] {
             var y = poisoned(count)
             CPUBackend(threads: threads).embeddingForward(
-                shape, tokens: tokens, table: table, positions: positions, firstPosition: firstPosition,
-                dropout: drops ? Self.dropout : nil, y: &y)
+                shape,
+                tokens: tokens,
+                table: table,
+                positions: positions,
+                firstPosition: firstPosition,
+                dropout: drops ? Self.dropout : nil,
+                y: &y
+            )
             return y
         }
         let plain = EmbeddingLossReference.embedding(
-            shape, tokens: tokens, table: doubles(table), positions: nil, mask: mask)
+            shape,
+            tokens: tokens,
+            table: doubles(table),
+            positions: nil,
+            mask: mask
+        )
         #expect(relativeError(run(threads: 1, positions: nil), plain) < 1e-6)
         let placed = EmbeddingLossReference.embedding(
-            shape, tokens: tokens, table: doubles(table), positions: doubles(positions),
-            firstPosition: firstPosition, mask: mask)
+            shape,
+            tokens: tokens,
+            table: doubles(table),
+            positions: doubles(positions),
+            firstPosition: firstPosition,
+            mask: mask
+        )
         positions.withUnsafeBufferPointer { positions in
             let actual = run(threads: 1, positions: positions.baseAddress)
             #expect(relativeError(actual, placed) < 1e-6)
@@ -62,21 +78,35 @@ private func randomIds(_ count: Int, below bound: Int, seed: UInt64) -> [Int32] 
         func run(threads: Int) -> (dTable: [Float], dPositions: [Float]) {
             var (dTable, dPositions) = (tableStart, positionStart)
             CPUBackend(threads: threads).embeddingBackward(
-                shape, tokens: tokens, dropout: drops ? Self.dropout : nil, dy: dy, dTable: &dTable,
-                dPositions: &dPositions)
+                shape,
+                tokens: tokens,
+                dropout: drops ? Self.dropout : nil,
+                dy: dy,
+                dTable: &dTable,
+                dPositions: &dPositions
+            )
             return (dTable, dPositions)
         }
         let (dTable, dPositions) = run(threads: 1)
         let expected = EmbeddingLossReference.embeddingBackward(
-            shape, tokens: tokens, mask: drops ? Self.mask(count) : nil, dy: doubles(dy))
+            shape,
+            tokens: tokens,
+            mask: drops ? Self.mask(count) : nil,
+            dy: doubles(dy)
+        )
         #expect(relativeError(dTable, zip(expected.dTable, doubles(tableStart)).map(+)) < 1e-5)
         #expect(relativeError(dPositions, zip(expected.dPositions, doubles(positionStart)).map(+)) < 1e-5)
         #expect(run(threads: 3) == (dTable, dPositions))
 
         var tableOnly = tableStart
         CPUBackend().embeddingBackward(
-            shape, tokens: tokens, dropout: drops ? Self.dropout : nil, dy: dy, dTable: &tableOnly,
-            dPositions: nil)
+            shape,
+            tokens: tokens,
+            dropout: drops ? Self.dropout : nil,
+            dy: dy,
+            dTable: &tableOnly,
+            dPositions: nil
+        )
         #expect(tableOnly == dTable)
     }
 
@@ -85,14 +115,29 @@ private func randomIds(_ count: Int, below bound: Int, seed: UInt64) -> [Int32] 
         var (y, dTable): ([Float], [Float]) = ([], [1, 2, 3, 4, 5, 6])
         let backend = CPUBackend(threads: 2)
         backend.embeddingForward(
-            shape, tokens: [], table: dTable, positions: nil, firstPosition: 0, dropout: Self.dropout, y: &y)
+            shape,
+            tokens: [],
+            table: dTable,
+            positions: nil,
+            firstPosition: 0,
+            dropout: Self.dropout,
+            y: &y
+        )
         backend.embeddingBackward(
-            shape, tokens: [], dropout: Self.dropout, dy: [], dTable: &dTable, dPositions: nil)
+            shape,
+            tokens: [],
+            dropout: Self.dropout,
+            dy: [],
+            dTable: &dTable,
+            dPositions: nil
+        )
         #expect(dTable == [1, 2, 3, 4, 5, 6])
     }
 
     @Test(arguments: [(1, 1, 1), (10, 0, 3), (7, 7, 5), (65, 20, 33), (1500, 400, 16)]) func gatherAndScatter(
-        total: Int, count: Int, width: Int
+        total: Int,
+        count: Int,
+        width: Int
     ) {
         var stream = RandomStream(seed: 5, purpose: .test)
         let rows = Array((0..<Int32(total)).shuffled(using: &stream)[..<count].sorted())
@@ -105,7 +150,8 @@ private func randomIds(_ count: Int, below bound: Int, seed: UInt64) -> [Int32] 
         backend.scatterRows(total: total, count: count, width: width, dy: y, rows: rows, dx: &dx)
         #expect(
             doubles(dx)
-                == EmbeddingLossReference.scatter(total: total, width: width, dy: doubles(y), rows: rows))
+                == EmbeddingLossReference.scatter(total: total, width: width, dy: doubles(y), rows: rows)
+        )
     }
 
     @Test func referenceGradients() {
@@ -118,7 +164,14 @@ private func randomIds(_ count: Int, below bound: Int, seed: UInt64) -> [Int32] 
         func objective(_ table: [Double], _ positions: [Double]) -> Double {
             dot(
                 EmbeddingLossReference.embedding(
-                    shape, tokens: tokens, table: table, positions: positions, mask: mask), dy)
+                    shape,
+                    tokens: tokens,
+                    table: table,
+                    positions: positions,
+                    mask: mask
+                ),
+                dy
+            )
         }
         let gradients = EmbeddingLossReference.embeddingBackward(shape, tokens: tokens, mask: mask, dy: dy)
         let byTable = finiteDifferences(of: { objective($0, positions) }, at: table)
@@ -130,9 +183,12 @@ private func randomIds(_ count: Int, below bound: Int, seed: UInt64) -> [Int32] 
         let rows: [Int32] = [1, 2, 4]
         let d = doubles(randomFloats(6, seed: 6))
         let byX = finiteDifferences(
-            of: { dot(EmbeddingLossReference.gather(width: 2, x: $0, rows: rows), d) }, at: x)
+            of: { dot(EmbeddingLossReference.gather(width: 2, x: $0, rows: rows), d) },
+            at: x
+        )
         #expect(
-            relativeError(EmbeddingLossReference.scatter(total: 5, width: 2, dy: d, rows: rows), byX) < 1e-8)
+            relativeError(EmbeddingLossReference.scatter(total: 5, width: 2, dy: d, rows: rows), byX) < 1e-8
+        )
     }
 }
 
@@ -164,14 +220,29 @@ private func randomIds(_ count: Int, below bound: Int, seed: UInt64) -> [Int32] 
     }
 
     static func run(
-        _ shape: HeadShape, _ hidden: [Float], _ table: [Float], _ labels: [Int32], threads: Int = 1
+        _ shape: HeadShape,
+        _ hidden: [Float],
+        _ table: [Float],
+        _ labels: [Int32],
+        threads: Int = 1
     ) -> Outputs {
         var out = Outputs(
-            losses: poisoned(shape.rows), correct: poisoned(shape.rows), dHidden: poisoned(hidden.count),
-            dTable: poisoned(table.count))
+            losses: poisoned(shape.rows),
+            correct: poisoned(shape.rows),
+            dHidden: poisoned(hidden.count),
+            dTable: poisoned(table.count)
+        )
         CPUBackend(threads: threads).headLoss(
-            shape, hidden: hidden, table: table, labels: labels, gradientScale: 1 / Float(max(shape.rows, 1)),
-            losses: &out.losses, correct: &out.correct, dHidden: &out.dHidden, dTable: &out.dTable)
+            shape,
+            hidden: hidden,
+            table: table,
+            labels: labels,
+            gradientScale: 1 / Float(max(shape.rows, 1)),
+            losses: &out.losses,
+            correct: &out.correct,
+            dHidden: &out.dHidden,
+            dTable: &out.dTable
+        )
         return out
     }
 
@@ -183,8 +254,12 @@ private func randomIds(_ count: Int, below bound: Int, seed: UInt64) -> [Int32] 
         #expect(relativeError(actual.losses, forward.losses) < 1e-5)
         #expect(doubles(actual.correct) == forward.correct)
         let backward = EmbeddingLossReference.headLossBackward(
-            shape, hidden: hiddens, table: tables, labels: labels,
-            gradientScale: Double(1 / Float(shape.rows)))
+            shape,
+            hidden: hiddens,
+            table: tables,
+            labels: labels,
+            gradientScale: Double(1 / Float(shape.rows))
+        )
         #expect(relativeError(actual.dHidden, backward.dHidden) < 1e-4)
         #expect(relativeError(actual.dTable, backward.dTable) < 1e-4)
     }
@@ -199,8 +274,16 @@ private func randomIds(_ count: Int, below bound: Int, seed: UInt64) -> [Int32] 
         for threads in [1, 3] {
             var (losses, correct) = (poisoned(shape.rows), poisoned(shape.rows))
             CPUBackend(threads: threads).headLoss(
-                shape, hidden: hidden, table: table, labels: labels, gradientScale: 1, losses: &losses,
-                correct: &correct, dHidden: nil, dTable: nil)
+                shape,
+                hidden: hidden,
+                table: table,
+                labels: labels,
+                gradientScale: 1,
+                losses: &losses,
+                correct: &correct,
+                dHidden: nil,
+                dTable: nil
+            )
             #expect(losses == training.losses)
             #expect(correct == training.correct)
         }
@@ -266,7 +349,12 @@ private func randomIds(_ count: Int, below bound: Int, seed: UInt64) -> [Int32] 
                 .losses.reduce(0, +) * 0.7
         }
         let gradients = EmbeddingLossReference.headLossBackward(
-            shape, hidden: hiddens, table: tables, labels: labels, gradientScale: 0.7)
+            shape,
+            hidden: hiddens,
+            table: tables,
+            labels: labels,
+            gradientScale: 0.7
+        )
         let byHidden = finiteDifferences(of: { objective($0, tables) }, at: hiddens)
         let byTable = finiteDifferences(of: { objective(hiddens, $0) }, at: tables)
         #expect(relativeError(gradients.dHidden, byHidden) < 1e-7)

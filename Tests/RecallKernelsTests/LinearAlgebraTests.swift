@@ -26,15 +26,25 @@ import Testing
         let backend = CPUBackend(threads: threads)
         let (x, weight, bias, dy) = inputs(shape)
         var result = Outputs(
-            y: poisoned(dy.count), dx: poisoned(x.count), dWeight: poisoned(weight.count),
-            dBias: poisoned(bias.count))
+            y: poisoned(dy.count),
+            dx: poisoned(x.count),
+            dWeight: poisoned(weight.count),
+            dBias: poisoned(bias.count)
+        )
         if hasBias {
             backend.linearForward(shape, x: x, weight: weight, bias: bias, y: &result.y)
         } else {
             backend.linearForward(shape, x: x, weight: weight, bias: nil, y: &result.y)
         }
         backend.linearBackward(
-            shape, x: x, weight: weight, dy: dy, dx: &result.dx, dWeight: &result.dWeight, dBias: &result.dBias)
+            shape,
+            x: x,
+            weight: weight,
+            dy: dy,
+            dx: &result.dx,
+            dWeight: &result.dWeight,
+            dBias: &result.dBias
+        )
         return result
     }
 
@@ -76,15 +86,28 @@ import Testing
             backend.linearForward(
                 shapes.indices.map {
                     LinearLayerForward(
-                        shapes[$0], weight: memory[$0].weight.values, bias: memory[$0].bias.values,
-                        y: written[$0].y.address)
-                }, x: inputs[0].x)
+                        shapes[$0],
+                        weight: memory[$0].weight.values,
+                        bias: memory[$0].bias.values,
+                        y: written[$0].y.address
+                    )
+                },
+                x: inputs[0].x
+            )
             backend.linearBackward(
                 shapes.indices.map {
                     LinearLayerBackward(
-                        shapes[$0], weight: memory[$0].weight.values, dy: memory[$0].dy.values,
-                        dWeight: written[$0].dWeight.address, dBias: $0 == 0 ? written[$0].dBias.address : nil)
-                }, x: inputs[0].x, dx: dx.address, addsToDx: false)
+                        shapes[$0],
+                        weight: memory[$0].weight.values,
+                        dy: memory[$0].dy.values,
+                        dWeight: written[$0].dWeight.address,
+                        dBias: $0 == 0 ? written[$0].dBias.address : nil
+                    )
+                },
+                x: inputs[0].x,
+                dx: dx.address,
+                addsToDx: false
+            )
             for index in shapes.indices {
                 #expect(written[index].y.numbers == alone[index].y)
                 #expect(written[index].dWeight.numbers == alone[index].dWeight)
@@ -126,13 +149,16 @@ import Testing
         let gradients = LinearAlgebraReference.backward(shape, x: xs, weight: weights, dy: dys)
         let byX = finiteDifferences(
             of: { dot(LinearAlgebraReference.forward(shape, x: $0, weight: weights, bias: biases), dys) },
-            at: xs)
+            at: xs
+        )
         let byWeight = finiteDifferences(
             of: { dot(LinearAlgebraReference.forward(shape, x: xs, weight: $0, bias: biases), dys) },
-            at: weights)
+            at: weights
+        )
         let byBias = finiteDifferences(
             of: { dot(LinearAlgebraReference.forward(shape, x: xs, weight: weights, bias: $0), dys) },
-            at: biases)
+            at: biases
+        )
         #expect(relativeError(gradients.dx, byX) < 1e-8)
         #expect(relativeError(gradients.dWeight, byWeight) < 1e-8)
         #expect(relativeError(gradients.dBias, byBias) < 1e-8)

@@ -28,7 +28,8 @@ import Testing
         #expect(features.count == FeatureMap.taylor2.stateRows(featureWidth: 5))
         #expect(
             abs(dot(LinearAttentionReference.queryFeatures(.taylor2, q), features) - (1 + s + s * s / 2))
-                < 1e-14)
+                < 1e-14
+        )
         #expect(abs(1 + s + s * s / 2 - ((1 + s) * (1 + s) + 1) / 2) < 1e-14)
     }
 
@@ -46,9 +47,19 @@ import Testing
     @Test func uniformWeightsAverageTheValues() {
         // With k = 0 every Taylor weight is 1: y is the running mean.
         let shape = LinearAttentionShape(
-            batch: 1, length: 4, heads: 1, featureWidth: 2, valueWidth: 1, map: .taylor2)
+            batch: 1,
+            length: 4,
+            heads: 1,
+            featureWidth: 2,
+            valueWidth: 1,
+            map: .taylor2
+        )
         let (y, normaliser) = LinearAttentionReference.forward(
-            shape, q: Array(repeating: 1, count: 8), k: Array(repeating: 0, count: 8), v: [1, 3, 5, 7])
+            shape,
+            q: Array(repeating: 1, count: 8),
+            k: Array(repeating: 0, count: 8),
+            v: [1, 3, 5, 7]
+        )
         #expect(relativeError(y, [1, 2, 3, 4]) < 1e-11)
         #expect(relativeError(normaliser, [1, 2, 3, 4]) < 1e-11)
     }

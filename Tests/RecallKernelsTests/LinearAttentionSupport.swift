@@ -10,12 +10,23 @@ struct LinearAttentionCase: CustomStringConvertible {
     var dy: [Float]
 
     init(
-        _ map: FeatureMap, length: Int, batch: Int = 1, heads: Int = 1, featureWidth: Int = 16,
-        valueWidth: Int = 32, epsilon: Float = 1e-12
+        _ map: FeatureMap,
+        length: Int,
+        batch: Int = 1,
+        heads: Int = 1,
+        featureWidth: Int = 16,
+        valueWidth: Int = 32,
+        epsilon: Float = 1e-12
     ) {
         shape = LinearAttentionShape(
-            batch: batch, length: length, heads: heads, featureWidth: featureWidth, valueWidth: valueWidth,
-            map: map, epsilon: epsilon)
+            batch: batch,
+            length: length,
+            heads: heads,
+            featureWidth: featureWidth,
+            valueWidth: valueWidth,
+            map: map,
+            epsilon: epsilon
+        )
         let tokens = batch * length * heads
         // The identity's normaliser is only bounded away from 0 for inputs of one sign.
         let range: ClosedRange<Float> = map == .identity ? 0.2...1.5 : -1.5...1.5
@@ -43,13 +54,34 @@ struct LinearAttentionCase: CustomStringConvertible {
     func run(_ form: LinearAttentionForm? = nil, on backend: CPUBackend = CPUBackend()) -> Outputs {
         let form = form ?? .cheapest(for: shape)
         var out = Outputs(
-            y: poisoned(v.count), normaliser: poisoned(shape.batch * shape.heads * shape.length),
-            dq: poisoned(q.count), dk: poisoned(k.count), dv: poisoned(v.count))
+            y: poisoned(v.count),
+            normaliser: poisoned(shape.batch * shape.heads * shape.length),
+            dq: poisoned(q.count),
+            dk: poisoned(k.count),
+            dv: poisoned(v.count)
+        )
         backend.linearAttentionForward(
-            shape, form: form, q: q, k: k, v: v, y: &out.y, normaliser: &out.normaliser)
+            shape,
+            form: form,
+            q: q,
+            k: k,
+            v: v,
+            y: &out.y,
+            normaliser: &out.normaliser
+        )
         backend.linearAttentionBackward(
-            shape, form: form, q: q, k: k, v: v, y: out.y, normaliser: out.normaliser, dy: dy, dq: &out.dq,
-            dk: &out.dk, dv: &out.dv)
+            shape,
+            form: form,
+            q: q,
+            k: k,
+            v: v,
+            y: out.y,
+            normaliser: out.normaliser,
+            dy: dy,
+            dq: &out.dq,
+            dk: &out.dk,
+            dv: &out.dv
+        )
         return out
     }
 
@@ -65,8 +97,10 @@ struct LinearAttentionCase: CustomStringConvertible {
         return (
             max(relativeError(out.y, y), relativeError(out.normaliser, normaliser)),
             max(
-                relativeError(out.dq + zero, dq + floor), relativeError(out.dk + zero, dk + floor),
-                relativeError(out.dv, dv))
+                relativeError(out.dq + zero, dq + floor),
+                relativeError(out.dk + zero, dk + floor),
+                relativeError(out.dv, dv)
+            )
         )
     }
 }

@@ -29,7 +29,13 @@ import Testing
     func batchesAndHeadsMatchReference(map: FeatureMap) {
         for (batch, heads) in [(3, 1), (1, 3), (3, 2)] {
             let problem = LinearAttentionCase(
-                map, length: 65, batch: batch, heads: heads, featureWidth: 9, valueWidth: 20)
+                map,
+                length: 65,
+                batch: batch,
+                heads: heads,
+                featureWidth: 9,
+                valueWidth: 20
+            )
             for form in [LinearAttentionForm.quadratic, .chunked(32)] {
                 let (forward, gradient) = problem.errors(of: problem.run(form))
                 #expect(forward < 1e-5, "\(problem) \(form)")
@@ -54,7 +60,8 @@ import Testing
         let problem = LinearAttentionCase(map, length: 65, batch: 3, heads: 2, featureWidth: 9, valueWidth: 20)
         for form in [LinearAttentionForm.quadratic, .chunked(16)] {
             #expect(
-                problem.run(form, on: CPUBackend(threads: 1)) == problem.run(form, on: CPUBackend(threads: 3)))
+                problem.run(form, on: CPUBackend(threads: 1)) == problem.run(form, on: CPUBackend(threads: 3))
+            )
         }
     }
 
@@ -93,10 +100,25 @@ import Testing
             out.y = poisoned(out.y.count)
             out.dq = poisoned(out.dq.count)
             backend.linearAttentionForward(
-                shape, q: problem.q, k: problem.k, v: problem.v, y: &out.y, normaliser: &out.normaliser)
+                shape,
+                q: problem.q,
+                k: problem.k,
+                v: problem.v,
+                y: &out.y,
+                normaliser: &out.normaliser
+            )
             backend.linearAttentionBackward(
-                shape, q: problem.q, k: problem.k, v: problem.v, y: out.y, normaliser: out.normaliser,
-                dy: problem.dy, dq: &out.dq, dk: &out.dk, dv: &out.dv)
+                shape,
+                q: problem.q,
+                k: problem.k,
+                v: problem.v,
+                y: out.y,
+                normaliser: out.normaliser,
+                dy: problem.dy,
+                dq: &out.dq,
+                dk: &out.dk,
+                dv: &out.dv
+            )
             #expect(out == expected)
         }
     }
@@ -104,7 +126,13 @@ import Testing
     /// Taylor, f = 16, e = 64: chunks pay from 64 + 4·153·65/81 = 555 tokens on (MODELS.md D.3: C + 491).
     @Test func formChangesAtTheCrossover() {
         var shape = LinearAttentionShape(
-            batch: 1, length: 555, heads: 1, featureWidth: 16, valueWidth: 64, map: .taylor2)
+            batch: 1,
+            length: 555,
+            heads: 1,
+            featureWidth: 16,
+            valueWidth: 64,
+            map: .taylor2
+        )
         #expect(LinearAttentionForm.cheapest(for: shape) == .quadratic)
         shape.length = 556
         #expect(LinearAttentionForm.cheapest(for: shape) == .chunked(64))
@@ -123,7 +151,14 @@ import Testing
             let before = problem.run(form)
             var (y, normaliser) = (poisoned(v.count), poisoned(70))
             CPUBackend().linearAttentionForward(
-                shape, form: form, q: problem.q, k: k, v: v, y: &y, normaliser: &normaliser)
+                shape,
+                form: form,
+                q: problem.q,
+                k: k,
+                v: v,
+                y: &y,
+                normaliser: &normaliser
+            )
             #expect(y.prefix(changed * 7) == before.y.prefix(changed * 7))
             #expect(normaliser.prefix(changed) == before.normaliser.prefix(changed))
             #expect(y.suffix(7) != before.y.suffix(7))
@@ -146,9 +181,18 @@ import Testing
     func decodingMatchesTheParallelForward(map: FeatureMap) {
         for (f, e, heads) in [(16, 64, 1), (9, 20, 2), (3, 1, 1), (20, 130, 1)] {
             let problem = LinearAttentionCase(
-                map, length: 70, batch: 3, heads: heads, featureWidth: f, valueWidth: e)
+                map,
+                length: 70,
+                batch: 3,
+                heads: heads,
+                featureWidth: f,
+                valueWidth: e
+            )
             let expected = LinearAttentionReference.forward(
-                problem.shape, q: doubles(problem.q), k: doubles(problem.k), v: doubles(problem.v)
+                problem.shape,
+                q: doubles(problem.q),
+                k: doubles(problem.k),
+                v: doubles(problem.v)
             ).y
             for threads in [1, 3] {
                 let decoded = decode(problem, CPUBackend(threads: threads))
@@ -161,17 +205,34 @@ import Testing
     @Test(arguments: FeatureMap.allCases)
     func stateAndOutputMatchTheReferenceStep(map: FeatureMap) {
         let problem = LinearAttentionCase(
-            map, length: 1, batch: 2, heads: 3, featureWidth: 5, valueWidth: 18, epsilon: 2)
+            map,
+            length: 1,
+            batch: 2,
+            heads: 3,
+            featureWidth: 5,
+            valueWidth: 18,
+            epsilon: 2
+        )
         let rows = map.stateRows(featureWidth: 5)
         // An earlier state whose normaliser cannot vanish.
         var state = randomFloats(6 * rows * 19, seed: 7, in: 0.5...1)
         var expectedState = doubles(state)
         let expected = LinearAttentionReference.step(
-            problem.shape, q: doubles(problem.q), k: doubles(problem.k), v: doubles(problem.v),
-            state: &expectedState)
+            problem.shape,
+            q: doubles(problem.q),
+            k: doubles(problem.k),
+            v: doubles(problem.v),
+            state: &expectedState
+        )
         var y = poisoned(problem.v.count)
         CPUBackend().linearAttentionStep(
-            problem.shape, q: problem.q, k: problem.k, v: problem.v, state: &state, y: &y)
+            problem.shape,
+            q: problem.q,
+            k: problem.k,
+            v: problem.v,
+            state: &state,
+            y: &y
+        )
         #expect(relativeError(state, expectedState) < 1e-6)
         #expect(relativeError(y, expected) < 1e-5)
     }
@@ -181,11 +242,24 @@ import Testing
     func prefillMatchesTheReference(map: FeatureMap, length: Int) {
         for (f, e, heads) in [(16, 64, 1), (9, 20, 2), (3, 33, 1), (1, 1, 3)] {
             let problem = LinearAttentionCase(
-                map, length: length, batch: 2, heads: heads, featureWidth: f, valueWidth: e)
+                map,
+                length: length,
+                batch: 2,
+                heads: heads,
+                featureWidth: f,
+                valueWidth: e
+            )
             let forward = LinearAttentionReference.forward(
-                problem.shape, q: doubles(problem.q), k: doubles(problem.k), v: doubles(problem.v))
+                problem.shape,
+                q: doubles(problem.q),
+                k: doubles(problem.k),
+                v: doubles(problem.v)
+            )
             let state = LinearAttentionReference.finalState(
-                problem.shape, k: doubles(problem.k), v: doubles(problem.v))
+                problem.shape,
+                k: doubles(problem.k),
+                v: doubles(problem.v)
+            )
             let one = prefill(problem, CPUBackend(threads: 1))
             #expect(relativeError(one.y, forward.y) < 1e-5, "\(problem)")
             #expect(relativeError(one.normaliser, forward.normaliser) < 1e-5, "\(problem)")
@@ -198,11 +272,19 @@ import Testing
         let shape = problem.shape
         let states: Int = shape.batch * shape.stateCount
         var result = Prefilled(
-            y: poisoned(problem.v.count), normaliser: poisoned(shape.batch * shape.heads * shape.length),
-            state: poisoned(states))
+            y: poisoned(problem.v.count),
+            normaliser: poisoned(shape.batch * shape.heads * shape.length),
+            state: poisoned(states)
+        )
         backend.linearAttentionPrefill(
-            shape, q: problem.q, k: problem.k, v: problem.v, y: &result.y, normaliser: &result.normaliser,
-            state: &result.state)
+            shape,
+            q: problem.q,
+            k: problem.k,
+            v: problem.v,
+            y: &result.y,
+            normaliser: &result.normaliser,
+            state: &result.state
+        )
         return result
     }
 
@@ -216,11 +298,16 @@ import Testing
         var state = [Double](repeating: 0, count: problem.shape.stateCount)
         for t in 0..<5 {
             _ = LinearAttentionReference.step(
-                one, q: Array(q[t * 4..<t * 4 + 4]), k: Array(k[t * 4..<t * 4 + 4]),
-                v: Array(v[t * 3..<t * 3 + 3]), state: &state)
+                one,
+                q: Array(q[t * 4..<t * 4 + 4]),
+                k: Array(k[t * 4..<t * 4 + 4]),
+                v: Array(v[t * 3..<t * 3 + 3]),
+                state: &state
+            )
         }
         #expect(
-            relativeError(LinearAttentionReference.finalState(problem.shape, k: k, v: v), state) < 1e-12)
+            relativeError(LinearAttentionReference.finalState(problem.shape, k: k, v: v), state) < 1e-12
+        )
     }
 
     /// The reference's own steps are its parallel forward.
@@ -234,8 +321,12 @@ import Testing
         var y: [Double] = []
         for t in 0..<9 {
             y += LinearAttentionReference.step(
-                one, q: Array(q[t * 4..<t * 4 + 4]), k: Array(k[t * 4..<t * 4 + 4]),
-                v: Array(v[t * 3..<t * 3 + 3]), state: &state)
+                one,
+                q: Array(q[t * 4..<t * 4 + 4]),
+                k: Array(k[t * 4..<t * 4 + 4]),
+                v: Array(v[t * 3..<t * 3 + 3]),
+                state: &state
+            )
         }
         let expected = LinearAttentionReference.forward(problem.shape, q: q, k: k, v: v).y
         #expect(relativeError(y, expected) < 1e-12)
@@ -256,8 +347,13 @@ import Testing
             let (inputs, values) = (shape.heads * shape.featureWidth, shape.heads * shape.valueWidth)
             var row = poisoned(shape.batch * values)
             backend.linearAttentionStep(
-                shape, q: token(problem.q, inputs), k: token(problem.k, inputs), v: token(problem.v, values),
-                state: &state, y: &row)
+                shape,
+                q: token(problem.q, inputs),
+                k: token(problem.k, inputs),
+                v: token(problem.v, values),
+                state: &state,
+                y: &row
+            )
             for b in 0..<shape.batch {
                 let start: Int = (b * length + t) * values
                 y.replaceSubrange(start..<start + values, with: row[(b * values)...].prefix(values))

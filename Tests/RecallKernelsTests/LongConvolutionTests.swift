@@ -34,10 +34,20 @@ private struct LongCase: CustomStringConvertible {
 
     func backward(threads: Int = 1) -> Gradients {
         var result = Gradients(
-            u: poisoned(u.count), filter: poisoned(filter.count), gate: poisoned(gate.count))
+            u: poisoned(u.count),
+            filter: poisoned(filter.count),
+            gate: poisoned(gate.count)
+        )
         CPUBackend(threads: threads).longConvolutionBackward(
-            shape, u: u, filter: filter, gate: gate, dy: dy, du: &result.u, dFilter: &result.filter,
-            dGate: &result.gate)
+            shape,
+            u: u,
+            filter: filter,
+            gate: gate,
+            dy: dy,
+            du: &result.u,
+            dFilter: &result.filter,
+            dGate: &result.gate
+        )
         return result
     }
 }
@@ -76,7 +86,11 @@ private let cases: [LongCase] =
     @Test(arguments: cases)
     fileprivate func forwardIsTheReference(c: LongCase) {
         let expected = ConvolutionReference.longForward(
-            c.shape, u: doubles(c.u), filter: doubles(c.filter), gate: doubles(c.gate))
+            c.shape,
+            u: doubles(c.u),
+            filter: doubles(c.filter),
+            gate: doubles(c.gate)
+        )
         let y = c.forward()
         #expect(relativeError(y, expected) < 2e-6)
         #expect(c.forward(threads: 3) == y)
@@ -85,7 +99,12 @@ private let cases: [LongCase] =
     @Test(arguments: cases)
     fileprivate func backwardIsTheReference(c: LongCase) {
         let expected = ConvolutionReference.longBackward(
-            c.shape, u: doubles(c.u), filter: doubles(c.filter), gate: doubles(c.gate), dy: doubles(c.dy))
+            c.shape,
+            u: doubles(c.u),
+            filter: doubles(c.filter),
+            gate: doubles(c.gate),
+            dy: doubles(c.dy)
+        )
         let gradients = c.backward()
         #expect(relativeError(gradients.u, expected.u) < 2e-6)
         #expect(relativeError(gradients.filter, expected.filter) < 5e-6)
@@ -133,15 +152,33 @@ private let cases: [LongCase] =
         var (y, dFilter, other) = (nan, nan, nan)
         backend.longConvolutionForward(used.shape, u: nan, filter: used.filter, gate: nan, y: &y)
         backend.longConvolutionBackward(
-            used.shape, u: nan, filter: nan, gate: nan, dy: nan, du: &y, dFilter: &dFilter, dGate: &other)
+            used.shape,
+            u: nan,
+            filter: nan,
+            gate: nan,
+            dy: nan,
+            du: &y,
+            dFilter: &dFilter,
+            dGate: &other
+        )
         let c = LongCase(batch: batch, length: 67, channels: 18)
         var result = LongCase.Gradients(
-            u: poisoned(c.u.count), filter: poisoned(c.filter.count), gate: poisoned(c.gate.count))
+            u: poisoned(c.u.count),
+            filter: poisoned(c.filter.count),
+            gate: poisoned(c.gate.count)
+        )
         var forward = poisoned(c.u.count)
         backend.longConvolutionForward(c.shape, u: c.u, filter: c.filter, gate: c.gate, y: &forward)
         backend.longConvolutionBackward(
-            c.shape, u: c.u, filter: c.filter, gate: c.gate, dy: c.dy, du: &result.u,
-            dFilter: &result.filter, dGate: &result.gate)
+            c.shape,
+            u: c.u,
+            filter: c.filter,
+            gate: c.gate,
+            dy: c.dy,
+            du: &result.u,
+            dFilter: &result.filter,
+            dGate: &result.gate
+        )
         #expect(forward == c.forward())
         #expect(result == c.backward())
     }
@@ -164,8 +201,15 @@ private let cases: [LongCase] =
             var y = poisoned(batch * channels)
             let u = token(c.u)
             backend.longConvolutionStep(
-                stepShape, u: u, filter: c.filter, gate: token(c.gate), past: past, position: t,
-                capacity: capacity, y: &y)
+                stepShape,
+                u: u,
+                filter: c.filter,
+                gate: token(c.gate),
+                past: past,
+                position: t,
+                capacity: capacity,
+                y: &y
+            )
             #expect(relativeError(y, doubles(token(expected))) < 5e-6)
             for b in 0..<batch {
                 for i in 0..<channels { past[(b * capacity + t) * channels + i] = u[b * channels + i] }

@@ -40,8 +40,10 @@ import Testing
                     if counts.free > 0 { counts.free -= 1 } else { counts.pieces += 1 }
                 }
                 return nil
-            }, giveBack: { _ in MemoryShortageTests.counts.withLock { $0.free += 1 } },
-            map: { _ in room() })
+            },
+            giveBack: { _ in MemoryShortageTests.counts.withLock { $0.free += 1 } },
+            map: { _ in room() }
+        )
     }
 
     /// As many products at once as are reserved have a piece each; what has been released is taken again.

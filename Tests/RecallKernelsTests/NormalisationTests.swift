@@ -33,14 +33,34 @@ import Testing
         let input = Inputs(shape)
         let backend = CPUBackend(threads: threads)
         var out = Outputs(
-            sum: poisoned(input.dy.count), y: poisoned(input.dy.count), statistics: poisoned(2 * shape.rows),
-            dInput: poisoned(input.dy.count), dGain: poisoned(shape.width), dBias: poisoned(shape.width))
+            sum: poisoned(input.dy.count),
+            y: poisoned(input.dy.count),
+            statistics: poisoned(2 * shape.rows),
+            dInput: poisoned(input.dy.count),
+            dGain: poisoned(shape.width),
+            dBias: poisoned(shape.width)
+        )
         backend.addNormForward(
-            shape, residual: input.residual, branch: input.branch, gain: input.gain, bias: input.bias,
-            sum: &out.sum, y: &out.y, statistics: &out.statistics)
+            shape,
+            residual: input.residual,
+            branch: input.branch,
+            gain: input.gain,
+            bias: input.bias,
+            sum: &out.sum,
+            y: &out.y,
+            statistics: &out.statistics
+        )
         backend.addNormBackward(
-            shape, sum: out.sum, gain: input.gain, statistics: out.statistics, dy: input.dy, dSum: input.dSum,
-            dInput: &out.dInput, dGain: &out.dGain, dBias: &out.dBias)
+            shape,
+            sum: out.sum,
+            gain: input.gain,
+            statistics: out.statistics,
+            dy: input.dy,
+            dSum: input.dSum,
+            dInput: &out.dInput,
+            dGain: &out.dGain,
+            dBias: &out.dBias
+        )
         return out
     }
 
@@ -57,8 +77,15 @@ import Testing
         let input = Inputs(shape)
         var (y, statistics) = (poisoned(1), poisoned(2))
         CPUBackend().addNormForward(
-            shape, residual: input.residual, branch: nil, gain: input.gain, bias: nil, sum: nil, y: &y,
-            statistics: &statistics)
+            shape,
+            residual: input.residual,
+            branch: nil,
+            gain: input.gain,
+            bias: nil,
+            sum: nil,
+            y: &y,
+            statistics: &statistics
+        )
         #expect(y == [0])
     }
 
@@ -80,7 +107,12 @@ import Testing
         let (dy, dSum) = (doubles(input.dy), doubles(input.dSum))
         func objective(_ residual: [Double], _ branch: [Double], _ gain: [Double], _ bias: [Double]) -> Double {
             let out = NormalisationReference.forward(
-                shape, residual: residual, branch: branch, gain: gain, bias: bias)
+                shape,
+                residual: residual,
+                branch: branch,
+                gain: gain,
+                bias: bias
+            )
             return dot(out.y, dy) + dot(out.sum, dSum)
         }
         let sum = zip(residual, branch).map(+)

@@ -12,13 +12,20 @@ import Testing
     static func run(count: Int, weightDecay: Float, steps: Int, threads: Int) -> State {
         let backend = CPUBackend(threads: threads)
         var state = State(
-            parameter: randomFloats(count, seed: 1), first: Array(repeating: 0, count: count),
-            second: Array(repeating: 0, count: count))
+            parameter: randomFloats(count, seed: 1),
+            first: Array(repeating: 0, count: count),
+            second: Array(repeating: 0, count: count)
+        )
         for step in 1...steps {
             let gradient = gradient(count, step)
             backend.adamW(
-                count, AdamWStep(learningRate: 3e-3, weightDecay: weightDecay, step: step), gradient: gradient,
-                parameter: &state.parameter, firstMoment: &state.first, secondMoment: &state.second)
+                count,
+                AdamWStep(learningRate: 3e-3, weightDecay: weightDecay, step: step),
+                gradient: gradient,
+                parameter: &state.parameter,
+                firstMoment: &state.first,
+                secondMoment: &state.second
+            )
         }
         return state
     }
@@ -31,7 +38,8 @@ import Testing
     }
 
     @Test(arguments: [0, 1, 15, 16, 63, 40_001], [Float(0), 0.1]) func agreesWithReference(
-        count: Int, weightDecay: Float
+        count: Int,
+        weightDecay: Float
     ) {
         let steps = 7
         let actual = Self.run(count: count, weightDecay: weightDecay, steps: steps, threads: 1)
@@ -41,8 +49,11 @@ import Testing
         for step in 1...steps {
             OptimiserReference.adamW(
                 AdamWStep(learningRate: 3e-3, weightDecay: weightDecay, step: step),
-                gradient: doubles(Self.gradient(count, step)), parameter: &parameter, firstMoment: &first,
-                secondMoment: &second)
+                gradient: doubles(Self.gradient(count, step)),
+                parameter: &parameter,
+                firstMoment: &first,
+                secondMoment: &second
+            )
         }
         #expect(relativeError(actual.parameter, parameter) < 1e-6)
         #expect(relativeError(actual.first, first) < 1e-6)
@@ -62,8 +73,13 @@ import Testing
         var state = State(parameter: [0], first: [0], second: [0])
         for step in 1...steps {
             backend.adamW(
-                1, AdamWStep(learningRate: 0, weightDecay: 0, step: step), gradient: [1],
-                parameter: &state.parameter, firstMoment: &state.first, secondMoment: &state.second)
+                1,
+                AdamWStep(learningRate: 0, weightDecay: 0, step: step),
+                gradient: [1],
+                parameter: &state.parameter,
+                firstMoment: &state.first,
+                secondMoment: &state.second
+            )
         }
         #expect(relativeError(state.second, [expected]) < 1e-6)
     }
@@ -78,8 +94,13 @@ import Testing
         let gradient: [Float] = [1e-3, -1e-3, 7, -1e4]
         var state = State(parameter: [1, 1, 1, 1], first: [0, 0, 0, 0], second: [0, 0, 0, 0])
         CPUBackend().adamW(
-            4, AdamWStep(learningRate: 0.5, weightDecay: 0.1, step: 1), gradient: gradient,
-            parameter: &state.parameter, firstMoment: &state.first, secondMoment: &state.second)
+            4,
+            AdamWStep(learningRate: 0.5, weightDecay: 0.1, step: 1),
+            gradient: gradient,
+            parameter: &state.parameter,
+            firstMoment: &state.first,
+            secondMoment: &state.second
+        )
         #expect(relativeError(state.parameter, [0.45, 1.45, 0.45, 1.45]) < 2e-5)
     }
 
@@ -87,8 +108,13 @@ import Testing
     @Test func zeroGradientOnlyDecays() {
         var state = State(parameter: [2, -4], first: [0, 0], second: [0, 0])
         CPUBackend().adamW(
-            2, AdamWStep(learningRate: 0.25, weightDecay: 0.5, step: 3), gradient: [0, 0],
-            parameter: &state.parameter, firstMoment: &state.first, secondMoment: &state.second)
+            2,
+            AdamWStep(learningRate: 0.25, weightDecay: 0.5, step: 3),
+            gradient: [0, 0],
+            parameter: &state.parameter,
+            firstMoment: &state.first,
+            secondMoment: &state.second
+        )
         #expect(state == State(parameter: [1.75, -3.5], first: [0, 0], second: [0, 0]))
     }
 }

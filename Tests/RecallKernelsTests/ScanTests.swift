@@ -7,8 +7,13 @@ private let offset = 3
 
 private func scanShape(_ batch: Int, _ length: Int, _ channels: Int, _ states: Int) -> ScanShape {
     ScanShape(
-        batch: batch, length: length, channels: channels, states: states, stateStride: 2 * states + offset,
-        gateStride: 2 * channels + 1)
+        batch: batch,
+        length: length,
+        channels: channels,
+        states: states,
+        stateStride: 2 * states + offset,
+        gateStride: 2 * channels + 1
+    )
 }
 
 private struct ScanCase {
@@ -32,9 +37,15 @@ private struct ScanCase {
 
     var inputs: ScanReference.Inputs {
         ScanReference.Inputs(
-            x: doubles(x), delta: doubles(delta), deltaBias: doubles(deltaBias), aLog: doubles(aLog),
-            b: doubles(Array(projection[offset...])), c: doubles(Array(projection[cOffset...])),
-            skip: doubles(skip), z: doubles(gates))
+            x: doubles(x),
+            delta: doubles(delta),
+            deltaBias: doubles(deltaBias),
+            aLog: doubles(aLog),
+            b: doubles(Array(projection[offset...])),
+            c: doubles(Array(projection[cOffset...])),
+            skip: doubles(skip),
+            z: doubles(gates)
+        )
     }
 
     func forward(threads: Int = 1) -> (out: [Float], checkpoints: [Float]) {
@@ -42,24 +53,55 @@ private struct ScanCase {
         var checkpoints = poisoned(shape.checkpointCount)
         projection.withUnsafeBufferPointer { p in
             CPUBackend(threads: threads).scanForward(
-                shape, x: x, delta: delta, deltaBias: deltaBias, aLog: aLog, b: p.baseAddress! + offset,
-                c: p.baseAddress! + cOffset, skip: skip, z: gates, out: &out, checkpoints: &checkpoints)
+                shape,
+                x: x,
+                delta: delta,
+                deltaBias: deltaBias,
+                aLog: aLog,
+                b: p.baseAddress! + offset,
+                c: p.baseAddress! + cOffset,
+                skip: skip,
+                z: gates,
+                out: &out,
+                checkpoints: &checkpoints
+            )
         }
         return (out, checkpoints)
     }
 
     func backward(checkpoints: [Float], threads: Int = 1) -> ScanGradients {
         var d = ScanGradients(
-            x: poisoned(x.count), delta: poisoned(x.count), deltaBias: poisoned(skip.count),
-            aLog: poisoned(aLog.count), projection: poisoned(projection.count), skip: poisoned(skip.count),
-            gates: poisoned(gates.count))
+            x: poisoned(x.count),
+            delta: poisoned(x.count),
+            deltaBias: poisoned(skip.count),
+            aLog: poisoned(aLog.count),
+            projection: poisoned(projection.count),
+            skip: poisoned(skip.count),
+            gates: poisoned(gates.count)
+        )
         projection.withUnsafeBufferPointer { p in
             d.projection.withUnsafeMutableBufferPointer { dp in
                 CPUBackend(threads: threads).scanBackward(
-                    shape, x: x, delta: delta, deltaBias: deltaBias, aLog: aLog, b: p.baseAddress! + offset,
-                    c: p.baseAddress! + cOffset, skip: skip, z: gates, checkpoints: checkpoints, dOut: dOut,
-                    dx: &d.x, dDelta: &d.delta, dDeltaBias: &d.deltaBias, dALog: &d.aLog,
-                    db: dp.baseAddress! + offset, dc: dp.baseAddress! + cOffset, dSkip: &d.skip, dz: &d.gates)
+                    shape,
+                    x: x,
+                    delta: delta,
+                    deltaBias: deltaBias,
+                    aLog: aLog,
+                    b: p.baseAddress! + offset,
+                    c: p.baseAddress! + cOffset,
+                    skip: skip,
+                    z: gates,
+                    checkpoints: checkpoints,
+                    dOut: dOut,
+                    dx: &d.x,
+                    dDelta: &d.delta,
+                    dDeltaBias: &d.deltaBias,
+                    dALog: &d.aLog,
+                    db: dp.baseAddress! + offset,
+                    dc: dp.baseAddress! + cOffset,
+                    dSkip: &d.skip,
+                    dz: &d.gates
+                )
             }
         }
         return d
@@ -76,7 +118,11 @@ private struct ScanGradients {
 
 /// Part of every row of a strided tensor: `width` numbers from `offset`.
 private func unpack<T>(
-    _ values: [T], width: Int, stride: Int, offset: Int = 0, rows: Int
+    _ values: [T],
+    width: Int,
+    stride: Int,
+    offset: Int = 0,
+    rows: Int
 ) -> [T] {
     (0..<rows).flatMap { row in (0..<width).map { values[row * stride + offset + $0] } }
 }
@@ -105,7 +151,9 @@ private let scanShapes = [
                     var moved = inputs
                     moved[keyPath: path] = point
                     return dot(ScanReference.forward(shape, moved), dOut)
-                }, at: inputs[keyPath: path])
+                },
+                at: inputs[keyPath: path]
+            )
             #expect(relativeError(gradients[keyPath: path], expected) < 1e-8, "\(name)")
         }
     }
@@ -131,19 +179,32 @@ private let scanShapes = [
             #expect(
                 relativeError(
                     unpack(
-                        actual.projection, width: states, stride: shape.stateStride, offset: at, rows: tokens),
-                    unpack(gradient, width: states, stride: shape.stateStride, rows: tokens)) < 1e-5)
+                        actual.projection,
+                        width: states,
+                        stride: shape.stateStride,
+                        offset: at,
+                        rows: tokens
+                    ),
+                    unpack(gradient, width: states, stride: shape.stateStride, rows: tokens)
+                ) < 1e-5
+            )
         }
         #expect(
             relativeError(
                 unpack(actual.gates, width: shape.channels, stride: shape.gateStride, rows: tokens),
-                unpack(expected.z, width: shape.channels, stride: shape.gateStride, rows: tokens)) < 1e-5)
+                unpack(expected.z, width: shape.channels, stride: shape.gateStride, rows: tokens)
+            ) < 1e-5
+        )
         // The gaps between strided gradients belong to others.
         let gaps =
             unpack(actual.projection, width: offset, stride: shape.stateStride, rows: tokens)
             + unpack(
-                actual.gates, width: shape.gateStride - shape.channels, stride: shape.gateStride,
-                offset: shape.channels, rows: tokens)
+                actual.gates,
+                width: shape.gateStride - shape.channels,
+                stride: shape.gateStride,
+                offset: shape.channels,
+                rows: tokens
+            )
         let untouched = gaps.allSatisfy(\.isNaN)
         #expect(untouched)
     }
@@ -156,7 +217,8 @@ private let scanShapes = [
         #expect(one.checkpoints.map(\.bitPattern) == three.checkpoints.map(\.bitPattern))
         #expect(
             scan.backward(checkpoints: one.checkpoints).bits
-                == scan.backward(checkpoints: one.checkpoints, threads: 3).bits)
+                == scan.backward(checkpoints: one.checkpoints, threads: 3).bits
+        )
     }
 
     @Test func forwardWithoutCheckpointsIsTheSame() {
@@ -164,9 +226,18 @@ private let scanShapes = [
         var out = poisoned(scan.dOut.count)
         scan.projection.withUnsafeBufferPointer { p in
             CPUBackend().scanForward(
-                scan.shape, x: scan.x, delta: scan.delta, deltaBias: scan.deltaBias, aLog: scan.aLog,
-                b: p.baseAddress! + offset, c: p.baseAddress! + scan.cOffset, skip: scan.skip, z: scan.gates,
-                out: &out, checkpoints: nil)
+                scan.shape,
+                x: scan.x,
+                delta: scan.delta,
+                deltaBias: scan.deltaBias,
+                aLog: scan.aLog,
+                b: p.baseAddress! + offset,
+                c: p.baseAddress! + scan.cOffset,
+                skip: scan.skip,
+                z: scan.gates,
+                out: &out,
+                checkpoints: nil
+            )
         }
         #expect(out == scan.forward().out)
     }
@@ -198,10 +269,18 @@ private let scanShapes = [
             var out = poisoned(batch * channels)
             token(scan.projection, shape.stateStride).withUnsafeBufferPointer { p in
                 backend.scanStep(
-                    step, x: token(scan.x, channels), delta: token(scan.delta, channels),
-                    deltaBias: scan.deltaBias, aLog: scan.aLog, b: p.baseAddress! + offset,
-                    c: p.baseAddress! + scan.cOffset, skip: scan.skip, z: token(scan.gates, shape.gateStride),
-                    state: &state, out: &out)
+                    step,
+                    x: token(scan.x, channels),
+                    delta: token(scan.delta, channels),
+                    deltaBias: scan.deltaBias,
+                    aLog: scan.aLog,
+                    b: p.baseAddress! + offset,
+                    c: p.baseAddress! + scan.cOffset,
+                    skip: scan.skip,
+                    z: token(scan.gates, shape.gateStride),
+                    state: &state,
+                    out: &out
+                )
             }
             let expected = token(parallel.out, channels)
             #expect(out == expected)
@@ -221,16 +300,28 @@ private let scanShapes = [
                 part.length = tokens.count
                 func columns(_ values: [Float], _ width: Int) -> [Float] {
                     unpack(
-                        values, width: tokens.count * width, stride: length * width,
-                        offset: tokens.lowerBound * width, rows: batch)
+                        values,
+                        width: tokens.count * width,
+                        stride: length * width,
+                        offset: tokens.lowerBound * width,
+                        rows: batch
+                    )
                 }
                 var out = poisoned(batch * tokens.count * channels)
                 columns(scan.projection, shape.stateStride).withUnsafeBufferPointer { p in
                     CPUBackend(threads: 2).scanStep(
-                        part, x: columns(scan.x, channels), delta: columns(scan.delta, channels),
-                        deltaBias: scan.deltaBias, aLog: scan.aLog, b: p.baseAddress! + offset,
-                        c: p.baseAddress! + scan.cOffset, skip: scan.skip,
-                        z: columns(scan.gates, shape.gateStride), state: &state, out: &out)
+                        part,
+                        x: columns(scan.x, channels),
+                        delta: columns(scan.delta, channels),
+                        deltaBias: scan.deltaBias,
+                        aLog: scan.aLog,
+                        b: p.baseAddress! + offset,
+                        c: p.baseAddress! + scan.cOffset,
+                        skip: scan.skip,
+                        z: columns(scan.gates, shape.gateStride),
+                        state: &state,
+                        out: &out
+                    )
                 }
                 #expect(relativeError(out, doubles(columns(expected, channels))) < 1e-6)
             }

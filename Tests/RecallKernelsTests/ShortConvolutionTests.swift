@@ -13,11 +13,21 @@ private struct ShortCase: CustomStringConvertible {
     var description: String { "\(shape)" }
 
     init(
-        batch: Int, length: Int, channels: Int, taps: Int, extraStride: Int = 0, _ epilogue: ConvolutionEpilogue
+        batch: Int,
+        length: Int,
+        channels: Int,
+        taps: Int,
+        extraStride: Int = 0,
+        _ epilogue: ConvolutionEpilogue
     ) {
         shape = ShortConvolutionShape(
-            batch: batch, length: length, channels: channels, taps: taps, inputStride: channels + extraStride,
-            epilogue: epilogue)
+            batch: batch,
+            length: length,
+            channels: channels,
+            taps: taps,
+            inputStride: channels + extraStride,
+            epilogue: epilogue
+        )
         let count = batch * length * channels
         u = randomFloats(count, seed: 1)
         weight = randomFloats(channels * taps, seed: 2)
@@ -44,8 +54,13 @@ private struct ShortCase: CustomStringConvertible {
         y.withUnsafeMutableBufferPointer { y in
             gate.withUnsafeBufferPointer { gate in
                 CPUBackend(threads: threads).shortConvolutionForward(
-                    shape, u: stridedInput, weight: weight, bias: bias,
-                    gate: shape.epilogue == .silu ? nil : gate.baseAddress, y: y.baseAddress!)
+                    shape,
+                    u: stridedInput,
+                    weight: weight,
+                    bias: bias,
+                    gate: shape.epilogue == .silu ? nil : gate.baseAddress,
+                    y: y.baseAddress!
+                )
             }
         }
         return y
@@ -62,15 +77,26 @@ private struct ShortCase: CustomStringConvertible {
         let strided = stridedInput
         var du = poisoned(strided.count)
         var result = Gradients(
-            u: [], weight: poisoned(weight.count), bias: poisoned(bias.count), gate: poisoned(gate.count))
+            u: [],
+            weight: poisoned(weight.count),
+            bias: poisoned(bias.count),
+            gate: poisoned(gate.count)
+        )
         let isGated = shape.epilogue == .gatedWithSkip
         gate.withUnsafeBufferPointer { gate in
             result.gate.withUnsafeMutableBufferPointer { dGate in
                 CPUBackend(threads: threads).shortConvolutionBackward(
-                    shape, u: strided, weight: weight, bias: bias, gate: isGated ? gate.baseAddress : nil,
+                    shape,
+                    u: strided,
+                    weight: weight,
+                    bias: bias,
+                    gate: isGated ? gate.baseAddress : nil,
                     dy: dy,
-                    du: &du, dWeight: &result.weight, dBias: &result.bias,
-                    dGate: isGated && gateGradient ? dGate.baseAddress : nil)
+                    du: &du,
+                    dWeight: &result.weight,
+                    dBias: &result.bias,
+                    dGate: isGated && gateGradient ? dGate.baseAddress : nil
+                )
             }
         }
         result.u = contiguous(du)
@@ -111,7 +137,13 @@ private let cases: [ShortCase] = ConvolutionEpilogue.allCases.flatMap { epilogue
             dot(ConvolutionReference.shortForward(c.shape, u: u, weight: weight, bias: bias, gate: gate), dy)
         }
         let gradients = ConvolutionReference.shortBackward(
-            c.shape, u: u, weight: weight, bias: bias, gate: gate, dy: dy)
+            c.shape,
+            u: u,
+            weight: weight,
+            bias: bias,
+            gate: gate,
+            dy: dy
+        )
         let numeric = [
             (gradients.u, finiteDifferences(of: { loss($0, weight, bias, gate) }, at: u)),
             (gradients.weight, finiteDifferences(of: { loss(u, $0, bias, gate) }, at: weight)),
@@ -124,7 +156,12 @@ private let cases: [ShortCase] = ConvolutionEpilogue.allCases.flatMap { epilogue
     @Test(arguments: cases)
     fileprivate func forwardIsTheReference(c: ShortCase) {
         let expected = ConvolutionReference.shortForward(
-            c.shape, u: doubles(c.u), weight: doubles(c.weight), bias: doubles(c.bias), gate: doubles(c.gate))
+            c.shape,
+            u: doubles(c.u),
+            weight: doubles(c.weight),
+            bias: doubles(c.bias),
+            gate: doubles(c.gate)
+        )
         let y = c.forward(threads: 1)
         #expect(relativeError(y, expected) < 2e-6)
         #expect(c.forward(threads: 3) == y)
@@ -133,8 +170,13 @@ private let cases: [ShortCase] = ConvolutionEpilogue.allCases.flatMap { epilogue
     @Test(arguments: cases)
     fileprivate func backwardIsTheReference(c: ShortCase) {
         let expected = ConvolutionReference.shortBackward(
-            c.shape, u: doubles(c.u), weight: doubles(c.weight), bias: doubles(c.bias), gate: doubles(c.gate),
-            dy: doubles(c.dy))
+            c.shape,
+            u: doubles(c.u),
+            weight: doubles(c.weight),
+            bias: doubles(c.bias),
+            gate: doubles(c.gate),
+            dy: doubles(c.dy)
+        )
         let gradients = c.backward(threads: 1)
         #expect(relativeError(gradients.u, expected.u) < 2e-6)
         #expect(relativeError(gradients.weight, expected.weight) < 1e-5)
@@ -183,8 +225,14 @@ private let cases: [ShortCase] = ConvolutionEpilogue.allCases.flatMap { epilogue
             var y = poisoned(shape.batch * channels)
             token(c.gate, width: channels).withUnsafeBufferPointer { gate in
                 backend.shortConvolutionStep(
-                    stepShape, u: token(strided, width: shape.inputStride), weight: c.weight, bias: c.bias,
-                    gate: shape.epilogue == .silu ? nil : gate.baseAddress, past: &past, y: &y)
+                    stepShape,
+                    u: token(strided, width: shape.inputStride),
+                    weight: c.weight,
+                    bias: c.bias,
+                    gate: shape.epilogue == .silu ? nil : gate.baseAddress,
+                    past: &past,
+                    y: &y
+                )
             }
             #expect(relativeError(y, doubles(token(expected, width: channels))) < 1e-6)
         }

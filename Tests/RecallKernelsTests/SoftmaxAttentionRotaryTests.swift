@@ -5,7 +5,11 @@ import Testing
 @Suite struct SoftmaxAttentionRotaryTests {
     /// (batch, length, heads · headWidth) rotated by the kernel, rows apart by more than their width.
     private func rotated(
-        _ shape: AttentionShape, _ x: [Float], firstPosition: Int, direction: Float, threads: Int = 1
+        _ shape: AttentionShape,
+        _ x: [Float],
+        firstPosition: Int,
+        direction: Float,
+        threads: Int = 1
     ) -> [Float] {
         let width = shape.heads * shape.headWidth
         var rows = poisoned(shape.batch * shape.length * shape.rowStride)
@@ -13,7 +17,12 @@ import Testing
             for column in 0..<width { rows[token * shape.rowStride + column] = x[token * width + column] }
         }
         CPUBackend(threads: threads).rotary(
-            shape, x: &rows, base: 10000, firstPosition: firstPosition, direction: direction)
+            shape,
+            x: &rows,
+            base: 10000,
+            firstPosition: firstPosition,
+            direction: direction
+        )
         for index in rows.indices where index % shape.rowStride >= width { #expect(rows[index].isNaN) }
         return (0..<shape.batch * shape.length).flatMap { rows[($0 * shape.rowStride)...].prefix(width) }
     }
@@ -30,7 +39,12 @@ import Testing
         for direction: Float in [1, -1] {
             let actual = rotated(shape, x, firstPosition: firstPosition, direction: direction)
             let expected = SoftmaxAttentionReference.rotary(
-                shape, x: doubles(x), base: 10000, firstPosition: firstPosition, direction: Double(direction))
+                shape,
+                x: doubles(x),
+                base: 10000,
+                firstPosition: firstPosition,
+                direction: Double(direction)
+            )
             #expect(relativeError(actual, expected) < 3e-7)
             let threaded = rotated(shape, x, firstPosition: firstPosition, direction: direction, threads: 3)
             #expect(actual == threaded)
@@ -63,7 +77,8 @@ import Testing
         func score(_ i: Int, _ j: Int) -> Double {
             dot(
                 doubles(rotated(shape, q, firstPosition: i, direction: 1)),
-                doubles(rotated(shape, k, firstPosition: j, direction: 1)))
+                doubles(rotated(shape, k, firstPosition: j, direction: 1))
+            )
         }
         #expect(abs(score(9, 4) - score(4105, 4100)) < 2e-5)
         #expect(abs(score(9, 4) - score(9, 5)) > 1e-3)

@@ -27,8 +27,13 @@ struct AttentionCase: CustomStringConvertible, Sendable {
     /// Packed (q|k|v), and a gap of three that nothing may touch.
     var shape: AttentionShape {
         AttentionShape(
-            batch: batch, length: length, heads: heads, headWidth: headWidth, rowStride: 3 * width + 3,
-            window: window)
+            batch: batch,
+            length: length,
+            heads: heads,
+            headWidth: headWidth,
+            rowStride: 3 * width + 3,
+            window: window
+        )
     }
 
     var inputs: (q: [Float], k: [Float], v: [Float], dOut: [Float]) {
@@ -66,8 +71,14 @@ struct AttentionCase: CustomStringConvertible, Sendable {
         qkv.withUnsafeBufferPointer { qkv in
             let base = qkv.baseAddress!
             backend.attentionForward(
-                shape, q: base, k: base + width, v: base + 2 * width, dropout: dropout, out: &out,
-                logSumExp: &logSumExp)
+                shape,
+                q: base,
+                k: base + width,
+                v: base + 2 * width,
+                dropout: dropout,
+                out: &out,
+                logSumExp: &logSumExp
+            )
         }
         return (out, logSumExp)
     }
@@ -85,8 +96,18 @@ struct AttentionCase: CustomStringConvertible, Sendable {
             gradient.withUnsafeMutableBufferPointer { gradient in
                 let (base, d) = (qkv.baseAddress!, gradient.baseAddress!)
                 backend.attentionBackward(
-                    shape, q: base, k: base + width, v: base + 2 * width, dropout: dropout, out: out,
-                    logSumExp: logSumExp, dOut: inputs.dOut, dq: d, dk: d + width, dv: d + 2 * width)
+                    shape,
+                    q: base,
+                    k: base + width,
+                    v: base + 2 * width,
+                    dropout: dropout,
+                    out: out,
+                    logSumExp: logSumExp,
+                    dOut: inputs.dOut,
+                    dq: d,
+                    dk: d + width,
+                    dv: d + 2 * width
+                )
             }
         }
         return gradient
@@ -94,13 +115,23 @@ struct AttentionCase: CustomStringConvertible, Sendable {
 
     func referenceForward() -> (out: [Double], logSumExp: [Double]) {
         SoftmaxAttentionReference.forward(
-            shape, q: doubles(inputs.q), k: doubles(inputs.k), v: doubles(inputs.v), dropout: dropout)
+            shape,
+            q: doubles(inputs.q),
+            k: doubles(inputs.k),
+            v: doubles(inputs.v),
+            dropout: dropout
+        )
     }
 
     func referenceBackward() -> (dq: [Double], dk: [Double], dv: [Double]) {
         SoftmaxAttentionReference.backward(
-            shape, q: doubles(inputs.q), k: doubles(inputs.k), v: doubles(inputs.v), dropout: dropout,
-            dOut: doubles(inputs.dOut))
+            shape,
+            q: doubles(inputs.q),
+            k: doubles(inputs.k),
+            v: doubles(inputs.v),
+            dropout: dropout,
+            dOut: doubles(inputs.dOut)
+        )
     }
 
     /// Lengths around a tile, widths around registers, windows around tiles.

@@ -130,8 +130,16 @@ import Testing
             }
             var out = poisoned(batch * width)
             backend.attentionStep(
-                shape, q: token(q, gap: 5), k: token(k, gap: 5), v: token(v, gap: 5), cachedKeys: keys,
-                cachedValues: values, cached: t, capacity: capacity, out: &out)
+                shape,
+                q: token(q, gap: 5),
+                k: token(k, gap: 5),
+                v: token(v, gap: 5),
+                cachedKeys: keys,
+                cachedValues: values,
+                cached: t,
+                capacity: capacity,
+                out: &out
+            )
             #expect(relativeError(out, doubles(token(parallel, gap: 0))) < 2e-6)
             // The newest goes first and what was there last: the order in the cache does not matter.
             for b in 0..<batch {

@@ -31,7 +31,8 @@ private struct Worst: CustomStringConvertible {
 
 /// The worst that `error` finds of a function's results, over arguments of every sign and binade.
 private func worst(
-    _ function: @escaping @Sendable ([Float]) -> [Float], where included: @escaping @Sendable (Float) -> Bool,
+    _ function: @escaping @Sendable ([Float]) -> [Float],
+    where included: @escaping @Sendable (Float) -> Bool,
     error: @escaping @Sendable (_ result: Float, _ x: Float) -> Double
 ) -> Worst {
     let span: UInt64 = 1 << 22
@@ -49,7 +50,8 @@ private func worst(
         look(
             stride(from: first, to: UInt64(index + 1) * span, by: UInt64.Stride(stride32)).map {
                 Float(bitPattern: UInt32($0))
-            })
+            }
+        )
     }
     return found.withLock { $0 }
 }
@@ -64,7 +66,8 @@ private func worst(
 }
 
 private func worstUlps(
-    _ function: VectorFunction, _ exact: @escaping @Sendable (Double) -> Double,
+    _ function: VectorFunction,
+    _ exact: @escaping @Sendable (Double) -> Double,
     where included: @escaping @Sendable (Float) -> Bool = { _ in true }
 ) -> Worst {
     worst({ function($0) }, where: included, error: { ulps($0, exact(Double($1))) })
@@ -72,15 +75,18 @@ private func worstUlps(
 
 /// The largest error in units of 2⁻²⁴ times `scale`.
 private func worstAbsolute(
-    _ function: @escaping @Sendable ([Float]) -> [Float], _ exact: @escaping @Sendable (Double) -> Double,
+    _ function: @escaping @Sendable ([Float]) -> [Float],
+    _ exact: @escaping @Sendable (Double) -> Double,
     scale: @escaping @Sendable (Double) -> Double = { _ in 1 }
 ) -> Worst {
     worst(
-        function, where: { $0.isFinite },
+        function,
+        where: { $0.isFinite },
         error: {
             let error = abs(Double($0) - exact(Double($1)))
             return error == 0 ? 0 : error / (scale(Double($1)) * 0x1p-24)
-        })
+        }
+    )
 }
 
 @Sendable private func logistic(_ x: Double) -> Double {
@@ -104,7 +110,10 @@ private func worstAbsolute(
     let rate = Double(VectorFunction.rate)
     // A product of two Float32 is exact in Float64.
     let decay = worstUlps(
-        .decay, { ($0 * rate).rounded() < -125 ? 0 : exp2($0 * rate) }, where: { $0 <= 0 })
+        .decay,
+        { ($0 * rate).rounded() < -125 ? 0 : exp2($0 * rate) },
+        where: { $0 <= 0 }
+    )
     #expect(decay.error <= 1, "\(decay)")
     #expect(VectorFunction.powerOfTwo([0, -0.0, -1, -125]) == [1, 1, 0.5, 0x1p-125])
 }
@@ -134,7 +143,8 @@ private func worstAbsolute(
     let worst = worstUlps(.silu, { $0 == -.infinity ? 0 : $0 * logistic($0) })
     #expect(worst.error <= 2, "\(worst)")
     #expect(
-        VectorFunction.silu([0, .infinity, -.infinity, -.greatestFiniteMagnitude]) == [0, .infinity, 0, 0])
+        VectorFunction.silu([0, .infinity, -.infinity, -.greatestFiniteMagnitude]) == [0, .infinity, 0, 0]
+    )
 }
 
 @Test func errorFunctionIsWithinOneAndAHalfUlp() {
@@ -160,7 +170,10 @@ private func worstAbsolute(
             var y = x
             CPUBackend().geluForward(x.count, x: x, y: &y)
             return y
-        }, { abs($0) < 0x1p-125 ? 0 : $0 * normalDistribution($0) }, scale: { max(abs($0), 0x1p-125) })
+        },
+        { abs($0) < 0x1p-125 ? 0 : $0 * normalDistribution($0) },
+        scale: { max(abs($0), 0x1p-125) }
+    )
     #expect(worst.error <= 2, "\(worst)")
 }
 

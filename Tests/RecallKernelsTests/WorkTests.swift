@@ -15,7 +15,11 @@ import Testing
     func attention(length: Int, heads: Int) {
         let width = 32 * heads
         let work = AttentionShape(
-            batch: 3, length: length, heads: heads, headWidth: 32, rowStride: 3 * width
+            batch: 3,
+            length: length,
+            heads: heads,
+            headWidth: 32,
+            rowStride: 3 * width
         ).work
         #expect(isClose(perToken(work.forward, tokens: 3 * length), Double(2 * width * (length + 1))))
         #expect(isClose(perToken(work.backward, tokens: 3 * length), Double(5 * width * (length + 1))))
@@ -25,7 +29,12 @@ import Testing
     @Test(arguments: [(100, 1), (100, 7), (100, 100), (100, 300)])
     func window(length: Int, window: Int) {
         let work = AttentionShape(
-            batch: 2, length: length, heads: 1, headWidth: 48, rowStride: 144, window: window
+            batch: 2,
+            length: length,
+            heads: 1,
+            headWidth: 48,
+            rowStride: 144,
+            window: window
         ).work
         let keys = (0..<length).reduce(0) { $0 + min($1 + 1, window) }
         #expect(isClose(work.forward.productOperations, Double(2 * 4 * 48 * keys)))
@@ -35,7 +44,12 @@ import Testing
     @Test func linearAttentionThroughScores() {
         let (length, f, e, heads) = (64, 16, 32, 2)
         let work = LinearAttentionShape(
-            batch: 3, length: length, heads: heads, featureWidth: f, valueWidth: e, map: .taylor2
+            batch: 3,
+            length: length,
+            heads: heads,
+            featureWidth: f,
+            valueWidth: e,
+            map: .taylor2
         ).work
         let pairs = Double(heads * (length + 1))
         #expect(isClose(perToken(work.forward, tokens: 3 * length), pairs * Double(f + e + 1)))
@@ -46,7 +60,12 @@ import Testing
     @Test func linearAttentionThroughTheState() {
         let (length, f, e, chunk) = (8192, 16, 64, 64)
         let work = LinearAttentionShape(
-            batch: 1, length: length, heads: 1, featureWidth: f, valueWidth: e, map: .taylor2
+            batch: 1,
+            length: length,
+            heads: 1,
+            featureWidth: f,
+            valueWidth: e,
+            map: .taylor2
         ).work
         let state = 4 * 153 * (e + 1)
         let forward = (chunk + 1) * (f + e + 1) + state + 2 * f * f
@@ -59,7 +78,12 @@ import Testing
     @Test func otherMapsHaveNoSecondOrder() {
         let (f, e, chunk) = (64, 64, 64)
         let work = LinearAttentionShape(
-            batch: 1, length: 4096, heads: 1, featureWidth: f, valueWidth: e, map: .eluPlusOne
+            batch: 1,
+            length: 4096,
+            heads: 1,
+            featureWidth: f,
+            valueWidth: e,
+            map: .eluPlusOne
         ).work
         let forward = (chunk + 1) * (f + e + 1) + 4 * f * (e + 1)
         #expect(isClose(perToken(work.forward, tokens: 4096), Double(forward)))
@@ -76,7 +100,12 @@ import Testing
 
     @Test func scan() {
         let work = ScanShape(
-            batch: 2, length: 10, channels: 48, states: 16, stateStride: 40, gateStride: 96
+            batch: 2,
+            length: 10,
+            channels: 48,
+            states: 16,
+            stateStride: 40,
+            gateStride: 96
         ).work
         #expect(perToken(work.forward, tokens: 20) == Double(6 * 16 * 48))
         #expect(perToken(work.backward, tokens: 20) == Double(19 * 16 * 48))
@@ -92,7 +121,12 @@ import Testing
         let direct = LongConvolutionShape(batch: 2, length: 32, channels: 24).work
         #expect(isClose(perToken(direct.forward, tokens: 64), 24 * 33))
         let short = ShortConvolutionShape(
-            batch: 2, length: 10, channels: 24, taps: 3, inputStride: 24, epilogue: .gatedWithSkip
+            batch: 2,
+            length: 10,
+            channels: 24,
+            taps: 3,
+            inputStride: 24,
+            epilogue: .gatedWithSkip
         ).work
         // Input, gate and output; then input, gate and three gradients: four bytes each.
         #expect(short.forward.bytes == Double(4 * 3 * 20 * 24))
@@ -105,11 +139,23 @@ import Testing
         #expect(attention.stepWork(cached: 10).reads == [4 * 3 * 2 * 11 * 16: 1])
         #expect(attention.stepWork(cached: 10).bytes == Double(4 * 3 * 2 * 11 * 16))
         let linear = LinearAttentionShape(
-            batch: 3, length: 1, heads: 2, featureWidth: 4, valueWidth: 8, map: .taylor2)
+            batch: 3,
+            length: 1,
+            heads: 2,
+            featureWidth: 4,
+            valueWidth: 8,
+            map: .taylor2
+        )
         #expect(linear.stateCount == 2 * 15 * 9)
         #expect(linear.stepWork.passes == [4 * 2 * 3 * 2 * 15 * 9: 1])
         let short = ShortConvolutionShape(
-            batch: 3, length: 1, channels: 24, taps: 4, inputStride: 24, epilogue: .silu)
+            batch: 3,
+            length: 1,
+            channels: 24,
+            taps: 4,
+            inputStride: 24,
+            epilogue: .silu
+        )
         #expect(short.stepWork.bytes == Double(4 * 3 * 24 * (2 * 3 + 2)))
         let long = LongConvolutionShape(batch: 3, length: 1, channels: 24)
         #expect(long.stepWork(position: 9).reads == [4 * (3 + 1) * 10 * 24: 1])

@@ -33,7 +33,9 @@ struct DecodingTests {
             for sequence in 0..<2 {
                 let row = (sequence * length + position) * vocabulary
                 stepped.replaceSubrange(
-                    row..<row + vocabulary, with: logits[sequence * vocabulary..<(sequence + 1) * vocabulary])
+                    row..<row + vocabulary,
+                    with: logits[sequence * vocabulary..<(sequence + 1) * vocabulary]
+                )
             }
         }
         #expect(relativeError(stepped, doubles(parallel)) < 1e-4)
@@ -105,7 +107,8 @@ struct DecodingTests {
     }
 
     @Test(arguments: ModelCase.all, [1, 20, 40]) func stateBytesAreTheAllocatedOnes(
-        _ modelCase: ModelCase, length: Int
+        _ modelCase: ModelCase,
+        length: Int
     )
         throws
     {

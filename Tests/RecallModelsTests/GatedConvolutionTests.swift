@@ -16,10 +16,18 @@ struct GatedConvolutionTests {
     private func model(taps: Int, norm: NormChoice) throws -> (LanguageModel, [String: [Double]]) {
         let layer = LayerConfig(mixer: "gated-conv", knobs: ["kernel_size": .integer(taps)])
         let config = try ModelConfig(
-            dModel: Self.width, layers: [layer], stateMixer: .identity, norm: norm
+            dModel: Self.width,
+            layers: [layer],
+            stateMixer: .identity,
+            norm: norm
         ).resolved()
         let model = try LanguageModel(
-            config, vocabulary: Self.width, maximumLength: Self.tokens.count, backend: CPUBackend(), seed: 1)
+            config,
+            vocabulary: Self.width,
+            maximumLength: Self.tokens.count,
+            backend: CPUBackend(),
+            seed: 1
+        )
         var set: [String: [Double]] = [:]
         for parameter in model.store.parameters {
             // Keyed by name, so that models with and without norms' biases share the rest.

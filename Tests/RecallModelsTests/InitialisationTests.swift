@@ -7,13 +7,21 @@ import Testing
 /// How parameters start (MODELS.md B.2, C.14).
 struct InitialisationTests {
     private func model(
-        _ layers: [String], dModel: Int = 64, block: BlockKind = .transformer,
+        _ layers: [String],
+        dModel: Int = 64,
+        block: BlockKind = .transformer,
         stateMixer: StateMixerKind = .none,
-        positions: PositionKind = .none, _ initialisation: InitialisationKind = .paper, seed: UInt64 = 1
+        positions: PositionKind = .none,
+        _ initialisation: InitialisationKind = .paper,
+        seed: UInt64 = 1
     ) throws -> LanguageModel {
         let config = try ModelConfig(
-            dModel: dModel, layers: layers.map { LayerConfig(mixer: $0) }, block: block, stateMixer: stateMixer,
-            positions: positions, initialisation: initialisation
+            dModel: dModel,
+            layers: layers.map { LayerConfig(mixer: $0) },
+            block: block,
+            stateMixer: stateMixer,
+            positions: positions,
+            initialisation: initialisation
         ).resolved()
         return try LanguageModel(config, vocabulary: 256, maximumLength: 32, backend: CPUBackend(), seed: seed)
     }
@@ -37,7 +45,13 @@ struct InitialisationTests {
         func start(_ seed: UInt64) throws -> [String: [UInt32]] {
             try all(
                 LanguageModel(
-                    modelCase.config, vocabulary: 31, maximumLength: 16, backend: CPUBackend(), seed: seed))
+                    modelCase.config,
+                    vocabulary: 31,
+                    maximumLength: 16,
+                    backend: CPUBackend(),
+                    seed: seed
+                )
+            )
         }
         let first = try start(7)
         #expect(try start(7) == first)
@@ -59,7 +73,11 @@ struct InitialisationTests {
     @Test(arguments: InitialisationKind.allCases)
     func linearsAndEmbeddingsAreNormal(_ kind: InitialisationKind) throws {
         let made = try model(
-            ["base-conv", "attention", "linear-attention"], stateMixer: .mlp, positions: .learned, kind)
+            ["base-conv", "attention", "linear-attention"],
+            stateMixer: .mlp,
+            positions: .learned,
+            kind
+        )
         for name in [
             "embedding.weight", "positions.weight", "layers.0.mixer.projection.weight",
             "layers.1.mixer.qkv.weight", "layers.2.mixer.v.weight", "layers.0.state_mixer.fc1.weight",
@@ -102,7 +120,9 @@ struct InitialisationTests {
         for kind in InitialisationKind.allCases {
             let made = try model(
                 ["base-conv", "attention", "linear-attention", "sliding-window", "mamba", "gated-conv"],
-                stateMixer: .mlp, kind)
+                stateMixer: .mlp,
+                kind
+            )
             for (name, paper, zoology) in expected {
                 let isScaled = kind == .paper ? paper : zoology
                 let wanted = isScaled ? 0.02 / 12.0.squareRoot() : 0.02
@@ -162,7 +182,12 @@ struct InitialisationTests {
     /// Exempt from weight decay: biases, norm gains, A_log, D and the step size's bias, nothing else.
     @Test(arguments: ModelCase.all) func exemptionsFromDecay(_ modelCase: ModelCase) throws {
         let made = try LanguageModel(
-            modelCase.config, vocabulary: 31, maximumLength: 16, backend: CPUBackend(), seed: 1)
+            modelCase.config,
+            vocabulary: 31,
+            maximumLength: 16,
+            backend: CPUBackend(),
+            seed: 1
+        )
         for parameter in made.store.parameters {
             let name = parameter.name
             let isNorm = name.hasPrefix("norm.") || name.contains(".norm1.") || name.contains(".norm2.")

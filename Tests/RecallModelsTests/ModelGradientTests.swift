@@ -44,7 +44,9 @@ struct ModelGradientTests {
             let signs = randomFloats(values.count, seed: 77).map { $0 < 0 ? Float(-1) : 1 }
             func loss(_ steps: Float) throws -> Double {
                 model.store.write(
-                    zip(values, signs).map { $0 + steps * step * $1 }, to: parameter.value)
+                    zip(values, signs).map { $0 + steps * step * $1 },
+                    to: parameter.value
+                )
                 return try meanLoss(model, batch, arena)
             }
             let near = try loss(1) - loss(-1)
@@ -54,7 +56,8 @@ struct ModelGradientTests {
             let allowed = Self.tolerance * norm + Self.roundingError
             #expect(
                 abs(difference - expected) < allowed,
-                "\(parameter.name): \(difference) by differences, \(expected) by the tape, ‖g‖ = \(norm)")
+                "\(parameter.name): \(difference) by differences, \(expected) by the tape, ‖g‖ = \(norm)"
+            )
             // Else nothing was shown. With one feature that is a product the query cancels out of linear attention.
             let cancels =
                 parameter.name.hasSuffix("mixer.q.weight") && modelCase.name.contains("feature_dim=1 ")

@@ -72,11 +72,15 @@ struct ModelCase: Sendable, CustomTestStringConvertible {
                 // RMSNorm has no bias that could keep features positive.
                 let isMambaBlock = turn % 5 == 4 && mixer != "linear-attention"
                 let config = ModelConfig(
-                    dModel: width, layers: [layer, layer], block: isMambaBlock ? .mamba : .transformer,
+                    dModel: width,
+                    layers: [layer, layer],
+                    block: isMambaBlock ? .mamba : .transformer,
                     stateMixer: isMambaBlock ? .none : StateMixerKind.allCases[turn % 4],
-                    positions: PositionKind.allCases[turn % 2], residualDropout: isMambaBlock ? 0 : 0.1,
+                    positions: PositionKind.allCases[turn % 2],
+                    residualDropout: isMambaBlock ? 0 : 0.1,
                     norm: turn % 3 == 2 && mixer != "linear-attention" ? .rms : .layer,
-                    initialisation: InitialisationKind.allCases[turn % 2])
+                    initialisation: InitialisationKind.allCases[turn % 2]
+                )
                 let label = knobs.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()
                 guard let made = try? ModelCase("\(mixer)\(label)", config) else {
                     preconditionFailure("\(mixer) refuses \(knobs) at width \(width)")
@@ -107,9 +111,13 @@ struct ModelCase: Sendable, CustomTestStringConvertible {
                 let made = try? ModelCase(
                     "preset \(preset.name)\(label)",
                     ModelConfig(
-                        dModel: width, layers: preset.layers(knobs), block: preset.block,
+                        dModel: width,
+                        layers: preset.layers(knobs),
+                        block: preset.block,
                         stateMixer: preset.block == .mamba ? .none : preset.stateMixer ?? .identity,
-                        norm: preset.norm ?? .layer))
+                        norm: preset.norm ?? .layer
+                    )
+                )
             else { preconditionFailure("the preset \(preset.name) refuses \(knobs)") }
             cases.append(made)
         }
@@ -130,7 +138,12 @@ struct ModelCase: Sendable, CustomTestStringConvertible {
         -> LanguageModel
     {
         let model = try LanguageModel(
-            config, vocabulary: vocabulary, maximumLength: maximumLength, backend: backend, seed: 1)
+            config,
+            vocabulary: vocabulary,
+            maximumLength: maximumLength,
+            backend: backend,
+            seed: 1
+        )
         for (index, parameter) in model.store.parameters.enumerated() {
             var values = model.store.read(parameter.value, count: parameter.count)
             // Mamba's B and C are a product of two small numbers: without more its state would hardly count.

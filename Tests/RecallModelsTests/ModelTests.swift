@@ -31,7 +31,8 @@ struct ModelTests {
     @Test func longConvolutionsSeeTheFutureInRoundingOnly() throws {
         let (length, vocabulary, changed) = (200, 31, 100)
         let long = try #require(
-            ModelCase.layers.first { $0.config.layers[0].knobs["kernel_size"] == .text("long") })
+            ModelCase.layers.first { $0.config.layers[0].knobs["kernel_size"] == .text("long") }
+        )
         let model = try long.stirredModel(vocabulary: vocabulary, maximumLength: length)
         let arena = try Arena(backend: model.store.backend)
         var batch = TokenBatch(batch: 1, length: length, vocabulary: vocabulary)
@@ -74,11 +75,17 @@ struct ModelTests {
         func logits(_ mixer: String, _ window: Int? = nil) throws -> [Float] {
             var layer = LayerConfig(
                 mixer: mixer,
-                knobs: ["heads": .integer(attention.heads), "rope": .flag(attention.rope)])
+                knobs: ["heads": .integer(attention.heads), "rope": .flag(attention.rope)]
+            )
             layer.knobs["window"] = window.map { .integer($0) }
             let config = try ModelConfig(dModel: 24, layers: [layer]).resolved()
             let model = try LanguageModel(
-                config, vocabulary: 31, maximumLength: 33, backend: CPUBackend(), seed: 4)
+                config,
+                vocabulary: 31,
+                maximumLength: 33,
+                backend: CPUBackend(),
+                seed: 4
+            )
             for parameter in model.store.parameters where parameter.name.contains("qkv") {
                 model.store.write(randomFloats(parameter.count, seed: 8), to: parameter.value)
             }
@@ -104,10 +111,17 @@ struct ModelTests {
     {
         let width = 12
         let config = try ModelConfig(
-            dModel: width, layers: [LayerConfig(mixer: "attention")], stateMixer: kind
+            dModel: width,
+            layers: [LayerConfig(mixer: "attention")],
+            stateMixer: kind
         ).resolved()
         let model = try LanguageModel(
-            config, vocabulary: width, maximumLength: 4, backend: CPUBackend(), seed: 1)
+            config,
+            vocabulary: width,
+            maximumLength: 4,
+            backend: CPUBackend(),
+            seed: 1
+        )
         var set: [String: [Float]] = [:]
         for (index, parameter) in model.store.parameters.enumerated() {
             var values = randomFloats(parameter.count, seed: UInt64(index) + 20)
@@ -145,16 +159,28 @@ struct ModelTests {
     @Test func dropoutIsForTrainingOnly() throws {
         func losses(embed: Double, residual: Double, isTraining: Bool, step: Int = 0) throws -> [Float] {
             let config = try ModelConfig(
-                dModel: 24, layers: [LayerConfig(mixer: "attention")], embedDropout: embed,
+                dModel: 24,
+                layers: [LayerConfig(mixer: "attention")],
+                embedDropout: embed,
                 residualDropout: residual
             ).resolved()
             let model = try LanguageModel(
-                config, vocabulary: 31, maximumLength: 33, backend: CPUBackend(), seed: 4)
+                config,
+                vocabulary: 31,
+                maximumLength: 33,
+                backend: CPUBackend(),
+                seed: 4
+            )
             let tape = Tape(
-                arena: try Arena(backend: model.store.backend), isTraining: isTraining, seed: 1, step: step)
+                arena: try Arena(backend: model.store.backend),
+                isTraining: isTraining,
+                seed: 1,
+                step: step
+            )
             let batch = TokenBatch(batch: 2, length: 33)
             return try tape.read(
-                model.loss(batch.input(tape), labels: tape.integers(batch.labels), tape).losses)
+                model.loss(batch.input(tape), labels: tape.integers(batch.labels), tape).losses
+            )
         }
         let plain = try losses(embed: 0, residual: 0, isTraining: false)
         #expect(try losses(embed: 0.5, residual: 0.5, isTraining: false) == plain)
@@ -162,7 +188,8 @@ struct ModelTests {
         #expect(try losses(embed: 0, residual: 0.5, isTraining: true) != plain)
         #expect(
             try losses(embed: 0.5, residual: 0, isTraining: true, step: 1)
-                != losses(embed: 0.5, residual: 0, isTraining: true))
+                != losses(embed: 0.5, residual: 0, isTraining: true)
+        )
     }
 }
 

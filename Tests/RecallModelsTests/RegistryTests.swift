@@ -35,7 +35,8 @@ struct RegistryTests {
                     let data = try JSONEncoder().encode(layer)
                     #expect(
                         try JSONDecoder().decode(LayerConfig.self, from: data) == layer,
-                        "\(mixer.name) \(value)")
+                        "\(mixer.name) \(value)"
+                    )
                 }
             }
         }
@@ -108,16 +109,19 @@ struct RegistryTests {
         #expect(
             config.layers[1].knobs == [
                 "feature_map": .text("taylor-2"), "feature_dim": .integer(8), "heads": .integer(4),
-            ])
+            ]
+        )
         #expect(
-            config.layers[2].knobs == ["window": .integer(9), "heads": .integer(4), "rope": .flag(true)])
+            config.layers[2].knobs == ["window": .integer(9), "heads": .integer(4), "rope": .flag(true)]
+        )
     }
 
     /// A sweep without names takes the models that it always took.
     @Test func theSweepsModels() {
         let swept = ModelPresets.presets.filter(\.isSweptByDefault).map(\.name)
         #expect(
-            swept == ["attention", "sliding-window", "linear-attention", "mamba", "base-conv", "based"])
+            swept == ["attention", "sliding-window", "linear-attention", "mamba", "base-conv", "based"]
+        )
     }
 
     @Test func resolvingFillsDefaultsAndKeepsWhatIsGiven() throws {
@@ -128,37 +132,50 @@ struct RegistryTests {
                     == Dictionary(
                         uniqueKeysWithValues: mixer.knobs.filter { !$0.isLeftOutAtDefault }.map {
                             ($0.name, $0.defaultValue)
-                        }))
+                        }
+                    )
+            )
             #expect(try MixerRegistry.resolve(resolved, dModel: 64) == resolved)
         }
         let given = try MixerRegistry.resolve(
-            LayerConfig(mixer: "sliding-window", knobs: ["window": .integer(5)]), dModel: 64)
+            LayerConfig(mixer: "sliding-window", knobs: ["window": .integer(5)]),
+            dModel: 64
+        )
         #expect(given.knobs == ["window": .integer(5), "heads": .integer(1)])
         // A knob that came later is there where it is not at its default.
         for (rope, kept) in [(false, nil), (true, KnobValue.flag(true))] {
             let window = try MixerRegistry.resolve(
-                LayerConfig(mixer: "sliding-window", knobs: ["rope": .flag(rope)]), dModel: 64)
+                LayerConfig(mixer: "sliding-window", knobs: ["rope": .flag(rope)]),
+                dModel: 64
+            )
             #expect(window.knobs["rope"] == kept)
         }
         // A number may be written as an integer.
         let dropout = try MixerRegistry.resolve(
-            LayerConfig(mixer: "attention", knobs: ["dropout": .integer(0)]), dModel: 64)
+            LayerConfig(mixer: "attention", knobs: ["dropout": .integer(0)]),
+            dModel: 64
+        )
         #expect(dropout.knobs["dropout"] == .number(0))
     }
 
     @Test func aliasesHaveOneCanonicalForm() throws {
         let alias = try MixerRegistry.resolve(
-            LayerConfig(mixer: "taylor-linear-attention", knobs: ["feature_dim": .integer(8)]), dModel: 64)
+            LayerConfig(mixer: "taylor-linear-attention", knobs: ["feature_dim": .integer(8)]),
+            dModel: 64
+        )
         let plain = try MixerRegistry.resolve(
             LayerConfig(
                 mixer: "linear-attention",
-                knobs: ["feature_dim": .integer(8), "feature_map": .text("taylor-2"), "heads": .integer(1)]),
-            dModel: 64)
+                knobs: ["feature_dim": .integer(8), "feature_map": .text("taylor-2"), "heads": .integer(1)]
+            ),
+            dModel: 64
+        )
         #expect(alias == plain)
         #expect(MixerRegistry.description(of: "taylor-linear-attention")?.name == "linear-attention")
         #expect(throws: ConfigurationError.self) {
             try MixerRegistry.resolve(
-                LayerConfig(mixer: "taylor-linear-attention", knobs: ["feature_map": .text("relu")]), dModel: 64
+                LayerConfig(mixer: "taylor-linear-attention", knobs: ["feature_map": .text("relu")]),
+                dModel: 64
             )
         }
         for (name, target) in MixerRegistry.aliases {
@@ -237,7 +254,10 @@ struct RegistryTests {
                 LayerConfig(mixer: "base-conv"),
                 LayerConfig(mixer: "attention", knobs: ["dropout": .number(0.5)]),
             ],
-            stateMixer: .identity, positions: .learned, residualDropout: 0.25, initialisation: .zoology
+            stateMixer: .identity,
+            positions: .learned,
+            residualDropout: 0.25,
+            initialisation: .zoology
         ).resolved()
         let encoder = JSONEncoder()
         encoder.outputFormatting = .sortedKeys
@@ -248,14 +268,18 @@ struct RegistryTests {
                 "layers":[{"kernel_size":3,"mixer":"base-conv"},\
                 {"dropout":0.5,"heads":1,"mixer":"attention","rope":false}],\
                 "norm_epsilon":1e-05,"positions":"learned","residual_dropout":0.25,"state_mixer":"identity"}
-                """)
+                """
+        )
     }
 
     /// The key `norm` is there where it says something only, and comes back.
     @Test(arguments: BlockKind.allCases) func theNormIsEncodedWhereItIsNotTheDefault(block: BlockKind) throws {
         for norm in NormChoice.allCases {
             let config = try ModelConfig(
-                dModel: 8, layers: [LayerConfig(mixer: "gated-conv")], block: block, norm: norm
+                dModel: 8,
+                layers: [LayerConfig(mixer: "gated-conv")],
+                block: block,
+                norm: norm
             ).resolved()
             let json = try JSONEncoder().encode(config)
             #expect(String(decoding: json, as: UTF8.self).contains(#""norm":"#) == (norm == .rms))

@@ -48,13 +48,19 @@ import Testing
         let items = try model.measureStateItems(length: length, arena: arena)
         // What is known before the model is made.
         let layout = try LanguageModel(
-            config, vocabulary: 8, maximumLength: length, backend: CPUBackend(takesMemory: false), seed: nil)
+            config,
+            vocabulary: 8,
+            maximumLength: length,
+            backend: CPUBackend(takesMemory: false),
+            seed: nil
+        )
         #expect(layout.stateItems(length: length) == items)
         #expect(layout.parameterCount == model.parameterCount && layout.store.bytes == model.store.bytes)
         #expect(layout.zoologyStateBytes(length: length) == model.zoologyStateBytes(length: length))
         #expect(
             layout.stateBytes(capacity: length)
-                == model.makeStates(batch: 1, capacity: length).reduce(0) { $0 + $1.allocatedBytes })
+                == model.makeStates(batch: 1, capacity: length).reduce(0) { $0 + $1.allocatedBytes }
+        )
 
         var states = model.makeStates(batch: 1, capacity: length)
         for _ in 0..<length { _ = try model.step([3], &states, arena) }
@@ -66,7 +72,11 @@ import Testing
             return StateKind.allCases.compactMap { kind in
                 numbers[kind].map {
                     StateItem(
-                        layer: index, mixer: layer.mixer, kind: kind, bytes: $0 * MemoryLayout<Float>.stride)
+                        layer: index,
+                        mixer: layer.mixer,
+                        kind: kind,
+                        bytes: $0 * MemoryLayout<Float>.stride
+                    )
                 }
             }
         }
@@ -89,8 +99,12 @@ import Testing
         func items(_ layer: LayerConfig, width: Int) throws -> [Int] {
             let config = try ModelConfig(dModel: width, layers: [layer]).resolved()
             let model = try LanguageModel(
-                config, vocabulary: 1 << 24, maximumLength: 1 << 20, backend: CPUBackend(takesMemory: false),
-                seed: nil)
+                config,
+                vocabulary: 1 << 24,
+                maximumLength: 1 << 20,
+                backend: CPUBackend(takesMemory: false),
+                seed: nil
+            )
             #expect(!model.isQuicklyMeasured(length: 1 << 20))
             return model.stateItems(length: 1 << 20).map(\.bytes)
         }
@@ -98,7 +112,9 @@ import Testing
         #expect(
             try items(
                 LayerConfig(mixer: "taylor-linear-attention", knobs: ["feature_dim": .integer(1024)]),
-                width: 16384) == [4 * 1025 * 1026 / 2 * 16385])
+                width: 16384
+            ) == [4 * 1025 * 1026 / 2 * 16385]
+        )
         let beyond = ModelConfig(dModel: (1 << 20) + 1, layers: [LayerConfig(mixer: "attention")])
         #expect(throws: ConfigurationError.self) { try beyond.resolved() }
     }
@@ -106,15 +122,21 @@ import Testing
     /// The same of a step: where it fits into an address space, what it takes is known; where not, it is refused.
     @Test func stepsThatNoMachineCanDoArePlanned() throws {
         let config = try ModelConfig(
-            dModel: 4096, layers: [LayerConfig(mixer: "base-conv"), LayerConfig(mixer: "mamba")]
+            dModel: 4096,
+            layers: [LayerConfig(mixer: "base-conv"), LayerConfig(mixer: "mamba")]
         ).resolved()
         let model = try LanguageModel(
-            config, vocabulary: 1 << 24, maximumLength: 1 << 20, backend: CPUBackend(takesMemory: false),
-            seed: nil)
+            config,
+            vocabulary: 1 << 24,
+            maximumLength: 1 << 20,
+            backend: CPUBackend(takesMemory: false),
+            seed: nil
+        )
         let plan = try model.plan(batch: 1, length: 1 << 18, labels: 1 << 10)
         #expect(plan.tensorBytes > 1 << 33 && plan.parameterBytes > 1 << 40)
         #expect(
-            try model.planEvaluation(batch: 1, length: 1 << 18, labels: 1 << 10).tensorBytes < plan.tensorBytes)
+            try model.planEvaluation(batch: 1, length: 1 << 18, labels: 1 << 10).tensorBytes < plan.tensorBytes
+        )
         #expect(throws: TapeError.outOfMemory(bytes: 1 << 52)) {
             try model.plan(batch: 1 << 20, length: 1 << 18, labels: 1 << 16)
         }

@@ -20,13 +20,16 @@ import Testing
         model.store.beginStep()
         let tape = Tape(arena: arena, isTraining: true, seed: 3, step: step)
         let losses = try tape.read(
-            model.loss(batch.input(tape), labels: tape.integers(batch.labels), tape).losses)
+            model.loss(batch.input(tape), labels: tape.integers(batch.labels), tape).losses
+        )
         #expect(losses.allSatisfy { $0.isFinite })
         try tape.backward()
         model.store.update(AdamWStep(learningRate: 0.001, weightDecay: 0, step: step), weightDecay: { _ in 0 })
         return Footprint(
-            placements: arena.placements ?? [], arenaGrowths: arena.growths,
-            workspaceGrowths: model.store.backend.workspaceGrowths)
+            placements: arena.placements ?? [],
+            arenaGrowths: arena.growths,
+            workspaceGrowths: model.store.backend.workspaceGrowths
+        )
     }
 
     /// Two shapes in turn, as tasks of several segments train: each keeps its addresses, and nothing grows.
@@ -34,7 +37,12 @@ import Testing
         let backend = CPUBackend(threads: 2)
         let arena = try Arena(backend: backend)
         let trained = try LanguageModel(
-            model.config, vocabulary: 31, maximumLength: 70, backend: backend, seed: 1)
+            model.config,
+            vocabulary: 31,
+            maximumLength: 70,
+            backend: backend,
+            seed: 1
+        )
         let batches = [
             TokenBatch(batch: 3, length: 70, rows: [5, 69, 70, 150, 209]), TokenBatch(batch: 5, length: 33),
         ]
@@ -55,7 +63,12 @@ import Testing
     @Test(arguments: ModelCase.all) func aPlanIsWhatAStepDoes(_ model: ModelCase) throws {
         let backend = CPUBackend()
         let trained = try LanguageModel(
-            model.config, vocabulary: 31, maximumLength: 40, backend: backend, seed: 1)
+            model.config,
+            vocabulary: 31,
+            maximumLength: 40,
+            backend: backend,
+            seed: 1
+        )
         let before = try trained.values("embedding.weight")
         let growths = backend.workspaceGrowths
         let plan = try trained.plan(batch: 3, length: 40, labels: 2)
@@ -66,7 +79,8 @@ import Testing
         _ = try trainStep(trained, batch, arena, step: 1)
         #expect(plan.tensorBytes == arena.peakBytes)
         #expect(
-            plan.parameterBytes == trained.store.bytes && plan.bytes == arena.peakBytes + trained.store.bytes)
+            plan.parameterBytes == trained.store.bytes && plan.bytes == arena.peakBytes + trained.store.bytes
+        )
         #expect(backend.workspaceGrowths > growths)
     }
 }

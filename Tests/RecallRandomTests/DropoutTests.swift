@@ -44,8 +44,10 @@ import Testing
     @Test func stepsSitesAndSeedsDiffer() {
         let masks = [(1, 0, 0), (2, 0, 0), (1, 1, 0), (1, 0, 1)].map { seed, step, site in
             mask(
-                Dropout(probability: 0.5, seed: UInt64(seed), step: UInt32(step), site: UInt32(site)), first: 0,
-                count: 256)
+                Dropout(probability: 0.5, seed: UInt64(seed), step: UInt32(step), site: UInt32(site)),
+                first: 0,
+                count: 256
+            )
         }
         #expect(Set(masks).count == 4)
     }

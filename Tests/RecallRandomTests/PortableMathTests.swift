@@ -13,7 +13,9 @@ import Testing
             worst.exp = max(worst.exp, abs(PortableMath.exp(y) / Foundation.exp(y) - 1))
             let turns = stream.uniform()
             worst.cosine = max(
-                worst.cosine, abs(PortableMath.cosine(turns: turns) - cos(2 * Double.pi * turns)))
+                worst.cosine,
+                abs(PortableMath.cosine(turns: turns) - cos(2 * Double.pi * turns))
+            )
         }
         #expect(worst.log < 1e-15)
         #expect(worst.exp < 1e-15)

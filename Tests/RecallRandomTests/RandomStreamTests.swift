@@ -19,7 +19,9 @@ private struct ListedWords: RandomWords {
         var stream = RandomStream(seed: 0x1122_3344_5566_7788, purpose: .data, a: 9, b: 10)
         for block in 0..<3 {
             let expected = Philox4x32.block(
-                SIMD4(UInt32(block), 9, 10, 1), key: SIMD2(0x5566_7788, 0x1122_3344))
+                SIMD4(UInt32(block), 9, 10, 1),
+                key: SIMD2(0x5566_7788, 0x1122_3344)
+            )
             for word in 0..<4 { #expect(stream.nextWord() == expected[word]) }
         }
     }

@@ -59,7 +59,8 @@ import Testing
     func whatOtherProgramsWriteIsRead(name: String, text: String) throws {
         let expected = try points(Self.plain)
         #expect(
-            expected.map(\.learningRateAtEdge) == [true, false] && expected.map(\.stateBytes) == [2048, 0])
+            expected.map(\.learningRateAtEdge) == [true, false] && expected.map(\.stateBytes) == [2048, 0]
+        )
         #expect(expected.map(\.model) == ["a, b", "c"] && expected.map(\.extent) == [0.4...0.6, nil])
         #expect(try points(text) == expected, "\(name)")
     }
@@ -93,7 +94,8 @@ import Testing
             "suite,model,config,state_bytes,test_accuracy_mean,test_accuracy_seeds,seed_names,test_labels\ns,m,{},1,0.5,"
         let point = try #require(try points(row + "0.25;0.75,0/1;0/2,128\n").first)
         #expect(
-            point.seeds.map(\.accuracy) == [0.25, 0.75] && point.contender.seeds == ["0/1": 0.25, "0/2": 0.75])
+            point.seeds.map(\.accuracy) == [0.25, 0.75] && point.contender.seeds == ["0/1": 0.25, "0/2": 0.75]
+        )
         #expect(point.contender.testLabels == 128)
         #expect(try points(row + "0.25;0.75,,\n").first?.contender.seeds == [:])
         #expect(refusal(row + "0.25;2,0/1;0/2,\n").contains("test_accuracy_seeds: '0.25;2' is not a list"))

@@ -25,7 +25,9 @@ import Testing
             #expect(branch["additionalProperties"] == .boolean(false), "\(name)")
             #expect(events[name] == nil, "\(name) is there twice")
             events[name] = Described(
-                required: required.subtracting(Self.common), optional: keys.subtracting(required))
+                required: required.subtracting(Self.common),
+                optional: keys.subtracting(required)
+            )
         }
         return events
     }
@@ -85,7 +87,9 @@ import Testing
                     "a": {"type": "integer"}, "b": {"enum": ["x", "y"]},
                     "d": {"type": "array", "items": {"type": "number"}},
                     "e": {"oneOf": [{"type": "string"}, {"const": 2}]}}}
-                """#))
+                """#
+            )
+        )
         #expect(try schema.violations(of: JSONValue(text)).isEmpty == isValid)
         #expect(throws: JSONSchema.Unsupported.self) {
             try JSONSchema(JSONValue(#"{"properties": {"a": {"minimum": 1}}}"#))

@@ -35,10 +35,14 @@ struct OddNumbers {
 
     mutating func run() -> StoredRun {
         var run = syntheticRun(
-            model: pick(["attention", "based", oddNames[0]]), learningRate: pick(Self.rates),
-            seed: UInt64(below(4)), vocabSize: pick([512, 512, 8192]), stateBytes: pick(Self.states),
+            model: pick(["attention", "based", oddNames[0]]),
+            learningRate: pick(Self.rates),
+            seed: UInt64(below(4)),
+            vocabSize: pick([512, 512, 8192]),
+            stateBytes: pick(Self.states),
             status: pick([.finished, .finished, .finished, .failed, .pending]),
-            weightDecay: pick([0.1, 0.1, 0.25]))
+            weightDecay: pick([0.1, 0.1, 0.25])
+        )
         guard run.status == .finished else { return run }
         (run.trainLoss, run.lowestTrainLoss) = (pick([nil, number()]), pick([nil, number()]))
         (run.validationLoss, run.validationAccuracy) = (pick([nil, number()]), pick([nil, number()]))
@@ -50,8 +54,14 @@ struct OddNumbers {
     mutating func epochs() -> [EpochRecord] {
         (0..<below(4)).map { index in
             EpochRecord(
-                epoch: index + 1, step: index, learningRate: number(), trainLoss: number(),
-                validationLoss: number(), validationAccuracy: number(), seconds: number())
+                epoch: index + 1,
+                step: index,
+                learningRate: number(),
+                trainLoss: number(),
+                validationLoss: number(),
+                validationAccuracy: number(),
+                seconds: number()
+            )
         }
     }
 }
@@ -106,9 +116,14 @@ struct OddNumbers {
             #expect(sketch.split(separator: "\n").allSatisfy { displayWidth(String($0)) <= 61 }, comment)
         }
         let source = try PageSource(
-            tradeoff.suite, in: ShellCommand.defaultDatabase, runs: runs,
+            tradeoff.suite,
+            in: ShellCommand.defaultDatabase,
+            runs: runs,
             benchmarks: "kind,name,median_ms,tokens_per_second\nk,n,\(odd.number()),\(odd.number())\n",
-            known: nil, slices: { _ in [] }, history: { histories[$0] ?? [] })
+            known: nil,
+            slices: { _ in [] },
+            history: { histories[$0] ?? [] }
+        )
         let page = try ReportPage(source, origins: [], program: "0", gnuplot: nil)
         let (root, complaint) = parseMarkup(PageRenderer().render(page))
         #expect(root != nil, "\(comment): \(complaint)")

@@ -14,7 +14,8 @@ import Testing
         runs: [
             syntheticRun(model: "none", knobs: [:], stateBytes: 0, test: 0.3),
             syntheticRun(model: "attention", knobs: [:], stateBytes: 4096, test: 0.9),
-        ])
+        ]
+    )
 
     /// A model without state stands left of a line in every figure that has states, at a label that says so.
     @Test func noStateIsDrawnAtTheEdge() throws {
@@ -54,7 +55,8 @@ import Testing
                 ┊ left of it: no state, 0 B
                 · a guess among the sequence's values
 
-                """)
+                """
+        )
     }
 
     // MARK: Panels
@@ -72,7 +74,8 @@ import Testing
         let standings = Dictionary(
             uniqueKeysWithValues: tradeoff.rows.map {
                 ("\($0.model) \($0.spec.training.weightDecay)", $0.standing)
-            })
+            }
+        )
         #expect(standings == ["a 0.1": .on, "b 0.1": .off, "a 0.25": .on, "b 0.25": .on])
         let panels = try TradeoffPlot(tradeoff).script().panels
         let lines = panels.map { panel in panel.layers.filter { $0.name == "frontier" }.flatMap(\.rows) }
@@ -80,7 +83,8 @@ import Testing
         #expect(
             lines == [
                 [[1000, 0], [1000, 0.9], [end, 0.9]], [[1000, 0], [1000, 0.5], [2000, 0.6], [end, 0.6]],
-            ])
+            ]
+        )
         let sketch = TradeoffSketch(tradeoff).render(width: 60, unicode: true)
         #expect(sketch.components(separatedBy: "─ the frontier").count == 3)
     }
@@ -99,7 +103,8 @@ import Testing
         #expect(
             panel.layers.filter { $0.name == "frontier" }.map(\.rows) == [
                 [[1000, 0], [1000, 0.5], [end, 0.5]]
-            ])
+            ]
+        )
     }
 
     // MARK: Seeds
@@ -138,8 +143,11 @@ import Testing
         var runs = [8, 16, 24].flatMap { feature in
             [0.003, 0.01, 0.03].map { rate in
                 syntheticRun(
-                    knobs: ["feature_dim": .integer(feature)], learningRate: rate, stateBytes: 1024 * feature,
-                    validation: rate == 0.01 ? 0.9 : 0.8)
+                    knobs: ["feature_dim": .integer(feature)],
+                    learningRate: rate,
+                    stateBytes: 1024 * feature,
+                    validation: rate == 0.01 ? 0.9 : 0.8
+                )
             }
         }
         runs += ["attention", "mamba"].map { syntheticRun(model: $0, knobs: [:], stateBytes: 16_640) }
@@ -152,8 +160,14 @@ import Testing
             try LearningCurvePlot(tradeoff) { _ in
                 [
                     EpochRecord(
-                        epoch: 1, step: 1, learningRate: 0.1, trainLoss: 1, validationLoss: 1,
-                        validationAccuracy: 0.5, seconds: 1)
+                        epoch: 1,
+                        step: 1,
+                        learningRate: 0.1,
+                        trainLoss: 1,
+                        validationLoss: 1,
+                        validationAccuracy: 0.5,
+                        seconds: 1
+                    )
                 ]
             }.script(),
         ]

@@ -19,8 +19,10 @@ import Testing
 
     /// A run of six epochs trained at length 64, and evaluated at 64 and at 128, three times as many examples there.
     private func longRun(
-        trainLoss: Double = 0.5, validation: (trained: Double, beyond: Double)? = (0.8, 0.8),
-        test: (trained: Double, beyond: Double), seed: UInt64 = 0
+        trainLoss: Double = 0.5,
+        validation: (trained: Double, beyond: Double)? = (0.8, 0.8),
+        test: (trained: Double, beyond: Double),
+        seed: UInt64 = 0
     ) -> StoredRun {
         let (short, long) = (
             Segment(sequenceLength: 64, kvPairs: 8, examples: 100),
@@ -30,14 +32,26 @@ import Testing
             (100 * pair.trained + 300 * pair.beyond) / 400
         }
         var run = syntheticRun(
-            seed: seed, trainLoss: trainLoss, validation: validation.map(mean) ?? 0.3, test: mean(test))
+            seed: seed,
+            trainLoss: trainLoss,
+            validation: validation.map(mean) ?? 0.3,
+            test: mean(test)
+        )
         run.spec.task = MQARTask(
-            vocabSize: 512, train: [short], validation: validation == nil ? [long] : [short, long],
-            test: [short, long], dataSeed: 0)
+            vocabSize: 512,
+            train: [short],
+            validation: validation == nil ? [long] : [short, long],
+            test: [short, long],
+            dataSeed: 0
+        )
         func slice(_ split: Split, _ segment: Segment, _ accuracy: Double) -> SliceAccuracy {
             SliceAccuracy(
-                split: split, sequenceLength: segment.sequenceLength, kvPairs: segment.kvPairs,
-                examples: segment.examples, accuracy: accuracy)
+                split: split,
+                sequenceLength: segment.sequenceLength,
+                kvPairs: segment.kvPairs,
+                examples: segment.examples,
+                accuracy: accuracy
+            )
         }
         if let validation {
             run.slices = [
@@ -89,7 +103,8 @@ import Testing
     @Test func segmentsAreWeightedByTheirExamples() throws {
         var run = longRun(test: (0.9, 0.4))
         run.slices.append(
-            SliceAccuracy(split: .test, sequenceLength: 32, kvPairs: 4, examples: 300, accuracy: 0.5))
+            SliceAccuracy(split: .test, sequenceLength: 32, kvPairs: 4, examples: 300, accuracy: 0.5)
+        )
         let row = try onlyRow([run])
         #expect(abs(try #require(row.accuracyAtTrainedLengths) - 0.6) < 1e-12)
     }
@@ -97,11 +112,13 @@ import Testing
     @Test func overfittingIsToldAtTheLengthsTrained() throws {
         // Fit to p = 0.95 with a validation accuracy of 0.475 over all: the longer sequences alone bring it down.
         #expect(
-            try outcome(longRun(trainLoss: 0.05, validation: (1, 0.3), test: (1, 0.3))) == .dropsBeyondTraining)
+            try outcome(longRun(trainLoss: 0.05, validation: (1, 0.3), test: (1, 0.3))) == .dropsBeyondTraining
+        )
         #expect(try outcome(longRun(trainLoss: 0.05, validation: (0.85, 1), test: (0.85, 0.3))) == .overfit)
         // Validation of longer sequences alone has nothing to hold against the training loss.
         #expect(
-            try outcome(longRun(trainLoss: 0.05, validation: nil, test: (1, 0.3))) == .dropsBeyondTraining)
+            try outcome(longRun(trainLoss: 0.05, validation: nil, test: (1, 0.3))) == .dropsBeyondTraining
+        )
     }
 
     @Test func validationThatStillRosePastHalfOfTheSchedule() throws {
@@ -114,12 +131,18 @@ import Testing
         // The mean over seeds decides.
         #expect(
             try outcome(
-                curvedRun([3: 0.8, 5: 0.812, 6: 0.8], seed: 0), curvedRun([3: 0.8, 5: 0.798, 6: 0.8], seed: 1))
-                == .stillImproving)
+                curvedRun([3: 0.8, 5: 0.812, 6: 0.8], seed: 0),
+                curvedRun([3: 0.8, 5: 0.798, 6: 0.8], seed: 1)
+            )
+                == .stillImproving
+        )
         #expect(
             try outcome(
-                curvedRun([3: 0.8, 5: 0.808, 6: 0.8], seed: 0), curvedRun([3: 0.8, 5: 0.798, 6: 0.8], seed: 1))
-                == .belowThreshold)
+                curvedRun([3: 0.8, 5: 0.808, 6: 0.8], seed: 0),
+                curvedRun([3: 0.8, 5: 0.798, 6: 0.8], seed: 1)
+            )
+                == .belowThreshold
+        )
     }
 
     /// A control that was trained too briefly has no lack of anything shown.
@@ -143,7 +166,8 @@ import Testing
         // One seed that was stopped on its way up is enough.
         #expect(
             try outcome(curvedRun([3: 0.8, 4: 0.7], seed: 0), curvedRun([1: 0.1, 2: 0.3], seed: 1))
-                == .stillImproving)
+                == .stillImproving
+        )
         // The first epoch is held against a guess, 2/512.
         #expect(try outcome(curvedRun([1: 0.1])) == .stillImproving)
         #expect(try outcome(curvedRun([1: 0.006])) == .belowThreshold)
@@ -176,7 +200,9 @@ import Testing
         func outcome(_ text: String) throws -> Outcome? {
             let file = try CSVRecords(
                 "suite,model,config,state_bytes,test_accuracy_mean,outcome\ns,m,{},64,0.5,\(text)\n",
-                path: "t.csv", requiring: TradeoffPoint.requiredColumns)
+                path: "t.csv",
+                requiring: TradeoffPoint.requiredColumns
+            )
             return try TradeoffPoint(#require(file.records.first), in: file).outcome
         }
         #expect(try outcome("capacity") == .belowThreshold)

@@ -22,8 +22,14 @@ func oddTradeoff(_ suite: SuiteRecord = uncontrolledSuite) -> Tradeoff {
         for rate in [0.003, 0.01] {
             runs.append(
                 syntheticRun(
-                    model: "based", learningRate: rate, seed: UInt64(seed), stateBytes: 5000,
-                    validation: 0.5 + rate, test: 0.3 + 0.1 * Double(seed)))
+                    model: "based",
+                    learningRate: rate,
+                    seed: UInt64(seed),
+                    stateBytes: 5000,
+                    validation: 0.5 + rate,
+                    test: 0.3 + 0.1 * Double(seed)
+                )
+            )
         }
     }
     return Tradeoff(suite: suite, runs: runs)
@@ -65,11 +71,13 @@ func oddTradeoff(_ suite: SuiteRecord = uncontrolledSuite) -> Tradeoff {
         }
         #expect(
             frontier.rows.dropFirst().dropLast()
-                == on.map { [Double($0.facts.stateBytes), $0.testAccuracy.mean] }[...])
+                == on.map { [Double($0.facts.stateBytes), $0.testAccuracy.mean] }[...]
+        )
         let bars = layers.filter { if case .bars = $0.style { true } else { false } }
         let interval = try #require(tradeoff.rows.first { $0.seeds > 1 }?.testAccuracy.interval)
         #expect(
-            bars.map(\.rows) == [[[5000, interval.lowerBound, interval.upperBound - interval.lowerBound]]])
+            bars.map(\.rows) == [[[5000, interval.lowerBound, interval.upperBound - interval.lowerBound]]]
+        )
         let guesses = layers.filter { $0.name.hasPrefix("a guess") }.map { $0.rows[0][1] }
         #expect(guesses == [2.0 / 512, 1.0 / 8])
         for words in ["frontier", "perhaps", "open", "95 %", "values: 0.125", "values: 0.004"] {
@@ -98,7 +106,8 @@ func oddTradeoff(_ suite: SuiteRecord = uncontrolledSuite) -> Tradeoff {
         ]
         #expect(
             try TradeoffPlot(Tradeoff(suite: uncontrolledSuite, runs: runs)).script().panels.map(\.title)
-                == ["V=512", "V=8192"])
+                == ["V=512", "V=8192"]
+        )
         runs = [0.1, 0.25].map { syntheticRun(stateBytes: 1000, weightDecay: $0) }
         let panels = try TradeoffPlot(Tradeoff(suite: uncontrolledSuite, runs: runs)).script().panels
         #expect(panels.map(\.title) == ["weight_decay=0.1", "weight_decay=0.25"])
@@ -131,9 +140,14 @@ func oddTradeoff(_ suite: SuiteRecord = uncontrolledSuite) -> Tradeoff {
         let plot = try LearningCurvePlot(Tradeoff(suite: uncontrolledSuite, runs: runs)) { runID in
             (1...(runID == runs[0].runID ? 3 : 2)).map { epoch in
                 EpochRecord(
-                    epoch: epoch, step: epoch, learningRate: 0.01, trainLoss: 1,
+                    epoch: epoch,
+                    step: epoch,
+                    learningRate: 0.01,
+                    trainLoss: 1,
                     validationLoss: epoch == 2 ? .infinity : 1 / Double(epoch),
-                    validationAccuracy: 0.25 * Double(epoch), seconds: 1)
+                    validationAccuracy: 0.25 * Double(epoch),
+                    seconds: 1
+                )
             }
         }
         let drawn: [[[[Double]]]] = try plot.script().panels.map { $0.layers.map(\.rows) }
@@ -185,13 +199,15 @@ func oddTradeoff(_ suite: SuiteRecord = uncontrolledSuite) -> Tradeoff {
             syntheticRun(learningRate: $0, validation: $1)
         }
         let panel = try #require(
-            try LearningRatePlot(Tradeoff(suite: uncontrolledSuite, runs: runs)).script().panels.first)
+            try LearningRatePlot(Tradeoff(suite: uncontrolledSuite, runs: runs)).script().panels.first
+        )
         #expect(panel.title == "based")
         #expect(panel.layers.first { $0.name.hasSuffix(": the best") }?.rows == [[0.01, 0.9]])
         #expect(
             panel.layers.first { $0.name.contains("within") }?.rows == [
                 [0.003, 0.88], [0.01, 0.9], [0.03, 0.86],
-            ])
+            ]
+        )
         let edge = try LearningRatePlot(Tradeoff(suite: uncontrolledSuite, runs: Array(runs.prefix(3))))
             .script()
         #expect(edge.key.contains { $0.text.hasPrefix("open") })
@@ -208,7 +224,8 @@ func oddTradeoff(_ suite: SuiteRecord = uncontrolledSuite) -> Tradeoff {
         let bytes = PlotAxis("", .bytes, holding: [3000, 3_000_000])
         #expect(
             texts(bytes, 2000, 50)
-                == "4 KiB 8 KiB 16 KiB 32 KiB 64 KiB 128 KiB 256 KiB 512 KiB 1 MiB 2 MiB")
+                == "4 KiB 8 KiB 16 KiB 32 KiB 64 KiB 128 KiB 256 KiB 512 KiB 1 MiB 2 MiB"
+        )
         #expect(texts(bytes, 200, 50) == "4 KiB 64 KiB 1 MiB")
         #expect(texts(PlotAxis("", .bytes, holding: [12_000]), 600, 50) == "8 KiB 16 KiB")
         #expect(texts(.accuracy(""), 300, 20) == "0 0.1 0.2 0.3 0.4 0.5 0.6 0.7 0.8 0.9 1")
@@ -218,7 +235,8 @@ func oddTradeoff(_ suite: SuiteRecord = uncontrolledSuite) -> Tradeoff {
         #expect(texts(rates, 300, 60) == "0.001 0.003 0.01 0.03 0.1")
         #expect(
             texts(PlotAxis("", .doublings, holding: [1320, 12_900]), 1000, 40)
-                == "1,024 2,048 4,096 8,192 16,384")
+                == "1,024 2,048 4,096 8,192 16,384"
+        )
         #expect(texts(PlotAxis("", .counts, holding: [1170, 1_540_000]), 400, 90) == "1k 10k 100k 1M")
     }
 }

@@ -15,15 +15,23 @@ private final class Harness: Sendable {
     init(columns: Int = 80, rows: Int = 24) { (self.columns, self.rows) = (columns, rows) }
 
     func display(
-        _ style: ProgressDisplay.Style, runs: Int = 4, steps: Int? = nil, unicode: Bool = true
+        _ style: ProgressDisplay.Style,
+        runs: Int = 4,
+        steps: Int? = nil,
+        unicode: Bool = true
     ) -> ProgressDisplay {
         ProgressDisplay(
-            style: style, suite: "quick", totalRuns: runs, totalSteps: steps,
+            style: style,
+            suite: "quick",
+            totalRuns: runs,
+            totalSteps: steps,
             process: ProcessIdentity(host: "vm", machine: "", pid: 7, startTime: 0),
             date: { Date(timeIntervalSince1970: 1_700_000_000 + self.time.withLock { $0 }) },
             clock: { self.time.withLock { $0 } },
             output: { piece in self.text.withLock { $0 += piece } },
-            size: { (columns: self.columns, rows: self.rows) }, unicode: unicode)
+            size: { (columns: self.columns, rows: self.rows) },
+            unicode: unicode
+        )
     }
 
     func advance(_ seconds: Double) { time.withLock { $0 += seconds } }
@@ -45,9 +53,14 @@ private final class Harness: Sendable {
 
 private func epochRecord(_ epoch: Int, step: Int) -> EpochRecord {
     EpochRecord(
-        epoch: epoch, step: step, learningRate: 0.01, trainLoss: 1.5, validationLoss: .nan,
+        epoch: epoch,
+        step: step,
+        learningRate: 0.01,
+        trainLoss: 1.5,
+        validationLoss: .nan,
         validationAccuracy: 0.625,
-        seconds: 2)
+        seconds: 2
+    )
 }
 
 @Suite struct ProgressTests {
@@ -70,18 +83,21 @@ private func epochRecord(_ epoch: Int, step: Int) -> EpochRecord {
                 "based lr=0.01 seed=1 ███████████████░░░░░░░░░░░░░░░  50%  loss 2.346  acc 0.812  21 s left",
                 "日本                 ██████████████████████░░░░░░░░  75%  21 s left",
                 "0/4 runs             █████████░░░░░░░░░░░░░░░░░░░░░  31%  1:17 left",
-            ])
+            ]
+        )
         #expect(
             lines(80) == [
                 "based lr=0.01 seed=1 ██████████░░░░░░░░░░  50%  loss 2.346  acc 0.812  21 s left",
                 "日本                 ███████████████░░░░░  75%  21 s left",
                 "0/4 runs             ██████░░░░░░░░░░░░░░  31%  1:17 left",
-            ])
+            ]
+        )
         #expect(
             lines(40) == [
                 "based lr=0.01 s… ███░░░░  50%  21 s left", "日本             █████░░  75%  21 s left",
                 "0/4 runs         ██░░░░░  31%  1:17 left",
-            ])
+            ]
+        )
         #expect(lines(40, unicode: false)[0] == "based lr=0.01 s… ###....  50%  21 s left")
         #expect(lines(12).count == 3)
     }
@@ -98,15 +114,18 @@ private func epochRecord(_ epoch: Int, step: Int) -> EpochRecord {
         #expect(
             text.hasPrefix(
                 "\r\u{1B}[3A\u{1B}[Jdone         based: test accuracy 0.750, 6 epochs, 34 s of training\nmamba "
-            ))
+            )
+        )
         #expect(text.contains("\n1/2 runs "))
         display.runFailed("b", error: "NaN in\nlayers.1")
         #expect(
-            harness.take().hasPrefix("\r\u{1B}[2A\u{1B}[Jfailed       mamba: NaN in\\nlayers.1\n2/2 runs "))
+            harness.take().hasPrefix("\r\u{1B}[2A\u{1B}[Jfailed       mamba: NaN in\\nlayers.1\n2/2 runs ")
+        )
         harness.advance(60)
         display.finish()
         #expect(
-            harness.take() == "\r\u{1B}[1A\u{1B}[J1 of 2 runs finished, 1 failed in 1:01\n")
+            harness.take() == "\r\u{1B}[1A\u{1B}[J1 of 2 runs finished, 1 failed in 1:01\n"
+        )
         display.note("too late")
         #expect(harness.take() == "")
     }
@@ -144,23 +163,27 @@ private func epochRecord(_ epoch: Int, step: Int) -> EpochRecord {
         harness.advance(1)
         display.runProgress("a", step: 200, loss: 2)
         #expect(
-            harness.take() == "             based lr=0.01: step 200 of 1,000, loss 2.000, 1:20 left\n")
+            harness.take() == "             based lr=0.01: step 200 of 1,000, loss 2.000, 1:20 left\n"
+        )
         harness.advance(5)
         display.epochFinished("a", epochRecord(1, step: 250))
         display.epochFinished("a", epochRecord(2, step: 251))
         #expect(
-            harness.take() == "epoch        based lr=0.01: 1, train loss 1.500, validation accuracy 0.625\n")
+            harness.take() == "epoch        based lr=0.01: 1, train loss 1.500, validation accuracy 0.625\n"
+        )
         display.runFinished("a", syntheticResult(steps: 1000))
         #expect(
             harness.take() == "done         based lr=0.01: test accuracy 0.750, 6 epochs, 34 s of training\n"
-                + "             1 of 2 runs (50%), 17 s left\n")
+                + "             1 of 2 runs (50%), 17 s left\n"
+        )
         display.runStarted("b", label: "mamba", totalSteps: 10)
         display.runInterrupted("b")
         display.note("run again to continue")
         display.finish()
         #expect(
             harness.take() == "start        mamba: 10 steps\ninterrupted  mamba: at step 0 of 10\n"
-                + "run again to continue\n1 of 2 runs finished, 1 interrupted in 15 s\n")
+                + "run again to continue\n1 of 2 runs finished, 1 interrupted in 15 s\n"
+        )
     }
 
     /// What other processes do is told apart from what was done here.
@@ -171,17 +194,20 @@ private func epochRecord(_ epoch: Int, step: Int) -> EpochRecord {
         display.runFinishedElsewhere("a", label: "based", totalSteps: 100)
         #expect(
             harness.take() == "4 runs are being trained by another process (vm, process 12); waiting for them\n"
-                + "done         based: by another process\n             1 of 4 runs (25%)\n")
+                + "done         based: by another process\n             1 of 4 runs (25%)\n"
+        )
         display.waiting(forRuns: 1, holders: ["vm, process 12"])
         display.waiting(forRuns: 3, holders: ["a", "b"])
         #expect(
             harness.take() == "1 run is being trained by another process (vm, process 12); waiting for it\n"
-                + "3 runs are being trained by 2 other processes; waiting for them\n")
+                + "3 runs are being trained by 2 other processes; waiting for them\n"
+        )
         harness.advance(3)
         display.finish(heldElsewhere: 3)
         #expect(
             harness.take() == "1 of 4 runs finished (1 by another process) in 3 s; "
-                + "3 runs are being trained by another process\n")
+                + "3 runs are being trained by another process\n"
+        )
     }
 
     @Test func quietSaysOnlyWhatFailed() {
@@ -228,9 +254,13 @@ private func epochRecord(_ epoch: Int, step: Int) -> EpochRecord {
         }
         let bare = lines.map { line in
             line.replacingOccurrences(of: #""host":"vm","#, with: "").replacingOccurrences(
-                of: #""pid":7,"#, with: ""
+                of: #""pid":7,"#,
+                with: ""
             ).replacingOccurrences(
-                of: #"("time":"[^"]*",|,"time":"[^"]*"(?=\}))"#, with: "", options: .regularExpression)
+                of: #"("time":"[^"]*",|,"time":"[^"]*"(?=\}))"#,
+                with: "",
+                options: .regularExpression
+            )
         }
         let expected = [
             #"{"elapsed_seconds":0,"event":"suite_started","runs":2,"suite":"quick","total_steps":200}"#,
@@ -286,7 +316,10 @@ private func epochRecord(_ epoch: Int, step: Int) -> EpochRecord {
                     harness.advance(1)
                     display.runProgress("b", step: 11)
                     display.runProgress("a", step: 11)
-                }, runs: 4) == 189)
+                },
+                runs: 4
+            ) == 189
+        )
         // Steps of earlier sittings say nothing about speed: 90 left at one a second.
         #expect(
             try left(
@@ -294,7 +327,10 @@ private func epochRecord(_ epoch: Int, step: Int) -> EpochRecord {
                     display.runStarted("a", label: "a", totalSteps: 1000, startStep: 900)
                     harness.advance(10)
                     display.runProgress("a", step: 910)
-                }, runs: 1) == 90)
+                },
+                runs: 1
+            ) == 90
+        )
         // The last long run takes its own time, however many work beside it.
         #expect(
             try left(
@@ -304,7 +340,10 @@ private func epochRecord(_ epoch: Int, step: Int) -> EpochRecord {
                     harness.advance(10)
                     display.runProgress("short", step: 9)
                     display.runProgress("long", step: 10)
-                }, runs: 2) == 990)
+                },
+                runs: 2
+            ) == 990
+        )
         // What a run needs to start says nothing about its speed: 1000 + 999 steps at 12 seconds for 101.
         let started = try #require(
             try left(
@@ -315,7 +354,11 @@ private func epochRecord(_ epoch: Int, step: Int) -> EpochRecord {
                     display.runStarted("a", label: "a", totalSteps: 1000)
                     harness.advance(2)
                     display.runProgress("a", step: 1)
-                }, runs: 3, steps: 2100))
+                },
+                runs: 3,
+                steps: 2100
+            )
+        )
         #expect(abs(started - 1999 * 12 / 101) < 1)
         // A run that stopped early leaves nothing to do, and its speed counts what it did.
         #expect(
@@ -327,7 +370,10 @@ private func epochRecord(_ epoch: Int, step: Int) -> EpochRecord {
                     display.runStarted("b", label: "b", totalSteps: 100)
                     harness.advance(10)
                     display.runProgress("b", step: 20)
-                }, runs: 2) == 40)
+                },
+                runs: 2
+            ) == 40
+        )
         // Known steps of runs not yet started count instead of a mean.
         #expect(
             try left(
@@ -335,6 +381,10 @@ private func epochRecord(_ epoch: Int, step: Int) -> EpochRecord {
                     display.runStarted("a", label: "a", totalSteps: 100)
                     harness.advance(10)
                     display.runProgress("a", step: 10)
-                }, runs: 2, steps: 1100) == 1090)
+                },
+                runs: 2,
+                steps: 1100
+            ) == 1090
+        )
     }
 }

@@ -15,7 +15,8 @@ import Testing
 
     private func rankings(_ runs: [StoredRun]) -> [String: String] {
         Dictionary(
-            uniqueKeysWithValues: tradeoff(runs).rows.map { ($0.model, $0.ranking?.text ?? "alone") })
+            uniqueKeysWithValues: tradeoff(runs).rows.map { ($0.model, $0.ranking?.text ?? "alone") }
+        )
     }
 
     private func standings(_ runs: [StoredRun]) -> [String: Standing] {
@@ -54,7 +55,8 @@ import Testing
         let elsewhere = row("large", state: 200, hard.map { $0 + 0.05 }, from: 6)
         #expect(
             rankings(row("small", state: 100, hard) + elsewhere)
-                == ["small": "alone", "large": "undetermined at 0 seeds"])
+                == ["small": "alone", "large": "undetermined at 0 seeds"]
+        )
     }
 
     /// Above needs every row with as little state; below needs one.
@@ -76,7 +78,9 @@ import Testing
         #expect(table.contains("◇?\n") && table.contains("◆\n") && !table.contains("◆?"))
         #expect(
             table.contains(
-                "\n? ranking undetermined at 6 seeds; rows without it are ranked by the paired test\n"))
+                "\n? ranking undetermined at 6 seeds; rows without it are ranked by the paired test\n"
+            )
+        )
         #expect(!table.contains("the frontier describes"))
         let seeds = SeedTable(tradeoff(runs)).render()
         #expect(seeds.contains("undetermined at 6 seeds") && seeds.contains("  above"))
@@ -92,7 +96,8 @@ import Testing
         #expect(
             TradeoffTable(tradeoff(runs)).render().contains(
                 "\nranking undetermined at 6 seeds: the paired test tells no row from all those with as little state\n"
-            ))
+            )
+        )
     }
 
     /// What a failed seed would have reached is not known.
@@ -123,11 +128,13 @@ import Testing
         let hard = [0.3, 0.5, 0.6, 0.7, 0.8, 0.9]
         let made = tradeoff(
             row("small", state: 100, hard) + row("large", state: 200, hard.map { $0 + 0.05 })
-                + row("guess", state: 50, [0.1]) + row("two", state: 300, [0.2, 0.9]))
+                + row("guess", state: 50, [0.1]) + row("two", state: 300, [0.2, 0.9])
+        )
         let columns = CSVTable.tradeoff.columns
         let contenders = try made.rows.map { row -> Contender in
             let fields = Dictionary(
-                uniqueKeysWithValues: zip(columns, row.csvFields(made).map(\.encoded)))
+                uniqueKeysWithValues: zip(columns, row.csvFields(made).map(\.encoded))
+            )
             func number(_ name: String) -> Double? { fields[name].flatMap(Double.init) }
             func list(_ name: String) -> [String] {
                 (fields[name] ?? "").split(separator: ";").map(String.init)
@@ -135,15 +142,21 @@ import Testing
             let low = try #require(number("test_accuracy_low") ?? number("test_accuracy_min"))
             let high = try #require(number("test_accuracy_high") ?? number("test_accuracy_max"))
             return Contender(
-                stateBytes: Int(try #require(number("state_bytes"))), accuracyRange: low...high,
+                stateBytes: Int(try #require(number("state_bytes"))),
+                accuracyRange: low...high,
                 seeds: Dictionary(
                     uniqueKeysWithValues: zip(
-                        list("seed_names"), list("test_accuracy_seeds").compactMap(Double.init))),
+                        list("seed_names"),
+                        list("test_accuracy_seeds").compactMap(Double.init)
+                    )
+                ),
                 testLabels: number("test_labels").map { Int($0) },
                 failedSeeds: Int(try #require(number("failed_seeds"))),
                 isGuess: Contender.isGuess(
                     try #require(number("test_accuracy_mean")),
-                    chanceInSequence: try #require(number("chance_accuracy_in_sequence"))))
+                    chanceInSequence: try #require(number("chance_accuracy_in_sequence"))
+                )
+            )
         }
         let competition = Competition(contenders)
         #expect(competition.standings == made.rows.map(\.standing))
@@ -180,7 +193,9 @@ import Testing
         #expect(spread.contains(" 0.593~  0.007–0.997  ") && spread.contains(" 0.910   0.882–0.932  "))
         #expect(
             spread.contains(
-                "\n~ seeds more than 0.2 apart: they may be of two kinds, and the mean of neither\n"))
+                "\n~ seeds more than 0.2 apart: they may be of two kinds, and the mean of neither\n"
+            )
+        )
         #expect(!table([[0.7, 0.8]]).contains("~"))
     }
 }

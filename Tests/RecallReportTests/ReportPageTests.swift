@@ -9,22 +9,36 @@ import Testing
 @testable import RecallReport
 
 private func page(
-    _ runs: [StoredRun], _ suite: SuiteRecord = controlledSuite, benchmarks: String = "kind,name\n",
-    origins: [PageWarning] = [], known: Suite? = nil, in database: String = ShellCommand.defaultDatabase
+    _ runs: [StoredRun],
+    _ suite: SuiteRecord = controlledSuite,
+    benchmarks: String = "kind,name\n",
+    origins: [PageWarning] = [],
+    known: Suite? = nil,
+    in database: String = ShellCommand.defaultDatabase
 ) throws -> ReportPage {
     let source = try PageSource(
-        suite, in: database, runs: runs, benchmarks: benchmarks, known: known,
+        suite,
+        in: database,
+        runs: runs,
+        benchmarks: benchmarks,
+        known: known,
         slices: { _ in
             [SliceAccuracy(split: .test, sequenceLength: 64, kvPairs: 8, examples: 100, accuracy: 0.5)]
         },
         history: { _ in
             [
                 EpochRecord(
-                    epoch: 1, step: 9, learningRate: 0.01, trainLoss: 1, validationLoss: 1,
+                    epoch: 1,
+                    step: 9,
+                    learningRate: 0.01,
+                    trainLoss: 1,
+                    validationLoss: 1,
                     validationAccuracy: 0.5,
-                    seconds: 1)
+                    seconds: 1
+                )
             ]
-        })
+        }
+    )
     return try ReportPage(source, origins: origins, program: "0 (test)", gnuplot: nil)
 }
 
@@ -33,8 +47,12 @@ private func soundRuns(_ model: String = "attention", test: Double = 0.995) -> [
     [0.003, 0.01, 0.03].flatMap { rate in
         (0..<3).map { seed in
             var run = syntheticRun(
-                model: model, learningRate: rate, seed: UInt64(seed), validation: rate == 0.01 ? 0.99 : 0.9,
-                test: test)
+                model: model,
+                learningRate: rate,
+                seed: UInt64(seed),
+                validation: rate == 0.01 ? 0.99 : 0.9,
+                test: test
+            )
             (run.device, run.version, run.commit) = ("cpu: test", "0", "abc")
             return run
         }
@@ -126,7 +144,8 @@ private func root(_ page: ReportPage) throws -> MarkupNode {
         let root = try root(try page([syntheticRun(status: .pending)]))
         #expect(root.elements("h2").count == 9)
         #expect(
-            root.element(id: "tradeoff")?.text.contains("No figure: no run of suite is finished yet") ?? false)
+            root.element(id: "tradeoff")?.text.contains("No figure: no run of suite is finished yet") ?? false
+        )
     }
 
     @Test func namesStayWhatTheyAre() throws {
@@ -153,14 +172,16 @@ private func root(_ page: ReportPage) throws -> MarkupNode {
         let text = PageText()
         #expect(
             text.escapeText("<a href='x'>\"&\"</a>, 🧠")
-                == "&lt;a href=&#39;x&#39;&gt;&quot;&amp;&quot;&lt;/a&gt;, 🧠")
+                == "&lt;a href=&#39;x&#39;&gt;&quot;&amp;&quot;&lt;/a&gt;, 🧠"
+        )
         // One character each, in Swift's eyes; a quote and a mark, in a parser's.
         for (mark, escaped) in [("\"", "&quot;"), ("'", "&#39;"), ("<", "&lt;"), ("&", "&amp;"), (">", "&gt;")]
         {
             #expect(Array(text.escapeText(mark + "\u{301}").utf8) == Array((escaped + "\u{301}").utf8))
         }
         #expect(
-            text.escapeText("a\u{0}b\u{1B}c\u{FFFE}\td\ne\r\n") == "a\u{FFFD}b\u{FFFD}c\u{FFFD}\td\ne&#13;\n")
+            text.escapeText("a\u{0}b\u{1B}c\u{FFFE}\td\ne\r\n") == "a\u{FFFD}b\u{FFFD}c\u{FFFD}\td\ne&#13;\n"
+        )
     }
 
     /// A tag of a template that names nothing renders as nothing, without a word.
@@ -211,21 +232,26 @@ private func root(_ page: ReportPage) throws -> MarkupNode {
         let elsewhere = try commands(runs)
         #expect(
             elsewhere.every == "recall-bench run --suite suite.yaml --seed 40 --device cuda --precision bf16 "
-                + "--db again.sqlite")
+                + "--db again.sqlite"
+        )
         #expect(
             elsewhere.warnings == [
                 "recall-bench run --suite suite.yaml --seed 40 --device cuda --precision bf16 "
                     + #"--db 'it'\''s r.sqlite'"#
-            ])
+            ]
+        )
     }
 
     /// A run among the seeds that the suite begins with needs no --seed; others begin with theirs.
     @Test func seedsOfAKnownSuiteAreNamedOnlyWhereItDoesNotBeginWithThem() throws {
         let spec = syntheticRun().spec
         let known = Suite(
-            name: "suite", tasks: [SuiteTask(task: spec.task)],
-            models: [SuiteModel(name: "based", configurations: [spec.model])], trainings: [spec.training],
-            seeds: 3)
+            name: "suite",
+            tasks: [SuiteTask(task: spec.task)],
+            models: [SuiteModel(name: "based", configurations: [spec.model])],
+            trainings: [spec.training],
+            seeds: 3
+        )
         for (seed, words) in [(2, ""), (7, " --seed 7")] {
             let runs =
                 soundRuns("based") + [syntheticRun(model: "based", seed: UInt64(seed), status: .pending)]
@@ -241,8 +267,11 @@ private func root(_ page: ReportPage) throws -> MarkupNode {
         #expect(
             details.contains {
                 $0.hasSuffix(
-                    "; recall-bench export csv --table runs --suite suite --db r.sqlite has all errors")
-            }, "\(details)")
+                    "; recall-bench export csv --table runs --suite suite --db r.sqlite has all errors"
+                )
+            },
+            "\(details)"
+        )
     }
 
     @Test func commandsSelectWhatAPointIs() throws {
@@ -258,14 +287,18 @@ private func root(_ page: ReportPage) throws -> MarkupNode {
             var model = spec.model
             model.dModel = width
             let known = Suite(
-                name: "suite", tasks: [SuiteTask(task: spec.task)],
-                models: [SuiteModel(name: "based", configurations: [model])], trainings: [spec.training])
+                name: "suite",
+                tasks: [SuiteTask(task: spec.task)],
+                models: [SuiteModel(name: "based", configurations: [model])],
+                trainings: [spec.training]
+            )
             let made = try page(soundRuns("based"), uncontrolledSuite, known: known)
             let commands = made.sections.last?.commands.map(\.command) ?? []
             // What the file does not list of them is said beside it.
             let beyond = width == 64 ? " --learning-rates 0.003,0.01,0.03 --seeds 3" : ""
             #expect(
-                commands.contains("recall-bench run --suite \(suite)\(beyond) --db again.sqlite"), "\(commands)"
+                commands.contains("recall-bench run --suite \(suite)\(beyond) --db again.sqlite"),
+                "\(commands)"
             )
             let text = made.sections.last?.paragraphs.joined() ?? ""
             #expect(text.contains("suite.yaml stands for a file that does") == (width == 32), "\(text)")
@@ -282,6 +315,7 @@ private func root(_ page: ReportPage) throws -> MarkupNode {
             commands == [
                 "recall-bench sweep state-size --task quick.yaml --models based --sizes 2048 \(tail)",
                 "recall-bench sweep state-size --task quick.yaml --only model=control \(tail)",
-            ])
+            ]
+        )
     }
 }

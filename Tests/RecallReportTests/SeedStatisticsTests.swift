@@ -64,7 +64,8 @@ import Testing
         arguments: [
             (1, nil), (2, nil), (3, nil), (4, nil), (5, nil), (6, 0), (7, 2), (8, 3), (9, 5), (10, 8), (12, 13),
             (15, 25), (20, 52), (25, 89), (30, 137),
-        ] as [(Int, Int?)])
+        ] as [(Int, Int?)]
+    )
     func criticalValuesOfTheSignedRanks(pairs: Int, most: Int?) throws {
         /// Differences whose smaller sum of ranks is this.
         func test(smaller sum: Int) -> PairedTest {
@@ -154,7 +155,9 @@ import Testing
             let (high, low, labels, share) = (0.84, 0.11, 8000, Double(upper) / 10)
             let centre = share * Logit.of(high, labels: labels) + (1 - share) * Logit.of(low, labels: labels)
             return Source(
-                name: name, centre: Logit.accuracy(centre), mean: share * high + (1 - share) * low,
+                name: name,
+                centre: Logit.accuracy(centre),
+                mean: share * high + (1 - share) * low,
                 labels: labels
             ) { $0.below(10) < UInt32(upper) ? high : low }
         }
@@ -162,7 +165,11 @@ import Testing
         /// The shares of 10,000 simulated rows whose intervals hold the accuracy at the mean log-odds, and the mean.
         func coverage(seeds: Int, stream index: Int) -> (centre: Double, mean: Double) {
             var stream = RandomStream(
-                seed: 0, purpose: .statistics, a: UInt32(seeds), b: UInt32(index))
+                seed: 0,
+                purpose: .statistics,
+                a: UInt32(seeds),
+                b: UInt32(index)
+            )
             let repetitions = 10_000
             var (centres, means) = (0, 0)
             for _ in 0..<repetitions {
@@ -182,8 +189,11 @@ import Testing
     ]
     static let others: [Source] = [
         .normal(
-            "logit-normal: median 0.998, standard deviation 1.5, 256 labels", at: 6, deviation: 1.5,
-            labels: 256), .mixture("0.84 or 0.11, equally often", upper: 5),
+            "logit-normal: median 0.998, standard deviation 1.5, 256 labels",
+            at: 6,
+            deviation: 1.5,
+            labels: 256
+        ), .mixture("0.84 or 0.11, equally often", upper: 5),
         .mixture("0.84 in 8 of 10, else 0.11", upper: 8), .mixture("0.84 in 9 of 10, else 0.11", upper: 9),
     ]
 

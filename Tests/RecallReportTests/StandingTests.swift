@@ -22,18 +22,23 @@ import Testing
         // Its mean is higher, and yet nothing says that it is better.
         #expect(
             standings(small + row("large", state: 200, [0.72, 0.82, 0.78]))
-                == ["small": .on, "large": .possible])
+                == ["small": .on, "large": .possible]
+        )
         // Its mean is lower, and yet nothing says that it is worse.
         #expect(
             standings(small + row("large", state: 200, [0.69, 0.78, 0.73]))
-                == ["small": .on, "large": .possible])
+                == ["small": .on, "large": .possible]
+        )
         #expect(
-            standings(small + row("large", state: 200, [0.9, 0.91, 0.92])) == ["small": .on, "large": .on])
+            standings(small + row("large", state: 200, [0.9, 0.91, 0.92])) == ["small": .on, "large": .on]
+        )
         #expect(
             standings(small + row("large", state: 200, [0.5, 0.6, 0.55]))
-                == ["small": .on, "large": .possible])
+                == ["small": .on, "large": .possible]
+        )
         #expect(
-            standings(small + row("large", state: 200, [0.5, 0.52, 0.51])) == ["small": .on, "large": .off])
+            standings(small + row("large", state: 200, [0.5, 0.52, 0.51])) == ["small": .on, "large": .off]
+        )
     }
 
     @Test func withTheSameStateTheOverlapIsMutual() {
@@ -62,7 +67,12 @@ import Testing
         #expect(SeedTable(tradeoff).render().contains(" 2 of 3  "))
         // A rate that was not chosen tells nothing of the row.
         let elsewhere = syntheticRun(
-            model: "shaky", learningRate: 0.1, seed: 9, stateBytes: 100, status: .failed)
+            model: "shaky",
+            learningRate: 0.1,
+            seed: 9,
+            stateBytes: 100,
+            status: .failed
+        )
         #expect(standings(runs + [elsewhere]) == ["shaky": .on, "large": .off])
     }
 
@@ -72,12 +82,14 @@ import Testing
         #expect(standings(guess) == ["guess": .off])
         #expect(
             standings(guess + row("recalls", state: 200, [0.151]) + row("equal", state: 200, [0.149]))
-                == ["guess": .off, "recalls": .on, "equal": .off])
+                == ["guess": .off, "recalls": .on, "equal": .off]
+        )
         // Its wide range puts no other row in doubt, and neither does its failed seed.
         let wide = row("wide", state: 100, [0.01, 0.05, 0.29])
         let failed = syntheticRun(model: "wide", seed: 9, stateBytes: 100, status: .failed)
         #expect(
-            standings(wide + [failed] + row("recalls", state: 200, [0.2])) == ["wide": .off, "recalls": .on])
+            standings(wide + [failed] + row("recalls", state: 200, [0.2])) == ["wide": .off, "recalls": .on]
+        )
         let tradeoff = Tradeoff(suite: uncontrolledSuite, runs: guess)
         #expect(!TradeoffTable(tradeoff).render().contains("◆"))
         #expect(!TradeoffSketch(tradeoff).render(width: 60).contains("the frontier"))
@@ -100,7 +112,10 @@ import Testing
     @Test func everyTrainingHasAFrontierOfItsOwn() {
         let runs = [0.1, 0.25].map { decay in
             syntheticRun(
-                stateBytes: decay == 0.1 ? 100 : 200, test: decay == 0.1 ? 0.9 : 0.5, weightDecay: decay)
+                stateBytes: decay == 0.1 ? 100 : 200,
+                test: decay == 0.1 ? 0.9 : 0.5,
+                weightDecay: decay
+            )
         }
         #expect(Tradeoff(suite: uncontrolledSuite, runs: runs).rows.map(\.standing) == [.on, .on])
     }
@@ -137,7 +152,9 @@ import Testing
                 .init(sequenceLength: 16, kvPairs: 2, examples: 100),
                 .init(sequenceLength: 32, kvPairs: 8, examples: 50),
             ],
-            validation: task.validation, test: task.test)
+            validation: task.validation,
+            test: task.test
+        )
         // 200 labels of two pairs, 400 of eight.
         #expect(abs(mixed.chanceLossInSequence - (200 * log(2) + 400 * log(8)) / 600) < 1e-12)
     }
@@ -147,7 +164,12 @@ import Testing
     func aSearchsChoiceIsNotThatOfAnotherFirstSeed(_ selection: SeedSelection) throws {
         var suite = uncontrolledSuite
         suite.search = LearningRateSearch(
-            from: 1e-3, to: 1e-2, start: 2, resolution: 0.5, selection: selection)
+            from: 1e-3,
+            to: 1e-2,
+            start: 2,
+            resolution: 0.5,
+            selection: selection
+        )
         let runs = [
             syntheticRun(learningRate: 1e-3, seed: 0, validation: 0.5),
             syntheticRun(learningRate: 1e-3, seed: 1, validation: 0.5),
@@ -214,7 +236,8 @@ import Testing
         let lines = LearningRateTable(Tradeoff(suite: suite, runs: runs)).render().split(separator: "\n")
         #expect(
             lines[2].contains("0.00316        0.990     0.25  5 of 9  0.0001  ▁▅██▃             0.01"),
-            "\(lines[2])")
+            "\(lines[2])"
+        )
         #expect(
             lines.last
                 == "learning rates: 5 tried where full grids, 0.25 decades apart, would have 9: 4 saved; decades: within 0.05 of the best"

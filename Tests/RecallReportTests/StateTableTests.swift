@@ -13,7 +13,8 @@ import Testing
             StateTable(items, published: nil).lines() == [
                 "layer  mixer  kind         bytes", "─────  ─────  ───────────  ─────",
                 "    0  mamba  recurrent    8,192", "    0  mamba  convolution  1,536",
-            ])
+            ]
+        )
     }
 
     @Test(arguments: [

@@ -4,7 +4,11 @@ import RecallStore
 import Testing
 
 private func counts(
-    finished: Int = 0, running: Int = 0, failed: Int = 0, pending: Int = 0, interrupted: Int = 0
+    finished: Int = 0,
+    running: Int = 0,
+    failed: Int = 0,
+    pending: Int = 0,
+    interrupted: Int = 0
 ) -> StatusCounts {
     var counts = StatusCounts()
     (counts.finished, counts.running, counts.failed) = (finished, running, failed)
@@ -15,21 +19,40 @@ private func counts(
 /// A suite in the middle of things.
 private func midway(_ name: String = "quick") -> StatusSnapshot.Suite {
     StatusSnapshot.Suite(
-        name: name, counts: counts(finished: 8, running: 2, failed: 1, pending: 3),
+        name: name,
+        counts: counts(finished: 8, running: 2, failed: 1, pending: 3),
         running: [
             StatusSnapshot.Running(
-                runID: "a", label: "based d=64 feature_dim=8 lr=0.01", epoch: 3, totalEpochs: 6,
-                trainLoss: 1.25, validationAccuracy: 0.8125, secondsLeft: 21, host: "vm", pid: 12),
+                runID: "a",
+                label: "based d=64 feature_dim=8 lr=0.01",
+                epoch: 3,
+                totalEpochs: 6,
+                trainLoss: 1.25,
+                validationAccuracy: 0.8125,
+                secondsLeft: 21,
+                host: "vm",
+                pid: 12
+            ),
             StatusSnapshot.Running(
-                runID: "b", label: "日本 🧠", epoch: 0, totalEpochs: 6, secondsLeft: 3700, host: "vm", pid: 12),
+                runID: "b",
+                label: "日本 🧠",
+                epoch: 0,
+                totalEpochs: 6,
+                secondsLeft: 3700,
+                host: "vm",
+                pid: 12
+            ),
         ],
         failures: [
             StatusSnapshot.Failure(
-                runID: "c", label: "mamba d=64 lr=0.01",
+                runID: "c",
+                label: "mamba d=64 lr=0.01",
                 error:
                     "not finite at step 12: the gradient of layers.1.mixer.selection.weight, and a line\nof its own"
             )
-        ], secondsLeft: 62)
+        ],
+        secondsLeft: 62
+    )
 }
 
 private func snapshot(_ suites: [StatusSnapshot.Suite], secondsLeft: Double? = nil) -> StatusSnapshot {
@@ -54,7 +77,8 @@ private func snapshot(_ suites: [StatusSnapshot.Suite], secondsLeft: Double? = n
                 "  based d=64 feature_dim=8 lr=0.01  epoch 3/6  loss 1.250  acc 0.812  ≤ 21 s",
                 "  日本 🧠" + String(repeating: " ", count: 25) + "  epoch 0/6  ≤ 1:01:40",
                 "  failed: mamba d=64 lr=0.01: not finite at step 12: the gradient of layers.1.m…",
-            ])
+            ]
+        )
     }
 
     @Test func aSuiteAtFortyColumns() {
@@ -65,14 +89,17 @@ private func snapshot(_ suites: [StatusSnapshot.Suite], secondsLeft: Double? = n
                 "  3 pending, 0 interrupted", "  based d=64 featur…  epoch 3/6  ≤ 21 s",
                 "  日本 🧠" + String(repeating: " ", count: 11) + "  epoch 0/6",
                 "  failed: mamba d=64 lr=0.01: not finit…",
-            ])
+            ]
+        )
     }
 
     @Test func severalSuitesHaveOneBarForAll() {
         let over = StatusSnapshot.Suite(name: "mqar-small", counts: counts(finished: 3))
         let empty = StatusSnapshot.Suite(name: "none", counts: counts())
         let lines = StatusRendering(
-            snapshot([midway(), over, empty], secondsLeft: 62), columns: 80, unicode: false
+            snapshot([midway(), over, empty], secondsLeft: 62),
+            columns: 80,
+            unicode: false
         ).lines(rows: 24)
         #expect(lines[0].hasPrefix("quick      #############.......  67%  14 runs  <= 1:02 left"))
         #expect(lines.contains("mqar-small #################### 100%  3 runs"))
@@ -83,13 +110,15 @@ private func snapshot(_ suites: [StatusSnapshot.Suite], secondsLeft: Double? = n
 
     @Test func nothingYet() {
         #expect(
-            StatusRendering(snapshot([]), columns: 80).lines(rows: 24) == ["no suite has been run yet"])
+            StatusRendering(snapshot([]), columns: 80).lines(rows: 24) == ["no suite has been run yet"]
+        )
         #expect(!snapshot([]).isOver)
         #expect(snapshot([StatusSnapshot.Suite(name: "none", counts: counts())]).isOver)
         let unknown = StatusSnapshot.Suite(name: "new", counts: counts(pending: 1))
         #expect(
             StatusRendering(snapshot([unknown]), columns: 80).lines(rows: 24)[0]
-                == "new ░░░░░░░░░░░░░░░░░░░░   0%  1 run  time left unknown")
+                == "new ░░░░░░░░░░░░░░░░░░░░   0%  1 run  time left unknown"
+        )
     }
 
     /// Whatever is in it and however small the screen, it fits.
@@ -104,10 +133,20 @@ private func snapshot(_ suites: [StatusSnapshot.Suite], secondsLeft: Double? = n
                 for extra in 0..<index * 7 {
                     suites[index].running.append(
                         StatusSnapshot.Running(
-                            runID: "\(index)/\(extra)", label: names[extra % 5], epoch: extra, totalEpochs: 0,
-                            trainLoss: 1e30, validationAccuracy: 1, secondsLeft: 1e8, host: "h", pid: 1))
+                            runID: "\(index)/\(extra)",
+                            label: names[extra % 5],
+                            epoch: extra,
+                            totalEpochs: 0,
+                            trainLoss: 1e30,
+                            validationAccuracy: 1,
+                            secondsLeft: 1e8,
+                            host: "h",
+                            pid: 1
+                        )
+                    )
                     suites[index].failures.append(
-                        StatusSnapshot.Failure(runID: "f\(extra)", label: names[extra % 5], error: names[1]))
+                        StatusSnapshot.Failure(runID: "f\(extra)", label: names[extra % 5], error: names[1])
+                    )
                 }
             }
             let lines = StatusRendering(snapshot(suites, secondsLeft: 1e9), columns: columns).lines(rows: rows)
@@ -125,7 +164,13 @@ private func snapshot(_ suites: [StatusSnapshot.Suite], secondsLeft: Double? = n
         var suite = midway()
         suite.running = (0..<20).map {
             StatusSnapshot.Running(
-                runID: "\($0)", label: "run \($0)", epoch: 0, totalEpochs: 1, host: "vm", pid: 1)
+                runID: "\($0)",
+                label: "run \($0)",
+                epoch: 0,
+                totalEpochs: 1,
+                host: "vm",
+                pid: 1
+            )
         }
         suite.failures = (0..<20).map {
             StatusSnapshot.Failure(runID: "f\($0)", label: "bad \($0)", error: "NaN")
@@ -138,7 +183,8 @@ private func snapshot(_ suites: [StatusSnapshot.Suite], secondsLeft: Double? = n
         #expect(lines[10] == "  and 18 more failed")
 
         let many = StatusRendering(
-            snapshot((0..<9).map { midway("suite \($0)") }), columns: 80
+            snapshot((0..<9).map { midway("suite \($0)") }),
+            columns: 80
         ).lines(rows: 10)
         #expect(many.count <= 10)
         #expect(many.contains { $0.hasSuffix(" more suites") })
@@ -149,7 +195,9 @@ private func snapshot(_ suites: [StatusSnapshot.Suite], secondsLeft: Double? = n
         var suite = midway()
         suite.running[1].trainLoss = .infinity
         let line = snapshot([suite], secondsLeft: 62).jsonLine(
-            database: "results/a.sqlite", time: Date(timeIntervalSince1970: 1_700_000_000))
+            database: "results/a.sqlite",
+            time: Date(timeIntervalSince1970: 1_700_000_000)
+        )
         #expect(!line.contains("\n"))
         #expect(
             line == """
@@ -161,7 +209,8 @@ private func snapshot(_ suites: [StatusSnapshot.Suite], secondsLeft: Double? = n
                 "run_id":"a","seconds_left":21,"total_epochs":6,"train_loss":1.25,"validation_accuracy":0.8125},\
                 {"epoch":0,"host":"vm","label":"日本 🧠","pid":12,"run_id":"b","seconds_left":3700,"total_epochs":6}],\
                 "runs":14,"seconds_left":62,"suite":"quick"}],"time":"2023-11-14T22:13:20.000Z"}
-                """)
+                """
+        )
     }
 
     /// From runs as a store has them: counts, labels, the time left by what runs of the same cost took.
@@ -203,7 +252,10 @@ private func snapshot(_ suites: [StatusSnapshot.Suite], secondsLeft: Double? = n
     @Test func theTimeLeftIsThatOfTheSameModelOnAnyData() {
         func run(_ id: String, dModel: Int, dataSeed: UInt64, secondsPerStep: Double?) -> StoredRun {
             var run = syntheticRun(
-                dModel: dModel, dataSeed: dataSeed, status: secondsPerStep == nil ? .pending : .finished)
+                dModel: dModel,
+                dataSeed: dataSeed,
+                status: secondsPerStep == nil ? .pending : .finished
+            )
             run.runID = id
             let steps = run.spec.totalSteps
             if let secondsPerStep { (run.steps, run.seconds) = (steps, secondsPerStep * Double(steps)) }

@@ -33,7 +33,8 @@ import Testing
                 #expect(
                     table.columns.suffix(table.columns.count - columns.count).allSatisfy {
                         $0.hasPrefix("setting_")
-                    })
+                    }
+                )
                 columns.append("setting_NAME")
             }
             #expect(page[table.rawValue] == columns, "\(table.rawValue)")

@@ -34,10 +34,12 @@ import Testing
                        window=16
                 mamba                              0.5
 
-                """)
+                """
+        )
         // Down to the longest word, and not further.
         #expect(
-            table.lines(width: 1).count == 6 && table.lines(width: 1)[2].hasPrefix("based  feature_dim=8  "))
+            table.lines(width: 1).count == 6 && table.lines(width: 1)[2].hasPrefix("based  feature_dim=8  ")
+        )
         #expect(table.lines(width: 100).count == 4)
     }
 
@@ -57,13 +59,15 @@ import Testing
         #expect(Format.bytes(1_048_575) == "1.0 MiB")
         #expect(
             Format.count(1_234_567) == "1,234,567" && Format.count(999) == "999"
-                && Format.count(-1000) == "-1,000")
+                && Format.count(-1000) == "-1,000"
+        )
         #expect(Format.compactCount(812) == "812" && Format.compactCount(67_840) == "67.8k")
         #expect(Format.compactCount(1_234_567) == "1.23M" && Format.compactCount(999_999) == "1.00M")
         #expect(Format.accuracy(0.99996) == "0.999" && Format.accuracy(1) == "1.000")
         #expect(
             Format.duration(7.2) == "7 s" && Format.duration(185) == "3:05"
-                && Format.duration(3723) == "1:02:03")
+                && Format.duration(3723) == "1:02:03"
+        )
         #expect(Format.duration(200_000) == "2 d 7 h" && Format.duration(.infinity) == "?")
         #expect(Format.learningRate(0.003) == "0.003" && Format.learningRate(1e-5) == "1e-05")
     }
@@ -72,10 +76,17 @@ import Testing
         let runs = [
             syntheticRun(model: "attention", knobs: [:], stateBytes: 32_768, validation: 0.9, test: 0.93),
             syntheticRun(
-                knobs: ["feature_dim": .integer(16)], learningRate: 0.003, stateBytes: 12_544, validation: 0.9,
-                test: 0.997),
+                knobs: ["feature_dim": .integer(16)],
+                learningRate: 0.003,
+                stateBytes: 12_544,
+                validation: 0.9,
+                test: 0.997
+            ),
             syntheticRun(
-                knobs: ["feature_dim": .integer(16)], learningRate: 0.01, stateBytes: 12_544, validation: 0.8,
+                knobs: ["feature_dim": .integer(16)],
+                learningRate: 0.01,
+                stateBytes: 12_544,
+                validation: 0.8,
                 test: 0.9
             ),
             syntheticRun(learningRate: 0.003, stateBytes: 4096, test: 0.75),
@@ -95,7 +106,8 @@ import Testing
                 ranking undetermined at 1 seed: the frontier describes these runs; a ranking takes 6 paired seeds
                 * at the edge of the learning rates tried: the best may lie beyond
 
-                """)
+                """
+        )
     }
 
     @Test func seedsHaveARangeAndTheTableFitsAHundredColumns() {
@@ -106,11 +118,16 @@ import Testing
                     syntheticRun(
                         model: "linear-attention",
                         knobs: ["feature_dim": .integer(feature), "heads": .integer(feature / 8)],
-                        seed: UInt64(seed), stateBytes: 1024 * feature, test: 0.75 + Double(seed) / 100))
+                        seed: UInt64(seed),
+                        stateBytes: 1024 * feature,
+                        test: 0.75 + Double(seed) / 100
+                    )
+                )
             }
         }
         let lines = TradeoffTable(Tradeoff(suite: uncontrolledSuite, runs: runs)).render().split(
-            separator: "\n")
+            separator: "\n"
+        )
         #expect(lines[0] == "no control in this suite: nothing was controlled")
         #expect(lines.allSatisfy { line in displayWidth(String(line)) <= 100 })
         #expect(lines[3].hasPrefix("linear-attention  feature_dim=8 heads=1 "))
@@ -128,7 +145,10 @@ import Testing
             [DataKind.fixed, .fresh].flatMap { data in
                 (0..<3).map { seed in
                     var run = syntheticRun(
-                        model: "linear-attention", seed: UInt64(seed), test: 0.75 + Double(seed) / 100)
+                        model: "linear-attention",
+                        seed: UInt64(seed),
+                        test: 0.75 + Double(seed) / 100
+                    )
                     (run.spec.training.order, run.spec.training.data) = (order, data)
                     return run
                 }
@@ -164,7 +184,8 @@ import Testing
                 mamba       64  0.500   [0.900]  0.870      1.00
                 based       64          [0.250]
 
-                """)
+                """
+        )
     }
 
     @Test func anUnfinishedSuiteSaysSo() {

@@ -12,15 +12,24 @@ import Testing
 /// Rows of several tasks and trainings: what names them, and what their tables say that they were run with.
 @Suite struct TaskTests {
     private let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
-        "tasks-\(UUID().uuidString)")
+        "tasks-\(UUID().uuidString)"
+    )
 
     private func run(
-        _ task: String, vocabSize: Int = 512, examples: Int = 100, weightDecay: Double = 0.1,
-        learningRate: Double = 0.01, seed: UInt64 = 0
+        _ task: String,
+        vocabSize: Int = 512,
+        examples: Int = 100,
+        weightDecay: Double = 0.1,
+        learningRate: Double = 0.01,
+        seed: UInt64 = 0
     ) -> StoredRun {
         var run = syntheticRun(
-            learningRate: learningRate, seed: seed, dataSeed: 123, vocabSize: vocabSize,
-            weightDecay: weightDecay)
+            learningRate: learningRate,
+            seed: seed,
+            dataSeed: 123,
+            vocabSize: vocabSize,
+            weightDecay: weightDecay
+        )
         run.spec.task.train[0].examples = examples
         run.task = task
         return run
@@ -49,7 +58,8 @@ import Testing
             try titles(runs(["short", "long"])) == [
                 "short weight_decay=0", "short weight_decay=0.1", "long weight_decay=0",
                 "long weight_decay=0.1",
-            ])
+            ]
+        )
         #expect(tradeoff.labelledRows.map(\.task) == [0, 0, 1, 1])
         #expect(tradeoff.labelledRows.map(\.setting) == (try titles(runs(["short", "long"]))))
         for table in [
@@ -71,10 +81,12 @@ import Testing
 
     @Test func tasksWithoutIDsAreToldApartByTheirSettings() throws {
         #expect(
-            try titles([run("mqar", vocabSize: 64), run("mqar")]) == ["V=64", "V=512"])
+            try titles([run("mqar", vocabSize: 64), run("mqar")]) == ["V=64", "V=512"]
+        )
         #expect(
             try titles([run("mqar"), run("mqar", examples: 50)])
-                == ["train L/pairs/examples=64/8/100", "train L/pairs/examples=64/8/50"])
+                == ["train L/pairs/examples=64/8/100", "train L/pairs/examples=64/8/50"]
+        )
         // A batch size that a task has of its own is no other training.
         var other = run("mqar")
         other.spec.training.batchSize = 8
@@ -90,8 +102,12 @@ import Testing
         let store = try Store(path: folder.appendingPathComponent("r.sqlite").path, mode: .readWrite)
         let planned = runs.map {
             PlannedRun(
-                suite: "suite", task: $0.task, model: $0.model, spec: $0.spec,
-                taskHash: "\($0.spec.task.vocabSize)")
+                suite: "suite",
+                task: $0.task,
+                model: $0.model,
+                spec: $0.spec,
+                taskHash: "\($0.spec.task.vocabSize)"
+            )
         }
         try store.plan(planned, suite: uncontrolledSuite) { _ in runs[0].facts }
         for run in planned {
@@ -124,7 +140,8 @@ import Testing
                 all.first { run in
                     let decay = run.spec.training.weightDecay == 0 ? "0" : "0.1"
                     return run.task == record["task"] && training.hasSuffix("\"weight_decay\":\(decay)}")
-                })
+                }
+            )
             var (taskJSON, trainingJSON) = (RunSpec.json(run.spec.task), RunSpec.json(run.spec.training))
             if table == .slices {
                 // A run of the table has a rate and a seed; a row of the others is over several.
@@ -188,10 +205,14 @@ import Testing
         }
         let path = folder.appendingPathComponent("old.csv").path
         try ("suite,model,config,state_bytes,test_accuracy_mean\n" + rows.joined()).write(
-            toFile: path, atomically: true, encoding: .utf8)
+            toFile: path,
+            atomically: true,
+            encoding: .utf8
+        )
         #expect(
             try TradeoffPlot(csv: path, suite: nil).script().panels.map(\.title) == [
                 "V=64 data=fixed", "V=64 data=fresh", "V=512 data=fixed", "V=512 data=fresh",
-            ])
+            ]
+        )
     }
 }

@@ -10,7 +10,8 @@ import Testing
             syntheticRun(model: "based", stateBytes: 4096, test: 0.6),
             syntheticRun(model: "based", knobs: ["feature_dim": .integer(16)], stateBytes: 12_288, test: 0.8),
             syntheticRun(model: "mamba", knobs: [:], stateBytes: 12_300, test: 0.8),
-        ])
+        ]
+    )
 
     @Test func theFrontierIsALineOfSteps() {
         #expect(
@@ -32,7 +33,8 @@ import Testing
                 * several models   ─ the frontier
                 · a guess among the sequence's values
 
-                """)
+                """
+        )
     }
 
     @Test func itFitsItsWidthAndItsAlphabet() {

@@ -42,10 +42,12 @@ import Testing
             try onlyRow([
                 syntheticRun(learningRate: 0.01, validationLoss: 0.5),
                 syntheticRun(learningRate: 0.001, validationLoss: 0.6),
-            ]).learningRate == 0.01)
+            ]).learningRate == 0.01
+        )
         #expect(
             try onlyRow([syntheticRun(learningRate: 0.01), syntheticRun(learningRate: 0.001)]).learningRate
-                == 0.001)
+                == 0.001
+        )
     }
 
     @Test func aLuckySeedDoesNotBeatAMean() throws {
@@ -108,7 +110,10 @@ import Testing
         let row = try onlyRow(runs)
         #expect(row.outcome == .notLearned && row.learningRateWindowDecades == nil)
         let searched = SuiteRecord(
-            name: "suite", description: "", search: LearningRateSearch(from: 1e-3, to: 1e-1))
+            name: "suite",
+            description: "",
+            search: LearningRateSearch(from: 1e-3, to: 1e-1)
+        )
         // Another seed's luck does not make the first one's curve a window.
         let lucky = syntheticRun(learningRate: 1e-3, seed: 1, validation: 0.9, test: 0.9)
         #expect(try onlyRow(runs + [lucky], searched).learningRateWindowDecades == nil)
@@ -127,12 +132,20 @@ import Testing
         #expect(
             try outcome(
                 syntheticRun(
-                    trainLoss: chance * 1.1, lowestTrainLoss: chance * 0.985, validation: 0.004, test: 0.004))
-                == .notLearned)
+                    trainLoss: chance * 1.1,
+                    lowestTrainLoss: chance * 0.985,
+                    validation: 0.004,
+                    test: 0.004
+                )
+            )
+                == .notLearned
+        )
         #expect(
             try outcome(
-                syntheticRun(trainLoss: chance, lowestTrainLoss: chance * 0.97, validation: 0.01, test: 0.01))
-                == .belowThreshold)
+                syntheticRun(trainLoss: chance, lowestTrainLoss: chance * 0.97, validation: 0.01, test: 0.01)
+            )
+                == .belowThreshold
+        )
         #expect(try outcome(syntheticRun(trainLoss: 0.05, validation: 0.89, test: 0.88)) == .overfit)
         #expect(try outcome(syntheticRun(trainLoss: 0.05, validation: 0.91, test: 0.9)) == .belowThreshold)
         // Half the training answers are known (p = 0.61), a fifth of the others.
@@ -150,7 +163,8 @@ import Testing
                 run("small", 100, 0.5), run("twin", 100, 0.5), run("worse", 100, 0.4),
                 run("wasteful", 200, 0.5),
                 run("large", 300, 0.9), run("larger", 400, 0.9),
-            ])
+            ]
+        )
         let frontier = tradeoff.rows.filter { $0.standing == .on }.map(\.model)
         #expect(frontier == ["small", "twin", "large"])
     }
@@ -161,7 +175,8 @@ import Testing
             runs: [
                 syntheticRun(stateBytes: 100, test: 0.9),
                 syntheticRun(vocabSize: 8192, stateBytes: 200, test: 0.5),
-            ])
+            ]
+        )
         #expect(tradeoff.rows.map(\.standing) == [.on, .on])
         // What tells the rows apart is in their task; their model is the same.
         #expect(Set(tradeoff.rows.map(\.config)).count == 1)
@@ -176,12 +191,18 @@ import Testing
                 syntheticRun(model: "attention", stateBytes: 500),
                 syntheticRun(model: "mamba", knobs: ["state_size": .integer(16)], stateBytes: 300),
                 syntheticRun(
-                    model: "mamba", knobs: ["state_size": .integer(16)], stateBytes: 300, weightDecay: 0),
-            ])
+                    model: "mamba",
+                    knobs: ["state_size": .integer(16)],
+                    stateBytes: 300,
+                    weightDecay: 0
+                ),
+            ]
+        )
         #expect(tradeoff.rows.map(\.model) == ["mamba", "mamba", "mamba", "attention"])
         #expect(tradeoff.rows.map(\.facts.stateBytes) == [300, 300, 900, 500])
         #expect(
-            tradeoff.rows.map { $0.training.hasSuffix("\"weight_decay\":0.1}") } == [true, false, true, true])
+            tradeoff.rows.map { $0.training.hasSuffix("\"weight_decay\":0.1}") } == [true, false, true, true]
+        )
         #expect(tradeoff.rows[1].training.hasSuffix("\"weight_decay\":0}"))
         #expect(tradeoff.rows.allSatisfy { !$0.config.contains("weight_decay") })
     }
@@ -193,7 +214,8 @@ import Testing
         let other = syntheticRun()
         #expect(verdict([other], uncontrolledSuite) == .uncontrolled)
         #expect(
-            verdict([other], uncontrolledSuite).heading == "no control in this suite: nothing was controlled")
+            verdict([other], uncontrolledSuite).heading == "no control in this suite: nothing was controlled"
+        )
         #expect(verdict([other]) == .absent(model: "attention"))
         let good = syntheticRun(model: "attention", learningRate: 0.01, validation: 0.999, test: 0.995)
         let bad = syntheticRun(model: "attention", learningRate: 0.003, validation: 0.9, test: 0.93)
@@ -207,11 +229,13 @@ import Testing
         )
         #expect(
             verdict([failed]).heading
-                == "INVALID CONTROL: every run of attention failed: no number of this table can be trusted.")
+                == "INVALID CONTROL: every run of attention failed: no number of this table can be trusted."
+        )
         #expect(
             verdict([bad, pending]).heading
                 == "CONTROL NOT FINISHED: 1 of 2 runs of attention are done: "
-                + "no number of this table can be trusted yet.")
+                + "no number of this table can be trusted yet."
+        )
         // What is below the minimum does not read as the minimum.
         let close = syntheticRun(model: "attention", test: 0.98996)
         #expect(verdict([close]).heading?.contains("reached 0.98996, below 0.99:") == true)

@@ -10,7 +10,8 @@ import Testing
     /// What is looked at, and how often it was.
     private final class Source: Sendable {
         private let content = Mutex(
-            (state: Result<SweepState, Trouble>.success(SweepState(status: "1")), looks: 0))
+            (state: Result<SweepState, Trouble>.success(SweepState(status: "1")), looks: 0)
+        )
 
         var looks: Int { content.withLock { $0.looks } }
 
@@ -32,7 +33,9 @@ import Testing
 
     /// A feed at work while a body runs.
     private func withFeed(
-        _ source: Source, pause: Duration = .zero, beat: Duration = .seconds(1000),
+        _ source: Source,
+        pause: Duration = .zero,
+        beat: Duration = .seconds(1000),
         _ body: (Feed) async throws -> Void
     ) async throws {
         let feed = Feed(pause: pause, beat: beat) { try source.look() }

@@ -54,7 +54,8 @@ import Testing
                         let bytes = Array(request.utf8)
                         if !bytes.isEmpty { try #require(write(connection, bytes, bytes.count) == bytes.count) }
                         return readToEnd(connection)
-                    })
+                    }
+                )
             }
         }
     }
@@ -63,8 +64,14 @@ import Testing
         let words = PageWords(training: ShellCommand("run"), watching: ShellCommand("status"))
         let path = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID()).sqlite").path
         let server = PageServer(
-            path, suites: [], words: words, host: "127.0.0.1", port: 0, logger: Logger(label: "test"),
-            idleTime: .milliseconds(200))
+            path,
+            suites: [],
+            words: words,
+            host: "127.0.0.1",
+            port: 0,
+            logger: Logger(label: "test"),
+            idleTime: .milliseconds(200)
+        )
         let (addresses, address) = AsyncStream<String>.makeStream()
         let serving = Task { try await server.run { address.yield($0) } }
         var iterator = addresses.makeAsyncIterator()

@@ -44,7 +44,10 @@ private let node: URL? = (ProcessInfo.processInfo.environment["PATH"] ?? "").spl
         // Shortest decimals, which read back as the same numbers.
         let list = numbers.map { "\($0)" }.joined(separator: ",")
         let data = try evaluate(
-            "[\(list)].map((value) => \(function)(value))", importing: function, from: "text.js")
+            "[\(list)].map((value) => \(function)(value))",
+            importing: function,
+            from: "text.js"
+        )
         return try JSONDecoder().decode([String].self, from: data)
     }
 
@@ -102,7 +105,9 @@ private let node: URL? = (ProcessInfo.processInfo.environment["PATH"] ?? "").spl
                 "[octaves('', \(states), 8)].map((axis) => ({ breakAt: axis.breakAt, "
                 + "places: \(states).map(axis.place), ticks: axis.ticks.map(([, text]) => text) }))[0]"
             return try JSONDecoder().decode(
-                Axis.self, from: evaluate(expression, importing: "octaves", from: "axes.js"))
+                Axis.self,
+                from: evaluate(expression, importing: "octaves", from: "axes.js")
+            )
         }
         for states in [[0], [0, 0], [0, 1], [0, 4096, 16_640], [2048], [0, 1 << 52]] {
             let axis = try axis(states)

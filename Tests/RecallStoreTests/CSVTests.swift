@@ -29,15 +29,18 @@ import Testing
                 + "validation_accuracy,test_loss,test_accuracy,train_seconds,tokens_per_second,device,precision,version,"
                 + "commit,started_at,finished_at,order,data,batch_size,schedule,decay,weight_decay,stop_at_accuracy,"
                 + "planned_epochs,train_segments,validation_segments,test_segments,random_non_queries,fillers,power_a,"
-                + SettingColumns.names.joined(separator: ",") + "\n")
+                + SettingColumns.names.joined(separator: ",") + "\n"
+        )
         #expect(try text(export, .slices) == Self.slices)
         #expect(
             try text(export, .history)
-                == "run_id,epoch,step,learning_rate,train_loss,validation_loss,validation_accuracy,seconds\n")
+                == "run_id,epoch,step,learning_rate,train_loss,validation_loss,validation_accuracy,seconds\n"
+        )
         #expect(
             try text(export, .benchmarks)
                 == "kind,name,device,precision,threads,shape,median_ms,min_ms,floor_ms,gflop,gbyte,"
-                + "examples_per_second,tokens_per_second,commit,measured_at,peak_bytes,state_bytes\n")
+                + "examples_per_second,tokens_per_second,commit,measured_at,peak_bytes,state_bytes\n"
+        )
     }
 
     @Test(arguments: [
@@ -109,9 +112,12 @@ import Testing
         #expect(try text(CSVExport(store, suites: ["quick"]), .runs).hasSuffix("\n" + row))
         #expect(
             try text(CSVExport(store), .runs).hasSuffix(
-                "\n\(run.runID),other,long,\(run.taskHash),0,based,\(config)\(tail)\(row)"))
+                "\n\(run.runID),other,long,\(run.taskHash),0,based,\(config)\(tail)\(row)"
+            )
+        )
         #expect(
-            try text(CSVExport(store), .history).hasSuffix("\n\(run.runID),1,10,0.01,inf,1.25,0.5,1.0\n"))
+            try text(CSVExport(store), .history).hasSuffix("\n\(run.runID),1,10,0.01,inf,1.25,0.5,1.0\n")
+        )
         let settings = [RunSpec.json(run.spec.task), RunSpec.json(run.spec.training)].map {
             CSVField.text($0).encoded
         }.joined(separator: ",")
@@ -124,24 +130,45 @@ import Testing
         #expect(try text(CSVExport(store, suites: ["other"]), .slices) == Self.slices + slices("long"))
         #expect(
             try text(CSVExport(store, suites: ["none"]), .history)
-                == "run_id,epoch,step,learning_rate,train_loss,validation_loss,validation_accuracy,seconds\n")
+                == "run_id,epoch,step,learning_rate,train_loss,validation_loss,validation_accuracy,seconds\n"
+        )
     }
 
     @Test func benchmarks() throws {
         let store = try store()
         try store.recordBenchmark(
             BenchmarkRecord(
-                kind: "data", name: "mqar", device: "cpu", precision: "fp32", threads: 1,
+                kind: "data",
+                name: "mqar",
+                device: "cpu",
+                precision: "fp32",
+                threads: 1,
                 shape: "{\"batch\":256}",
-                medianMilliseconds: 1.5, minimumMilliseconds: 1.25, examplesPerSecond: 2e5, peakBytes: 1 << 33))
+                medianMilliseconds: 1.5,
+                minimumMilliseconds: 1.25,
+                examplesPerSecond: 2e5,
+                peakBytes: 1 << 33
+            )
+        )
         try store.recordBenchmark(
             BenchmarkRecord(
-                kind: "generate", name: "mamba decode", device: "cpu", precision: "fp32", threads: 1,
-                shape: "{}", medianMilliseconds: 1.5, minimumMilliseconds: 1.25, stateBytes: 4096))
+                kind: "generate",
+                name: "mamba decode",
+                device: "cpu",
+                precision: "fp32",
+                threads: 1,
+                shape: "{}",
+                medianMilliseconds: 1.5,
+                minimumMilliseconds: 1.25,
+                stateBytes: 4096
+            )
+        )
         #expect(
             try text(CSVExport(store), .benchmarks).hasSuffix(
                 "\ndata,mqar,cpu,fp32,1,\"{\"\"batch\"\":256}\",1.5,1.25,,,,200000.0,,,2023-11-14T22:13:20.000Z,8589934592,\n"
-                    + "generate,mamba decode,cpu,fp32,1,{},1.5,1.25,,,,,,,2023-11-14T22:13:20.000Z,,4096\n"))
+                    + "generate,mamba decode,cpu,fp32,1,{},1.5,1.25,,,,,,,2023-11-14T22:13:20.000Z,,4096\n"
+            )
+        )
     }
 
     @Test func longTablesComeInPiecesAndTheSinkMayRefuse() throws {
@@ -168,6 +195,7 @@ import Testing
         try CSVExport(store).write(CSVExport.StoredTable.slices, to: file.csvSink)
         try file.close()
         #expect(
-            try String(contentsOfFile: path, encoding: .utf8) == Self.slices)
+            try String(contentsOfFile: path, encoding: .utf8) == Self.slices
+        )
     }
 }

@@ -48,42 +48,71 @@ import Testing
 
     static let damages = [
         Damage(
-            change: "history epoch 0 'kills'", table: .history,
-            words: "epoch 'kills': epoch is the text 'kills', where an integer belongs"),
+            change: "history epoch 0 'kills'",
+            table: .history,
+            words: "epoch 'kills': epoch is the text 'kills', where an integer belongs"
+        ),
         Damage(
-            change: "history step 1 NULL", table: .history,
-            words: ": step is NULL, where an integer belongs"),
+            change: "history step 1 NULL",
+            table: .history,
+            words: ": step is NULL, where an integer belongs"
+        ),
         Damage(
-            change: "history train_loss 1 x'00'", table: .history,
-            words: ": train_loss is a blob of 3 bytes, where a number belongs"),
+            change: "history train_loss 1 x'00'",
+            table: .history,
+            words: ": train_loss is a blob of 3 bytes, where a number belongs"
+        ),
         Damage(
-            change: "suites description 0 NULL", table: nil,
-            words: "(table suites, row name 'rows': description is NULL, where a text belongs)"),
+            change: "suites description 0 NULL",
+            table: nil,
+            words: "(table suites, row name 'rows': description is NULL, where a text belongs)"
+        ),
         Damage(
-            change: "suites search 0 '{}'", table: nil,
-            words: "search is not a search of learning rates"),
+            change: "suites search 0 '{}'",
+            table: nil,
+            words: "search is not a search of learning rates"
+        ),
         Damage(
-            change: "benchmarks kind 0 NULL", table: .benchmarks,
-            words: "(table benchmarks, row id 1: kind is NULL, where a text belongs)"),
+            change: "benchmarks kind 0 NULL",
+            table: .benchmarks,
+            words: "(table benchmarks, row id 1: kind is NULL, where a text belongs)"
+        ),
         Damage(
-            change: "state_items kind 0 NULL", table: .state,
-            words: "kind NULL: kind is NULL, where a text belongs"),
+            change: "state_items kind 0 NULL",
+            table: .state,
+            words: "kind NULL: kind is NULL, where a text belongs"
+        ),
         Damage(
-            change: "runs lease_pid 1 99999999999", table: nil,
-            words: "lease_pid is the integer 99999999999, where an integer of 32 bits belongs"),
+            change: "runs lease_pid 1 99999999999",
+            table: nil,
+            words: "lease_pid is the integer 99999999999, where an integer of 32 bits belongs"
+        ),
         Damage(
-            change: "runs status 0 'dead'", table: nil, words: "there is no such status"),
+            change: "runs status 0 'dead'",
+            table: nil,
+            words: "there is no such status"
+        ),
         Damage(
-            change: "runs spec 2 '{}'", table: .runs, words: "spec is not the specification of a run"),
+            change: "runs spec 2 '{}'",
+            table: .runs,
+            words: "spec is not the specification of a run"
+        ),
         Damage(
-            change: "runs test_accuracy 0 'kills\u{1B}[2J\u{202E}'", table: .runs,
-            words: #"test_accuracy is the text 'kills\u{1B}[2J\u{202E}', where a number belongs"#),
+            change: "runs test_accuracy 0 'kills\u{1B}[2J\u{202E}'",
+            table: .runs,
+            words: #"test_accuracy is the text 'kills\u{1B}[2J\u{202E}', where a number belongs"#
+        ),
         Damage(
-            change: "suite_runs model 0 5", table: .runs,
-            words: "model is the integer 5, where a text belongs"),
+            change: "suite_runs model 0 5",
+            table: .runs,
+            words: "model is the integer 5, where a text belongs"
+        ),
         Damage(change: "slices split 0 'kills'", table: nil, words: "there is no such split"),
         Damage(
-            change: "slices run_id 0 'gone'", table: .slices, words: "runs has no row of its run_id"),
+            change: "slices run_id 0 'gone'",
+            table: .slices,
+            words: "runs has no row of its run_id"
+        ),
     ]
 
     /// One line that names table, row and column, and the status of a file that is wrong.
@@ -97,7 +126,8 @@ import Testing
         #expect(
             errors.allSatisfy {
                 $0.message.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control }
-            })
+            }
+        )
     }
 
     /// The other rows are written, as they are.
@@ -119,11 +149,15 @@ import Testing
         #expect(try database.apply(RowChanges("runs test_loss 0 'kills'\nruns parameters 2 NULL")) == 2)
         let told = Told()
         let store = try Store(
-            path: database.path, mode: .readOnly, leavingOut: DamagedRows { told.lines.append($0) })
+            path: database.path,
+            mode: .readOnly,
+            leavingOut: DamagedRows { told.lines.append($0) }
+        )
         for suite in [nil, "rows"] {
             #expect(
                 try store.runs(suite: suite).map(\.runID).sorted()
-                    == [database.runs[1], database.runs[3]].map(\.runID).sorted())
+                    == [database.runs[1], database.runs[3]].map(\.runID).sorted()
+            )
         }
         #expect(told.lines.count == 2 && told.lines.contains { $0.contains("parameters is NULL") })
     }
@@ -191,7 +225,9 @@ import Testing
             error?.message.hasPrefix(
                 "is damaged (table suites, row name 'quick': description is NULL, where a text belongs); restore a copy"
             )
-                == true, "\(error?.message ?? "")")
+                == true,
+            "\(error?.message ?? "")"
+        )
         #expect(try Data(contentsOf: URL(fileURLWithPath: folder.file())) == before)
     }
 
@@ -206,7 +242,8 @@ import Testing
         #expect(
             error?.message.hasPrefix("is damaged (table runs, row run_id '") == true
                 && error?.message.contains("': tasks has no row of its task_hash)") == true,
-            "\(error?.message ?? "")")
+            "\(error?.message ?? "")"
+        )
     }
 
     /// Without a column or a table of ours a file is damaged.
@@ -218,7 +255,9 @@ import Testing
             for table in CSVExport.StoredTable.allCases { try CSVExport(store).write(table) { _ in } }
         }
         #expect(
-            error?.kind == .corrupted && error?.message.contains("no such ") == true, "\(error?.message ?? "")")
+            error?.kind == .corrupted && error?.message.contains("no such ") == true,
+            "\(error?.message ?? "")"
+        )
     }
 }
 

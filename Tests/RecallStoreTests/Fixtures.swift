@@ -32,51 +32,93 @@ final class TestClock: Sendable {
 }
 
 func plannedRun(
-    suite: String = "quick", model: String = "based", mixer: String = "linear-attention",
-    knobs: [String: KnobValue] = ["feature_dim": .integer(8)], dModel: Int = 64, learningRate: Double = 0.01,
-    seed: UInt64 = 0, dataSeed: UInt64 = 0, vocabSize: Int = 512, epochs: Int = 3,
-    stateMixer: StateMixerKind = .none, taskHash: String? = nil
+    suite: String = "quick",
+    model: String = "based",
+    mixer: String = "linear-attention",
+    knobs: [String: KnobValue] = ["feature_dim": .integer(8)],
+    dModel: Int = 64,
+    learningRate: Double = 0.01,
+    seed: UInt64 = 0,
+    dataSeed: UInt64 = 0,
+    vocabSize: Int = 512,
+    epochs: Int = 3,
+    stateMixer: StateMixerKind = .none,
+    taskHash: String? = nil
 ) -> PlannedRun {
     let segment = Segment(sequenceLength: 64, kvPairs: 8, examples: 100)
     let task = MQARTask(
-        vocabSize: vocabSize, train: [segment], validation: [segment], test: [segment], dataSeed: dataSeed)
+        vocabSize: vocabSize,
+        train: [segment],
+        validation: [segment],
+        test: [segment],
+        dataSeed: dataSeed
+    )
     return PlannedRun(
-        suite: suite, task: "mqar", model: model,
+        suite: suite,
+        task: "mqar",
+        model: model,
         spec: RunSpec(
             task: task,
             model: ModelConfig(
-                dModel: dModel, layers: [LayerConfig(mixer: mixer, knobs: knobs)], stateMixer: stateMixer),
-            training: TrainingConfig(epochs: epochs, batchSize: 10, learningRate: learningRate), seed: seed),
-        taskHash: taskHash ?? task.contentHash())
+                dModel: dModel,
+                layers: [LayerConfig(mixer: mixer, knobs: knobs)],
+                stateMixer: stateMixer
+            ),
+            training: TrainingConfig(epochs: epochs, batchSize: 10, learningRate: learningRate),
+            seed: seed
+        ),
+        taskHash: taskHash ?? task.contentHash()
+    )
 }
 
 let suiteRecord = SuiteRecord(
-    name: "quick", description: "six mixers", controlModel: "attention", controlMinimum: 0.99,
-    contentHash: "abc")
+    name: "quick",
+    description: "six mixers",
+    controlModel: "attention",
+    controlMinimum: 0.99,
+    contentHash: "abc"
+)
 let modelFacts = ModelFacts(
-    parameters: 1000, stateBytes: 2048, stateBytesZoology: nil,
+    parameters: 1000,
+    stateBytes: 2048,
+    stateBytesZoology: nil,
     stateItems: [
         StateItem(layer: 0, mixer: "base-conv", kind: .convolution, bytes: 512),
         StateItem(layer: 1, mixer: "linear-attention", kind: .recurrent, bytes: 1536),
-    ])
+    ]
+)
 let execution = Execution(device: "cpu test", version: "1.0", commit: "abc123")
 
 func epochRecord(_ epoch: Int, trainLoss: Double = 1.5, accuracy: Double = 0.5) -> EpochRecord {
     EpochRecord(
-        epoch: epoch, step: 10 * epoch, learningRate: 0.01, trainLoss: trainLoss, validationLoss: 1.25,
-        validationAccuracy: accuracy, seconds: Double(epoch))
+        epoch: epoch,
+        step: 10 * epoch,
+        learningRate: 0.01,
+        trainLoss: trainLoss,
+        validationLoss: 1.25,
+        validationAccuracy: accuracy,
+        seconds: Double(epoch)
+    )
 }
 
 func runResult(testAccuracy: Double = 0.75) -> RunResult {
     RunResult(
-        epochs: 3, steps: 30, trainLoss: 0.5, validationLoss: 0.6, validationAccuracy: 0.8, testLoss: 0.7,
+        epochs: 3,
+        steps: 30,
+        trainLoss: 0.5,
+        validationLoss: 0.6,
+        validationAccuracy: 0.8,
+        testLoss: 0.7,
         testAccuracy: testAccuracy,
         slices: [
             SliceAccuracy(split: .test, sequenceLength: 64, kvPairs: 8, examples: 100, accuracy: testAccuracy),
             SliceAccuracy(split: .validation, sequenceLength: 64, kvPairs: 8, examples: 100, accuracy: 0.8),
             // The same lengths again: a task may repeat a segment.
             SliceAccuracy(split: .test, sequenceLength: 64, kvPairs: 8, examples: 50, accuracy: 0.1),
-        ], trainSeconds: 12.5, tokensPerSecond: 1e5)
+        ],
+        trainSeconds: 12.5,
+        tokensPerSecond: 1e5
+    )
 }
 
 /// The identity of a process on this machine that has ended.

@@ -16,7 +16,12 @@ import Testing
 
     private func open(busyTimeout: TimeInterval, say: (String) -> Void) throws(StoreError) -> Store {
         try Store(
-            path: folder.file(), mode: .readWrite, identity: .current, busyTimeout: busyTimeout, say: say)
+            path: folder.file(),
+            mode: .readWrite,
+            identity: .current,
+            busyTimeout: busyTimeout,
+            say: say
+        )
     }
 
     @Test func aLockThatStaysIsGivenUpWithItsHolder() throws {

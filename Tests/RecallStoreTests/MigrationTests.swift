@@ -48,13 +48,25 @@ import Testing
         // What came later can be written.
         try store.recordBenchmark(
             BenchmarkRecord(
-                kind: "generate", name: "new", device: "cpu", precision: "fp32", threads: 1, shape: "{}",
-                medianMilliseconds: 2, minimumMilliseconds: 1, peakBytes: 1 << 40, stateBytes: 512))
+                kind: "generate",
+                name: "new",
+                device: "cpu",
+                precision: "fp32",
+                threads: 1,
+                shape: "{}",
+                medianMilliseconds: 2,
+                minimumMilliseconds: 1,
+                peakBytes: 1 << 40,
+                stateBytes: 512
+            )
+        )
         #expect(
             try store.claim(
                 runs[1].runID,
-                on: Execution(device: try #require(runs[1].device), version: "0.1.0", commit: "abc1234"))
-                == .claimed(resumeFromEpoch: 1))
+                on: Execution(device: try #require(runs[1].device), version: "0.1.0", commit: "abc1234")
+            )
+                == .claimed(resumeFromEpoch: 1)
+        )
         try store.close()
         #expect(try version(path) ?? 0 > 1)
         // Brought forward it has the schema of a new file.
@@ -62,7 +74,9 @@ import Testing
         let schemas = try [path, folder.file("new.sqlite")].map { path in
             try DatabaseQueue(path: path).read {
                 try String.fetchAll(
-                    $0, sql: "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type, name")
+                    $0,
+                    sql: "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type, name"
+                )
             }
         }
         #expect(schemas[0] == schemas[1] && schemas[0].count > 8)
@@ -119,7 +133,8 @@ import Testing
                 sql: """
                     DROP TABLE identity; DELETE FROM grdb_migrations WHERE identifier = 'identity';
                     PRAGMA user_version = 6
-                    """)
+                    """
+            )
         }
         try queue.close()
         #expect(try Store(path: folder.file(), mode: .readOnly).runs().count == 1)

@@ -59,10 +59,13 @@ import Testing
                 try db.execute(
                     sql: """
                         INSERT INTO runs (run_id, status, \(list)) SELECT ?, 'pending', \(list) FROM runs WHERE run_id = ?
-                        """, arguments: [id, run.runID])
+                        """,
+                    arguments: [id, run.runID]
+                )
                 try db.execute(
                     sql: "INSERT INTO suite_runs VALUES ('quick', ?, 'based', 'mqar', ?)",
-                    arguments: [id, position])
+                    arguments: [id, position]
+                )
             }
         }
         #expect(try origins().byOtherVersion == [ResultsVersion.current: 3])

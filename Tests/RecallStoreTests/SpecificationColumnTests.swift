@@ -16,7 +16,8 @@ import Testing
         try store.plan(runs, suite: SuiteRecord(name: runs[0].suite, description: "")) { _ in modelFacts }
         #expect(
             CSVExport.columns(of: .runs).prefix(6)
-                == ["run_id", "suite", "task", "task_hash", "data_seed", "model"])
+                == ["run_id", "suite", "task", "task_hash", "data_seed", "model"]
+        )
         let text = Mutex("")
         try CSVExport(store).write(CSVExport.StoredTable.runs) { piece in text.withLock { $0 += piece } }
         return text.withLock { $0 }.split(separator: "\n").dropFirst().map { line in

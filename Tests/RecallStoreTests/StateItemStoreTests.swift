@@ -65,7 +65,8 @@ import Testing
                     DROP TABLE state_items;
                     DELETE FROM grdb_migrations WHERE identifier = 'state_items';
                     PRAGMA user_version = 3;
-                    """)
+                    """
+            )
         }
         try queue.close()
     }

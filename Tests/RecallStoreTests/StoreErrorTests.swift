@@ -50,7 +50,8 @@ import Testing
         #expect(kind { _ = try Store(path: folder.file(), mode: .readWrite) } == .foreign)
         let after = try DatabaseQueue(path: folder.file())
         #expect(
-            try after.read { try String.fetchAll($0, sql: "SELECT name FROM sqlite_master") } == ["bookmarks"])
+            try after.read { try String.fetchAll($0, sql: "SELECT name FROM sqlite_master") } == ["bookmarks"]
+        )
     }
 
     @Test func aNewerSchemaVersion() throws {
@@ -133,7 +134,8 @@ import Testing
         let many = (1...200).map { plannedRun(seed: UInt64($0)) }
         #expect(
             kind { try store.plan(many, suite: suiteRecord, membership: .additional) { _ in modelFacts } }
-                == .diskFull)
+                == .diskFull
+        )
         #expect(try store.runs().map(\.status) == [.finished])
         #expect(StoreError(.diskFull, path: "", "").exitStatus == 74)
     }

@@ -11,7 +11,10 @@ import Testing
 
     private func open(_ clock: TestClock = TestClock()) throws -> Store {
         try Store(
-            path: folder.file("new/folders/recall.sqlite"), mode: .readWrite, identity: .current, now: clock.now
+            path: folder.file("new/folders/recall.sqlite"),
+            mode: .readWrite,
+            identity: .current,
+            now: clock.now
         )
     }
 
@@ -33,7 +36,8 @@ import Testing
             // Foreign keys bind, statuses are checked.
             #expect(throws: DatabaseError.self) {
                 try db.execute(
-                    sql: "INSERT INTO history (run_id, epoch, step, learning_rate) VALUES ('none', 1, 1, 1)")
+                    sql: "INSERT INTO history (run_id, epoch, step, learning_rate) VALUES ('none', 1, 1, 1)"
+                )
             }
             #expect(throws: DatabaseError.self) { try db.execute(sql: "UPDATE runs SET status = 'done'") }
         }
@@ -46,7 +50,9 @@ import Testing
         let queue = try DatabaseQueue(path: path)
         try queue.write { db in
             let later = try String.fetchAll(
-                db, sql: "SELECT identifier FROM grdb_migrations WHERE identifier LIKE 'benchmarks.%'")
+                db,
+                sql: "SELECT identifier FROM grdb_migrations WHERE identifier LIKE 'benchmarks.%'"
+            )
             #expect(later == ["benchmarks.peak_bytes", "benchmarks.state_bytes"])
             for name in later {
                 let column = name.dropFirst("benchmarks.".count)
@@ -61,15 +67,26 @@ import Testing
                     PRAGMA user_version = 1;
                     INSERT INTO benchmarks (kind, name, device, precision, threads, shape, median_ms, min_ms, measured_at)
                     VALUES ('kernel', 'old', 'cpu', 'fp32', 1, '{}', 2, 1, '2023-11-14T22:13:20.000Z')
-                    """)
+                    """
+            )
         }
         try queue.close()
         #expect(throws: StoreError.self) { try Store(path: path, mode: .readOnly) }
         let store = try open()
         try store.recordBenchmark(
             BenchmarkRecord(
-                kind: "generate", name: "new", device: "cpu", precision: "fp32", threads: 1, shape: "{}",
-                medianMilliseconds: 2, minimumMilliseconds: 1, peakBytes: 1 << 40, stateBytes: 512))
+                kind: "generate",
+                name: "new",
+                device: "cpu",
+                precision: "fp32",
+                threads: 1,
+                shape: "{}",
+                medianMilliseconds: 2,
+                minimumMilliseconds: 1,
+                peakBytes: 1 << 40,
+                stateBytes: 512
+            )
+        )
         try store.close()
         let rows = try DatabaseQueue(path: path).read {
             try Row.fetchAll($0, sql: "SELECT name, peak_bytes, state_bytes FROM benchmarks ORDER BY id")
@@ -307,11 +324,13 @@ import Testing
         #expect(told[1][first.runID]?.accuracy == 0.8)
         _ = try store.claim(second.runID, on: execution)
         try store.fail(
-            second.runID, error: "NaN",
+            second.runID,
+            error: "NaN",
             then: SearchStep(suite: "quick") { trials in
                 #expect(trials[second.runID] == .failed)
                 return [(plannedRun(learningRate: 0.1), modelFacts)]
-            })
+            }
+        )
         #expect(try store.counts(suite: "quick").pending == 1)
         #expect(try Set(store.trials().keys) == [first.runID, second.runID, other.runID])
     }

@@ -50,7 +50,12 @@ import Testing
         var large = plannedRun()
         large.spec.training.batchSize = 20
         large = PlannedRun(
-            suite: large.suite, task: "mqar", model: large.model, spec: large.spec, taskHash: large.taskHash)
+            suite: large.suite,
+            task: "mqar",
+            model: large.model,
+            spec: large.spec,
+            taskHash: large.taskHash
+        )
         let runs = [plannedRun(), plannedRun(dataSeed: 7), large]
         try plan(runs)
         try plan(zip(runs, ["a", "b", "c"]).map(labelled))

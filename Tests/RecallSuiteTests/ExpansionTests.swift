@@ -10,7 +10,9 @@ import Testing
         #expect(run.spec.training == TrainingConfig(epochs: 1, batchSize: 8, learningRate: 0.01))
         let convolution = try MixerRegistry.resolve(LayerConfig(mixer: "base-conv"), dModel: 16)
         let attention = try MixerRegistry.resolve(
-            LayerConfig(mixer: "attention", knobs: ["heads": .integer(2)]), dModel: 16)
+            LayerConfig(mixer: "attention", knobs: ["heads": .integer(2)]),
+            dModel: 16
+        )
         #expect(run.spec.model == ModelConfig(dModel: 16, layers: [convolution, attention]))
         #expect(run.spec.task.dataSeed == 123)
         #expect(run.taskHash == run.spec.task.contentHash())
@@ -44,8 +46,10 @@ import Testing
 
     @Test func aTasksBatchSizeReplacesTheTrainings() throws {
         let yaml = edited(
-            "batch_size: 8", "batch_size: [8, 16]",
-            in: edited("vocab_size: 64", "vocab_size: 64\n  batch_size: 4"))
+            "batch_size: 8",
+            "batch_size: [8, 16]",
+            in: edited("vocab_size: 64", "vocab_size: 64\n  batch_size: 4")
+        )
         let runs = try suite(yaml).expand()
         #expect(runs.allSatisfy { $0.spec.training.batchSize == 4 })
         // The grid of batch sizes is idle, so its points are one.
@@ -79,10 +83,12 @@ import Testing
         }
         #expect(
             try models("based")
-                == models("[base-conv, {mixer: taylor-linear-attention, feature_dim: 16}]"))
+                == models("[base-conv, {mixer: taylor-linear-attention, feature_dim: 16}]")
+        )
         #expect(
             try models("{preset: based, feature_dim: [8, 16]}")
-                == models("[base-conv, {mixer: taylor-linear-attention, feature_dim: [8, 16]}]"))
+                == models("[base-conv, {mixer: taylor-linear-attention, feature_dim: [8, 16]}]")
+        )
         let mamba = try #require(try models("{preset: mamba, state_size: 4}").first)
         #expect(mamba.block == .mamba)
         #expect((mamba.stateMixer, mamba.embedDropout) == (.none, 0))
@@ -93,7 +99,8 @@ import Testing
         #expect(stated.map(\.embedDropout) == [0.1, 0.2, 0.1, 0.2])
         // A knob that the arrangement leaves idle makes no second configuration.
         #expect(
-            try models("{preset: based, arrangement: [mqar, sliding-last], window: [8, 16]}").count == 3)
+            try models("{preset: based, arrangement: [mqar, sliding-last], window: [8, 16]}").count == 3
+        )
     }
 
     /// What a preset sets, a suite may set otherwise.
@@ -101,7 +108,8 @@ import Testing
         func model(_ text: String) throws -> ModelConfig {
             try #require(
                 try suite(edited("[base-conv, {mixer: attention, heads: 2}]", text)).models[0].configurations
-                    .first)
+                    .first
+            )
         }
         let preset = try #require(ModelPresets.preset("based-lm"))
         #expect(try model("based-lm") == preset.config(dModel: 16).resolved())
@@ -116,16 +124,19 @@ import Testing
         #expect(try model("mamba\n    norm: layer") == model("mamba"))
         #expect(
             try model("[gated-conv]\n    norm: rms")
-                == ModelConfig(dModel: 16, layers: [LayerConfig(mixer: "gated-conv")], norm: .rms).resolved())
+                == ModelConfig(dModel: 16, layers: [LayerConfig(mixer: "gated-conv")], norm: .rms).resolved()
+        )
     }
 
     @Test func aGridOfMixedKinds() throws {
         let loaded = try suite(
-            edited("[base-conv, {mixer: attention, heads: 2}]", "[{mixer: base-conv, kernel_size: [3, long]}]"))
+            edited("[base-conv, {mixer: attention, heads: 2}]", "[{mixer: base-conv, kernel_size: [3, long]}]")
+        )
         #expect(
             loaded.models[0].configurations.map { $0.layers[0].knobs["kernel_size"] } == [
                 .integer(3), .text("long"),
-            ])
+            ]
+        )
     }
 
     @Test func oneFormOneRun() throws {
@@ -201,8 +212,10 @@ import Testing
 
     @Test func aliasesStandForWhatTheyName() throws {
         let yaml = edited(
-            "validation: [{sequence_length: 32, kv_pairs: 4, examples: 10}]", "validation: *segments",
-            in: edited("train: [{", "train: &segments [{"))
+            "validation: [{sequence_length: 32, kv_pairs: 4, examples: 10}]",
+            "validation: *segments",
+            in: edited("train: [{", "train: &segments [{")
+        )
         #expect(try suite(yaml).expand().map(\.runID) == suite(plainSuite).expand().map(\.runID))
     }
 }

@@ -37,7 +37,8 @@ import Testing
                 LearningRateSearch(from: 1.2345e-3, to: 6.789e-2, start: 5),
                 [0.0012345, 0.00336, 0.00915, 0.0249, 0.06789]
             ),
-        ] as [(LearningRateSearch, [Double])])
+        ] as [(LearningRateSearch, [Double])]
+    )
     func storedSearchesKeepTheirRates(_ search: LearningRateSearch, rates: [Double]) {
         #expect(search.progress { _ in nil }.rates == rates)
     }
@@ -75,7 +76,10 @@ import Testing
         let curve: (Double) -> LearningRateTrial = { rate in
             let learns = self.decades(rate, 3.16e-4) < 0.3
             return LearningRateTrial(
-                accuracy: learns ? 0.9 : 0.01, loss: learns ? 0.3 : 5, hasLeftChance: learns)
+                accuracy: learns ? 0.9 : 0.01,
+                loss: learns ? 0.3 : 5,
+                hasLeftChance: learns
+            )
         }
         var asked: [Double] = []
         let progress = search.progress { rate in
@@ -121,7 +125,10 @@ import Testing
             search.progress { rate in
                 let index = [1e-3, 1e-2, 1e-1].firstIndex(of: rate)
                 return LearningRateTrial(
-                    accuracy: index == nil ? 0 : 0.9, loss: index.map { losses[$0] } ?? 9, hasLeftChance: true)
+                    accuracy: index == nil ? 0 : 0.9,
+                    loss: index.map { losses[$0] } ?? 9,
+                    hasLeftChance: true
+                )
             }.best
         }
         #expect(best([0.3, 0.2, 0.3]) == 1e-2)
@@ -168,8 +175,12 @@ import Testing
                 return Double(state >> 11) * 0x1p-53
             }
             let search = LearningRateSearch(
-                from: pow(10, -5 + 2 * next()), to: pow(10, -2 + 2 * next()), start: 2 + Int(40 * next()),
-                resolution: 0.05 + next(), extend: 2 * next())
+                from: pow(10, -5 + 2 * next()),
+                to: pow(10, -2 + 2 * next()),
+                start: 2 + Int(40 * next()),
+                resolution: 0.05 + next(),
+                extend: 2 * next()
+            )
             var trials: [Double: LearningRateTrial] = [:]
             let progress = search.progress { rate in
                 let trial =
@@ -182,7 +193,8 @@ import Testing
             #expect(progress.rates.count <= search.mostRates, "seed \(seed)")
             #expect(progress.rates.allSatisfy(search.reach.contains), "seed \(seed)")
             #expect(
-                Set(progress.rates).count == progress.rates.count && progress.rates == progress.rates.sorted())
+                Set(progress.rates).count == progress.rates.count && progress.rates == progress.rates.sorted()
+            )
         }
     }
 }
@@ -255,7 +267,8 @@ import Testing
         let searched = try suite(yaml)
         #expect(
             searched.search
-                == LearningRateSearch(from: 1e-3, to: 1e-1, start: 3, resolution: 0.5, selection: .firstSeed))
+                == LearningRateSearch(from: 1e-3, to: 1e-1, start: 3, resolution: 0.5, selection: .firstSeed)
+        )
         #expect((searched.seeds, searched.dataSeeds) == (2, 3))
         let runs = searched.expand(seed: 4)
         #expect(runs.count == 3 * 5)
@@ -278,7 +291,8 @@ import Testing
         #expect(all.count == 17 + 1 + 2)
         let best = all.filter { $0.spec.training.learningRate == 1e-2 }.prefix(4)
         #expect(
-            best.map { [$0.spec.seed, $0.spec.task.dataSeed] } == [[4, 123], [5, 123], [4, 124], [4, 125]])
+            best.map { [$0.spec.seed, $0.spec.task.dataSeed] } == [[4, 123], [5, 123], [4, 124], [4, 125]]
+        )
         #expect(Set(best.map(\.taskHash)).count == 3)
         #expect(Set(all.map(\.pointID)).count == 5)
     }
@@ -299,11 +313,13 @@ import Testing
             let open = point.filter { known[$0.runID] == nil }
             if open.isEmpty { break }
             rounds.append(
-                Dictionary(grouping: point, by: \.spec.training.learningRate).mapValues(\.count))
+                Dictionary(grouping: point, by: \.spec.training.learningRate).mapValues(\.count)
+            )
             for run in open {
                 let isFirst = run.spec.seed == 4 && run.spec.task.dataSeed == 123
                 known[run.runID] = trial(
-                    (isFirst ? firsts : others)[run.spec.training.learningRate] ?? 0.1)
+                    (isFirst ? firsts : others)[run.spec.training.learningRate] ?? 0.1
+                )
             }
         }
         #expect(
@@ -312,7 +328,8 @@ import Testing
                 [1e-3: 1, 3.16e-3: 1, 1e-2: 1, 3.16e-2: 1, 1e-1: 1],
                 [1e-3: 1, 3.16e-3: 4, 1e-2: 4, 3.16e-2: 4, 1e-1: 1],
                 [1e-3: 4, 3.16e-3: 4, 1e-2: 4, 3.16e-2: 4, 1e-1: 1],
-            ])
+            ]
+        )
         let most = searched.mostRunsOfAPoint()
         #expect(known.count <= most && most == 4 * (searched.search?.mostRates ?? 0))
         #expect(searched.mostRunsOfAPoint(rates: 2) == 8)
@@ -383,7 +400,8 @@ import Testing
         #expect(message("seed=3") == "--only: no run has seed '3'; there are 4 to 5")
         #expect(
             message("learning_rate=2")
-                == "--only: no run can have learning_rate '2'; they are searched from 0.0001 to 1.0")
+                == "--only: no run can have learning_rate '2'; they are searched from 0.0001 to 1.0"
+        )
         #expect(message("model=frist,seed=5").contains("did you mean 'first'?"))
         #expect(message("model=first,d_model=32,seed=5").contains("no run meets all of them"))
         #expect(try RunFilter(["learning_rate=0.1,learning_rate=1e-1"]).mostRates == 1)

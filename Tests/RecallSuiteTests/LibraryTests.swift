@@ -13,7 +13,9 @@ import Testing
         for file in files {
             #expect(file.hasSuffix(".yaml"), "Suites/ holds something else: \(file)")
             texts[String(file.dropLast(5))] = try String(
-                contentsOfFile: "\(suitesFolder)/\(file)", encoding: .utf8)
+                contentsOfFile: "\(suitesFolder)/\(file)",
+                encoding: .utf8
+            )
         }
         #expect(texts == SuiteLibrary.embedded)
     }
@@ -42,7 +44,8 @@ import Testing
             ("quick", 0x0ddc_17bf_8191_d45c), ("mqar-small", 0x65f2_141f_6939_d9be),
             ("learning-speed", 0xbae9_1bab_9cf9_2d4d), ("based-figure2", 0x8816_b422_5009_9217),
             ("zoology-figure2", 0x8f0b_5d17_2b5d_f137), ("data-regime", 0x5ea4_5b36_fc49_3cb2),
-        ] as [(String, UInt64)])
+        ] as [(String, UInt64)]
+    )
     func modelsKeepTheirIdentity(_ name: String, digest: UInt64) throws {
         let models = try library.load(name).models.flatMap(\.configurations).map { RunSpec.json($0) }
         // FNV-1a (Fowler, Noll, Vo), 64 bits.
@@ -128,15 +131,18 @@ import Testing
                 == [
                     "based-figure2", "data-regime", "learning-speed", "mine", "mqar-small", "quick",
                     "zoology-figure2",
-                ])
+                ]
+        )
         #expect(own.list().map { $0.path != nil } == [false, false, false, true, false, true, false])
         #expect(try own.load("\(folder)/mine.yaml").name == "plain")
 
         try Data([0x6E, 0x0A, 0x61, 0xFF]).write(to: URL(filePath: "\(folder)/latin.yaml"))
         #expect(
             throws: SuiteError(
-                file: "\(folder)/latin.yaml", place: Place(line: 2, column: 2),
-                message: "not UTF-8 text; save the file as UTF-8")
+                file: "\(folder)/latin.yaml",
+                place: Place(line: 2, column: 2),
+                message: "not UTF-8 text; save the file as UTF-8"
+            )
         ) {
             try own.load("latin")
         }
@@ -155,11 +161,13 @@ import Testing
         #expect(
             message { try library.load("zebra") }
                 == "there is no suite 'zebra', neither \(suitesFolder)/zebra.yaml nor built in; there are based-figure2, "
-                + "data-regime, learning-speed, mqar-small, quick, zoology-figure2")
+                + "data-regime, learning-speed, mqar-small, quick, zoology-figure2"
+        )
         #expect(message { try library.load("") }.hasPrefix("there is no suite '', neither"))
         #expect(
             message { try library.load("nowhere/quick.yaml") }
-                == "nowhere/quick.yaml: no such file; did you mean the suite 'quick'?")
+                == "nowhere/quick.yaml: no such file; did you mean the suite 'quick'?"
+        )
         #expect(message { try library.load("nowhere.yml") } == "nowhere.yml: no such file")
         #expect(message { try library.load(suitesFolder) } == "\(suitesFolder): is a folder; name a file in it")
         #expect(throws: SuiteLookupError.self) { try library.load("zebra") }

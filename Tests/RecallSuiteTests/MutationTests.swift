@@ -6,7 +6,8 @@ import Testing
 /// Spoilt files by the thousand, from the seeds that the fuzzers start with: every one is read or refused.
 @Suite struct MutationTests {
     private static let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(
-        path: "../../Fuzz/Corpus")
+        path: "../../Fuzz/Corpus"
+    )
 
     private static func seeds(_ reader: FileReader) throws -> [[UInt8]] {
         let folder = folder.appending(path: reader.rawValue)
@@ -17,7 +18,8 @@ import Testing
 
     /// None traps, however deep it comes; were most refused at sight, the test would test little.
     @Test(arguments: FileReader.allCases, 0..<2) func spoiltFilesAreReadOrRefused(
-        _ reader: FileReader, _ part: Int
+        _ reader: FileReader,
+        _ part: Int
     ) throws {
         let seeds = try Self.seeds(reader)
         let files =

@@ -120,7 +120,8 @@ private let keysOfOnly =
         #expect(try Shard("19/20").select(from: runs) == [])
         #expect(try "\(Shard("2/3"))" == "2/3")
         #expect(
-            message { try Shard("3/3") } == "--shard: I counts from 0, so it must be below N: 3 is not below 3")
+            message { try Shard("3/3") } == "--shard: I counts from 0, so it must be below N: 3 is not below 3"
+        )
         #expect(message { try Shard("0/0") } == "--shard: N must be at least 1, not 0")
         for text in ["", "1", "a/b", "-1/3", "1/2/3", "+1/3", "/3", "1/", "1/99999999999999999999"] {
             #expect(message { try Shard(text) } == "--shard: must be I/N, such as 0/4, not '\(text)'")
@@ -162,7 +163,8 @@ private let keysOfOnly =
         #expect(ByteSize(bytes: 16_640).description == "16.2 KiB")
         #expect(ByteSize(bytes: 16_641).description == "16.3 KiB")
         #expect(
-            ByteSize(bytes: .max).description == "8.0 EiB" && ByteSize(bytes: .min).description == "-8.0 EiB")
+            ByteSize(bytes: .max).description == "8.0 EiB" && ByteSize(bytes: .min).description == "-8.0 EiB"
+        )
         #expect(ByteSize(bytes: 5) < ByteSize(bytes: 6))
     }
 }

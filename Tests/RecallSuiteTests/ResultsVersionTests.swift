@@ -10,7 +10,9 @@ import Testing
         return RunSpec(
             task: MQARTask(vocabSize: 512, train: [segment], validation: [segment], test: [segment]),
             model: ModelConfig(dModel: 64, layers: [LayerConfig(mixer: "base-conv", knobs: [:])]),
-            training: TrainingConfig(epochs: 3, batchSize: 10, learningRate: 0.01), seed: 5)
+            training: TrainingConfig(epochs: 3, batchSize: 10, learningRate: 0.01),
+            seed: 5
+        )
     }()
 
     @Test func theListGrowsByOneAndSaysWhy() {

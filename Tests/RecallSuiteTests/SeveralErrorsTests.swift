@@ -19,14 +19,17 @@ import Testing
         #expect(
             lines(text).map { $0.prefix { $0 != " " } } == [
                 "4:15:", "5:43:", "9:3:", "11:19:", "11:32:", "15:44:", "17:19:", "17:25:", "21:26:", "22:22:",
-            ], "\(lines(text))")
+            ],
+            "\(lines(text))"
+        )
         #expect(lines(text)[2] == "9:3: training.epoch: unknown key; did you mean 'epochs'?")
     }
 
     @Test func beyondTenTheyAreCounted() throws {
         let layers = (0..<13).map { "mixer\($0)x" }.joined(separator: ", ")
         let error = try #require(
-            refusal(edited("[base-conv, {mixer: attention, heads: 2}]", "[\(layers)]")))
+            refusal(edited("[base-conv, {mixer: attention, heads: 2}]", "[\(layers)]"))
+        )
         #expect(error.others.count == 12)
         #expect(error.lines.count == 11 && error.lines.last == "and 3 more")
         #expect(error.lines[9].hasPrefix("x.yaml:15:") && error.lines[9].contains("layers[9]"))
@@ -44,7 +47,8 @@ import Testing
         // The task is not known, and so neither are its examples nor how many there are.
         edited(
             "{sequence_length: 32, kv_pairs: 4, examples: 10}",
-            "{sequence_length: 32, kv_pairs: 4, examples: x}"),
+            "{sequence_length: 32, kv_pairs: 4, examples: x}"
+        ),
         edited("epochs: 1", "epochs: 0"),
         // One error at all points of the grid.
         edited("heads: 2", "heads: 3"),
@@ -60,7 +64,8 @@ import Testing
                 "15:51: models[0].layers[1].heads: must be an integer from 1 to 1024, not 'two'",
                 "22:18: control.model: there is no model 'third' in this suite; there are first, second",
                 "22:43: control.minimum_accuracy: must be a number from 0 to 1, not '2'",
-            ])
+            ]
+        )
     }
 
     @Test func aDocumentThatIsNoYAMLHasOneError() {
@@ -78,11 +83,14 @@ import Testing
                     + "transformer, state_mixer none, embed_dropout 0.1, residual_dropout 0.0); layers: attention, "
                     + "without brackets, is the preset: base-conv, attention (block transformer, state_mixer none, "
                     + "embed_dropout 0.1, residual_dropout 0.0)"
-            ])
+            ]
+        )
         let mamba = try suite(edited("[base-conv, {mixer: attention, heads: 2}]", "[mamba]"))
         #expect(mamba.notes.count == 1)
         #expect(
-            mamba.notes.first?.contains("is the preset: mamba × 2 (block mamba, ") == true, "\(mamba.notes)")
+            mamba.notes.first?.contains("is the preset: mamba × 2 (block mamba, ") == true,
+            "\(mamba.notes)"
+        )
     }
 
     @Test func severalModelsGiveOneNote() throws {

@@ -55,12 +55,15 @@ import Testing
         let command = ShellCommand("run").option("--suite", "-odd.yaml").option("--seed", nil)
             .options("--only", ["a=1", "b=2"]).adding(["--device", "cuda"])
         #expect(
-            command.description == "recall-bench run --suite=-odd.yaml --only a=1 --only b=2 --device cuda")
+            command.description == "recall-bench run --suite=-odd.yaml --only a=1 --only b=2 --device cuda"
+        )
         #expect(
             ShellCommand("status").on(database: ShellCommand.defaultDatabase).description
-                == "recall-bench status")
+                == "recall-bench status"
+        )
         #expect(
             ShellCommand("status").on(database: "my r.sqlite").description
-                == "recall-bench status --db 'my r.sqlite'")
+                == "recall-bench status --db 'my r.sqlite'"
+        )
     }
 }

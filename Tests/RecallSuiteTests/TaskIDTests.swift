@@ -47,24 +47,30 @@ import Testing
         }
         #expect(
             line("name: mqar, id: a", "name: mqar, id: a")
-                == "x.yaml:4:22: task[1].id: the task in line 3 has the id 'a' too; give one of them another")
+                == "x.yaml:4:22: task[1].id: the task in line 3 has the id 'a' too; give one of them another"
+        )
         #expect(
             line("name: mqar, id: mqar", "name: mqar")
                 == "x.yaml:4:5: task[1]: a task without id has its name for one, and the task in line 3 has the id "
-                + "'mqar' too; give one of them another")
+                + "'mqar' too; give one of them another"
+        )
         for bad in ["a b", "ä", "''", "a.b", "~", "[a]", String(repeating: "a", count: 101)] {
             let message = line("name: mqar, id: \(bad)", "name: mqar, id: b") ?? ""
             #expect(
                 message.hasPrefix("x.yaml:3:22: task[0].id: must be 1 to 100 letters, digits, - and _, not "),
-                "\(message)")
+                "\(message)"
+            )
         }
         #expect(refusal(unnamed) == nil)
         // The same task is there twice whatever it is called.
         let again = unnamed.replacingOccurrences(
-            of: "vocab_size: 64, train: [{s", with: "vocab_size: 32, train: [{s"
+            of: "vocab_size: 64, train: [{s",
+            with: "vocab_size: 32, train: [{s"
         )
         .replacingOccurrences(
-            of: "  - {name: mqar, vocab_size: 32", with: "  - {name: mqar, id: a, vocab_size: 32")
+            of: "  - {name: mqar, vocab_size: 32",
+            with: "  - {name: mqar, id: a, vocab_size: 32"
+        )
         #expect(refusal(again)?.description.hasSuffix("this task is there twice; keep one of them") == true)
     }
 }

@@ -13,16 +13,32 @@ struct MixerOperationTests {
         let run = try Differentiated([qkv]) { tape, inputs in
             [
                 tape.attention(
-                    inputs[0], heads: heads, window: window, ropeBase: rope ? 100 : nil, dropoutProbability: 0,
-                    dropoutSite: 0)
+                    inputs[0],
+                    heads: heads,
+                    window: window,
+                    ropeBase: rope ? 100 : nil,
+                    dropoutProbability: 0,
+                    dropoutSite: 0
+                )
             ]
         }
         let shape = AttentionShape(
-            batch: batch, length: length, heads: heads, headWidth: headWidth, rowStride: width, window: window)
+            batch: batch,
+            length: length,
+            heads: heads,
+            headWidth: headWidth,
+            rowStride: width,
+            window: window
+        )
         func turned(_ x: [Double], _ direction: Double) -> [Double] {
             rope
                 ? SoftmaxAttentionReference.rotary(
-                    shape, x: x, base: 100, firstPosition: 0, direction: direction)
+                    shape,
+                    x: x,
+                    base: 100,
+                    firstPosition: 0,
+                    direction: direction
+                )
                 : x
         }
         let q = turned(qkv.columns(0..<width), 1)
@@ -47,10 +63,21 @@ struct MixerOperationTests {
             [tape.linearAttention(inputs[0], inputs[1], inputs[2], heads: heads, map: map)]
         }
         let shape = LinearAttentionShape(
-            batch: batch, length: length, heads: heads, featureWidth: feature, valueWidth: value, map: map)
+            batch: batch,
+            length: length,
+            heads: heads,
+            featureWidth: feature,
+            valueWidth: value,
+            map: map
+        )
         let forward = LinearAttentionReference.forward(shape, q: q.doubles, k: k.doubles, v: v.doubles)
         let backward = LinearAttentionReference.backward(
-            shape, q: q.doubles, k: k.doubles, v: v.doubles, dy: run.dy[0])
+            shape,
+            q: q.doubles,
+            k: k.doubles,
+            v: v.doubles,
+            dy: run.dy[0]
+        )
         #expect(relativeError(run.y[0], forward.y) < 1e-5)
         #expect(relativeError(run.dInputs[0], backward.dq) < 5e-5)
         #expect(relativeError(run.dInputs[1], backward.dk) < 5e-5)
@@ -64,17 +91,38 @@ struct MixerOperationTests {
         let run = try Differentiated(inputs, [weight, bias]) { tape, tensors in
             [
                 tape.shortConvolution(
-                    tensors[0], weight: weight, bias: bias, gate: tensors[1], epilogue: .gatedWithSkip)
+                    tensors[0],
+                    weight: weight,
+                    bias: bias,
+                    gate: tensors[1],
+                    epilogue: .gatedWithSkip
+                )
             ]
         }
         let shape = ShortConvolutionShape(
-            batch: batch, length: length, channels: channels, taps: taps, inputStride: channels,
-            epilogue: .gatedWithSkip)
+            batch: batch,
+            length: length,
+            channels: channels,
+            taps: taps,
+            inputStride: channels,
+            epilogue: .gatedWithSkip
+        )
         let (u, gate) = (inputs[0].doubles, inputs[1].doubles)
         let forward = ConvolutionReference.shortForward(
-            shape, u: u, weight: run.value(weight), bias: run.value(bias), gate: gate)
+            shape,
+            u: u,
+            weight: run.value(weight),
+            bias: run.value(bias),
+            gate: gate
+        )
         let backward = ConvolutionReference.shortBackward(
-            shape, u: u, weight: run.value(weight), bias: run.value(bias), gate: gate, dy: run.dy[0])
+            shape,
+            u: u,
+            weight: run.value(weight),
+            bias: run.value(bias),
+            gate: gate,
+            dy: run.dy[0]
+        )
         #expect(relativeError(run.y[0], forward) < 1e-5)
         #expect(relativeError(run.dInputs[0], backward.u) < 1e-5)
         #expect(relativeError(run.dInputs[1], backward.gate) < 1e-5)
@@ -90,13 +138,29 @@ struct MixerOperationTests {
             [tape.shortConvolution(tensors[0], weight: weight, bias: nil, gate: nil, epilogue: .silu)]
         }
         let shape = ShortConvolutionShape(
-            batch: batch, length: length, channels: channels, taps: taps, inputStride: channels, epilogue: .silu
+            batch: batch,
+            length: length,
+            channels: channels,
+            taps: taps,
+            inputStride: channels,
+            epilogue: .silu
         )
         let zeros = Array(repeating: 0.0, count: channels)
         let forward = ConvolutionReference.shortForward(
-            shape, u: u.doubles, weight: run.value(weight), bias: zeros, gate: [])
+            shape,
+            u: u.doubles,
+            weight: run.value(weight),
+            bias: zeros,
+            gate: []
+        )
         let backward = ConvolutionReference.shortBackward(
-            shape, u: u.doubles, weight: run.value(weight), bias: zeros, gate: [], dy: run.dy[0])
+            shape,
+            u: u.doubles,
+            weight: run.value(weight),
+            bias: zeros,
+            gate: [],
+            dy: run.dy[0]
+        )
         #expect(relativeError(run.y[0], forward) < 1e-5)
         #expect(relativeError(run.dInputs[0], backward.u) < 1e-5)
         #expect(relativeError(run.gradient(weight), backward.weight) < 1e-5)
@@ -114,9 +178,18 @@ struct MixerOperationTests {
         let shape = LongConvolutionShape(batch: batch, length: length, channels: channels)
         let numbers = inputs.map(\.doubles)
         let forward = ConvolutionReference.longForward(
-            shape, u: numbers[0], filter: numbers[1], gate: numbers[2])
+            shape,
+            u: numbers[0],
+            filter: numbers[1],
+            gate: numbers[2]
+        )
         let backward = ConvolutionReference.longBackward(
-            shape, u: numbers[0], filter: numbers[1], gate: numbers[2], dy: run.dy[0])
+            shape,
+            u: numbers[0],
+            filter: numbers[1],
+            gate: numbers[2],
+            dy: run.dy[0]
+        )
         #expect(relativeError(run.y[0], forward) < 1e-5)
         for (actual, expected) in zip(run.dInputs, [backward.u, backward.filter, backward.gate]) {
             #expect(relativeError(actual, expected) < 1e-5)
@@ -132,37 +205,74 @@ struct MixerOperationTests {
             Input([batch, length, bc], seed: 12),
         ]
         let scan = ScanParameters(
-            aLog: parameter("aLog", [channels, states]), deltaBias: parameter("deltaBias", [channels]),
-            skip: parameter("skip", [channels]))
+            aLog: parameter("aLog", [channels, states]),
+            deltaBias: parameter("deltaBias", [channels]),
+            skip: parameter("skip", [channels])
+        )
         let convolution = (weight: parameter("conv", [channels, 2]), bias: parameter("bias", [channels]))
         let parameters = [scan.aLog, scan.deltaBias, scan.skip, convolution.weight, convolution.bias]
         let run = try Differentiated(inputs, parameters) { tape, tensors in
             let x = tape.shortConvolution(
-                tensors[0].columns(0..<channels), weight: convolution.weight, bias: convolution.bias, gate: nil,
-                epilogue: .silu)
+                tensors[0].columns(0..<channels),
+                weight: convolution.weight,
+                bias: convolution.bias,
+                gate: nil,
+                epilogue: .silu
+            )
             return [
                 tape.selectiveScan(
-                    x: x, delta: tensors[1], b: tensors[2].columns(0..<states),
-                    c: tensors[2].columns(states..<bc), z: tensors[0].columns(channels..<xz), scan)
+                    x: x,
+                    delta: tensors[1],
+                    b: tensors[2].columns(0..<states),
+                    c: tensors[2].columns(states..<bc),
+                    z: tensors[0].columns(channels..<xz),
+                    scan
+                )
             ]
         }
         let convolutionShape = ShortConvolutionShape(
-            batch: batch, length: length, channels: channels, taps: 2, inputStride: channels, epilogue: .silu)
+            batch: batch,
+            length: length,
+            channels: channels,
+            taps: 2,
+            inputStride: channels,
+            epilogue: .silu
+        )
         let u = inputs[0].columns(0..<channels)
         let x = ConvolutionReference.shortForward(
-            convolutionShape, u: u, weight: run.value(convolution.weight), bias: run.value(convolution.bias),
-            gate: [])
+            convolutionShape,
+            u: u,
+            weight: run.value(convolution.weight),
+            bias: run.value(convolution.bias),
+            gate: []
+        )
         let shape = ScanShape(
-            batch: batch, length: length, channels: channels, states: states, stateStride: states,
-            gateStride: channels)
+            batch: batch,
+            length: length,
+            channels: channels,
+            states: states,
+            stateStride: states,
+            gateStride: channels
+        )
         let scanInputs = ScanReference.Inputs(
-            x: x, delta: inputs[1].doubles, deltaBias: run.value(scan.deltaBias), aLog: run.value(scan.aLog),
-            b: inputs[2].columns(0..<states), c: inputs[2].columns(states..<bc), skip: run.value(scan.skip),
-            z: inputs[0].columns(channels..<xz))
+            x: x,
+            delta: inputs[1].doubles,
+            deltaBias: run.value(scan.deltaBias),
+            aLog: run.value(scan.aLog),
+            b: inputs[2].columns(0..<states),
+            c: inputs[2].columns(states..<bc),
+            skip: run.value(scan.skip),
+            z: inputs[0].columns(channels..<xz)
+        )
         let backward = ScanReference.backward(shape, scanInputs, dOut: run.dy[0])
         let convolutionBackward = ConvolutionReference.shortBackward(
-            convolutionShape, u: u, weight: run.value(convolution.weight), bias: run.value(convolution.bias),
-            gate: [], dy: backward.x)
+            convolutionShape,
+            u: u,
+            weight: run.value(convolution.weight),
+            bias: run.value(convolution.bias),
+            gate: [],
+            dy: backward.x
+        )
         #expect(relativeError(run.y[0], ScanReference.forward(shape, scanInputs)) < 2e-5)
         let dxz = doubles(run.dInputs[0])
         let dbc = doubles(run.dInputs[2])

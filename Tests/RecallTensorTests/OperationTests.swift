@@ -12,7 +12,11 @@ struct OperationTests {
         let shape = LinearShape(rows: 6, inputs: 6, outputs: 5)
         let weight = run.value(layer.weight)
         let expected = LinearAlgebraReference.forward(
-            shape, x: x.doubles, weight: weight, bias: layer.bias.map(run.value))
+            shape,
+            x: x.doubles,
+            weight: weight,
+            bias: layer.bias.map(run.value)
+        )
         let backward = LinearAlgebraReference.backward(shape, x: x.doubles, weight: weight, dy: run.dy[0])
         #expect(relativeError(run.y[0], expected) < 1e-5)
         #expect(relativeError(run.dInputs[0], backward.dx) < 1e-5)
@@ -35,18 +39,24 @@ struct OperationTests {
             #expect(
                 relativeError(
                     run.y[index],
-                    LinearAlgebraReference.forward(shape, x: part, weight: weight, bias: nil)) < 1e-5)
+                    LinearAlgebraReference.forward(shape, x: part, weight: weight, bias: nil)
+                ) < 1e-5
+            )
             #expect(relativeError(run.gradient(layer.weight), backward.dWeight) < 1e-5)
             #expect(
-                relativeError(pick(doubles(run.dInputs[0]), width: 7, range), backward.dx) < 1e-5)
+                relativeError(pick(doubles(run.dInputs[0]), width: 7, range), backward.dx) < 1e-5
+            )
         }
     }
 
     @Test(arguments: [NormKind.layer, .rms], [false, true])
     func addNorm(kind: NormKind, hasBranch: Bool) throws {
         let norm = Norm(
-            kind: kind, gain: parameter("n.weight", [9]),
-            bias: kind == .layer ? parameter("n.bias", [9]) : nil, epsilon: 1e-5)
+            kind: kind,
+            gain: parameter("n.weight", [9]),
+            bias: kind == .layer ? parameter("n.bias", [9]) : nil,
+            epsilon: 1e-5
+        )
         let inputs = [Input([2, 4, 9], seed: 3)] + (hasBranch ? [Input([2, 4, 9], seed: 4)] : [])
         let run = try Differentiated(inputs, norm.parameters) { tape, tensors in
             let (sum, y) = tape.addNorm(tensors[0], hasBranch ? tensors[1] : nil, norm)
@@ -55,10 +65,19 @@ struct OperationTests {
         let shape = NormShape(kind: kind, rows: 8, width: 9, epsilon: 1e-5)
         let (gain, bias) = (run.value(norm.gain), norm.bias.map(run.value))
         let forward = NormalisationReference.forward(
-            shape, residual: inputs[0].doubles, branch: hasBranch ? inputs[1].doubles : nil, gain: gain,
-            bias: bias)
+            shape,
+            residual: inputs[0].doubles,
+            branch: hasBranch ? inputs[1].doubles : nil,
+            gain: gain,
+            bias: bias
+        )
         let backward = NormalisationReference.backward(
-            shape, sum: forward.sum, gain: gain, dy: run.dy[1], dSum: run.dy[0])
+            shape,
+            sum: forward.sum,
+            gain: gain,
+            dy: run.dy[1],
+            dSum: run.dy[0]
+        )
         #expect(relativeError(run.y[0], forward.sum) < 1e-6)
         #expect(relativeError(run.y[1], forward.y) < 1e-5)
         for dInput in run.dInputs { #expect(relativeError(dInput, backward.dInput) < 1e-5) }
@@ -146,27 +165,42 @@ struct OperationTests {
         let run = try Differentiated([], parameters, dropoutSeed: 3) { tape, _ in
             [
                 tape.embedding(
-                    tape.integers(tokens), batch: 2, table: table, positions: positions,
-                    dropoutProbability: probability, dropoutSite: 1)
+                    tape.integers(tokens),
+                    batch: 2,
+                    table: table,
+                    positions: positions,
+                    dropoutProbability: probability,
+                    dropoutSite: 1
+                )
             ]
         }
         let shape = EmbeddingShape(batch: 2, length: 3, width: 5, vocabulary: 7)
         var plain = EmbeddingLossReference.embedding(
-            shape, tokens: tokens, table: run.value(table), positions: positions.map(run.value), mask: nil)
+            shape,
+            tokens: tokens,
+            table: run.value(table),
+            positions: positions.map(run.value),
+            mask: nil
+        )
         let mask: [Double]? = probability > 0 ? zip(run.y[0], plain).map { (Double($0) / $1).rounded(3) } : nil
         if let mask {
             plain = zip(plain, mask).map { $0 * $1 }
             #expect(mask.contains(0) && mask.contains { abs($0 - 1 / 0.6) < 2e-3 })
         }
         let backward = EmbeddingLossReference.embeddingBackward(
-            shape, tokens: tokens, mask: mask, dy: run.dy[0])
+            shape,
+            tokens: tokens,
+            mask: mask,
+            dy: run.dy[0]
+        )
         #expect(relativeError(run.y[0], plain) < 1e-3)
         #expect(relativeError(run.gradient(table), backward.dTable) < 1e-3)
         if let positions {
             // The last of four learned positions was not used.
             #expect(
                 relativeError(run.gradient(positions), backward.dPositions + Array(repeating: 0, count: 5))
-                    < 1e-3)
+                    < 1e-3
+            )
         }
     }
 
@@ -179,7 +213,8 @@ struct OperationTests {
         #expect(doubles(run.y[0]) == EmbeddingLossReference.gather(width: 3, x: x.doubles, rows: rows))
         #expect(
             doubles(run.dInputs[0])
-                == EmbeddingLossReference.scatter(total: 8, width: 3, dy: run.dy[0], rows: rows))
+                == EmbeddingLossReference.scatter(total: 8, width: 3, dy: run.dy[0], rows: rows)
+        )
     }
 
     @Test func headLossOfTheMean() throws {
@@ -191,9 +226,18 @@ struct OperationTests {
         }
         let shape = HeadShape(rows: 5, width: 6, vocabulary: 13)
         let forward = EmbeddingLossReference.headLoss(
-            shape, hidden: hidden.doubles, table: run.value(table), labels: labels)
+            shape,
+            hidden: hidden.doubles,
+            table: run.value(table),
+            labels: labels
+        )
         let backward = EmbeddingLossReference.headLossBackward(
-            shape, hidden: hidden.doubles, table: run.value(table), labels: labels, gradientScale: 0.2)
+            shape,
+            hidden: hidden.doubles,
+            table: run.value(table),
+            labels: labels,
+            gradientScale: 0.2
+        )
         #expect(relativeError(run.y[0], forward.losses) < 1e-5)
         #expect(relativeError(run.dInputs[0], backward.dHidden) < 1e-5)
         #expect(relativeError(run.gradient(table), backward.dTable) < 1e-5)
@@ -213,15 +257,25 @@ struct OperationTests {
         let values = doubles(store.read(table.value, count: table.count))
         let shape = HeadShape(rows: 5, width: 6, vocabulary: 13)
         let expected = EmbeddingLossReference.headLoss(
-            shape, hidden: hidden.doubles, table: values, labels: labels)
+            shape,
+            hidden: hidden.doubles,
+            table: values,
+            labels: labels
+        )
         #expect(relativeError(try tape.read(output.losses), expected.losses) < 1e-5)
         #expect(doubles(try tape.read(output.correct)) == expected.correct)
         #expect(
             relativeError(
                 try tape.read(logits),
                 LinearAlgebraReference.forward(
-                    LinearShape(rows: 5, inputs: 6, outputs: 13), x: hidden.doubles, weight: values, bias: nil))
-                < 1e-5)
+                    LinearShape(rows: 5, inputs: 6, outputs: 13),
+                    x: hidden.doubles,
+                    weight: values,
+                    bias: nil
+                )
+            )
+                < 1e-5
+        )
     }
 }
 

@@ -21,7 +21,8 @@ func parameter(_ name: String, _ shape: [Int], bound: Double = 1) -> Parameter {
 func linearLayer(_ name: String, inputs: Int, outputs: Int, bias: Bool = false) -> Linear {
     Linear(
         weight: parameter("\(name).weight", [outputs, inputs]),
-        bias: bias ? parameter("\(name).bias", [outputs]) : nil)
+        bias: bias ? parameter("\(name).bias", [outputs]) : nil
+    )
 }
 
 /// Numbers for an input of an operation.
@@ -67,7 +68,10 @@ struct Differentiated {
     ///
     /// - Parameter seeds: whether each output starts a gradient; all by default.
     init(
-        _ inputs: [Input], _ parameters: [Parameter] = [], seeds: [Bool]? = nil, dropoutSeed: UInt64 = 0,
+        _ inputs: [Input],
+        _ parameters: [Parameter] = [],
+        seeds: [Bool]? = nil,
+        dropoutSeed: UInt64 = 0,
         build: (Tape, [Tensor]) -> [Tensor]
     ) throws {
         let arena = try poisonedArena()

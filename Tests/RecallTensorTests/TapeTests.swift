@@ -15,7 +15,13 @@ struct TapeTests {
         let x = tape.tensor([2, 9, 16], randomFloats(2 * 9 * 16, seed: UInt64(step)))
         let hidden = tape.linear(x, layers[0])
         let mixed = tape.attention(
-            hidden, heads: 2, window: nil, ropeBase: nil, dropoutProbability: 0.1, dropoutSite: 0)
+            hidden,
+            heads: 2,
+            window: nil,
+            ropeBase: nil,
+            dropoutProbability: 0.1,
+            dropoutSite: 0
+        )
         let (sum, y) = tape.addNorm(x, mixed, norm)
         let output = tape.addNorm(sum, tape.gelu(tape.linear(y, layers[1])), norm).y
         tape.setGradient(of: output, randomFloats(output.count, seed: 7))
@@ -27,9 +33,16 @@ struct TapeTests {
         let arena = try Arena(backend: CPUBackend())
         let layers = [linearLayer("a", inputs: 16, outputs: 48), linearLayer("b", inputs: 16, outputs: 16)]
         let norm = Norm(
-            kind: .layer, gain: parameter("n.weight", [16]), bias: parameter("n.bias", [16]), epsilon: 1e-5)
+            kind: .layer,
+            gain: parameter("n.weight", [16]),
+            bias: parameter("n.bias", [16]),
+            epsilon: 1e-5
+        )
         let store = try ParameterStore(
-            layers.flatMap(\.parameters) + norm.parameters, backend: arena.backend, seed: 1)
+            layers.flatMap(\.parameters) + norm.parameters,
+            backend: arena.backend,
+            seed: 1
+        )
         var seen: [[MutableFloats]] = []
         var growths: [Int] = []
         for step in 0..<3 {
@@ -98,8 +111,11 @@ struct TapeTests {
         // The sum's gradient reaches the residual and the branch; only the branch goes on through the functions.
         let branch = x.doubles.map { ElementwiseReference.gelu(max($0, 0)) }
         let dSum = NormalisationReference.backward(
-            NormShape(kind: .rms, rows: 4, width: 6, epsilon: 1e-5), sum: sum(residual.doubles, branch),
-            gain: doubles(store.read(norm.gain.value, count: 6)), dy: doubles(dy), dSum: nil
+            NormShape(kind: .rms, rows: 4, width: 6, epsilon: 1e-5),
+            sum: sum(residual.doubles, branch),
+            gain: doubles(store.read(norm.gain.value, count: 6)),
+            dy: doubles(dy),
+            dSum: nil
         ).dInput
         let dx = zip(x.doubles, dSum).map {
             $1 * ElementwiseReference.geluSlope(max($0, 0)) * ElementwiseReference.reluSlope($0)
@@ -155,13 +171,21 @@ struct TapeTests {
     }
 
     private func failure(
-        x: [Float], dy: [Float] = [1, 1, 1, 1], weight: Float = 1, isDiagnosing: Bool = true
+        x: [Float],
+        dy: [Float] = [1, 1, 1, 1],
+        weight: Float = 1,
+        isDiagnosing: Bool = true
     ) throws -> TapeError? {
         let arena = try Arena(backend: CPUBackend())
         let layer = Linear(
             weight: Parameter(
-                "head.weight", shape: [2, 2], initialiser: .constant(weight), isExemptFromDecay: false),
-            bias: nil)
+                "head.weight",
+                shape: [2, 2],
+                initialiser: .constant(weight),
+                isExemptFromDecay: false
+            ),
+            bias: nil
+        )
         let store = try ParameterStore([layer.weight], backend: arena.backend, seed: 1)
         store.beginStep()
         let tape = Tape(arena: arena, isTraining: true, isDiagnosing: isDiagnosing)
@@ -179,7 +203,8 @@ struct TapeTests {
         // dW = dyᵀ x overflows where dx = dy W does not.
         #expect(
             try failure(x: [1e30, 1e30, 1e30, 1e30], dy: [1e20, 1, 1, 1], weight: 1e-30)
-                == .notFinite(tensor: "gradient of head.weight"))
+                == .notFinite(tensor: "gradient of head.weight")
+        )
         #expect(try failure(x: [1, .infinity, 3, 4], isDiagnosing: false) == nil)
     }
 
@@ -190,8 +215,13 @@ struct TapeTests {
             func layer(_ name: String) -> Linear {
                 Linear(
                     weight: Parameter(
-                        "\(name).weight", shape: [2, 2], initialiser: .constant(weight),
-                        isExemptFromDecay: false), bias: nil)
+                        "\(name).weight",
+                        shape: [2, 2],
+                        initialiser: .constant(weight),
+                        isExemptFromDecay: false
+                    ),
+                    bias: nil
+                )
             }
             let layers = [layer("layers.3.mixer.q")] + (outer.map { [layer($0)] } ?? [])
             let store = try ParameterStore(layers.map(\.weight), backend: arena.backend, seed: 1)
@@ -205,9 +235,11 @@ struct TapeTests {
         }
         #expect(try failure(dy: 1, weight: 1) == nil)
         #expect(
-            try failure(dy: 1, weight: 1e25) == .notFinite(tensor: "swiglu of layers.3.mixer"))
+            try failure(dy: 1, weight: 1e25) == .notFinite(tensor: "swiglu of layers.3.mixer")
+        )
         #expect(
-            try failure(dy: .nan, weight: 1) == .notFinite(tensor: "gradient at swiglu of layers.3.mixer"))
+            try failure(dy: .nan, weight: 1) == .notFinite(tensor: "gradient at swiglu of layers.3.mixer")
+        )
         // After the head it is in no layer.
         #expect(try failure(dy: 1, weight: 1e15, outer: "head") == .notFinite(tensor: "swiglu"))
     }
@@ -222,8 +254,11 @@ struct TapeTests {
         }
         let parts = [a, b].enumerated().map { index, layer in
             LinearAlgebraReference.backward(
-                LinearShape(rows: 7, inputs: 5, outputs: layer.outputs), x: x.doubles,
-                weight: run.value(layer.weight), dy: run.dy[index])
+                LinearShape(rows: 7, inputs: 5, outputs: layer.outputs),
+                x: x.doubles,
+                weight: run.value(layer.weight),
+                dy: run.dy[index]
+            )
         }
         #expect(relativeError(run.dInputs[0], sum(parts[0].dx, parts[1].dx)) < 1e-5)
         #expect(relativeError(run.gradient(a.weight), parts[0].dWeight) < 1e-5)
@@ -255,11 +290,16 @@ struct TapeTests {
             [tape.linear(inputs[0], layer), tape.addNorm(inputs[0], inputs[1], norm).y]
         }
         let dSum = NormalisationReference.backward(
-            NormShape(kind: .rms, rows: 4, width: 6, epsilon: 1e-5), sum: sum(residual.doubles, branch.doubles),
-            gain: run.value(norm.gain), dy: run.dy[1], dSum: nil
+            NormShape(kind: .rms, rows: 4, width: 6, epsilon: 1e-5),
+            sum: sum(residual.doubles, branch.doubles),
+            gain: run.value(norm.gain),
+            dy: run.dy[1],
+            dSum: nil
         ).dInput
         let dx = LinearAlgebraReference.backward(
-            LinearShape(rows: 4, inputs: 6, outputs: 3), x: residual.doubles, weight: run.value(layer.weight),
+            LinearShape(rows: 4, inputs: 6, outputs: 3),
+            x: residual.doubles,
+            weight: run.value(layer.weight),
             dy: run.dy[0]
         ).dx
         #expect(relativeError(run.dInputs[0], sum(dSum, dx)) < 1e-5)
@@ -276,7 +316,12 @@ struct TapeTests {
         }
         let shape = NormShape(kind: .layer, rows: 4, width: 6, epsilon: 1e-5)
         let once = NormalisationReference.backward(
-            shape, sum: x.doubles.map { 2 * $0 }, gain: run.value(norm.gain), dy: run.dy[1], dSum: run.dy[0])
+            shape,
+            sum: x.doubles.map { 2 * $0 },
+            gain: run.value(norm.gain),
+            dy: run.dy[1],
+            dSum: run.dy[0]
+        )
         #expect(relativeError(run.dInputs[0], once.dInput.map { 2 * $0 }) < 1e-5)
     }
 
@@ -306,8 +351,12 @@ struct TapeTests {
         }
         let parts = zip([a, b], labels).map { input, labels in
             EmbeddingLossReference.headLossBackward(
-                HeadShape(rows: 3, width: 4, vocabulary: 11), hidden: input.doubles, table: run.value(table),
-                labels: labels, gradientScale: 1 / 3)
+                HeadShape(rows: 3, width: 4, vocabulary: 11),
+                hidden: input.doubles,
+                table: run.value(table),
+                labels: labels,
+                gradientScale: 1 / 3
+            )
         }
         #expect(relativeError(run.gradient(table), sum(parts[0].dTable, parts[1].dTable)) < 1e-5)
         #expect(relativeError(run.dInputs[0], parts[0].dHidden) < 1e-5)
@@ -321,20 +370,43 @@ struct TapeTests {
         let labels: [Int32] = [4, 2, 8, 0, 1, 3]
         let run = try Differentiated([], [table], seeds: [false]) { tape, _ in
             let x = tape.embedding(
-                tape.integers(tokens), batch: 2, table: table, positions: nil, dropoutProbability: 0,
-                dropoutSite: 0)
+                tape.integers(tokens),
+                batch: 2,
+                table: table,
+                positions: nil,
+                dropoutProbability: 0,
+                dropoutSite: 0
+            )
             return [tape.headLoss(x, table: table, labels: tape.integers(labels)).losses]
         }
         let embedding = EmbeddingShape(batch: 2, length: 3, width: 6, vocabulary: 9)
         let x = EmbeddingLossReference.embedding(
-            embedding, tokens: tokens, table: run.value(table), positions: nil, mask: nil)
+            embedding,
+            tokens: tokens,
+            table: run.value(table),
+            positions: nil,
+            mask: nil
+        )
         let head = HeadShape(rows: 6, width: 6, vocabulary: 9)
         let forward = EmbeddingLossReference.headLoss(
-            head, hidden: x, table: run.value(table), labels: labels)
+            head,
+            hidden: x,
+            table: run.value(table),
+            labels: labels
+        )
         let backward = EmbeddingLossReference.headLossBackward(
-            head, hidden: x, table: run.value(table), labels: labels, gradientScale: 1 / 6)
+            head,
+            hidden: x,
+            table: run.value(table),
+            labels: labels,
+            gradientScale: 1 / 6
+        )
         let gathered = EmbeddingLossReference.embeddingBackward(
-            embedding, tokens: tokens, mask: nil, dy: backward.dHidden)
+            embedding,
+            tokens: tokens,
+            mask: nil,
+            dy: backward.dHidden
+        )
         #expect(relativeError(run.y[0], forward.losses) < 1e-5)
         #expect(relativeError(run.gradient(table), sum(backward.dTable, gathered.dTable)) < 1e-5)
     }

@@ -16,7 +16,8 @@ struct BatchPlanTests {
         #expect(
             batches.map(\.examples) == [
                 [0, 1, 2, 3], [4, 5, 6, 7], [8, 9], [0, 1, 2, 3], [4, 5, 6], [0, 1, 2],
-            ])
+            ]
+        )
         #expect(plan(.published, seed: 2, epoch: 5) == batches)
     }
 
@@ -54,7 +55,12 @@ struct BatchPlanTests {
         var first = [Int](repeating: 0, count: 10)
         for epoch in 0..<100 {
             let batches = BatchPlan.batches(
-                counts: [10], batchSize: 10, order: .shuffled, seed: 3, epoch: epoch)
+                counts: [10],
+                batchSize: 10,
+                order: .shuffled,
+                seed: 3,
+                epoch: epoch
+            )
             first[Int(batches[0].examples[0])] += 1
         }
         #expect(first.allSatisfy { $0 > 0 && $0 < 25 })

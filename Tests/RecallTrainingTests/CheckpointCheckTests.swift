@@ -7,18 +7,32 @@ import Testing
 
     private static func record(_ epoch: Int, seconds: Double? = nil) -> EpochRecord {
         EpochRecord(
-            epoch: epoch, step: 10 * epoch, learningRate: 0.1, trainLoss: 1.0 / Double(epoch),
+            epoch: epoch,
+            step: 10 * epoch,
+            learningRate: 0.1,
+            trainLoss: 1.0 / Double(epoch),
             validationLoss: 2,
-            validationAccuracy: 0.5, seconds: seconds ?? Double(epoch))
+            validationAccuracy: 0.5,
+            seconds: seconds ?? Double(epoch)
+        )
     }
 
     private func refusal(
-        epoch: Int, notRecorded: [Int] = [], onRecord: [EpochRecord]?, origin: CheckpointOrigin? = Self.origin,
-        here: CheckpointOrigin? = Self.origin, _ change: (inout CheckpointMetadata) -> Void = { _ in }
+        epoch: Int,
+        notRecorded: [Int] = [],
+        onRecord: [EpochRecord]?,
+        origin: CheckpointOrigin? = Self.origin,
+        here: CheckpointOrigin? = Self.origin,
+        _ change: (inout CheckpointMetadata) -> Void = { _ in }
     ) -> String? {
         var metadata = CheckpointMetadata(
-            runID: "run", specification: "{}", record: Self.record(epoch), trainSeconds: 1,
-            epochsNotRecorded: notRecorded.map { Self.record($0) }, origin: origin)
+            runID: "run",
+            specification: "{}",
+            record: Self.record(epoch),
+            trainSeconds: 1,
+            epochsNotRecorded: notRecorded.map { Self.record($0) },
+            origin: origin
+        )
         change(&metadata)
         return CheckpointCheck(runID: "run", origin: here, history: onRecord, stepsPerEpoch: 10, epochs: 8)
             .refusal(of: metadata)
@@ -32,7 +46,9 @@ import Testing
             for epoch in 1...8 {
                 let refusal = refusal(epoch: epoch, onRecord: Self.records(recorded))
                 #expect(
-                    (refusal == nil) == (epoch == recorded || epoch == recorded + 1), "\(recorded) \(epoch)")
+                    (refusal == nil) == (epoch == recorded || epoch == recorded + 1),
+                    "\(recorded) \(epoch)"
+                )
             }
         }
         #expect(refusal(epoch: 5, notRecorded: [3, 4], onRecord: Self.records(2)) == nil)
@@ -102,7 +118,8 @@ import Testing
     @Test func whatHasNoOriginMustBeOnRecord() {
         #expect(refusal(epoch: 2, onRecord: Self.records(2), origin: nil) == nil)
         #expect(
-            refusal(epoch: 3, onRecord: Self.records(2), origin: nil)?.contains("an earlier version") == true)
+            refusal(epoch: 3, onRecord: Self.records(2), origin: nil)?.contains("an earlier version") == true
+        )
         #expect(refusal(epoch: 1, onRecord: [], origin: nil) != nil)
     }
 }

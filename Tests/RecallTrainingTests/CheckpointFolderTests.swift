@@ -10,7 +10,11 @@ struct CheckpointFolderTests {
     private var checkpoints: CheckpointFolder { CheckpointFolder(path: folder.url.path) }
 
     private func shortage(
-        _ parameters: [Int], jobs: Int, keeping: Bool = false, reserved: Int64 = 0, free: Int64?
+        _ parameters: [Int],
+        jobs: Int,
+        keeping: Bool = false,
+        reserved: Int64 = 0,
+        free: Int64?
     ) -> CheckpointFolder.Shortage? {
         let runs = parameters.enumerated().map { (runID: "run-\($0)", parameters: $1) }
         return checkpoints.shortage(for: runs, jobs: jobs, keeping: keeping, reserved: reserved) { path in
@@ -43,7 +47,9 @@ struct CheckpointFolderTests {
         func searched(jobs: Int, keeping: Bool) throws -> Int64 {
             try #require(
                 checkpoints.shortage(
-                    for: [(runID: "run-0", parameters: million)], further: [million, 2 * million], jobs: jobs,
+                    for: [(runID: "run-0", parameters: million)],
+                    further: [million, 2 * million],
+                    jobs: jobs,
                     keeping: keeping
                 ) { _ in 0 }
             ).needed
@@ -71,9 +77,12 @@ struct CheckpointFolderTests {
         throws
     {
         let trainer = try Trainer(
-            task: smallTask(), model: try presetModel(preset),
-            training: TrainingConfig(epochs: 1, batchSize: 64, learningRate: 0.01), seed: 1,
-            backend: CPUBackend())
+            task: smallTask(),
+            model: try presetModel(preset),
+            training: TrainingConfig(epochs: 1, batchSize: 64, learningRate: 0.01),
+            seed: 1,
+            backend: CPUBackend()
+        )
         let file = checkpoints.file(of: "run")
         _ = try trainer.run(checkpoint: file, runID: "run", specification: "{}", observer: Recorder())
         let written = Int64(try Data(contentsOf: URL(fileURLWithPath: file.path)).count)

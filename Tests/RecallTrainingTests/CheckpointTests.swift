@@ -9,14 +9,24 @@ import Testing
 /// Runs that are interrupted and continued.
 struct CheckpointTests {
     private let training = TrainingConfig(
-        epochs: 4, batchSize: 24, learningRate: 0.01, schedule: .cosineStep, data: .fresh)
+        epochs: 4,
+        batchSize: 24,
+        learningRate: 0.01,
+        schedule: .cosineStep,
+        data: .fresh
+    )
 
     private func trainer(_ preset: String = "based", stop: StopRequest? = nil, dModel: Int = 16) throws
         -> Trainer
     {
         try Trainer(
-            task: smallTask(segments: 2), model: try presetModel(preset, dModel: dModel), training: training,
-            seed: 3, backend: CPUBackend(), stop: stop)
+            task: smallTask(segments: 2),
+            model: try presetModel(preset, dModel: dModel),
+            training: training,
+            seed: 3,
+            backend: CPUBackend(),
+            stop: stop
+        )
     }
 
     private func run(_ trainer: Trainer, _ file: CheckpointFile?, _ recorder: Recorder, id: String = "run")
@@ -37,7 +47,10 @@ struct CheckpointTests {
 
         let stop = StopRequest()
         let first = Recorder(
-            stop: stop, stopAfterEpoch: stopAfterStep == nil ? 2 : nil, stopAfterStep: stopAfterStep)
+            stop: stop,
+            stopAfterEpoch: stopAfterStep == nil ? 2 : nil,
+            stopAfterStep: stopAfterStep
+        )
         #expect(throws: RunError.stopped) { try run(trainer(preset, stop: stop), file, first) }
         #expect(file.exists)
         // Six steps an epoch.
@@ -84,10 +97,20 @@ struct CheckpointTests {
             }
         }
         let record = EpochRecord(
-            epoch: 2, step: 99, learningRate: 0.1 + 0.2, trainLoss: 1.0 / 3, validationLoss: 2e-300,
-            validationAccuracy: 0.7, seconds: 12.345678901234567)
+            epoch: 2,
+            step: 99,
+            learningRate: 0.1 + 0.2,
+            trainLoss: 1.0 / 3,
+            validationLoss: 2e-300,
+            validationAccuracy: 0.7,
+            seconds: 12.345678901234567
+        )
         let metadata = CheckpointMetadata(
-            runID: "ü", specification: #"{"x": [1, "\n"]}"#, record: record, trainSeconds: 1.1)
+            runID: "ü",
+            specification: #"{"x": [1, "\n"]}"#,
+            record: record,
+            trainSeconds: 1.1
+        )
         try file.write(source.model.store, metadata)
         #expect(try file.read(into: target.model.store) == metadata)
         #expect(target.bits == source.bits)
@@ -221,7 +244,8 @@ struct CheckpointTests {
         var changed = arrays
         changed[0].values[0] += 1
         try SafeTensors.encode(changed, metadata: metadata.filter { !$0.key.hasSuffix("sha256") }).write(
-            to: url)
+            to: url
+        )
         try CheckpointContent(path: file.path).write(to: trainer().model.store)
     }
 
@@ -233,8 +257,13 @@ struct CheckpointTests {
         func run(_ origin: CheckpointOrigin?, _ history: [EpochRecord]?) throws -> Recorder {
             let recorder = Recorder()
             _ = try trainer().run(
-                checkpoint: file, runID: "run", specification: "{}", origin: origin, history: history,
-                observer: recorder)
+                checkpoint: file,
+                runID: "run",
+                specification: "{}",
+                origin: origin,
+                history: history,
+                observer: recorder
+            )
             return recorder
         }
         let first = try run(origin, [])

@@ -10,19 +10,27 @@ struct EvaluatorTests {
 
     private func trainer() throws -> Trainer {
         try Trainer(
-            task: task, model: try presetModel("based"),
-            training: TrainingConfig(epochs: 1, batchSize: 8, learningRate: 0.01), seed: 3,
-            backend: CPUBackend())
+            task: task,
+            model: try presetModel("based"),
+            training: TrainingConfig(epochs: 1, batchSize: 8, learningRate: 0.01),
+            seed: 3,
+            backend: CPUBackend()
+        )
     }
 
     /// In pieces that a bound makes small, the logits are the same numbers.
     @Test(arguments: [1, 130, 700, 1 << 24]) func logitsComeInPieces(_ most: Int) throws {
         let trainer = try trainer()
         let evaluator = Evaluator(
-            trainer.model, arena: try Arena(backend: trainer.model.store.backend), batchSize: 8)
+            trainer.model,
+            arena: try Arena(backend: trainer.model.store.backend),
+            batchSize: 8
+        )
         for (index, segment) in task.test.enumerated() {
             let data = try ExamplesOnDevice(
-                SegmentData.make(MQARGenerator(task), .test, index), backend: trainer.model.store.backend)
+                SegmentData.make(MQARGenerator(task), .test, index),
+                backend: trainer.model.store.backend
+            )
             var (whole, pieces) = ([Float](), [[Float]]())
             try evaluator.logits(data) { whole += $0 }
             try evaluator.logits(data, mostAtOnce: most) { pieces.append($0) }
@@ -40,10 +48,15 @@ struct EvaluatorTests {
     @Test func slicesMakeTheWhole() throws {
         let trainer = try trainer()
         let evaluator = Evaluator(
-            trainer.model, arena: try Arena(backend: trainer.model.store.backend), batchSize: 8)
+            trainer.model,
+            arena: try Arena(backend: trainer.model.store.backend),
+            batchSize: 8
+        )
         var sizes: [Int] = []
         let evaluation = try evaluator.evaluate(
-            GeneratedExamples(MQARGenerator(task), .test), name: "test", step: 0
+            GeneratedExamples(MQARGenerator(task), .test),
+            name: "test",
+            step: 0
         ) { sizes.append($0.count) }
         #expect(sizes == [8, 8, 5, 8, 8, 5])
         #expect(evaluation.examples == 42)
@@ -57,7 +70,11 @@ struct EvaluatorTests {
         let trainer = try trainer()
         let stop = StopRequest()
         let evaluator = Evaluator(
-            trainer.model, arena: try Arena(backend: trainer.model.store.backend), batchSize: 8, stop: stop)
+            trainer.model,
+            arena: try Arena(backend: trainer.model.store.backend),
+            batchSize: 8,
+            stop: stop
+        )
         var batches = 0
         #expect(throws: RunError.stopped) {
             try evaluator.evaluate(GeneratedExamples(MQARGenerator(task), .test), name: "test", step: 0) { _ in
@@ -79,7 +96,11 @@ struct EvaluatorTests {
         try long.validate()
         let stop = StopRequest()
         let evaluator = Evaluator(
-            trainer.model, arena: try Arena(backend: trainer.model.store.backend), batchSize: 8, stop: stop)
+            trainer.model,
+            arena: try Arena(backend: trainer.model.store.backend),
+            batchSize: 8,
+            stop: stop
+        )
         var sizes: [Int] = []
         #expect(throws: RunError.stopped) {
             try evaluator.evaluate(GeneratedExamples(MQARGenerator(long), .test), name: "test", step: 0) {

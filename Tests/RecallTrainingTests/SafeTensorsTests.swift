@@ -6,7 +6,10 @@ import Testing
 struct SafeTensorsTests {
     private let arrays = [
         NamedArray(
-            name: "a.weight", shape: [2, 3], values: [1, -2, .infinity, 0, -0.0, .leastNonzeroMagnitude]),
+            name: "a.weight",
+            shape: [2, 3],
+            values: [1, -2, .infinity, 0, -0.0, .leastNonzeroMagnitude]
+        ),
         NamedArray(name: "b", shape: [], values: [3.25]),
         NamedArray(name: "empty", shape: [0, 4], values: []),
         NamedArray(name: "ü \"quoted\"", shape: [1], values: [.greatestFiniteMagnitude]),
@@ -53,13 +56,16 @@ struct SafeTensorsTests {
     @Test func filesOfOtherWritersAreRead() throws {
         let data = file(
             #"{ "b": {"shape": [1], "data_offsets": [4, 8], "dtype": "F32"}, "#
-                + #""a": {"data_offsets": [0, 4], "dtype": "F32", "shape": [1, 1]} }  "#, bytes: 8)
+                + #""a": {"data_offsets": [0, 4], "dtype": "F32", "shape": [1, 1]} }  "#,
+            bytes: 8
+        )
         let (read, metadata) = try SafeTensors.decode(data)
         #expect(
             read == [
                 NamedArray(name: "a", shape: [1, 1], values: [0]),
                 NamedArray(name: "b", shape: [1], values: [0]),
-            ])
+            ]
+        )
         #expect(metadata.isEmpty)
         #expect(try SafeTensors.decode(file("{}")).arrays.isEmpty)
     }
@@ -223,9 +229,12 @@ struct SafeTensorsTests {
             + #""w":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}}"#
         let passesOver = { (name: String) in name.hasPrefix("optimizer.") }
         #expect(
-            try SafeTensors.decode(file(header, bytes: 12), passesOver: passesOver).arrays.map(\.name) == ["w"])
+            try SafeTensors.decode(file(header, bytes: 12), passesOver: passesOver).arrays.map(\.name) == ["w"]
+        )
         let short = header.replacingOccurrences(of: "[0,8]", with: "[0,4]").replacingOccurrences(
-            of: "[8,12]", with: "[4,8]")
+            of: "[8,12]",
+            with: "[4,8]"
+        )
         #expect(throws: SafeTensors.FormatError.self) {
             try SafeTensors.decode(file(short, bytes: 8), passesOver: passesOver)
         }
@@ -257,7 +266,8 @@ struct SafeTensorsTests {
         let empty = (0..<30_000).map { #""a\#($0)":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}"# }
         #expect(try SafeTensors.decode(file("{\(empty.joined(separator: ","))}")).arrays.count == 30_000)
         _ = try? SafeTensors.decode(
-            file(#"{"x":{"dtype":"F32","shape":[true],"data_offsets":[false,4]}}"#, bytes: 4))
+            file(#"{"x":{"dtype":"F32","shape":[true],"data_offsets":[false,4]}}"#, bytes: 4)
+        )
     }
 
     // MARK: Files

@@ -9,12 +9,22 @@ import Testing
 /// Training itself: what it learns, what it must not depend on, and how it fails.
 struct TrainerTests {
     private func trainer(
-        _ preset: String, task: MQARTask = smallTask(), training: TrainingConfig, seed: UInt64 = 1,
-        threads: Int = 1, dModel: Int = 16, stop: StopRequest? = nil
+        _ preset: String,
+        task: MQARTask = smallTask(),
+        training: TrainingConfig,
+        seed: UInt64 = 1,
+        threads: Int = 1,
+        dModel: Int = 16,
+        stop: StopRequest? = nil
     ) throws -> Trainer {
         try Trainer(
-            task: task, model: try presetModel(preset, dModel: dModel), training: training, seed: seed,
-            backend: CPUBackend(threads: threads), stop: stop)
+            task: task,
+            model: try presetModel(preset, dModel: dModel),
+            training: training,
+            seed: seed,
+            backend: CPUBackend(threads: threads),
+            stop: stop
+        )
     }
 
     @Test func attentionLearnsToRecall() throws {
@@ -63,8 +73,13 @@ struct TrainerTests {
         let training = TrainingConfig(epochs: 2, batchSize: 20, learningRate: 0.01)
         func train(threads: Int, seed: UInt64 = 1) throws -> ([String: [UInt32]], RunResult, [EpochRecord]) {
             let trainer = try trainer(
-                preset, task: smallTask(segments: 2), training: training, seed: seed, threads: threads,
-                dModel: 24)
+                preset,
+                task: smallTask(segments: 2),
+                training: training,
+                seed: seed,
+                threads: threads,
+                dModel: 24
+            )
             let recorder = Recorder()
             let result = try trainer.run(recorder)
             return (trainer.bits, result.timeless, recorder.timeless)
@@ -104,9 +119,12 @@ struct TrainerTests {
             let layers = [LayerConfig(mixer: "base-conv"), LayerConfig(mixer: mixer)]
             let backend = CPUBackend()
             let trainer = try Trainer(
-                task: task, model: try ModelConfig(dModel: 32, layers: layers).resolved(),
-                training: TrainingConfig(epochs: 1, batchSize: 32, learningRate: 0.01), seed: 1,
-                backend: backend)
+                task: task,
+                model: try ModelConfig(dModel: 32, layers: layers).resolved(),
+                training: TrainingConfig(epochs: 1, batchSize: 32, learningRate: 0.01),
+                seed: 1,
+                backend: backend
+            )
             _ = try trainer.timeSteps(segment: 0, examples: 32, steps: 1)
             let plan = try trainer.model.plan(batch: 32, length: length, labels: 4)
             #expect(trainer.peakBytes == plan.bytes + backend.workspaceBytes)
@@ -154,13 +172,23 @@ struct TrainerTests {
     @Test func freshDataDiffersFromTheSecondEpochOn() throws {
         func losses(_ data: DataKind) throws -> [Double] {
             let training = TrainingConfig(
-                epochs: 2, batchSize: 64, learningRate: 1e-12, schedule: .constant, order: .published,
-                data: data)
+                epochs: 2,
+                batchSize: 64,
+                learningRate: 1e-12,
+                schedule: .constant,
+                order: .published,
+                data: data
+            )
             let config = try presetModel("attention", embedDropout: 0)
             var plain = config
             plain.residualDropout = 0
             let trainer = try Trainer(
-                task: smallTask(), model: plain, training: training, seed: 1, backend: CPUBackend())
+                task: smallTask(),
+                model: plain,
+                training: training,
+                seed: 1,
+                backend: CPUBackend()
+            )
             let recorder = Recorder()
             _ = try trainer.run(recorder)
             return recorder.losses
@@ -179,7 +207,12 @@ struct TrainerTests {
     func decayTouchesWhatItShould(_ decay: DecayKind, preset: String) throws {
         func step(weightDecay: Double) throws -> (before: [String: [Float]], after: [String: [Float]]) {
             let training = TrainingConfig(
-                epochs: 1, batchSize: 64, learningRate: 0.1, weightDecay: weightDecay, decay: decay)
+                epochs: 1,
+                batchSize: 64,
+                learningRate: 0.1,
+                weightDecay: weightDecay,
+                decay: decay
+            )
             let trainer = try trainer(preset, training: training)
             var (before, after) = ([String: [Float]](), [String: [Float]]())
             for parameter in trainer.model.store.parameters {
@@ -221,7 +254,8 @@ struct TrainerTests {
         for number in [Float.infinity, .nan] {
             let trainer = try trainer("based", training: training)
             let parameter = try #require(
-                trainer.model.store.parameters.first { $0.name == "layers.1.mixer.k.weight" })
+                trainer.model.store.parameters.first { $0.name == "layers.1.mixer.k.weight" }
+            )
             trainer.model.store.write(Array(repeating: number, count: parameter.count), to: parameter.value)
             guard case .notFinite(let step, let tensor) = try failure(trainer) else {
                 Issue.record("another error")
@@ -252,7 +286,9 @@ struct TrainerTests {
             for parameter in trainer.model.store.parameters
             where ["layers.1.mixer.q.weight", "layers.1.mixer.k.weight"].contains(parameter.name) {
                 trainer.model.store.write(
-                    Array(repeating: 1e25, count: parameter.count), to: parameter.value)
+                    Array(repeating: 1e25, count: parameter.count),
+                    to: parameter.value
+                )
             }
         }
         let trainer = try trainer("based", training: training)
@@ -263,18 +299,29 @@ struct TrainerTests {
         let folder = try TemporaryFolder()
         let file = CheckpointFile(path: folder.path("run.safetensors"))
         let record = EpochRecord(
-            epoch: 1, step: 4, learningRate: 0.01, trainLoss: 1, validationLoss: 1, validationAccuracy: 0,
-            seconds: 1)
+            epoch: 1,
+            step: 4,
+            learningRate: 0.01,
+            trainLoss: 1,
+            validationLoss: 1,
+            validationAccuracy: 0,
+            seconds: 1
+        )
         let source = try self.trainer("based", training: training)
         overflow(source)
         try file.write(
             source.model.store,
-            CheckpointMetadata(runID: "run", specification: "", record: record, trainSeconds: 1))
+            CheckpointMetadata(runID: "run", specification: "", record: record, trainSeconds: 1)
+        )
         #expect(
             throws: RunError.notFinite(step: 4, tensor: "linear attention of layers.1.mixer, in test")
         ) {
             try self.trainer("based", training: training).run(
-                checkpoint: file, runID: "run", specification: "", observer: Recorder())
+                checkpoint: file,
+                runID: "run",
+                specification: "",
+                observer: Recorder()
+            )
         }
     }
 

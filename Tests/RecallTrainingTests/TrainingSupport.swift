@@ -18,9 +18,13 @@ func smallTask(train: Int = 64, validation: Int = 20, test: Int = 20, segments: 
 func presetModel(_ name: String, dModel: Int = 16, embedDropout: Double = 0.1) throws -> ModelConfig {
     let preset = try #require(ModelPresets.preset(name))
     return try ModelConfig(
-        dModel: dModel, layers: preset.layers(), block: preset.block,
-        stateMixer: preset.block == .mamba ? .none : preset.stateMixer ?? .identity, embedDropout: embedDropout,
-        residualDropout: preset.block == .mamba ? 0 : 0.1, norm: preset.norm ?? .layer
+        dModel: dModel,
+        layers: preset.layers(),
+        block: preset.block,
+        stateMixer: preset.block == .mamba ? .none : preset.stateMixer ?? .identity,
+        embedDropout: embedDropout,
+        residualDropout: preset.block == .mamba ? 0 : 0.1,
+        norm: preset.norm ?? .layer
     ).resolved()
 }
 

@@ -26,27 +26,48 @@ import Testing
         }
         #expect(
             try problems("geluForward", "n 17", on: Broken())
-                == ["y: 1 of 17 numbers not written, the first at index 3"])
+                == ["y: 1 of 17 numbers not written, the first at index 3"]
+        )
     }
 
     @Test func rowsNotWrittenAreCounted() throws {
         final class Broken: ForwardingBackend {
             override func attentionBackward(
-                _ shape: AttentionShape, q: Floats, k: Floats, v: Floats, dropout: Dropout?, out: Floats,
-                logSumExp: Floats, dOut: Floats, dq: MutableFloats, dk: MutableFloats, dv: MutableFloats
+                _ shape: AttentionShape,
+                q: Floats,
+                k: Floats,
+                v: Floats,
+                dropout: Dropout?,
+                out: Floats,
+                logSumExp: Floats,
+                dOut: Floats,
+                dq: MutableFloats,
+                dk: MutableFloats,
+                dv: MutableFloats
             ) {
                 var fewer = shape
                 fewer.length -= 1
                 super.attentionBackward(
-                    fewer, q: q, k: k, v: v, dropout: dropout, out: out, logSumExp: logSumExp, dOut: dOut,
-                    dq: dq, dk: dk, dv: dv)
+                    fewer,
+                    q: q,
+                    k: k,
+                    v: v,
+                    dropout: dropout,
+                    out: out,
+                    logSumExp: logSumExp,
+                    dOut: dOut,
+                    dq: dq,
+                    dk: dk,
+                    dv: dv
+                )
             }
         }
         let words = "40 of 2600 numbers not written, the first at index 2560 (row 64, column 0)"
         #expect(
             try problems("attentionBackward", "B 1 L 65 H 1 d 40", on: Broken()).filter {
                 $0.hasSuffix(words)
-            } == ["dq", "dk", "dv"].map { "\($0): \(words)" })
+            } == ["dq", "dk", "dv"].map { "\($0): \(words)" }
+        )
     }
 
     /// A sum in another order each time.
@@ -55,7 +76,11 @@ import Testing
             private var calls = 0
 
             override func linearAttentionForward(
-                _ shape: LinearAttentionShape, q: Floats, k: Floats, v: Floats, y: MutableFloats,
+                _ shape: LinearAttentionShape,
+                q: Floats,
+                k: Floats,
+                v: Floats,
+                y: MutableFloats,
                 normaliser: MutableFloats
             ) {
                 super.linearAttentionForward(shape, q: q, k: k, v: v, y: y, normaliser: normaliser)
@@ -64,22 +89,45 @@ import Testing
             }
         }
         let problems = try problems(
-            "linearAttentionForward", "B 1 L 31 H 1 f 20 e 16, taylor-2", on: Broken())
+            "linearAttentionForward",
+            "B 1 L 31 H 1 f 20 e 16, taylor-2",
+            on: Broken()
+        )
         #expect(problems.count == 1)
         #expect(
             problems.first?.hasPrefix("not the same bits in a second call: normaliser at index 5, ") == true,
-            "\(problems)")
+            "\(problems)"
+        )
     }
 
     @Test func aNumberAThousandthOffIsNamed() throws {
         final class Broken: ForwardingBackend {
             override func scanForward(
-                _ shape: ScanShape, x: Floats, delta: Floats, deltaBias: Floats, aLog: Floats, b: Floats,
-                c: Floats, skip: Floats, z: Floats, out: MutableFloats, checkpoints: MutableFloats?
+                _ shape: ScanShape,
+                x: Floats,
+                delta: Floats,
+                deltaBias: Floats,
+                aLog: Floats,
+                b: Floats,
+                c: Floats,
+                skip: Floats,
+                z: Floats,
+                out: MutableFloats,
+                checkpoints: MutableFloats?
             ) {
                 super.scanForward(
-                    shape, x: x, delta: delta, deltaBias: deltaBias, aLog: aLog, b: b, c: c, skip: skip, z: z,
-                    out: out, checkpoints: checkpoints)
+                    shape,
+                    x: x,
+                    delta: delta,
+                    deltaBias: deltaBias,
+                    aLog: aLog,
+                    b: b,
+                    c: c,
+                    skip: skip,
+                    z: z,
+                    out: out,
+                    checkpoints: checkpoints
+                )
                 let count = shape.batch * shape.length * shape.channels
                 let largest = (0..<count).max { abs(out[$0]) < abs(out[$1]) } ?? 0
                 out[largest] *= 1.001
@@ -88,7 +136,8 @@ import Testing
         let problems = try problems("scanForward", "B 1 L 15 C 17 N 13", on: Broken())
         #expect(problems.count == 1)
         #expect(
-            problems.first?.hasPrefix("out: off by 1.0e-3, bound 2.0e-6, most at index ") == true, "\(problems)"
+            problems.first?.hasPrefix("out: off by 1.0e-3, bound 2.0e-6, most at index ") == true,
+            "\(problems)"
         )
     }
 
@@ -99,24 +148,42 @@ import Testing
                 y[count] = 0
             }
             override func shortConvolutionBackward(
-                _ shape: ShortConvolutionShape, u: Floats, weight: Floats, bias: Floats, gate: Floats?,
-                dy: Floats, du: MutableFloats, dWeight: MutableFloats, dBias: MutableFloats,
+                _ shape: ShortConvolutionShape,
+                u: Floats,
+                weight: Floats,
+                bias: Floats,
+                gate: Floats?,
+                dy: Floats,
+                du: MutableFloats,
+                dWeight: MutableFloats,
+                dBias: MutableFloats,
                 dGate: MutableFloats?
             ) {
                 super.shortConvolutionBackward(
-                    shape, u: u, weight: weight, bias: bias, gate: gate, dy: dy, du: du, dWeight: dWeight,
-                    dBias: dBias, dGate: dGate)
+                    shape,
+                    u: u,
+                    weight: weight,
+                    bias: bias,
+                    gate: gate,
+                    dy: dy,
+                    du: du,
+                    dWeight: dWeight,
+                    dBias: dBias,
+                    dGate: dGate
+                )
                 du[shape.channels] = 0
                 UnsafeMutablePointer(mutating: weight)[1] += 1
             }
         }
         #expect(
             try problems("reluForward", "n 15", on: Broken())
-                == ["a number written that is no output, the first 1 behind the end of y"])
+                == ["a number written that is no output, the first 1 behind the end of y"]
+        )
         let convolution = "B 3 L 1 C 17 K 4, gate and skip, rows of u 22 apart"
         #expect(
             try problems("shortConvolutionBackward", convolution, on: Broken())
-                == ["2 numbers written that are no output, the first weight at index 1"])
+                == ["2 numbers written that are no output, the first weight at index 1"]
+        )
     }
 
     /// NaN never passes, and what was read where nothing should be is told from a division by zero.
@@ -136,10 +203,12 @@ import Testing
                 == [
                     "y: 1 of 15 numbers are NaN, the first at index 14: what lies between or beyond the operands "
                         + "was read"
-                ])
+                ]
+        )
         #expect(
             try problems("multiply", "n 15", on: Broken())
-                == ["y: 1 of 15 numbers are NaN, the first at index 1"])
+                == ["y: 1 of 15 numbers are NaN, the first at index 1"]
+        )
     }
 
     /// Factors of bfloat16 are wrong in Float32, and right where they are said to be; coarser ones never are.
@@ -157,7 +226,8 @@ import Testing
             }
         }
         let linear = try #require(
-            KernelCase.all.first { $0.kernel == "linearForward" && $0.shape == "rows 65 in 33 out 130" })
+            KernelCase.all.first { $0.kernel == "linearForward" && $0.shape == "rows 65 in 33 out 130" }
+        )
         let bfloat = Rounded(droppedBits: 16)
         #expect(try linear.verify(on: bfloat, arithmetic: .bf16).problems == [])
         for (backend, arithmetic) in [(bfloat, Arithmetic.fp32), (Rounded(droppedBits: 22), .bf16)] {

@@ -20,24 +20,42 @@ private final class FailingBackend: ForwardingBackend {
     override var failure: BackendError? { reached }
 
     override func addNormForward(
-        _ shape: NormShape, residual: Floats, branch: Floats?, gain: Floats, bias: Floats?, sum: MutableFloats?,
-        y: MutableFloats, statistics: MutableFloats
+        _ shape: NormShape,
+        residual: Floats,
+        branch: Floats?,
+        gain: Floats,
+        bias: Floats?,
+        sum: MutableFloats?,
+        y: MutableFloats,
+        statistics: MutableFloats
     ) {
         if normsLeft == 0 { reached = reason }
         normsLeft -= 1
         super.addNormForward(
-            shape, residual: residual, branch: branch, gain: gain, bias: bias, sum: sum, y: y,
-            statistics: statistics)
+            shape,
+            residual: residual,
+            branch: branch,
+            gain: gain,
+            bias: bias,
+            sum: sum,
+            y: y,
+            statistics: statistics
+        )
     }
 
     override func copyToHost(
-        _ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int
+        _ source: UnsafeRawPointer,
+        _ destination: UnsafeMutableRawPointer,
+        bytes: Int
     ) {
         if copies(destination, bytes: bytes) { super.copyToHost(source, destination, bytes: bytes) }
     }
 
     override func copyToHost(
-        _ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int, after mark: Int
+        _ source: UnsafeRawPointer,
+        _ destination: UnsafeMutableRawPointer,
+        bytes: Int,
+        after mark: Int
     ) {
         if copies(destination, bytes: bytes) {
             super.copyToHost(source, destination, bytes: bytes, after: mark)
@@ -67,17 +85,26 @@ private struct Silent: TrainingObserver {
             [Segment(sequenceLength: 16, kvPairs: 2, examples: examples)]
         }
         let model = try ModelConfig(
-            dModel: 16, layers: try #require(ModelPresets.preset("attention")).layers(), stateMixer: .identity
+            dModel: 16,
+            layers: try #require(ModelPresets.preset("attention")).layers(),
+            stateMixer: .identity
         ).resolved()
         return try Trainer(
             task: MQARTask(vocabSize: 64, train: split(64), validation: split(20), test: split(20)),
-            model: model, training: TrainingConfig(epochs: 2, batchSize: 16, learningRate: 0.005), seed: 0,
-            backend: backend)
+            model: model,
+            training: TrainingConfig(epochs: 2, batchSize: 16, learningRate: 0.005),
+            seed: 0,
+            backend: backend
+        )
     }
 
     private static func run(on backend: any Backend, checkpoint: CheckpointFile? = nil) throws -> RunResult {
         try trainer(on: backend).run(
-            checkpoint: checkpoint, runID: "run", specification: "{}", observer: Silent())
+            checkpoint: checkpoint,
+            runID: "run",
+            specification: "{}",
+            observer: Silent()
+        )
     }
 
     @Test(arguments: [0, 1, 7, 20, 30, 45]) func aKernelThatFailsEndsTheRunWithItsReason(norms: Int) throws {
@@ -110,7 +137,8 @@ private struct Silent: TrainingObserver {
 
     @Test func numbersOfAFailedDeviceReplaceNoCheckpoint() throws {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
-            "failure-\(UUID().uuidString)")
+            "failure-\(UUID().uuidString)"
+        )
         defer { try? FileManager.default.removeItem(at: folder) }
         let file = CheckpointFile(path: folder.appendingPathComponent("run.safetensors").path)
         let whole = try Self.run(on: FailingBackend(Self.broken))

@@ -27,7 +27,8 @@ class ForwardingBackend: Backend {
         cpu.copyOnDevice(source, destination, bytes: bytes)
     }
     func withHostNumbers(
-        _ numbers: UnsafeMutableBufferPointer<Float>, isWritten: Bool,
+        _ numbers: UnsafeMutableBufferPointer<Float>,
+        isWritten: Bool,
         _ body: (_ address: MutableFloats) -> Void
     ) {
         cpu.withHostNumbers(numbers, isWritten: isWritten, body)
@@ -38,7 +39,10 @@ class ForwardingBackend: Backend {
     var stepsAhead: Int { cpu.stepsAhead }
     func mark() -> Int { cpu.mark() }
     func copyToHost(
-        _ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int, after mark: Int
+        _ source: UnsafeRawPointer,
+        _ destination: UnsafeMutableRawPointer,
+        bytes: Int,
+        after mark: Int
     ) {
         cpu.copyToHost(source, destination, bytes: bytes, after: mark)
     }
@@ -49,15 +53,28 @@ class ForwardingBackend: Backend {
     // MARK: The kernels
 
     func makeExamples(
-        _ recipe: ExampleRecipe, first: Int, count: Int, tokens: MutableIntegers, positions: MutableIntegers,
+        _ recipe: ExampleRecipe,
+        first: Int,
+        count: Int,
+        tokens: MutableIntegers,
+        positions: MutableIntegers,
         labels: MutableIntegers
     ) {
         cpu.makeExamples(
-            recipe, first: first, count: count, tokens: tokens, positions: positions, labels: labels)
+            recipe,
+            first: first,
+            count: count,
+            tokens: tokens,
+            positions: positions,
+            labels: labels
+        )
     }
 
     func gatherBatch(
-        _ shape: BatchShape, tokens: MutableIntegers, rows: MutableIntegers, labels: MutableIntegers
+        _ shape: BatchShape,
+        tokens: MutableIntegers,
+        rows: MutableIntegers,
+        labels: MutableIntegers
     ) {
         cpu.gatherBatch(shape, tokens: tokens, rows: rows, labels: labels)
     }
@@ -73,46 +90,113 @@ class ForwardingBackend: Backend {
     }
 
     func addNormForward(
-        _ shape: NormShape, residual: Floats, branch: Floats?, gain: Floats, bias: Floats?, sum: MutableFloats?,
-        y: MutableFloats, statistics: MutableFloats
+        _ shape: NormShape,
+        residual: Floats,
+        branch: Floats?,
+        gain: Floats,
+        bias: Floats?,
+        sum: MutableFloats?,
+        y: MutableFloats,
+        statistics: MutableFloats
     ) {
         cpu.addNormForward(
-            shape, residual: residual, branch: branch, gain: gain, bias: bias, sum: sum, y: y,
-            statistics: statistics)
+            shape,
+            residual: residual,
+            branch: branch,
+            gain: gain,
+            bias: bias,
+            sum: sum,
+            y: y,
+            statistics: statistics
+        )
     }
 
     func addNormBackward(
-        _ shape: NormShape, sum: Floats, gain: Floats, statistics: Floats, dy: Floats, dSum: Floats?,
-        dInput: MutableFloats, dGain: MutableFloats, dBias: MutableFloats?
+        _ shape: NormShape,
+        sum: Floats,
+        gain: Floats,
+        statistics: Floats,
+        dy: Floats,
+        dSum: Floats?,
+        dInput: MutableFloats,
+        dGain: MutableFloats,
+        dBias: MutableFloats?
     ) {
         cpu.addNormBackward(
-            shape, sum: sum, gain: gain, statistics: statistics, dy: dy, dSum: dSum, dInput: dInput,
-            dGain: dGain, dBias: dBias)
+            shape,
+            sum: sum,
+            gain: gain,
+            statistics: statistics,
+            dy: dy,
+            dSum: dSum,
+            dInput: dInput,
+            dGain: dGain,
+            dBias: dBias
+        )
     }
 
     func attentionForward(
-        _ shape: AttentionShape, q: Floats, k: Floats, v: Floats, dropout: Dropout?, out: MutableFloats,
+        _ shape: AttentionShape,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        dropout: Dropout?,
+        out: MutableFloats,
         logSumExp: MutableFloats
     ) {
         cpu.attentionForward(shape, q: q, k: k, v: v, dropout: dropout, out: out, logSumExp: logSumExp)
     }
 
     func attentionBackward(
-        _ shape: AttentionShape, q: Floats, k: Floats, v: Floats, dropout: Dropout?, out: Floats,
-        logSumExp: Floats, dOut: Floats, dq: MutableFloats, dk: MutableFloats, dv: MutableFloats
+        _ shape: AttentionShape,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        dropout: Dropout?,
+        out: Floats,
+        logSumExp: Floats,
+        dOut: Floats,
+        dq: MutableFloats,
+        dk: MutableFloats,
+        dv: MutableFloats
     ) {
         cpu.attentionBackward(
-            shape, q: q, k: k, v: v, dropout: dropout, out: out, logSumExp: logSumExp, dOut: dOut, dq: dq,
-            dk: dk, dv: dv)
+            shape,
+            q: q,
+            k: k,
+            v: v,
+            dropout: dropout,
+            out: out,
+            logSumExp: logSumExp,
+            dOut: dOut,
+            dq: dq,
+            dk: dk,
+            dv: dv
+        )
     }
 
     func attentionStep(
-        _ shape: AttentionShape, q: Floats, k: Floats, v: Floats, cachedKeys: Floats, cachedValues: Floats,
-        cached: Int, capacity: Int, out: MutableFloats
+        _ shape: AttentionShape,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        cachedKeys: Floats,
+        cachedValues: Floats,
+        cached: Int,
+        capacity: Int,
+        out: MutableFloats
     ) {
         cpu.attentionStep(
-            shape, q: q, k: k, v: v, cachedKeys: cachedKeys, cachedValues: cachedValues, cached: cached,
-            capacity: capacity, out: out)
+            shape,
+            q: q,
+            k: k,
+            v: v,
+            cachedKeys: cachedKeys,
+            cachedValues: cachedValues,
+            cached: cached,
+            capacity: capacity,
+            out: out
+        )
     }
 
     func rotary(_ shape: AttentionShape, x: MutableFloats, base: Float, firstPosition: Int, direction: Float) {
@@ -120,122 +204,304 @@ class ForwardingBackend: Backend {
     }
 
     func linearAttentionForward(
-        _ shape: LinearAttentionShape, q: Floats, k: Floats, v: Floats, y: MutableFloats,
+        _ shape: LinearAttentionShape,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        y: MutableFloats,
         normaliser: MutableFloats
     ) {
         cpu.linearAttentionForward(shape, q: q, k: k, v: v, y: y, normaliser: normaliser)
     }
 
     func linearAttentionBackward(
-        _ shape: LinearAttentionShape, q: Floats, k: Floats, v: Floats, y: Floats, normaliser: Floats,
-        dy: Floats, dq: MutableFloats, dk: MutableFloats, dv: MutableFloats
+        _ shape: LinearAttentionShape,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        y: Floats,
+        normaliser: Floats,
+        dy: Floats,
+        dq: MutableFloats,
+        dk: MutableFloats,
+        dv: MutableFloats
     ) {
         cpu.linearAttentionBackward(
-            shape, q: q, k: k, v: v, y: y, normaliser: normaliser, dy: dy, dq: dq, dk: dk, dv: dv)
+            shape,
+            q: q,
+            k: k,
+            v: v,
+            y: y,
+            normaliser: normaliser,
+            dy: dy,
+            dq: dq,
+            dk: dk,
+            dv: dv
+        )
     }
 
     func linearAttentionPrefill(
-        _ shape: LinearAttentionShape, q: Floats, k: Floats, v: Floats, y: MutableFloats,
-        normaliser: MutableFloats, state: MutableFloats
+        _ shape: LinearAttentionShape,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        y: MutableFloats,
+        normaliser: MutableFloats,
+        state: MutableFloats
     ) {
         cpu.linearAttentionPrefill(shape, q: q, k: k, v: v, y: y, normaliser: normaliser, state: state)
     }
 
     func linearAttentionStep(
-        _ shape: LinearAttentionShape, q: Floats, k: Floats, v: Floats, state: MutableFloats, y: MutableFloats
+        _ shape: LinearAttentionShape,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        state: MutableFloats,
+        y: MutableFloats
     ) {
         cpu.linearAttentionStep(shape, q: q, k: k, v: v, state: state, y: y)
     }
 
     func scanForward(
-        _ shape: ScanShape, x: Floats, delta: Floats, deltaBias: Floats, aLog: Floats, b: Floats, c: Floats,
-        skip: Floats, z: Floats, out: MutableFloats, checkpoints: MutableFloats?
+        _ shape: ScanShape,
+        x: Floats,
+        delta: Floats,
+        deltaBias: Floats,
+        aLog: Floats,
+        b: Floats,
+        c: Floats,
+        skip: Floats,
+        z: Floats,
+        out: MutableFloats,
+        checkpoints: MutableFloats?
     ) {
         cpu.scanForward(
-            shape, x: x, delta: delta, deltaBias: deltaBias, aLog: aLog, b: b, c: c, skip: skip, z: z, out: out,
-            checkpoints: checkpoints)
+            shape,
+            x: x,
+            delta: delta,
+            deltaBias: deltaBias,
+            aLog: aLog,
+            b: b,
+            c: c,
+            skip: skip,
+            z: z,
+            out: out,
+            checkpoints: checkpoints
+        )
     }
 
     func scanBackward(
-        _ shape: ScanShape, x: Floats, delta: Floats, deltaBias: Floats, aLog: Floats, b: Floats, c: Floats,
-        skip: Floats, z: Floats, checkpoints: Floats, dOut: Floats, dx: MutableFloats, dDelta: MutableFloats,
-        dDeltaBias: MutableFloats, dALog: MutableFloats, db: MutableFloats, dc: MutableFloats,
-        dSkip: MutableFloats, dz: MutableFloats
+        _ shape: ScanShape,
+        x: Floats,
+        delta: Floats,
+        deltaBias: Floats,
+        aLog: Floats,
+        b: Floats,
+        c: Floats,
+        skip: Floats,
+        z: Floats,
+        checkpoints: Floats,
+        dOut: Floats,
+        dx: MutableFloats,
+        dDelta: MutableFloats,
+        dDeltaBias: MutableFloats,
+        dALog: MutableFloats,
+        db: MutableFloats,
+        dc: MutableFloats,
+        dSkip: MutableFloats,
+        dz: MutableFloats
     ) {
         cpu.scanBackward(
-            shape, x: x, delta: delta, deltaBias: deltaBias, aLog: aLog, b: b, c: c, skip: skip, z: z,
-            checkpoints: checkpoints, dOut: dOut, dx: dx, dDelta: dDelta, dDeltaBias: dDeltaBias, dALog: dALog,
-            db: db, dc: dc, dSkip: dSkip, dz: dz)
+            shape,
+            x: x,
+            delta: delta,
+            deltaBias: deltaBias,
+            aLog: aLog,
+            b: b,
+            c: c,
+            skip: skip,
+            z: z,
+            checkpoints: checkpoints,
+            dOut: dOut,
+            dx: dx,
+            dDelta: dDelta,
+            dDeltaBias: dDeltaBias,
+            dALog: dALog,
+            db: db,
+            dc: dc,
+            dSkip: dSkip,
+            dz: dz
+        )
     }
 
     func scanStep(
-        _ shape: ScanShape, x: Floats, delta: Floats, deltaBias: Floats, aLog: Floats, b: Floats, c: Floats,
-        skip: Floats, z: Floats, state: MutableFloats, out: MutableFloats
+        _ shape: ScanShape,
+        x: Floats,
+        delta: Floats,
+        deltaBias: Floats,
+        aLog: Floats,
+        b: Floats,
+        c: Floats,
+        skip: Floats,
+        z: Floats,
+        state: MutableFloats,
+        out: MutableFloats
     ) {
         cpu.scanStep(
-            shape, x: x, delta: delta, deltaBias: deltaBias, aLog: aLog, b: b, c: c, skip: skip, z: z,
-            state: state, out: out)
+            shape,
+            x: x,
+            delta: delta,
+            deltaBias: deltaBias,
+            aLog: aLog,
+            b: b,
+            c: c,
+            skip: skip,
+            z: z,
+            state: state,
+            out: out
+        )
     }
 
     func shortConvolutionForward(
-        _ shape: ShortConvolutionShape, u: Floats, weight: Floats, bias: Floats, gate: Floats?, y: MutableFloats
+        _ shape: ShortConvolutionShape,
+        u: Floats,
+        weight: Floats,
+        bias: Floats,
+        gate: Floats?,
+        y: MutableFloats
     ) {
         cpu.shortConvolutionForward(shape, u: u, weight: weight, bias: bias, gate: gate, y: y)
     }
 
     func shortConvolutionBackward(
-        _ shape: ShortConvolutionShape, u: Floats, weight: Floats, bias: Floats, gate: Floats?, dy: Floats,
-        du: MutableFloats, dWeight: MutableFloats, dBias: MutableFloats, dGate: MutableFloats?
+        _ shape: ShortConvolutionShape,
+        u: Floats,
+        weight: Floats,
+        bias: Floats,
+        gate: Floats?,
+        dy: Floats,
+        du: MutableFloats,
+        dWeight: MutableFloats,
+        dBias: MutableFloats,
+        dGate: MutableFloats?
     ) {
         cpu.shortConvolutionBackward(
-            shape, u: u, weight: weight, bias: bias, gate: gate, dy: dy, du: du, dWeight: dWeight, dBias: dBias,
-            dGate: dGate)
+            shape,
+            u: u,
+            weight: weight,
+            bias: bias,
+            gate: gate,
+            dy: dy,
+            du: du,
+            dWeight: dWeight,
+            dBias: dBias,
+            dGate: dGate
+        )
     }
 
     func shortConvolutionStep(
-        _ shape: ShortConvolutionShape, u: Floats, weight: Floats, bias: Floats, gate: Floats?,
-        past: MutableFloats, y: MutableFloats
+        _ shape: ShortConvolutionShape,
+        u: Floats,
+        weight: Floats,
+        bias: Floats,
+        gate: Floats?,
+        past: MutableFloats,
+        y: MutableFloats
     ) {
         cpu.shortConvolutionStep(shape, u: u, weight: weight, bias: bias, gate: gate, past: past, y: y)
     }
 
     func longConvolutionForward(
-        _ shape: LongConvolutionShape, u: Floats, filter: Floats, gate: Floats, y: MutableFloats
+        _ shape: LongConvolutionShape,
+        u: Floats,
+        filter: Floats,
+        gate: Floats,
+        y: MutableFloats
     ) {
         cpu.longConvolutionForward(shape, u: u, filter: filter, gate: gate, y: y)
     }
 
     func longConvolutionBackward(
-        _ shape: LongConvolutionShape, u: Floats, filter: Floats, gate: Floats, dy: Floats, du: MutableFloats,
-        dFilter: MutableFloats, dGate: MutableFloats
+        _ shape: LongConvolutionShape,
+        u: Floats,
+        filter: Floats,
+        gate: Floats,
+        dy: Floats,
+        du: MutableFloats,
+        dFilter: MutableFloats,
+        dGate: MutableFloats
     ) {
         cpu.longConvolutionBackward(
-            shape, u: u, filter: filter, gate: gate, dy: dy, du: du, dFilter: dFilter, dGate: dGate)
+            shape,
+            u: u,
+            filter: filter,
+            gate: gate,
+            dy: dy,
+            du: du,
+            dFilter: dFilter,
+            dGate: dGate
+        )
     }
 
     func longConvolutionStep(
-        _ shape: LongConvolutionShape, u: Floats, filter: Floats, gate: Floats, past: Floats, position: Int,
-        capacity: Int, y: MutableFloats
+        _ shape: LongConvolutionShape,
+        u: Floats,
+        filter: Floats,
+        gate: Floats,
+        past: Floats,
+        position: Int,
+        capacity: Int,
+        y: MutableFloats
     ) {
         cpu.longConvolutionStep(
-            shape, u: u, filter: filter, gate: gate, past: past, position: position, capacity: capacity, y: y)
+            shape,
+            u: u,
+            filter: filter,
+            gate: gate,
+            past: past,
+            position: position,
+            capacity: capacity,
+            y: y
+        )
     }
 
     func embeddingForward(
-        _ shape: EmbeddingShape, tokens: Integers, table: Floats, positions: Floats?, firstPosition: Int,
-        dropout: Dropout?, y: MutableFloats
+        _ shape: EmbeddingShape,
+        tokens: Integers,
+        table: Floats,
+        positions: Floats?,
+        firstPosition: Int,
+        dropout: Dropout?,
+        y: MutableFloats
     ) {
         cpu.embeddingForward(
-            shape, tokens: tokens, table: table, positions: positions, firstPosition: firstPosition,
-            dropout: dropout, y: y)
+            shape,
+            tokens: tokens,
+            table: table,
+            positions: positions,
+            firstPosition: firstPosition,
+            dropout: dropout,
+            y: y
+        )
     }
 
     func embeddingBackward(
-        _ shape: EmbeddingShape, tokens: Integers, dropout: Dropout?, dy: Floats, dTable: MutableFloats,
+        _ shape: EmbeddingShape,
+        tokens: Integers,
+        dropout: Dropout?,
+        dy: Floats,
+        dTable: MutableFloats,
         dPositions: MutableFloats?
     ) {
         cpu.embeddingBackward(
-            shape, tokens: tokens, dropout: dropout, dy: dy, dTable: dTable, dPositions: dPositions)
+            shape,
+            tokens: tokens,
+            dropout: dropout,
+            dy: dy,
+            dTable: dTable,
+            dPositions: dPositions
+        )
     }
 
     func gatherRows(count: Int, width: Int, x: Floats, rows: Integers, y: MutableFloats) {
@@ -247,12 +513,27 @@ class ForwardingBackend: Backend {
     }
 
     func headLoss(
-        _ shape: HeadShape, hidden: Floats, table: Floats, labels: Integers, gradientScale: Float,
-        losses: MutableFloats, correct: MutableFloats, dHidden: MutableFloats?, dTable: MutableFloats?
+        _ shape: HeadShape,
+        hidden: Floats,
+        table: Floats,
+        labels: Integers,
+        gradientScale: Float,
+        losses: MutableFloats,
+        correct: MutableFloats,
+        dHidden: MutableFloats?,
+        dTable: MutableFloats?
     ) {
         cpu.headLoss(
-            shape, hidden: hidden, table: table, labels: labels, gradientScale: gradientScale, losses: losses,
-            correct: correct, dHidden: dHidden, dTable: dTable)
+            shape,
+            hidden: hidden,
+            table: table,
+            labels: labels,
+            gradientScale: gradientScale,
+            losses: losses,
+            correct: correct,
+            dHidden: dHidden,
+            dTable: dTable
+        )
     }
 
     func fillZero(_ count: Int, y: MutableFloats) {
@@ -300,11 +581,20 @@ class ForwardingBackend: Backend {
     }
 
     func adamW(
-        _ count: Int, _ step: AdamWStep, gradient: Floats, parameter: MutableFloats, firstMoment: MutableFloats,
+        _ count: Int,
+        _ step: AdamWStep,
+        gradient: Floats,
+        parameter: MutableFloats,
+        firstMoment: MutableFloats,
         secondMoment: MutableFloats
     ) {
         cpu.adamW(
-            count, step, gradient: gradient, parameter: parameter, firstMoment: firstMoment,
-            secondMoment: secondMoment)
+            count,
+            step,
+            gradient: gradient,
+            parameter: parameter,
+            firstMoment: firstMoment,
+            secondMoment: secondMoment
+        )
     }
 }

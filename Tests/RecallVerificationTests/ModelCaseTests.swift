@@ -19,18 +19,32 @@ import Testing
 
     /// Devices that round what their projections and head read, to TensorFloat-32 and to bfloat16.
     @Test(arguments: ModelCase.all, [13, 16] as [UInt32]) func roundedProductsStayWithinTheBound(
-        modelCase: ModelCase, droppedBits: UInt32
+        modelCase: ModelCase,
+        droppedBits: UInt32
     ) throws {
         final class Rounded: ForwardingBackend {
             let one: UInt32
             init(droppedBits: UInt32) { one = 1 << droppedBits }
             override func addNormForward(
-                _ shape: NormShape, residual: Floats, branch: Floats?, gain: Floats, bias: Floats?,
-                sum: MutableFloats?, y: MutableFloats, statistics: MutableFloats
+                _ shape: NormShape,
+                residual: Floats,
+                branch: Floats?,
+                gain: Floats,
+                bias: Floats?,
+                sum: MutableFloats?,
+                y: MutableFloats,
+                statistics: MutableFloats
             ) {
                 super.addNormForward(
-                    shape, residual: residual, branch: branch, gain: gain, bias: bias, sum: sum, y: y,
-                    statistics: statistics)
+                    shape,
+                    residual: residual,
+                    branch: branch,
+                    gain: gain,
+                    bias: bias,
+                    sum: sum,
+                    y: y,
+                    statistics: statistics
+                )
                 for index in 0..<shape.rows * shape.width {
                     y[index] = Float(bitPattern: (y[index].bitPattern &+ one / 2) & ~(one - 1))
                 }
@@ -48,12 +62,27 @@ import Testing
             let factor: Float
             init(_ factor: Float) { self.factor = factor }
             override func headLoss(
-                _ shape: HeadShape, hidden: Floats, table: Floats, labels: Integers, gradientScale: Float,
-                losses: MutableFloats, correct: MutableFloats, dHidden: MutableFloats?, dTable: MutableFloats?
+                _ shape: HeadShape,
+                hidden: Floats,
+                table: Floats,
+                labels: Integers,
+                gradientScale: Float,
+                losses: MutableFloats,
+                correct: MutableFloats,
+                dHidden: MutableFloats?,
+                dTable: MutableFloats?
             ) {
                 super.headLoss(
-                    shape, hidden: hidden, table: table, labels: labels, gradientScale: gradientScale,
-                    losses: losses, correct: correct, dHidden: dHidden, dTable: dTable)
+                    shape,
+                    hidden: hidden,
+                    table: table,
+                    labels: labels,
+                    gradientScale: gradientScale,
+                    losses: losses,
+                    correct: correct,
+                    dHidden: dHidden,
+                    dTable: dTable
+                )
                 for row in 0..<shape.rows { losses[row] *= factor }
             }
         }
@@ -69,12 +98,21 @@ import Testing
         final class Restless: ForwardingBackend {
             private var calls = 0
             override func adamW(
-                _ count: Int, _ step: AdamWStep, gradient: Floats, parameter: MutableFloats,
-                firstMoment: MutableFloats, secondMoment: MutableFloats
+                _ count: Int,
+                _ step: AdamWStep,
+                gradient: Floats,
+                parameter: MutableFloats,
+                firstMoment: MutableFloats,
+                secondMoment: MutableFloats
             ) {
                 super.adamW(
-                    count, step, gradient: gradient, parameter: parameter, firstMoment: firstMoment,
-                    secondMoment: secondMoment)
+                    count,
+                    step,
+                    gradient: gradient,
+                    parameter: parameter,
+                    firstMoment: firstMoment,
+                    secondMoment: secondMoment
+                )
                 calls += 1
                 parameter[0] += Float(calls) * 1e-7
             }
@@ -84,17 +122,30 @@ import Testing
         #expect(!verdict.hasSameBits)
         #expect(
             verdict.problems.last?.hasPrefix("the same run twice gave different bits, first in ") == true,
-            "\(verdict.problems)")
+            "\(verdict.problems)"
+        )
     }
 
     @Test func trainingThatIsNotFiniteIsNamed() throws {
         final class Broken: ForwardingBackend {
             override func attentionForward(
-                _ shape: AttentionShape, q: Floats, k: Floats, v: Floats, dropout: Dropout?, out: MutableFloats,
+                _ shape: AttentionShape,
+                q: Floats,
+                k: Floats,
+                v: Floats,
+                dropout: Dropout?,
+                out: MutableFloats,
                 logSumExp: MutableFloats
             ) {
                 super.attentionForward(
-                    shape, q: q, k: k, v: v, dropout: dropout, out: out, logSumExp: logSumExp)
+                    shape,
+                    q: q,
+                    k: k,
+                    v: v,
+                    dropout: dropout,
+                    out: out,
+                    logSumExp: logSumExp
+                )
                 out[0] = .nan
             }
         }

@@ -49,8 +49,11 @@ struct StepsAheadTests {
         return try Trainer(
             task: MQARTask(vocabSize: 64, train: segments, validation: segments, test: segments),
             model: try ModelConfig(dModel: 16, layers: layers).resolved(),
-            training: TrainingConfig(epochs: 3, batchSize: 8, learningRate: 0.01), seed: 1, backend: backend,
-            stop: stop)
+            training: TrainingConfig(epochs: 3, batchSize: 8, learningRate: 0.01),
+            seed: 1,
+            backend: backend,
+            stop: stop
+        )
     }
 
     private func withFile(_ body: (CheckpointFile) throws -> Void) throws {

@@ -115,7 +115,9 @@ public struct JSONSchema {
     }
 
     private static func violations(
-        ofObject object: [String: JSONValue], _ schema: JSONValue, at path: String
+        ofObject object: [String: JSONValue],
+        _ schema: JSONValue,
+        at path: String
     ) -> [String] {
         var found: [String] = []
         for name in (schema["required"]?.array ?? []).compactMap(\.string) where object[name] == nil {

@@ -42,7 +42,10 @@ private final class MarkupReader: NSObject, XMLParserDelegate {
     private var open: [MarkupNode] = []
 
     func parser(
-        _ parser: XMLParser, didStartElement name: String, namespaceURI: String?, qualifiedName: String?,
+        _ parser: XMLParser,
+        didStartElement name: String,
+        namespaceURI: String?,
+        qualifiedName: String?,
         attributes: [String: String] = [:]
     ) {
         let node = MarkupNode(name, attributes)

@@ -33,7 +33,10 @@ public func relativeError(_ actual: [Float], _ expected: [Double]) -> Double {
 ///
 /// - Parameter indices: which entries to differentiate by; nil for all.
 public func finiteDifferences(
-    of function: ([Double]) -> Double, at point: [Double], indices: [Int]? = nil, step: Double = 1e-5
+    of function: ([Double]) -> Double,
+    at point: [Double],
+    indices: [Int]? = nil,
+    step: Double = 1e-5
 ) -> [Double] {
     (indices ?? Array(point.indices)).map { index in
         var moved = point

@@ -30,7 +30,9 @@ private func tell() {
     FileHandle.standardError.write(
         Data(
             "\(name): \(all) inputs, \(past) % past the first look: \(counts.refused) refused for what they say, \(counts.read) read\n"
-                .utf8))
+                .utf8
+        )
+    )
 }
 
 @_cdecl("LLVMFuzzerInitialize")
@@ -62,7 +64,10 @@ private func fuzzerMutate(_ bytes: UnsafeMutablePointer<UInt8>, _ count: Int, _ 
 /// Mostly by the file's structure; by libFuzzer's own, which knows the comparisons that inputs met, every eighth time.
 @_cdecl("LLVMFuzzerCustomMutator")
 public func fuzzerCustomMutator(
-    _ bytes: UnsafeMutablePointer<UInt8>, _ count: Int, _ room: Int, _ seed: CUnsignedInt
+    _ bytes: UnsafeMutablePointer<UInt8>,
+    _ count: Int,
+    _ room: Int,
+    _ seed: CUnsignedInt
 ) -> Int {
     if seed % 8 == 0 { return fuzzerMutate(bytes, count, room) }
     var mutator = Mutator(seed: UInt64(seed))

@@ -70,8 +70,11 @@ public enum KernelSources {
     {
         let parts = parts(name)
         return try compiler.compile(
-            text(source(of: name)), name: "\(parts.module).cu", headers: headers,
-            options: options(name, capability: capability))
+            text(source(of: name)),
+            name: "\(parts.module).cu",
+            headers: headers,
+            options: options(name, capability: capability)
+        )
     }
 
     static func source(of name: String) -> [UInt8] {
@@ -134,7 +137,8 @@ final class KernelLibrary {
         // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
         try device.driver.require(
             device.driver.setFunctionAttribute(function, 8, Int32(clamping: bytes)),
-            "\(bytes) bytes of shared memory for a block")
+            "\(bytes) bytes of shared memory for a block"
+        )
         allowed[function] = bytes
     }
 
@@ -159,7 +163,9 @@ final class KernelLibrary {
             if let file {
                 // A cache that cannot be written costs seconds at the next start, no more.
                 try? FileManager.default.createDirectory(
-                    at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+                    at: file.deletingLastPathComponent(),
+                    withIntermediateDirectories: true
+                )
                 try? Data(code).write(to: file, options: .atomic)
             }
             return code

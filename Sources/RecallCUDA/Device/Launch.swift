@@ -54,8 +54,11 @@ struct KernelMask: KernelArgument {
         guard let dropout else { return arguments.append(0, 0, 0, 0) }
         func pair(_ low: UInt32, _ high: UInt32) -> UInt64 { UInt64(low) | UInt64(high) << 32 }
         arguments.append(
-            pair(dropout.threshold, dropout.scale.bitPattern), pair(dropout.key.x, dropout.key.y),
-            pair(dropout.step, dropout.site), UInt64(UInt(bitPattern: cell)))
+            pair(dropout.threshold, dropout.scale.bitPattern),
+            pair(dropout.key.x, dropout.key.y),
+            pair(dropout.step, dropout.site),
+            UInt64(UInt(bitPattern: cell))
+        )
     }
 }
 
@@ -109,7 +112,8 @@ extension CUDABackend {
 
     /// Calls `body` with the address of each argument.
     func withAddresses<Result>(
-        of arguments: [any KernelArgument], _ body: (UnsafeMutablePointer<UnsafeMutableRawPointer?>) -> Result
+        of arguments: [any KernelArgument],
+        _ body: (UnsafeMutablePointer<UnsafeMutableRawPointer?>) -> Result
     ) -> Result {
         var parameters = KernelArguments()
         for argument in arguments { argument.write(to: &parameters) }

@@ -27,7 +27,12 @@ struct AttentionPasses {
     ///   - heads: of all sequences.
     ///   - exact, rounded: the instances with products in float32 and in tf32, narrowest first.
     init(
-        heads: Int, length: Int, f: Int, e: Int, _ arithmetic: Arithmetic, exact: [Instance],
+        heads: Int,
+        length: Int,
+        f: Int,
+        e: Int,
+        _ arithmetic: Arithmetic,
+        exact: [Instance],
         rounded: [Instance]
     ) {
         (self.heads, self.length) = (heads, length)
@@ -50,9 +55,12 @@ struct AttentionPasses {
     /// Blocks of 64 tokens of each head, one for each piece of an output `width` wide.
     private func grid(width: Int, sharedFloats: Int) -> LaunchGrid {
         LaunchGrid(
-            blocks: heads * ((length + Self.tokens - 1) / Self.tokens), 1,
+            blocks: heads * ((length + Self.tokens - 1) / Self.tokens),
+            1,
             isWide ? (width + Self.wideColumns - 1) / Self.wideColumns : 1,
-            threads: 128, sharedBytes: sharedFloats * MemoryLayout<Float>.stride)
+            threads: 128,
+            sharedBytes: sharedFloats * MemoryLayout<Float>.stride
+        )
     }
 
     func forward(valueWidth: Int) -> LaunchGrid {

@@ -4,11 +4,22 @@ extension CUDABackend: BatchKernels {
     private static let module = "batch"
 
     public func gatherBatch(
-        _ shape: BatchShape, tokens: MutableIntegers, rows: MutableIntegers, labels: MutableIntegers
+        _ shape: BatchShape,
+        tokens: MutableIntegers,
+        rows: MutableIntegers,
+        labels: MutableIntegers
     ) {
         launch(
-            Self.module, "gatherBatch", LaunchGrid(blocks: shape.batch, threads: 64), stepCell, shape.length,
-            shape.pairs, tokens, rows, labels)
+            Self.module,
+            "gatherBatch",
+            LaunchGrid(blocks: shape.batch, threads: 64),
+            stepCell,
+            shape.length,
+            shape.pairs,
+            tokens,
+            rows,
+            labels
+        )
     }
 
     public func recordCorrect(_ count: Int, correct: Floats) { recordSum(count, correct, isLoss: false) }
@@ -21,6 +32,13 @@ extension CUDABackend: BatchKernels {
 
     private func recordSum(_ count: Int, _ x: Floats, isLoss: Bool) {
         launch(
-            Self.module, "recordSum", LaunchGrid(blocks: 1, threads: 1024), stepCell, count, x, isLoss)
+            Self.module,
+            "recordSum",
+            LaunchGrid(blocks: 1, threads: 1024),
+            stepCell,
+            count,
+            x,
+            isLoss
+        )
     }
 }

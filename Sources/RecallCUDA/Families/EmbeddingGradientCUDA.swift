@@ -67,20 +67,35 @@ extension CUDABackend {
     private static let module = "embedding_gradient"
 
     public func embeddingBackward(
-        _ shape: EmbeddingShape, tokens: Integers, dropout: Dropout?, dy: Floats, dTable: MutableFloats,
+        _ shape: EmbeddingShape,
+        tokens: Integers,
+        dropout: Dropout?,
+        dy: Floats,
+        dTable: MutableFloats,
         dPositions: MutableFloats?
     ) {
         let tiling = EmbeddingGradientTiling(shape, isInQuads: areInQuads(dy, dTable, dPositions))
         tableGradient(tiling, tokens: tokens, mask(dropout), dy: dy, dTable: dTable)
         if let dPositions {
             launch(
-                Self.module, "positionGradient\(tiling.numbers)", tiling.positionGrid, shape.batch,
-                shape.length, shape.width, mask(dropout), dy, dPositions)
+                Self.module,
+                "positionGradient\(tiling.numbers)",
+                tiling.positionGrid,
+                shape.batch,
+                shape.length,
+                shape.width,
+                mask(dropout),
+                dy,
+                dPositions
+            )
         }
     }
 
     private func tableGradient(
-        _ tiling: EmbeddingGradientTiling, tokens: Integers, _ mask: KernelMask, dy: Floats,
+        _ tiling: EmbeddingGradientTiling,
+        tokens: Integers,
+        _ mask: KernelMask,
+        dy: Floats,
         dTable: MutableFloats
     ) {
         let (count, width, vocabulary) = (tiling.count, tiling.width, tiling.vocabulary)
@@ -89,13 +104,42 @@ extension CUDABackend {
         let starts = sorted + count
         let partial = memory + tiling.integers
         launch(
-            Self.module, "sortPositions", tiling.sortGrid, count, vocabulary, tiling.owned, tokens, starts,
-            sorted)
+            Self.module,
+            "sortPositions",
+            tiling.sortGrid,
+            count,
+            vocabulary,
+            tiling.owned,
+            tokens,
+            starts,
+            sorted
+        )
         launch(
-            Self.module, "sumTableRows\(tiling.numbers)", tiling.rowGrid, count, width, vocabulary, tokens,
-            starts, sorted, mask, dy, dTable, partial)
+            Self.module,
+            "sumTableRows\(tiling.numbers)",
+            tiling.rowGrid,
+            count,
+            width,
+            vocabulary,
+            tokens,
+            starts,
+            sorted,
+            mask,
+            dy,
+            dTable,
+            partial
+        )
         launch(
-            Self.module, "sumLongTableRows\(tiling.numbers)", tiling.longRowGrid, count, width, tokens,
-            starts, sorted, partial, dTable)
+            Self.module,
+            "sumLongTableRows\(tiling.numbers)",
+            tiling.longRowGrid,
+            count,
+            width,
+            tokens,
+            starts,
+            sorted,
+            partial,
+            dTable
+        )
     }
 }

@@ -6,12 +6,27 @@ extension CUDABackend {
 
     /// In tiles that store no logits where the width allows and products are rounded, in blocks of logits elsewhere.
     public func headLoss(
-        _ shape: HeadShape, hidden: Floats, table: Floats, labels: Integers, gradientScale: Float,
-        losses: MutableFloats, correct: MutableFloats, dHidden: MutableFloats?, dTable: MutableFloats?
+        _ shape: HeadShape,
+        hidden: Floats,
+        table: Floats,
+        labels: Integers,
+        gradientScale: Float,
+        losses: MutableFloats,
+        correct: MutableFloats,
+        dHidden: MutableFloats?,
+        dTable: MutableFloats?
     ) {
         let call = HeadCall(
-            shape: shape, hidden: hidden, table: table, labels: labels, gradientScale: gradientScale,
-            losses: losses, correct: correct, dHidden: dHidden, dTable: dTable)
+            shape: shape,
+            hidden: hidden,
+            table: table,
+            labels: labels,
+            gradientScale: gradientScale,
+            losses: losses,
+            correct: correct,
+            dHidden: dHidden,
+            dTable: dTable
+        )
         if shape.rows == 0 {
             if let dTable { fillZero(shape.vocabulary * shape.width, y: dTable) }
         } else if arithmetic != .fp32, let tiling = HeadTiling(shape, capability: device.capability) {
@@ -27,23 +42,73 @@ extension CUDABackend {
         let hasRowGradient = call.dHidden != nil
         let memory = HeadMemory(tiling, workspace(floats: tiling.floats))
         launch(
-            module, "headOperands\(width)", tiling.operandGrid, shape.rows, shape.width, shape.vocabulary,
-            call.hidden, call.table, call.labels, memory.statistics, memory.hidden)
+            module,
+            "headOperands\(width)",
+            tiling.operandGrid,
+            shape.rows,
+            shape.width,
+            shape.vocabulary,
+            call.hidden,
+            call.table,
+            call.labels,
+            memory.statistics,
+            memory.hidden
+        )
         launch(
-            module, (hasRowGradient ? "headRows" : "headRowsLoss") + "\(width)", tiling.rowGrid, shape.rows,
-            shape.vocabulary, tiling.rowShares.tiles, memory.hidden, memory.table, memory.statistics,
-            memory.labelLogits, memory.rowSums, memory.rowPartials)
+            module,
+            (hasRowGradient ? "headRows" : "headRowsLoss") + "\(width)",
+            tiling.rowGrid,
+            shape.rows,
+            shape.vocabulary,
+            tiling.rowShares.tiles,
+            memory.hidden,
+            memory.table,
+            memory.statistics,
+            memory.labelLogits,
+            memory.rowSums,
+            memory.rowPartials
+        )
         launch(
-            module, "headLosses\(width)", LaunchGrid(blocks: tiling.rows / 8, threads: 256), shape.rows,
-            shape.width, tiling.rowShares.count, call.gradientScale, call.table, memory.labelLogits,
-            memory.rowSums, memory.rowPartials, memory.statistics, call.losses, call.correct, call.dHidden)
+            module,
+            "headLosses\(width)",
+            LaunchGrid(blocks: tiling.rows / 8, threads: 256),
+            shape.rows,
+            shape.width,
+            tiling.rowShares.count,
+            call.gradientScale,
+            call.table,
+            memory.labelLogits,
+            memory.rowSums,
+            memory.rowPartials,
+            memory.statistics,
+            call.losses,
+            call.correct,
+            call.dHidden
+        )
         guard let dTable = call.dTable else { return }
         launch(
-            module, "headTable\(width)", tiling.tableGrid, shape.rows, shape.vocabulary,
-            tiling.tableShares.tiles, memory.hidden, memory.table, memory.statistics, memory.tablePartials)
+            module,
+            "headTable\(width)",
+            tiling.tableGrid,
+            shape.rows,
+            shape.vocabulary,
+            tiling.tableShares.tiles,
+            memory.hidden,
+            memory.table,
+            memory.statistics,
+            memory.tablePartials
+        )
         launch(
-            module, "headTableSum\(width)", .covering(shape.vocabulary * width / 4), shape.width,
-            shape.vocabulary, tiling.tableShares.count, call.gradientScale, memory.tablePartials, dTable)
+            module,
+            "headTableSum\(width)",
+            .covering(shape.vocabulary * width / 4),
+            shape.width,
+            shape.vocabulary,
+            tiling.tableShares.count,
+            call.gradientScale,
+            memory.tablePartials,
+            dTable
+        )
     }
 
     private func storedHeadLoss(_ call: HeadCall) {
@@ -59,19 +124,40 @@ extension CUDABackend {
             let block = DeviceMatrix(call.hidden + first * width, stride: width)
             product(m: vocabulary, n: count, k: width, transposedTable, block, logits, stride: stride)
             launch(
-                "embedding_loss", "softmaxLoss", LaunchGrid(blocks: count, threads: 512), vocabulary, stride,
-                call.labels + first, logits, call.gradientScale, hasGradient, call.losses + first,
-                call.correct + first)
+                "embedding_loss",
+                "softmaxLoss",
+                LaunchGrid(blocks: count, threads: 512),
+                vocabulary,
+                stride,
+                call.labels + first,
+                logits,
+                call.gradientScale,
+                hasGradient,
+                call.losses + first,
+                call.correct + first
+            )
             if let dHidden = call.dHidden {
                 product(
-                    m: width, n: count, k: vocabulary, DeviceMatrix(call.table, stride: width),
-                    DeviceMatrix(logits, stride: stride), dHidden + first * width, stride: width)
+                    m: width,
+                    n: count,
+                    k: vocabulary,
+                    DeviceMatrix(call.table, stride: width),
+                    DeviceMatrix(logits, stride: stride),
+                    dHidden + first * width,
+                    stride: width
+                )
             }
             if let dTable = call.dTable {
                 product(
-                    m: width, n: vocabulary, k: count, block,
-                    DeviceMatrix(logits, stride: stride, transposed: true), beta: first == 0 ? 0 : 1, dTable,
-                    stride: width)
+                    m: width,
+                    n: vocabulary,
+                    k: count,
+                    block,
+                    DeviceMatrix(logits, stride: stride, transposed: true),
+                    beta: first == 0 ? 0 : 1,
+                    dTable,
+                    stride: width
+                )
             }
         }
     }
@@ -153,8 +239,11 @@ struct HeadTiling {
         // 256 numbers for the start to lie on 1024 bytes, 24 for four barriers a stage.
         let ofHopper = Self.hopperStages * (2 * Self.hopperTile + 3 * passing) + 256 + 8 * Self.hopperStages
         return LaunchGrid(
-            blocks: rows / Self.blockRows, shares.count, threads: isHopper ? 384 : 128,
-            sharedBytes: (isHopper ? ofHopper : ofMmaSync) * MemoryLayout<Float>.stride)
+            blocks: rows / Self.blockRows,
+            shares.count,
+            threads: isHopper ? 384 : 128,
+            sharedBytes: (isHopper ? ofHopper : ofMmaSync) * MemoryLayout<Float>.stride
+        )
     }
 
     var operandGrid: LaunchGrid {

@@ -18,16 +18,39 @@ extension CUDABackend: LinearAlgebraKernels {
 
     /// C ← A·B + β C, column-major: A (m, k), B (k, n), C (m, n), as they are after their transposition.
     func product(
-        m: Int, n: Int, k: Int, _ a: DeviceMatrix, _ b: DeviceMatrix, beta: Float = 0, _ c: MutableFloats,
+        m: Int,
+        n: Int,
+        k: Int,
+        _ a: DeviceMatrix,
+        _ b: DeviceMatrix,
+        beta: Float = 0,
+        _ c: MutableFloats,
         stride: Int
     ) {
         guard m > 0, n > 0, failure == nil else { return }
         var (one, beta) = (Float(1), beta)
         let float32 = Int32(0)
         let status = matrices.product(
-            matrixHandle, a.isTransposed ? 1 : 0, b.isTransposed ? 1 : 0, Int32(m), Int32(n), Int32(k), &one,
-            a.address, float32, Int32(a.stride), b.address, float32, Int32(b.stride), &beta,
-            DeviceAddress(UInt(bitPattern: c)), float32, Int32(stride), arithmetic.computeType, -1)
+            matrixHandle,
+            a.isTransposed ? 1 : 0,
+            b.isTransposed ? 1 : 0,
+            Int32(m),
+            Int32(n),
+            Int32(k),
+            &one,
+            a.address,
+            float32,
+            Int32(a.stride),
+            b.address,
+            float32,
+            Int32(b.stride),
+            &beta,
+            DeviceAddress(UInt(bitPattern: c)),
+            float32,
+            Int32(stride),
+            arithmetic.computeType,
+            -1
+        )
         if status != 0 {
             fail(.failed("cuBLAS: a product of (\(m), \(k)) and (\(k), \(n)): status \(status)"))
         }
@@ -41,18 +64,35 @@ extension CUDABackend: LinearAlgebraKernels {
                 guard failure == nil else { return }
                 do throws(BackendError) {
                     try planned.queue(
-                        layer, bias: bias, x: x, matrixHandle, workspace: matrixWorkspace, on: stream)
+                        layer,
+                        bias: bias,
+                        x: x,
+                        matrixHandle,
+                        workspace: matrixWorkspace,
+                        on: stream
+                    )
                 } catch { fail(error) }
                 continue
             }
             product(
-                m: shape.outputs, n: shape.rows, k: shape.inputs,
+                m: shape.outputs,
+                n: shape.rows,
+                k: shape.inputs,
                 DeviceMatrix(layer.weight, stride: shape.inputs, transposed: true),
-                DeviceMatrix(x, stride: shape.inputStride), layer.y, stride: shape.outputs)
+                DeviceMatrix(x, stride: shape.inputStride),
+                layer.y,
+                stride: shape.outputs
+            )
             if let bias = layer.bias {
                 launch(
-                    Self.module, "addBias", .covering((shape.rows * shape.outputs + 3) / 4), shape.rows,
-                    shape.outputs, bias, layer.y)
+                    Self.module,
+                    "addBias",
+                    .covering((shape.rows * shape.outputs + 3) / 4),
+                    shape.rows,
+                    shape.outputs,
+                    bias,
+                    layer.y
+                )
             }
         }
     }
@@ -64,8 +104,12 @@ extension CUDABackend: LinearAlgebraKernels {
         do {
             let planned = try CUDADevice.exclusively { [plannedProducts, matrixHandle, arithmetic] in
                 try BiasedProduct(
-                    layer.shape, plannedProducts, matrixHandle, computeType: arithmetic.computeType,
-                    workspaceBytes: Self.matrixWorkspaceBytes)
+                    layer.shape,
+                    plannedProducts,
+                    matrixHandle,
+                    computeType: arithmetic.computeType,
+                    workspaceBytes: Self.matrixWorkspaceBytes
+                )
             }
             biasedProducts.updateValue(planned, forKey: layer.shape)
             return planned
@@ -83,17 +127,27 @@ extension CUDABackend: LinearAlgebraKernels {
             let dy = DeviceMatrix(layer.dy, stride: shape.outputs)
             if let dx {
                 product(
-                    m: shape.inputs, n: shape.rows, k: shape.outputs,
-                    DeviceMatrix(layer.weight, stride: shape.inputs), dy, beta: addsToDx || index > 0 ? 1 : 0,
-                    dx, stride: shape.inputStride)
+                    m: shape.inputs,
+                    n: shape.rows,
+                    k: shape.outputs,
+                    DeviceMatrix(layer.weight, stride: shape.inputs),
+                    dy,
+                    beta: addsToDx || index > 0 ? 1 : 0,
+                    dx,
+                    stride: shape.inputStride
+                )
             }
             if weightGradient(layer, x: x) { continue }
             if let dWeight = layer.dWeight {
                 product(
-                    m: shape.inputs, n: shape.outputs, k: shape.rows,
+                    m: shape.inputs,
+                    n: shape.outputs,
+                    k: shape.rows,
                     DeviceMatrix(x, stride: shape.inputStride),
-                    DeviceMatrix(layer.dy, stride: shape.outputs, transposed: true), dWeight,
-                    stride: shape.inputs)
+                    DeviceMatrix(layer.dy, stride: shape.outputs, transposed: true),
+                    dWeight,
+                    stride: shape.inputs
+                )
             }
             if let dBias = layer.dBias {
                 columnSums(rows: shape.rows, columns: shape.outputs, layer.dy, into: dBias)
@@ -106,8 +160,14 @@ extension CUDABackend: LinearAlgebraKernels {
         let parts = max(1, min(128, rows / 64))
         addPartials(parts: parts, to: [(columns, y)]) { partials in
             launch(
-                Self.module, "columnSums", LaunchGrid(blocks: (columns + 31) / 32, parts, threads: 32, 8), rows,
-                columns, x, partials)
+                Self.module,
+                "columnSums",
+                LaunchGrid(blocks: (columns + 31) / 32, parts, threads: 32, 8),
+                rows,
+                columns,
+                x,
+                partials
+            )
         }
     }
 }

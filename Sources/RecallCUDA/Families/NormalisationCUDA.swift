@@ -36,8 +36,10 @@ struct NormLayout {
     func backwardGrid(_ shape: NormShape) -> LaunchGrid {
         let (rows, threads) = (rows * backwardWarps, 32 * backwardWarps)
         return LaunchGrid(
-            blocks: max(1, min(Self.mostBlocks, (shape.rows + rows - 1) / rows)), threads: threads,
-            sharedBytes: 2 * threads / lanes * shape.width * MemoryLayout<Float>.stride)
+            blocks: max(1, min(Self.mostBlocks, (shape.rows + rows - 1) / rows)),
+            threads: threads,
+            sharedBytes: 2 * threads / lanes * shape.width * MemoryLayout<Float>.stride
+        )
     }
 }
 
@@ -63,26 +65,63 @@ extension CUDABackend: NormalisationKernels {
     private static let module = "normalisation"
 
     public func addNormForward(
-        _ shape: NormShape, residual: Floats, branch: Floats?, gain: Floats, bias: Floats?, sum: MutableFloats?,
-        y: MutableFloats, statistics: MutableFloats
+        _ shape: NormShape,
+        residual: Floats,
+        branch: Floats?,
+        gain: Floats,
+        bias: Floats?,
+        sum: MutableFloats?,
+        y: MutableFloats,
+        statistics: MutableFloats
     ) {
         let pass = NormPass(shape, isInQuads: areInQuads(residual, branch, gain, bias, sum, y))
         launch(
-            Self.module, "addNormForward\(pass.suffix)", pass.forward, shape.kind == .layer,
-            shape.rows, shape.width, shape.epsilon, residual, branch, gain, bias, sum, y, statistics)
+            Self.module,
+            "addNormForward\(pass.suffix)",
+            pass.forward,
+            shape.kind == .layer,
+            shape.rows,
+            shape.width,
+            shape.epsilon,
+            residual,
+            branch,
+            gain,
+            bias,
+            sum,
+            y,
+            statistics
+        )
     }
 
     public func addNormBackward(
-        _ shape: NormShape, sum: Floats, gain: Floats, statistics: Floats, dy: Floats, dSum: Floats?,
-        dInput: MutableFloats, dGain: MutableFloats, dBias: MutableFloats?
+        _ shape: NormShape,
+        sum: Floats,
+        gain: Floats,
+        statistics: Floats,
+        dy: Floats,
+        dSum: Floats?,
+        dInput: MutableFloats,
+        dGain: MutableFloats,
+        dBias: MutableFloats?
     ) {
         let width = shape.width
         let pass = NormPass(shape, isInQuads: areInQuads(sum, gain, dy, dSum, dInput))
         addPartials(parts: pass.backward.blocks.x, to: [(width, dGain), (width, dBias)]) { partials in
             launch(
-                Self.module, "addNormBackward\(pass.suffix)", pass.backward, shape.kind == .layer, shape.rows,
+                Self.module,
+                "addNormBackward\(pass.suffix)",
+                pass.backward,
+                shape.kind == .layer,
+                shape.rows,
                 width,
-                sum, gain, statistics, dy, dSum, dInput, partials)
+                sum,
+                gain,
+                statistics,
+                dy,
+                dSum,
+                dInput,
+                partials
+            )
         }
     }
 }

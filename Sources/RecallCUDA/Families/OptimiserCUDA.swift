@@ -20,24 +20,42 @@ extension CUDABackend: OptimiserKernels {
     private static let (pieceSize, pieceThreads) = (1024, 256)
 
     public func adamW(
-        _ count: Int, _ step: AdamWStep, gradient: Floats, parameter: MutableFloats, firstMoment: MutableFloats,
+        _ count: Int,
+        _ step: AdamWStep,
+        gradient: Floats,
+        parameter: MutableFloats,
+        firstMoment: MutableFloats,
         secondMoment: MutableFloats
     ) {
         adamW(
             [
                 AdamWParameter(
-                    count: count, weightDecay: step.weightDecay, gradient: gradient, parameter: parameter,
-                    firstMoment: firstMoment, secondMoment: secondMoment)
-            ], step)
+                    count: count,
+                    weightDecay: step.weightDecay,
+                    gradient: gradient,
+                    parameter: parameter,
+                    firstMoment: firstMoment,
+                    secondMoment: secondMoment
+                )
+            ],
+            step
+        )
     }
 
     public func adamW(_ parameters: [AdamWParameter], _ step: AdamWStep) {
         guard let table = table(parameters) else { return }
         addLateSums()
         launch(
-            "optimiser", "adamW", LaunchGrid(blocks: table.pieces, threads: Self.pieceThreads),
-            table.address, cellAtHand, StepCell(step),
-            Float(1 - step.beta1), Float(1 - step.beta2), step.epsilon)
+            "optimiser",
+            "adamW",
+            LaunchGrid(blocks: table.pieces, threads: Self.pieceThreads),
+            table.address,
+            cellAtHand,
+            StepCell(step),
+            Float(1 - step.beta1),
+            Float(1 - step.beta2),
+            step.epsilon
+        )
     }
 
     /// nil where the device has no memory for it, which is noted.
@@ -53,7 +71,9 @@ extension CUDABackend: OptimiserKernels {
                         first: (parameter.firstMoment + start).word,
                         second: (parameter.secondMoment + start).word,
                         count: Int32(min(Self.pieceSize, parameter.count - start)),
-                        weightDecay: parameter.weightDecay))
+                        weightDecay: parameter.weightDecay
+                    )
+                )
             }
         }
         if let old = optimiserTable { release(old.address, bytes: old.bytes) }

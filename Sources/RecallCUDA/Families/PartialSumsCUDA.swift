@@ -123,8 +123,13 @@ extension CUDABackend {
             if let sums = output.sums {
                 result.append(
                     PartialSum(
-                        partials: partials + column, output: sums, stride: stride, count: output.count,
-                        parts: parts))
+                        partials: partials + column,
+                        output: sums,
+                        stride: stride,
+                        count: output.count,
+                        parts: parts
+                    )
+                )
             }
             column += output.count
         }
@@ -134,8 +139,12 @@ extension CUDABackend {
     private func launch(_ sums: [PartialSum], _ threads: (across: Int, slices: Int)) {
         let list = PartialSums(sums: sums, across: threads.across)
         launch(
-            "partial_sums", "sumPartials",
-            LaunchGrid(blocks: list.blocks, threads: threads.across, threads.slices), sums.count, list)
+            "partial_sums",
+            "sumPartials",
+            LaunchGrid(blocks: list.blocks, threads: threads.across, threads.slices),
+            sums.count,
+            list
+        )
     }
 
     /// A thread has eight parts on their way at once (AT_ONCE in partial_sums.cu): where they are more, 32 threads add a

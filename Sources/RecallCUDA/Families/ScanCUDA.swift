@@ -2,21 +2,42 @@ import RecallKernels
 
 extension CUDABackend: ScanKernels {
     public func scanForward(
-        _ shape: ScanShape, x: Floats, delta: Floats, deltaBias: Floats, aLog: Floats, b: Floats, c: Floats,
-        skip: Floats, z: Floats, out: MutableFloats, checkpoints: MutableFloats?
+        _ shape: ScanShape,
+        x: Floats,
+        delta: Floats,
+        deltaBias: Floats,
+        aLog: Floats,
+        b: Floats,
+        c: Floats,
+        skip: Floats,
+        z: Floats,
+        out: MutableFloats,
+        checkpoints: MutableFloats?
     ) {
         scan(shape, [x, delta, deltaBias, aLog, b, c, skip, z], out: out, checkpoints: checkpoints, state: nil)
     }
 
     public func scanStep(
-        _ shape: ScanShape, x: Floats, delta: Floats, deltaBias: Floats, aLog: Floats, b: Floats, c: Floats,
-        skip: Floats, z: Floats, state: MutableFloats, out: MutableFloats
+        _ shape: ScanShape,
+        x: Floats,
+        delta: Floats,
+        deltaBias: Floats,
+        aLog: Floats,
+        b: Floats,
+        c: Floats,
+        skip: Floats,
+        z: Floats,
+        state: MutableFloats,
+        out: MutableFloats
     ) {
         scan(shape, [x, delta, deltaBias, aLog, b, c, skip, z], out: out, checkpoints: nil, state: state)
     }
 
     private func scan(
-        _ shape: ScanShape, _ inputs: [any KernelArgument], out: MutableFloats, checkpoints: MutableFloats?,
+        _ shape: ScanShape,
+        _ inputs: [any KernelArgument],
+        out: MutableFloats,
+        checkpoints: MutableFloats?,
         state: MutableFloats?
     ) {
         let passes = ScanPass.forward(shape)
@@ -24,19 +45,40 @@ extension CUDABackend: ScanKernels {
         // A thread a channel.
         let threads = min(128, (shape.channels + 31) / 32 * 32)
         let grid = LaunchGrid(
-            blocks: (shape.channels + threads - 1) / threads, shape.batch, threads: threads)
+            blocks: (shape.channels + threads - 1) / threads,
+            shape.batch,
+            threads: threads
+        )
         for pass in passes {
             launch(
-                "scan_forward", "scanForward\(pass.states)", grid,
-                shape.arguments + pass.arguments + inputs + [out, sums, checkpoints, state])
+                "scan_forward",
+                "scanForward\(pass.states)",
+                grid,
+                shape.arguments + pass.arguments + inputs + [out, sums, checkpoints, state]
+            )
         }
     }
 
     public func scanBackward(
-        _ shape: ScanShape, x: Floats, delta: Floats, deltaBias: Floats, aLog: Floats, b: Floats, c: Floats,
-        skip: Floats, z: Floats, checkpoints: Floats, dOut: Floats, dx: MutableFloats, dDelta: MutableFloats,
-        dDeltaBias: MutableFloats, dALog: MutableFloats, db: MutableFloats, dc: MutableFloats,
-        dSkip: MutableFloats, dz: MutableFloats
+        _ shape: ScanShape,
+        x: Floats,
+        delta: Floats,
+        deltaBias: Floats,
+        aLog: Floats,
+        b: Floats,
+        c: Floats,
+        skip: Floats,
+        z: Floats,
+        checkpoints: Floats,
+        dOut: Floats,
+        dx: MutableFloats,
+        dDelta: MutableFloats,
+        dDeltaBias: MutableFloats,
+        dALog: MutableFloats,
+        db: MutableFloats,
+        dc: MutableFloats,
+        dSkip: MutableFloats,
+        dz: MutableFloats
     ) {
         let plan = ScanBackwardPlan(shape)
         let passes = plan.passes
@@ -56,17 +98,31 @@ extension CUDABackend: ScanKernels {
         ]
         for pass in passes {
             launch(
-                "scan_backward", "scanBackward\(plan.suffix)", grid,
-                shape.arguments + pass.arguments + inputs + outputs)
+                "scan_backward",
+                "scanBackward\(plan.suffix)",
+                grid,
+                shape.arguments + pass.arguments + inputs + outputs
+            )
         }
         if groups > 1 {
             launch(
-                "scan_backward", "addStateGradients", .covering(tokens * 2 * shape.states), groups, tokens,
-                shape.states, shape.stateStride, memory, db, dc)
+                "scan_backward",
+                "addStateGradients",
+                .covering(tokens * 2 * shape.states),
+                groups,
+                tokens,
+                shape.states,
+                shape.stateStride,
+                memory,
+                db,
+                dc
+            )
         }
         addPartials(
-            parts: shape.batch, parameterPartials,
-            [(stateCount, dALog), (shape.channels, dDeltaBias), (shape.channels, dSkip)])
+            parts: shape.batch,
+            parameterPartials,
+            [(stateCount, dALog), (shape.channels, dDeltaBias), (shape.channels, dSkip)]
+        )
     }
 }
 
@@ -128,7 +184,10 @@ private struct ScanBackwardPlan {
         let groups = (warps + most - 1) / most
         let blockWarps = (warps + groups - 1) / groups
         return LaunchGrid(
-            blocks: (warps + blockWarps - 1) / blockWarps, shape.batch, threads: 32 * blockWarps,
-            sharedBytes: blockBytes + blockWarps * warpBytes)
+            blocks: (warps + blockWarps - 1) / blockWarps,
+            shape.batch,
+            threads: 32 * blockWarps,
+            sharedBytes: blockBytes + blockWarps * warpBytes
+        )
     }
 }

@@ -5,7 +5,12 @@ extension CUDABackend {
     private static let module = "short_convolution"
 
     public func shortConvolutionForward(
-        _ shape: ShortConvolutionShape, u: Floats, weight: Floats, bias: Floats, gate: Floats?, y: MutableFloats
+        _ shape: ShortConvolutionShape,
+        u: Floats,
+        weight: Floats,
+        bias: Floats,
+        gate: Floats?,
+        y: MutableFloats
     ) {
         let arguments = shape.arguments + [u, weight, bias, gate, y]
         guard let grid = shape.runGrid(atMost: 4096), let suffix = shape.suffix else {
@@ -15,27 +20,55 @@ extension CUDABackend {
     }
 
     public func shortConvolutionBackward(
-        _ shape: ShortConvolutionShape, u: Floats, weight: Floats, bias: Floats, gate: Floats?, dy: Floats,
-        du: MutableFloats, dWeight: MutableFloats, dBias: MutableFloats, dGate: MutableFloats?
+        _ shape: ShortConvolutionShape,
+        u: Floats,
+        weight: Floats,
+        bias: Floats,
+        gate: Floats?,
+        dy: Floats,
+        du: MutableFloats,
+        dWeight: MutableFloats,
+        dBias: MutableFloats,
+        dGate: MutableFloats?
     ) {
         // As many blocks as are at work at once: each leaves one row of partial sums.
         guard let grid = shape.runGrid(atMost: 528), let suffix = shape.suffix else {
             return wideBackward(
-                shape, u: u, weight: weight, bias: bias, gate: gate, dy: dy, du: du, dWeight: dWeight,
-                dBias: dBias, dGate: dGate)
+                shape,
+                u: u,
+                weight: weight,
+                bias: bias,
+                gate: gate,
+                dy: dy,
+                du: du,
+                dWeight: dWeight,
+                dBias: dBias,
+                dGate: dGate
+            )
         }
         let outputs = [(shape.channels * shape.taps, dWeight), (shape.channels, dBias)] as [SumOutput]
         addPartials(parts: grid.blocks.y, to: outputs) { partials in
             launch(
-                Self.module, "shortBackward\(suffix)", grid,
-                shape.arguments + [u, weight, bias, gate, dy, du, dGate, partials])
+                Self.module,
+                "shortBackward\(suffix)",
+                grid,
+                shape.arguments + [u, weight, bias, gate, dy, du, dGate, partials]
+            )
         }
     }
 
     /// With more taps than a thread's registers hold: dc first, then what follows from it.
     private func wideBackward(
-        _ shape: ShortConvolutionShape, u: Floats, weight: Floats, bias: Floats, gate: Floats?, dy: Floats,
-        du: MutableFloats, dWeight: MutableFloats, dBias: MutableFloats, dGate: MutableFloats?
+        _ shape: ShortConvolutionShape,
+        u: Floats,
+        weight: Floats,
+        bias: Floats,
+        gate: Floats?,
+        dy: Floats,
+        du: MutableFloats,
+        dWeight: MutableFloats,
+        dBias: MutableFloats,
+        dGate: MutableFloats?
     ) {
         let weights = shape.channels * shape.taps
         let slices = max(1, min(64, (shape.batch * shape.length + 255) / 256))
@@ -43,8 +76,11 @@ extension CUDABackend {
         let partials = dc + shape.count
         let elements = LaunchGrid.covering(shape.count)
         launch(
-            Self.module, "shortBackwardWideCore", elements,
-            shape.arguments + [u, weight, bias, gate, dy, dc, dGate])
+            Self.module,
+            "shortBackwardWideCore",
+            elements,
+            shape.arguments + [u, weight, bias, gate, dy, dc, dGate]
+        )
         let skipped = shape.epilogue == .gatedWithSkip ? dy : nil
         launch(Self.module, "shortBackwardWideInput", elements, shape.arguments + [weight, dc, skipped, du])
         let sums = LaunchGrid(blocks: shape.groups, shape.taps + 1, slices, threads: 32, 8)
@@ -53,12 +89,29 @@ extension CUDABackend {
     }
 
     public func shortConvolutionStep(
-        _ shape: ShortConvolutionShape, u: Floats, weight: Floats, bias: Floats, gate: Floats?,
-        past: MutableFloats, y: MutableFloats
+        _ shape: ShortConvolutionShape,
+        u: Floats,
+        weight: Floats,
+        bias: Floats,
+        gate: Floats?,
+        past: MutableFloats,
+        y: MutableFloats
     ) {
         launch(
-            Self.module, "shortConvolutionStep", .covering(shape.batch * shape.channels), shape.batch,
-            shape.channels, shape.taps, shape.inputStride, u, weight, bias, gate, past, y)
+            Self.module,
+            "shortConvolutionStep",
+            .covering(shape.batch * shape.channels),
+            shape.batch,
+            shape.channels,
+            shape.taps,
+            shape.inputStride,
+            u,
+            weight,
+            bias,
+            gate,
+            past,
+            y
+        )
     }
 }
 

@@ -14,12 +14,22 @@ extension CUDABackend {
     /// Makes of each segment's sum the one over it and all before it, or all after it.
     private func runSums(_ passes: TaylorPasses, _ states: MutableFloats, backwards: Bool) {
         launch(
-            "\(Self.module)@Sums", "taylorRunningSums", .covering(passes.slotFloats), passes.segments - 1,
-            passes.slotFloats, backwards ? 1 : 0, states)
+            "\(Self.module)@Sums",
+            "taylorRunningSums",
+            .covering(passes.slotFloats),
+            passes.segments - 1,
+            passes.slotFloats,
+            backwards ? 1 : 0,
+            states
+        )
     }
 
     func taylorForward(
-        _ shape: LinearAttentionShape, q: Floats, k: Floats, v: Floats, y: MutableFloats,
+        _ shape: LinearAttentionShape,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        y: MutableFloats,
         normaliser: MutableFloats
     ) {
         let passes = TaylorPasses(shape, arithmetic)
@@ -35,8 +45,16 @@ extension CUDABackend {
     }
 
     func taylorBackward(
-        _ shape: LinearAttentionShape, q: Floats, k: Floats, v: Floats, y: Floats, normaliser: Floats,
-        dy: Floats, dq: MutableFloats, dk: MutableFloats, dv: MutableFloats
+        _ shape: LinearAttentionShape,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        y: Floats,
+        normaliser: Floats,
+        dy: Floats,
+        dq: MutableFloats,
+        dk: MutableFloats,
+        dv: MutableFloats
     ) {
         let passes = TaylorPasses(shape, arithmetic)
         let (module, suffix) = ("\(Self.module)@\(passes.suffix)", passes.suffix)

@@ -70,8 +70,12 @@ struct TaylorPasses {
         let tiles = Self.chunk * (inputs * strides.input + values * strides.value)
         let state = isReading ? 16 * stateTiles * strides.value : 0
         return LaunchGrid(
-            blocks: heads, segments, slices, threads: Self.threads,
-            sharedBytes: (tiles + state) * MemoryLayout<Float>.stride)
+            blocks: heads,
+            segments,
+            slices,
+            threads: Self.threads,
+            sharedBytes: (tiles + state) * MemoryLayout<Float>.stride
+        )
     }
 
     var forward: LaunchGrid { grid(segments: segments, inputs: 2, values: 1, isReading: true) }

@@ -73,10 +73,19 @@ extension CUDABackend {
             layers.allSatisfy({ areInQuads($0.weight, $0.bias, $0.y) })
         else { return false }
         let arguments = ThinLinear.Layers(
-            layers: layers.map { ($0.weight, $0.bias, Floats($0.y), $0.shape.outputs) })
+            layers: layers.map { ($0.weight, $0.bias, Floats($0.y), $0.shape.outputs) }
+        )
         launch(
-            Self.module, "thinForward\(thin.held)", thin.grid(sharedBytes: thin.forwardSharedBytes),
-            shape.rows, shape.inputs, shape.inputStride, layers.count, arguments, x)
+            Self.module,
+            "thinForward\(thin.held)",
+            thin.grid(sharedBytes: thin.forwardSharedBytes),
+            shape.rows,
+            shape.inputs,
+            shape.inputStride,
+            layers.count,
+            arguments,
+            x
+        )
         return true
     }
 
@@ -87,8 +96,17 @@ extension CUDABackend {
         else { return false }
         let arguments = ThinLinear.Layers(layers: layers.map { ($0.weight, nil, $0.dy, $0.shape.outputs) })
         launch(
-            Self.module, "thinBackward\(thin.held)", thin.grid(sharedBytes: thin.backwardSharedBytes),
-            shape.rows, shape.inputs, shape.inputStride, layers.count, arguments, addsToDx, dx)
+            Self.module,
+            "thinBackward\(thin.held)",
+            thin.grid(sharedBytes: thin.backwardSharedBytes),
+            shape.rows,
+            shape.inputs,
+            shape.inputStride,
+            layers.count,
+            arguments,
+            addsToDx,
+            dx
+        )
         return true
     }
 }

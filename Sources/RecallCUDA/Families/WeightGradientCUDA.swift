@@ -61,12 +61,25 @@ extension CUDABackend {
         let (weights, biases) = (shape.outputs * shape.inputs, layer.dBias == nil ? 0 : shape.outputs)
         addPartials(parts: tiling.blocks.shares, to: [(weights, dWeight), (biases, layer.dBias)]) { partials in
             launch(
-                "weight_gradient", tiling.kernel,
+                "weight_gradient",
+                tiling.kernel,
                 LaunchGrid(
-                    blocks: tiling.blocks.outputs, tiling.blocks.inputs, tiling.blocks.shares, threads: 256,
-                    sharedBytes: tiling.sharedBytes),
-                shape.rows, shape.inputs, shape.outputs, shape.inputStride, tiling.rows, biases > 0, x,
-                layer.dy, partials)
+                    blocks: tiling.blocks.outputs,
+                    tiling.blocks.inputs,
+                    tiling.blocks.shares,
+                    threads: 256,
+                    sharedBytes: tiling.sharedBytes
+                ),
+                shape.rows,
+                shape.inputs,
+                shape.outputs,
+                shape.inputStride,
+                tiling.rows,
+                biases > 0,
+                x,
+                layer.dy,
+                partials
+            )
         }
         return true
     }

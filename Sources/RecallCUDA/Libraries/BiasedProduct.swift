@@ -33,8 +33,11 @@ final class BiasedProduct {
     ///   - workspaceBytes: what the product may use.
     /// - Throws: `BackendError.failed`.
     init?(
-        _ shape: LinearShape, _ library: PlannedProductLibrary, _ handle: MatrixLibrary.Handle?,
-        computeType: Int32, workspaceBytes: Int
+        _ shape: LinearShape,
+        _ library: PlannedProductLibrary,
+        _ handle: MatrixLibrary.Handle?,
+        computeType: Int32,
+        workspaceBytes: Int
     ) throws(BackendError) {
         self.library = library
         let (inputs, outputs, rows) = (UInt64(shape.inputs), UInt64(shape.outputs), UInt64(shape.rows))
@@ -56,7 +59,9 @@ final class BiasedProduct {
     }
 
     private func plan(
-        _ handle: MatrixLibrary.Handle?, _ shape: LinearShape, workspaceBytes: Int
+        _ handle: MatrixLibrary.Handle?,
+        _ shape: LinearShape,
+        workspaceBytes: Int
     ) throws(BackendError) -> Choice? {
         var preference: PlannedProductLibrary.Descriptor?
         try Self.check(library.createPreference(&preference), "a plan", shape)
@@ -64,7 +69,11 @@ final class BiasedProduct {
         func prefer<Value>(_ attribute: PlanAttribute, _ value: Value) throws(BackendError) {
             let status = withUnsafeBytes(of: value) {
                 library.setPreference(
-                    preference, attribute.rawValue, $0.baseAddress.unsafelyUnwrapped, $0.count)
+                    preference,
+                    attribute.rawValue,
+                    $0.baseAddress.unsafelyUnwrapped,
+                    $0.count
+                )
             }
             try Self.check(status, "\(attribute)", shape)
         }
@@ -80,7 +89,9 @@ final class BiasedProduct {
     }
 
     private func set<Value>(
-        _ attribute: ProductAttribute, _ value: Value, _ shape: LinearShape
+        _ attribute: ProductAttribute,
+        _ value: Value,
+        _ shape: LinearShape
     ) throws(BackendError) {
         let status = withUnsafeBytes(of: value) {
             library.setProduct(product, attribute.rawValue, $0.baseAddress.unsafelyUnwrapped, $0.count)
@@ -93,23 +104,43 @@ final class BiasedProduct {
     /// - Parameter workspace: as many bytes as the plan may use.
     /// - Throws: `BackendError.failed`.
     func queue(
-        _ layer: LinearLayerForward, bias: Floats, x input: Floats, _ handle: MatrixLibrary.Handle?,
-        workspace: DeviceAddress, on stream: DriverObject?
+        _ layer: LinearLayerForward,
+        bias: Floats,
+        x input: Floats,
+        _ handle: MatrixLibrary.Handle?,
+        workspace: DeviceAddress,
+        on stream: DriverObject?
     ) throws(BackendError) {
         var (one, zero) = (Float(1), Float(0))
         let output = DeviceAddress(UInt(bitPattern: layer.y))
         try set(.biasAddress, DeviceAddress(UInt(bitPattern: bias)), layer.shape)
         let status = withUnsafeBytes(of: choice.algorithm) {
             library.product(
-                handle, product, &one, DeviceAddress(UInt(bitPattern: layer.weight)), weight,
-                DeviceAddress(UInt(bitPattern: input)), x, &zero, output, y, output, y,
-                $0.baseAddress.unsafelyUnwrapped, workspace, choice.workspaceBytes, stream)
+                handle,
+                product,
+                &one,
+                DeviceAddress(UInt(bitPattern: layer.weight)),
+                weight,
+                DeviceAddress(UInt(bitPattern: input)),
+                x,
+                &zero,
+                output,
+                y,
+                output,
+                y,
+                $0.baseAddress.unsafelyUnwrapped,
+                workspace,
+                choice.workspaceBytes,
+                stream
+            )
         }
         try Self.check(status, "a product", layer.shape)
     }
 
     private static func check(
-        _ status: Int32, _ what: String, _ shape: LinearShape
+        _ status: Int32,
+        _ what: String,
+        _ shape: LinearShape
     ) throws(BackendError) {
         guard status != 0 else { return }
         throw .failed("cuBLASLt: \(what) of \(shape): status \(status)")

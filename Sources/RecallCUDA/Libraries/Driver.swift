@@ -81,8 +81,11 @@ struct Driver: Sendable {
     init() throws {
         let library = try DynamicLibrary(
             anyOf: DynamicLibrary.candidates(
-                ["libcuda.so.1", "libcuda.so"], folders: ["/usr/local/nvidia/lib64", "/usr/lib/wsl/lib"]),
-            purpose: "NVIDIA's driver")
+                ["libcuda.so.1", "libcuda.so"],
+                folders: ["/usr/local/nvidia/lib64", "/usr/lib/wsl/lib"]
+            ),
+            purpose: "NVIDIA's driver"
+        )
         initialise = try library.function("cuInit")
         driverVersion = try library.function("cuDriverGetVersion")
         deviceCount = try library.function("cuDeviceGetCount")

@@ -38,7 +38,8 @@ struct KernelNode {
     private let extra: UnsafeRawPointer? = nil
 
     init(
-        _ function: DriverObject, _ grid: LaunchGrid,
+        _ function: DriverObject,
+        _ grid: LaunchGrid,
         _ parameters: UnsafeMutablePointer<UnsafeMutableRawPointer?>
     ) {
         self.function = function
@@ -56,15 +57,26 @@ extension Driver {
     ///   - parameters: the address of each.
     ///   - startsEarly: whether the kernel may start while the one before still runs, for which it must itself wait.
     func launch(
-        _ function: DriverObject, _ grid: LaunchGrid,
+        _ function: DriverObject,
+        _ grid: LaunchGrid,
         _ parameters: UnsafeMutablePointer<UnsafeMutableRawPointer?>,
-        on stream: DriverObject?, startsEarly: Bool
+        on stream: DriverObject?,
+        startsEarly: Bool
     ) -> DriverStatus {
         guard startsEarly, let launchConfiguredKernel else {
             return launchKernel(
-                function, UInt32(grid.blocks.x), UInt32(grid.blocks.y), UInt32(grid.blocks.z),
-                UInt32(grid.threads.x), UInt32(grid.threads.y), 1, UInt32(grid.sharedBytes), stream, parameters,
-                nil)
+                function,
+                UInt32(grid.blocks.x),
+                UInt32(grid.blocks.y),
+                UInt32(grid.blocks.z),
+                UInt32(grid.threads.x),
+                UInt32(grid.threads.y),
+                1,
+                UInt32(grid.sharedBytes),
+                stream,
+                parameters,
+                nil
+            )
         }
         return withUnsafePointer(to: LaunchAttribute.startsEarly) { attribute in
             withUnsafeBytes(of: LaunchConfiguration(grid, stream: stream, attribute: attribute)) {

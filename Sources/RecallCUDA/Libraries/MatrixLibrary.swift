@@ -34,7 +34,8 @@ struct MatrixLibrary: Sendable {
         product = try library.function("cublasGemmEx")
         batchedProduct = try library.function("cublasGemmStridedBatchedEx")
         let property: @convention(c) (Handle?, Out<Int32>) -> Int32 = try library.function(
-            "cublasGetVersion_v2")
+            "cublasGetVersion_v2"
+        )
         var number = Int32(0)
         _ = property(nil, &number)
         version = number
@@ -44,8 +45,11 @@ struct MatrixLibrary: Sendable {
     static func library(_ name: String) throws -> DynamicLibrary {
         try DynamicLibrary(
             anyOf: DynamicLibrary.candidates(
-                ["\(name).so.13", "\(name).so.12", "\(name).so"], folders: ["/usr/local/cuda/lib64"]),
+                ["\(name).so.13", "\(name).so.12", "\(name).so"],
+                folders: ["/usr/local/cuda/lib64"]
+            ),
             purpose: "NVIDIA's matrix products; it comes with the CUDA toolkit and with the Python package"
-                + " nvidia-cublas, whose folder RECALL_BENCH_CUDA_LIBRARIES may name")
+                + " nvidia-cublas, whose folder RECALL_BENCH_CUDA_LIBRARIES may name"
+        )
     }
 }

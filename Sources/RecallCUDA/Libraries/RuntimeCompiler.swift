@@ -38,9 +38,12 @@ public struct RuntimeCompiler: Sendable {
     public init() throws {
         let library = try DynamicLibrary(
             anyOf: DynamicLibrary.candidates(
-                ["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"], folders: ["/usr/local/cuda/lib64"]),
+                ["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"],
+                folders: ["/usr/local/cuda/lib64"]
+            ),
             purpose: "NVIDIA's run-time compiler; it comes with the CUDA toolkit and with the Python package"
-                + " nvidia-cuda-nvrtc, whose folder RECALL_BENCH_CUDA_LIBRARIES may name")
+                + " nvidia-cuda-nvrtc, whose folder RECALL_BENCH_CUDA_LIBRARIES may name"
+        )
         Self.loadBuiltIns(beside: library.path)
         create = try library.function("nvrtcCreateProgram")
         destroy = try library.function("nvrtcDestroyProgram")
@@ -75,7 +78,10 @@ public struct RuntimeCompiler: Sendable {
     ///   - options: the compiler's.
     /// - Throws: `CompilationFailure` with the compiler's log.
     public func compile(
-        _ source: String, name: String, headers: [(name: String, text: String)], options: [String]
+        _ source: String,
+        name: String,
+        headers: [(name: String, text: String)],
+        options: [String]
     ) throws -> Compiled {
         var program: Program?
         let created = withTexts(headers.map(\.text)) { texts in
@@ -99,7 +105,9 @@ public struct RuntimeCompiler: Sendable {
 
     /// One of a program's results; empty where it has none.
     private func read(
-        _ program: Program?, _ size: (Program?, Out<Int>) -> Int32, _ copy: (Program?, Out<CChar>) -> Int32
+        _ program: Program?,
+        _ size: (Program?, Out<Int>) -> Int32,
+        _ copy: (Program?, Out<CChar>) -> Int32
     ) -> [UInt8] {
         var count = 0
         guard size(program, &count) == 0, count > 0 else { return [] }

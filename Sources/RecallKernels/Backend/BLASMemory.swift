@@ -31,7 +31,8 @@ final class BLASMemory: Sendable {
 
     /// - Parameter map: whether the system has so many bytes of address space; another one for tests.
     init(
-        take: @escaping Take, giveBack: @escaping GiveBack,
+        take: @escaping Take,
+        giveBack: @escaping GiveBack,
         map: @escaping @Sendable (_ bytes: Int) -> Bool = BLASMemory.isThere
     ) {
         (self.take, self.giveBack, self.map) = (take, giveBack, map)

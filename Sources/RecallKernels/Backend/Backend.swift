@@ -91,7 +91,11 @@ public protocol Backend: AnyObject, LinearAlgebraKernels, NormalisationKernels, 
     /// Copies from the device to the host, after everything queued before a mark. The device meanwhile goes on with what was
     /// queued since, which must not write there.
     func copyToHost(
-        _ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int, after mark: Int)
+        _ source: UnsafeRawPointer,
+        _ destination: UnsafeMutableRawPointer,
+        bytes: Int,
+        after mark: Int
+    )
 
     /// Copies from the host to the device. What is copied within a `step` is copied again in every one of its key, as it
     /// was in the first.
@@ -106,8 +110,10 @@ public protocol Backend: AnyObject, LinearAlgebraKernels, NormalisationKernels, 
     ///   - isWritten: whether the kernels write them.
     ///   - body: is called with their address for kernels.
     func withHostNumbers(
-        _ numbers: UnsafeMutableBufferPointer<Float>, isWritten: Bool,
-        _ body: (_ address: MutableFloats) -> Void)
+        _ numbers: UnsafeMutableBufferPointer<Float>,
+        isWritten: Bool,
+        _ body: (_ address: MutableFloats) -> Void
+    )
 
     /// Lets the host read numbers in the device's memory, after everything queued before.
     ///

@@ -80,7 +80,10 @@ public final class CPUBackend: Backend {
     }
 
     public func copyToHost(
-        _ source: UnsafeRawPointer, _ destination: UnsafeMutableRawPointer, bytes: Int, after mark: Int
+        _ source: UnsafeRawPointer,
+        _ destination: UnsafeMutableRawPointer,
+        bytes: Int,
+        after mark: Int
     ) {
         copyToHost(source, destination, bytes: bytes)
     }
@@ -94,7 +97,8 @@ public final class CPUBackend: Backend {
     }
 
     public func withHostNumbers(
-        _ numbers: UnsafeMutableBufferPointer<Float>, isWritten: Bool,
+        _ numbers: UnsafeMutableBufferPointer<Float>,
+        isWritten: Bool,
         _ body: (_ address: MutableFloats) -> Void
     ) {
         if let address = numbers.baseAddress { return body(address) }

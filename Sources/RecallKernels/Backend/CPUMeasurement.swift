@@ -38,7 +38,11 @@ public enum CPUMeasurement {
 
     /// Calls `body` with a product C = A·B on one thread: A (m, k), B (k, n) or, transposed, stored as (n, k).
     private static func withProduct<Result>(
-        m: Int, n: Int, k: Int, transposed: Bool, _ body: (_ multiply: () -> Void) -> Result
+        m: Int,
+        n: Int,
+        k: Int,
+        transposed: Bool,
+        _ body: (_ multiply: () -> Void) -> Result
     ) -> Result {
         precondition(m > 0 && n > 0 && k > 0)
         let a = UnsafeMutablePointer<Float>.allocate(capacity: m * k)
@@ -50,8 +54,18 @@ public enum CPUMeasurement {
         c.initialize(repeating: 0, count: m * n)
         return body {
             matrixProduct(
-                m: m, n: n, k: k, a, stride: k, transposed: false, b, stride: transposed ? k : n,
-                transposed: transposed, c, stride: n)
+                m: m,
+                n: n,
+                k: k,
+                a,
+                stride: k,
+                transposed: false,
+                b,
+                stride: transposed ? k : n,
+                transposed: transposed,
+                c,
+                stride: n
+            )
         }
     }
 

@@ -64,7 +64,8 @@ struct OpenBLAS: Sendable {
             if reason.isEmpty { reason = dlerror().map { String(cString: $0) } ?? "" }
         }
         throw BackendError.unavailable(
-            "OpenBLAS, which multiplies matrices on a CPU, cannot be loaded (\(reason)); install libopenblas0")
+            "OpenBLAS, which multiplies matrices on a CPU, cannot be loaded (\(reason)); install libopenblas0"
+        )
     }
 
     private typealias Text = @convention(c) () -> UnsafePointer<CChar>
@@ -76,11 +77,13 @@ struct OpenBLAS: Sendable {
 
     /// - Parameter library: nil for all that the process has loaded.
     private static func function<Function>(
-        _ name: String, in library: UnsafeMutableRawPointer?
+        _ name: String,
+        in library: UnsafeMutableRawPointer?
     ) throws -> Function {
         guard let symbol = dlsym(library, name) else {
             throw BackendError.unavailable(
-                "OpenBLAS, which multiplies matrices on a CPU, has no \(name); install libopenblas0")
+                "OpenBLAS, which multiplies matrices on a CPU, has no \(name); install libopenblas0"
+            )
         }
         return unsafeBitCast(symbol, to: Function.self)
     }

@@ -12,7 +12,13 @@ enum Pages {
     /// Memory that becomes resident as it is touched, or nil where the system has no address space for it.
     static func map(bytes: Int) -> UnsafeMutableRawPointer? {
         let address = mmap(
-            nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+            nil,
+            bytes,
+            PROT_READ | PROT_WRITE,
+            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+            -1,
+            0
+        )
         guard let address, address != MAP_FAILED else { return nil }
         #if os(Linux)
             // A kernel that walks many rows far apart needs a page's address for each: with large pages one look-up does

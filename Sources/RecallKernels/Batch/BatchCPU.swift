@@ -1,6 +1,9 @@
 extension CPUBackend: BatchKernels {
     public func gatherBatch(
-        _ shape: BatchShape, tokens: MutableIntegers, rows: MutableIntegers, labels: MutableIntegers
+        _ shape: BatchShape,
+        tokens: MutableIntegers,
+        rows: MutableIntegers,
+        labels: MutableIntegers
     ) {
         let (length, pairs) = (shape.length, shape.pairs)
         let step = stepAtHand

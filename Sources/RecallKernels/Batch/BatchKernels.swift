@@ -30,8 +30,13 @@ public struct StepScalars {
     public var correct: UnsafeMutablePointer<Double>
 
     public init(
-        update: AdamWStep, tokens: Integers, positions: Integers, labels: Integers, order: Integers,
-        loss: UnsafeMutablePointer<Double>, correct: UnsafeMutablePointer<Double>
+        update: AdamWStep,
+        tokens: Integers,
+        positions: Integers,
+        labels: Integers,
+        order: Integers,
+        loss: UnsafeMutablePointer<Double>,
+        correct: UnsafeMutablePointer<Double>
     ) {
         (self.update, self.tokens, self.positions, self.labels) = (update, tokens, positions, labels)
         (self.order, self.loss, self.correct) = (order, loss, correct)
@@ -47,7 +52,11 @@ public protocol BatchKernels {
     ///   - tokens: (batch, length), written. rows: (batch, pairs), written: the positions as rows of the flattened
     ///     (batch · length). labels: (batch, pairs), written.
     func gatherBatch(
-        _ shape: BatchShape, tokens: MutableIntegers, rows: MutableIntegers, labels: MutableIntegers)
+        _ shape: BatchShape,
+        tokens: MutableIntegers,
+        rows: MutableIntegers,
+        labels: MutableIntegers
+    )
 
     /// Writes the sum of a step's right answers, in Float64.
     func recordCorrect(_ count: Int, correct: Floats)

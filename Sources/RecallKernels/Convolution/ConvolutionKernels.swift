@@ -18,7 +18,12 @@ public struct ShortConvolutionShape: Equatable, Sendable {
     public var epilogue: ConvolutionEpilogue
 
     public init(
-        batch: Int, length: Int, channels: Int, taps: Int, inputStride: Int, epilogue: ConvolutionEpilogue
+        batch: Int,
+        length: Int,
+        channels: Int,
+        taps: Int,
+        inputStride: Int,
+        epilogue: ConvolutionEpilogue
     ) {
         (self.batch, self.length, self.channels, self.taps) = (batch, length, channels, taps)
         (self.inputStride, self.epilogue) = (inputStride, epilogue)
@@ -43,13 +48,27 @@ public protocol ConvolutionKernels {
     ///   - gate: (batch, length, channels) contiguous for `gatedWithSkip`, else nil.
     ///   - y: (batch, length, channels), contiguous, written.
     func shortConvolutionForward(
-        _ shape: ShortConvolutionShape, u: Floats, weight: Floats, bias: Floats, gate: Floats?, y: MutableFloats
+        _ shape: ShortConvolutionShape,
+        u: Floats,
+        weight: Floats,
+        bias: Floats,
+        gate: Floats?,
+        y: MutableFloats
     )
 
     /// Gradients of every input, laid out as it is (du `inputStride` apart); written.
     func shortConvolutionBackward(
-        _ shape: ShortConvolutionShape, u: Floats, weight: Floats, bias: Floats, gate: Floats?, dy: Floats,
-        du: MutableFloats, dWeight: MutableFloats, dBias: MutableFloats, dGate: MutableFloats?)
+        _ shape: ShortConvolutionShape,
+        u: Floats,
+        weight: Floats,
+        bias: Floats,
+        gate: Floats?,
+        dy: Floats,
+        du: MutableFloats,
+        dWeight: MutableFloats,
+        dBias: MutableFloats,
+        dGate: MutableFloats?
+    )
 
     /// One token of decoding.
     ///
@@ -57,20 +76,38 @@ public protocol ConvolutionKernels {
     ///   - shape: length is 1; u is (batch, channels), `inputStride` apart.
     ///   - past: (batch, taps - 1, channels), the inputs before this one, oldest first; read, then moved on by one.
     func shortConvolutionStep(
-        _ shape: ShortConvolutionShape, u: Floats, weight: Floats, bias: Floats, gate: Floats?,
-        past: MutableFloats, y: MutableFloats)
+        _ shape: ShortConvolutionShape,
+        u: Floats,
+        weight: Floats,
+        bias: Floats,
+        gate: Floats?,
+        past: MutableFloats,
+        y: MutableFloats
+    )
 
     /// y_t = (Σ_{τ≤t} filter[τ] ⊙ u_{t-τ} + u_t) ⊙ gate_t + u_t: the long BaseConv with both its skips.
     ///
     /// - Parameters:
     ///   - u, gate, y: (batch, length, channels), contiguous. filter: (length, channels). y is written.
     func longConvolutionForward(
-        _ shape: LongConvolutionShape, u: Floats, filter: Floats, gate: Floats, y: MutableFloats)
+        _ shape: LongConvolutionShape,
+        u: Floats,
+        filter: Floats,
+        gate: Floats,
+        y: MutableFloats
+    )
 
     /// Gradients of every input, laid out as it is; written.
     func longConvolutionBackward(
-        _ shape: LongConvolutionShape, u: Floats, filter: Floats, gate: Floats, dy: Floats, du: MutableFloats,
-        dFilter: MutableFloats, dGate: MutableFloats)
+        _ shape: LongConvolutionShape,
+        u: Floats,
+        filter: Floats,
+        gate: Floats,
+        dy: Floats,
+        du: MutableFloats,
+        dFilter: MutableFloats,
+        dGate: MutableFloats
+    )
 
     /// One token of decoding at position `position`: O(position) work.
     ///
@@ -78,6 +115,13 @@ public protocol ConvolutionKernels {
     ///   - past: (batch, capacity, channels), of which the first `position` rows of each sequence are the inputs so
     ///     far, oldest first. filter: at least (position + 1, channels). u, gate, y: (batch, channels).
     func longConvolutionStep(
-        _ shape: LongConvolutionShape, u: Floats, filter: Floats, gate: Floats, past: Floats, position: Int,
-        capacity: Int, y: MutableFloats)
+        _ shape: LongConvolutionShape,
+        u: Floats,
+        filter: Floats,
+        gate: Floats,
+        past: Floats,
+        position: Int,
+        capacity: Int,
+        y: MutableFloats
+    )
 }

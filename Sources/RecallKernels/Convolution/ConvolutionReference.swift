@@ -21,7 +21,11 @@ package enum ConvolutionReference {
     /// y: (batch, length, channels). u: (batch, length, channels). weight: (channels, taps). bias: (channels). gate:
     /// as u, or empty.
     package static func shortForward(
-        _ shape: ShortConvolutionShape, u: [Double], weight: [Double], bias: [Double], gate: [Double]
+        _ shape: ShortConvolutionShape,
+        u: [Double],
+        weight: [Double],
+        bias: [Double],
+        gate: [Double]
     ) -> [Double] {
         let c = shortConvolution(shape, u: u, weight: weight, bias: bias)
         return c.indices.map { i in
@@ -33,13 +37,20 @@ package enum ConvolutionReference {
     }
 
     package static func shortBackward(
-        _ shape: ShortConvolutionShape, u: [Double], weight: [Double], bias: [Double], gate: [Double],
+        _ shape: ShortConvolutionShape,
+        u: [Double],
+        weight: [Double],
+        bias: [Double],
+        gate: [Double],
         dy: [Double]
     ) -> ShortGradients {
         let c = shortConvolution(shape, u: u, weight: weight, bias: bias)
         var result = ShortGradients(
-            u: Array(repeating: 0, count: u.count), weight: Array(repeating: 0, count: weight.count),
-            bias: Array(repeating: 0, count: bias.count), gate: [])
+            u: Array(repeating: 0, count: u.count),
+            weight: Array(repeating: 0, count: weight.count),
+            bias: Array(repeating: 0, count: bias.count),
+            gate: []
+        )
         var dc = dy
         switch shape.epilogue {
         case .gatedWithSkip:
@@ -62,20 +73,29 @@ package enum ConvolutionReference {
 
     /// y, u, gate: (batch, length, channels). filter: (length, channels).
     package static func longForward(
-        _ shape: LongConvolutionShape, u: [Double], filter: [Double], gate: [Double]
+        _ shape: LongConvolutionShape,
+        u: [Double],
+        filter: [Double],
+        gate: [Double]
     ) -> [Double] {
         let c = longConvolution(shape, u: u, filter: filter)
         return c.indices.map { (c[$0] + u[$0]) * gate[$0] + u[$0] }
     }
 
     package static func longBackward(
-        _ shape: LongConvolutionShape, u: [Double], filter: [Double], gate: [Double], dy: [Double]
+        _ shape: LongConvolutionShape,
+        u: [Double],
+        filter: [Double],
+        gate: [Double],
+        dy: [Double]
     ) -> LongGradients {
         let c = longConvolution(shape, u: u, filter: filter)
         let dc = zip(dy, gate).map { $0 * $1 }
         var result = LongGradients(
-            u: zip(dc, dy).map { $0 + $1 }, filter: Array(repeating: 0, count: filter.count),
-            gate: dy.indices.map { dy[$0] * (c[$0] + u[$0]) })
+            u: zip(dc, dy).map { $0 + $1 },
+            filter: Array(repeating: 0, count: filter.count),
+            gate: dy.indices.map { dy[$0] * (c[$0] + u[$0]) }
+        )
         forEachTerm(shape) { output, input, tap in
             result.u[input] += filter[tap] * dc[output]
             result.filter[tap] += u[input] * dc[output]
@@ -85,7 +105,10 @@ package enum ConvolutionReference {
 
     /// c_t = bias + Σ_j w[j] u_{t-(K-1)+j}, u before the sequence's start being 0.
     private static func shortConvolution(
-        _ shape: ShortConvolutionShape, u: [Double], weight: [Double], bias: [Double]
+        _ shape: ShortConvolutionShape,
+        u: [Double],
+        weight: [Double],
+        bias: [Double]
     ) -> [Double] {
         var c = u.indices.map { bias[$0 % shape.channels] }
         forEachTerm(shape) { output, input, channel, tap in
@@ -96,7 +119,9 @@ package enum ConvolutionReference {
 
     /// c_t = Σ_{τ≤t} f_τ u_{t-τ}.
     private static func longConvolution(
-        _ shape: LongConvolutionShape, u: [Double], filter: [Double]
+        _ shape: LongConvolutionShape,
+        u: [Double],
+        filter: [Double]
     ) -> [Double] {
         var c = Array(repeating: 0.0, count: u.count)
         forEachTerm(shape) { output, input, tap in c[output] += filter[tap] * u[input] }
@@ -120,7 +145,8 @@ package enum ConvolutionReference {
     }
 
     private static func forEachTerm(
-        _ shape: LongConvolutionShape, _ body: (_ output: Int, _ input: Int, _ tap: Int) -> Void
+        _ shape: LongConvolutionShape,
+        _ body: (_ output: Int, _ input: Int, _ tap: Int) -> Void
     ) {
         for b in 0..<shape.batch {
             for t in 0..<shape.length {

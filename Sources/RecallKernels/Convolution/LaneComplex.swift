@@ -33,7 +33,9 @@ struct LaneComplex {
     @inline(__always)
     static func * (a: LaneComplex, b: LaneComplex) -> LaneComplex {
         LaneComplex(
-            re: (a.re * b.re).addingProduct(a.im.negated, b.im), im: (a.re * b.im).addingProduct(a.im, b.re))
+            re: (a.re * b.re).addingProduct(a.im.negated, b.im),
+            im: (a.re * b.im).addingProduct(a.im, b.re)
+        )
     }
 
     @inline(__always)
@@ -109,14 +111,21 @@ struct LaneQuartet {
     func backward(_ alpha: NodeTwiddles) -> LaneQuartet {
         let (even0, even1, odd0, odd1) = (p0 + p2, p0 - p2, p1 + p3, (p1 - p3).timesI)
         return LaneQuartet(
-            even0 + odd0, (even1 - odd1) * alpha.one.conjugate, (even0 - odd0) * alpha.two.conjugate,
-            (even1 + odd1) * alpha.three.conjugate)
+            even0 + odd0,
+            (even1 - odd1) * alpha.one.conjugate,
+            (even0 - odd0) * alpha.two.conjugate,
+            (even1 + odd1) * alpha.three.conjugate
+        )
     }
 
     /// `forward` of four real numbers.
     @inline(__always)
     static func forward(
-        _ p0: Vector, _ p1: Vector, _ p2: Vector, _ p3: Vector, _ alpha: NodeTwiddles
+        _ p0: Vector,
+        _ p1: Vector,
+        _ p2: Vector,
+        _ p3: Vector,
+        _ alpha: NodeTwiddles
     ) -> LaneQuartet {
         let (real, b, c, d) = (
             LaneComplex(re: p0, im: .zero), alpha.one.times(p1), alpha.two.times(p2),

@@ -87,7 +87,10 @@ struct LaneFourierTransform {
     ///   - x: the array, written.
     ///   - source: asked for times below `length` only.
     func splitRoot(
-        _ source: some LaneSource, length: Int, columns: Range<Int>, into x: MutableFloats
+        _ source: some LaneSource,
+        length: Int,
+        columns: Range<Int>,
+        into x: MutableFloats
     ) {
         let step = size / rootRows
         let (row, q) = (Self.place(step), size / rootRadix)
@@ -120,7 +123,10 @@ struct LaneFourierTransform {
     ///   - x: the array, overwritten.
     ///   - sink: given the sequences' numbers at each time below `length`, in any order.
     func joinRoot(
-        _ x: MutableFloats, length: Int, columns: Range<Int>, into sink: some LaneSink
+        _ x: MutableFloats,
+        length: Int,
+        columns: Range<Int>,
+        into sink: some LaneSink
     ) {
         let step = size / rootRows
         let (row, q) = (Self.place(step), size / rootRadix)
@@ -253,7 +259,8 @@ struct LaneFourierTransform {
     }
 
     private static func multiply(
-        _ a: (re: Double, im: Double), _ b: (re: Double, im: Double)
+        _ a: (re: Double, im: Double),
+        _ b: (re: Double, im: Double)
     ) -> (re: Double, im: Double) {
         (a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re)
     }

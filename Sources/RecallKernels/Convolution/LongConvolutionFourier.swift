@@ -1,7 +1,11 @@
 extension CPUBackend {
     /// y = ((f + δ) * u) ⊙ gate + u: the inner skip is a first tap larger by one.
     public func longConvolutionForward(
-        _ shape: LongConvolutionShape, u: Floats, filter: Floats, gate: Floats, y: MutableFloats
+        _ shape: LongConvolutionShape,
+        u: Floats,
+        filter: Floats,
+        gate: Floats,
+        y: MutableFloats
     ) {
         let plan = FourierPlan(shape)
         let array = plan.array
@@ -30,8 +34,14 @@ extension CPUBackend {
     /// With v the gradient dy ⊙ gate in reverse order of time, what the backward needs are causal convolutions too:
     /// dGate = dy ⊙ ((f + δ) * u), du_t = ((f + δ) * v)_{L-1-t} + dy_t, and df_τ = Σ (u * v)_{L-1-τ} over the batch.
     public func longConvolutionBackward(
-        _ shape: LongConvolutionShape, u: Floats, filter: Floats, gate: Floats, dy: Floats, du: MutableFloats,
-        dFilter: MutableFloats, dGate: MutableFloats
+        _ shape: LongConvolutionShape,
+        u: Floats,
+        filter: Floats,
+        gate: Floats,
+        dy: Floats,
+        du: MutableFloats,
+        dFilter: MutableFloats,
+        dGate: MutableFloats
     ) {
         let plan = FourierPlan(shape)
         let (array, length) = (plan.array, shape.length)
@@ -40,14 +50,19 @@ extension CPUBackend {
         // Each chunk's sums of the spectra of u * v.
         let products = spectra + plan.sharedArrays * array
         let transform = LaneFourierTransform(
-            size: plan.size, table: products + plan.chunks * plan.sharedArrays * array)
+            size: plan.size,
+            table: products + plan.chunks * plan.sharedArrays * array
+        )
         makeSpectra(plan, transform, filter, into: spectra)
         /// Row t of the filter's gradient is number L-1-t of u * v.
         func filterGradient(_ rows: LaneRows) -> ReversedSink {
             ReversedSink(rows: rows, scale: plan.scale, out: dFilter)
         }
         forEachPart(
-            plan, transform, arrays: plan.isSingle ? 3 : 2, matrices: [u, gate, dy, Floats(du), Floats(dGate)]
+            plan,
+            transform,
+            arrays: plan.isSingle ? 3 : 2,
+            matrices: [u, gate, dy, Floats(du), Floats(dGate)]
         ) { part in
             let (u, gate, dy) = (u + part.start, gate + part.start, dy + part.start)
             part.split(0) { RowSource(rows: $0, matrix: u) }
@@ -61,9 +76,13 @@ extension CPUBackend {
                 } else {
                     transform.run(
                         GradientWork(
-                            x: x, spacing: array, spectrum: spectra + group * array,
+                            x: x,
+                            spacing: array,
+                            spectrum: spectra + group * array,
                             products: products + (part.chunk * plan.groups + group) * array,
-                            isAdding: !part.isFirst))
+                            isAdding: !part.isFirst
+                        )
+                    )
                 }
             }
             let (dGate, du) = (dGate + part.start, du + part.start)
@@ -80,13 +99,20 @@ extension CPUBackend {
             }
             transform.run(BackwardWork(x: sum))
             transform.joinRoot(
-                sum, length: length, columns: transform.columns, into: filterGradient(plan.rows(group)))
+                sum,
+                length: length,
+                columns: transform.columns,
+                into: filterGradient(plan.rows(group))
+            )
         }
     }
 
     /// Makes the filter's spectra, its skip included, unless a single sequence's work makes them where it needs them.
     private func makeSpectra(
-        _ plan: FourierPlan, _ transform: LaneFourierTransform, _ filter: Floats, into spectra: MutableFloats
+        _ plan: FourierPlan,
+        _ transform: LaneFourierTransform,
+        _ filter: Floats,
+        into spectra: MutableFloats
     ) {
         guard !plan.isSingle else { return }
         workers.forEachBlock(plan.groups) { group, _ in
@@ -104,7 +130,10 @@ extension CPUBackend {
     ///
     /// - Parameter matrices: what the parts read and write, (batch, length, channels) each.
     private func forEachPart(
-        _ plan: FourierPlan, _ transform: LaneFourierTransform, arrays: Int, matrices: [Floats],
+        _ plan: FourierPlan,
+        _ transform: LaneFourierTransform,
+        arrays: Int,
+        matrices: [Floats],
         _ body: (_ part: FourierPart) -> Void
     ) {
         // Which groups go together changes no bit of them. Rows that are read ahead need no company.
@@ -114,8 +143,14 @@ extension CPUBackend {
         let floats = parts.size * arrays * plan.array
         func part(_ chunk: Int, _ index: Int, _ number: Int, _ worker: Int) -> FourierPart {
             FourierPart(
-                plan: plan, transform: transform, chunk: chunk, index: index, groups: parts[number],
-                arrays: arrays, memory: workers.workspace(worker))
+                plan: plan,
+                transform: transform,
+                chunk: chunk,
+                index: index,
+                groups: parts[number],
+                arrays: arrays,
+                memory: workers.workspace(worker)
+            )
         }
         guard plan.chunks > 1 else {
             for index in 0..<plan.shape.batch {
@@ -176,8 +211,10 @@ private struct FourierPlan {
 
     func rows(_ group: Int) -> LaneRows {
         LaneRows(
-            lanes: ConvolutionLanes(group: group, channels: shape.channels), channels: shape.channels,
-            length: shape.length)
+            lanes: ConvolutionLanes(group: group, channels: shape.channels),
+            channels: shape.channels,
+            length: shape.length
+        )
     }
 }
 
@@ -209,8 +246,11 @@ private struct FourierPart {
         transform.forEachColumns(arrays: groups.count) { columns in
             for group in groups {
                 transform.splitRoot(
-                    source(plan.rows(group)), length: plan.shape.length, columns: columns,
-                    into: array(number, group))
+                    source(plan.rows(group)),
+                    length: plan.shape.length,
+                    columns: columns,
+                    into: array(number, group)
+                )
             }
         }
     }
@@ -220,8 +260,11 @@ private struct FourierPart {
         transform.forEachColumns(arrays: groups.count) { columns in
             for group in groups {
                 transform.joinRoot(
-                    array(number, group), length: plan.shape.length, columns: columns,
-                    into: sink(plan.rows(group)))
+                    array(number, group),
+                    length: plan.shape.length,
+                    columns: columns,
+                    into: sink(plan.rows(group))
+                )
             }
         }
     }

@@ -1,13 +1,23 @@
 extension CPUBackend {
     public func longConvolutionStep(
-        _ shape: LongConvolutionShape, u: Floats, filter: Floats, gate: Floats, past: Floats, position: Int,
-        capacity: Int, y: MutableFloats
+        _ shape: LongConvolutionShape,
+        u: Floats,
+        filter: Floats,
+        gate: Floats,
+        past: Floats,
+        position: Int,
+        capacity: Int,
+        y: MutableFloats
     ) {
         let channels = shape.channels
         workers.forEachBlock(shape.batch) { b, _ in
             let row = b * channels
             let terms = LongConvolutionTerms(
-                past: past + b * capacity * channels, filter: filter, position: position, channels: channels)
+                past: past + b * capacity * channels,
+                filter: filter,
+                position: position,
+                channels: channels
+            )
             var channel = 0
             while channel + 64 <= channels {
                 terms.writeSums(of64: channel, to: y + row)
@@ -65,7 +75,8 @@ private struct LongConvolutionTerms {
         for s in 0..<position {
             sum = sum.addingProduct(
                 .load(past + s * channels + channel, upTo: lanes),
-                .load(filter + (position - s) * channels + channel, upTo: lanes))
+                .load(filter + (position - s) * channels + channel, upTo: lanes)
+            )
         }
         return sum
     }

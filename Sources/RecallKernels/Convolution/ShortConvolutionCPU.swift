@@ -1,6 +1,11 @@
 extension CPUBackend: ConvolutionKernels {
     public func shortConvolutionForward(
-        _ shape: ShortConvolutionShape, u: Floats, weight: Floats, bias: Floats, gate: Floats?, y: MutableFloats
+        _ shape: ShortConvolutionShape,
+        u: Floats,
+        weight: Floats,
+        bias: Floats,
+        gate: Floats?,
+        y: MutableFloats
     ) {
         let taps = ShortConvolutionTaps(shape)
         guard let filters = workers.sharedWorkspace(floats: taps.groups * taps.stride) else { return }
@@ -34,8 +39,16 @@ extension CPUBackend: ConvolutionKernels {
     }
 
     public func shortConvolutionBackward(
-        _ shape: ShortConvolutionShape, u: Floats, weight: Floats, bias: Floats, gate: Floats?, dy: Floats,
-        du: MutableFloats, dWeight: MutableFloats, dBias: MutableFloats, dGate: MutableFloats?
+        _ shape: ShortConvolutionShape,
+        u: Floats,
+        weight: Floats,
+        bias: Floats,
+        gate: Floats?,
+        dy: Floats,
+        du: MutableFloats,
+        dWeight: MutableFloats,
+        dBias: MutableFloats,
+        dGate: MutableFloats?
     ) {
         let taps = ShortConvolutionTaps(shape)
         let parameters = taps.groups * taps.stride
@@ -65,10 +78,15 @@ extension CPUBackend: ConvolutionKernels {
                         let first = 16 * group
                         taps.pass(group, filters, shape)
                             .backward(
-                                tokens, u: u + first, gate: gate.map { $0 + first }, dy: dy + first,
-                                du: du + first, sums: partial + group * taps.stride,
+                                tokens,
+                                u: u + first,
+                                gate: gate.map { $0 + first },
+                                dy: dy + first,
+                                du: du + first,
+                                sums: partial + group * taps.stride,
                                 dGate: dGate.map { $0 + first },
-                                dc: dc + taps.scratchOffset(group))
+                                dc: dc + taps.scratchOffset(group)
+                            )
                     }
                 }
                 guard let group = taps.partialGroup else { continue }
@@ -78,9 +96,15 @@ extension CPUBackend: ConvolutionKernels {
                 if let gate { lanes.gather(gate, stride: channels, length: length, into: part(2)) }
                 taps.pass(group, filters, shape).packed
                     .backward(
-                        0..<length, u: part(0), gate: gate.map { _ in Floats(part(2)) }, dy: part(1),
-                        du: part(3), sums: partial + group * taps.stride, dGate: dGate.map { _ in part(4) },
-                        dc: dc + taps.scratchOffset(group))
+                        0..<length,
+                        u: part(0),
+                        gate: gate.map { _ in Floats(part(2)) },
+                        dy: part(1),
+                        du: part(3),
+                        sums: partial + group * taps.stride,
+                        dGate: dGate.map { _ in part(4) },
+                        dc: dc + taps.scratchOffset(group)
+                    )
                 lanes.scatter(part(3), length: length, into: du, stride: shape.inputStride)
                 if let dGate { lanes.scatter(part(4), length: length, into: dGate, stride: channels) }
             }
@@ -93,8 +117,13 @@ extension CPUBackend: ConvolutionKernels {
     }
 
     public func shortConvolutionStep(
-        _ shape: ShortConvolutionShape, u: Floats, weight: Floats, bias: Floats, gate: Floats?,
-        past: MutableFloats, y: MutableFloats
+        _ shape: ShortConvolutionShape,
+        u: Floats,
+        weight: Floats,
+        bias: Floats,
+        gate: Floats?,
+        past: MutableFloats,
+        y: MutableFloats
     ) {
         let taps = ShortConvolutionTaps(shape)
         guard let filters = workers.sharedWorkspace(floats: taps.groups * taps.stride) else { return }
@@ -176,8 +205,12 @@ private struct ShortConvolutionTaps {
 
     func pass(_ group: Int, _ filters: Floats, _ shape: ShortConvolutionShape) -> ShortConvolutionPass {
         ShortConvolutionPass(
-            length: shape.length, taps: count, filter: filters + group * stride,
-            inputStride: shape.inputStride, stride: shape.channels)
+            length: shape.length,
+            taps: count,
+            filter: filters + group * stride,
+            inputStride: shape.inputStride,
+            stride: shape.channels
+        )
     }
 
     /// Where a channel's oldest real tap lies; the next is 16 further on.

@@ -33,8 +33,14 @@ struct ShortConvolutionPass {
     ///   - sums: (taps + 1, 16), the gradients of the taps and of the bias; added to.
     ///   - dc: with four taps (3, 16), zero for the last tokens and left for those before; with more (length, 16), scratch.
     func backward(
-        _ tokens: Range<Int>, u: Floats, gate: Floats?, dy: Floats, du: MutableFloats, sums: MutableFloats,
-        dGate: MutableFloats?, dc: MutableFloats
+        _ tokens: Range<Int>,
+        u: Floats,
+        gate: Floats?,
+        dy: Floats,
+        du: MutableFloats,
+        sums: MutableFloats,
+        dGate: MutableFloats?,
+        dc: MutableFloats
     ) {
         if taps == 4 {
             backwardFourTaps(tokens, u: u, gate: gate, dy: dy, du: du, sums: sums, dGate: dGate, later: dc)
@@ -83,8 +89,14 @@ struct ShortConvolutionPass {
     /// registers, and in `later` in between. c is computed again rather than kept from the forward pass.
     @inline(never)
     private func backwardFourTaps(
-        _ tokens: Range<Int>, u: Floats, gate: Floats?, dy: Floats, du: MutableFloats, sums: MutableFloats,
-        dGate: MutableFloats?, later: MutableFloats
+        _ tokens: Range<Int>,
+        u: Floats,
+        gate: Floats?,
+        dy: Floats,
+        du: MutableFloats,
+        sums: MutableFloats,
+        dGate: MutableFloats?,
+        later: MutableFloats
     ) {
         let (w0, w1) = (Vector.load(filter), Vector.load(filter + 16))
         let (w2, w3) = (Vector.load(filter + 32), Vector.load(filter + 48))
@@ -153,7 +165,12 @@ struct ShortConvolutionPass {
 
     @inline(never)
     private func backwardManyTaps(
-        u: Floats, gate: Floats?, dy: Floats, du: MutableFloats, sums: MutableFloats, dGate: MutableFloats?,
+        u: Floats,
+        gate: Floats?,
+        dy: Floats,
+        du: MutableFloats,
+        sums: MutableFloats,
+        dGate: MutableFloats?,
         dc: MutableFloats
     ) {
         var dBias = Vector.load(sums + taps * 16)

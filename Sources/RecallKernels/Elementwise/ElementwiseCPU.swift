@@ -71,7 +71,10 @@ extension CPUBackend: ElementwiseKernels {
             let lanes = width - i
             if lanes > 0 {
                 let (dv, dg) = swigluGradient(
-                    .load(value + i, count: lanes), .load(gate + i, count: lanes), .load(d + i, count: lanes))
+                    .load(value + i, count: lanes),
+                    .load(gate + i, count: lanes),
+                    .load(d + i, count: lanes)
+                )
                 dv.store(dValue + i, count: lanes)
                 dg.store(dValue + width + i, count: lanes)
             }
@@ -104,7 +107,9 @@ extension CPUBackend: ElementwiseKernels {
     /// Calls `body` for each fixed range of `count` numbers.
     @inline(always)
     private func forEachRange(
-        _ count: Int, floats: Int = 0, _ body: (_ range: Range<Int>, _ worker: Int) -> Void
+        _ count: Int,
+        floats: Int = 0,
+        _ body: (_ range: Range<Int>, _ worker: Int) -> Void
     ) {
         let blocks = RowRanges(total: count, size: blockSize)
         workers.forEachBlock(blocks.count, floats: floats) { block, worker in body(blocks[block], worker) }

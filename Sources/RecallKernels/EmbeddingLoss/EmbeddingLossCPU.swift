@@ -8,8 +8,13 @@ private let rowsAtATime = 16
 
 extension CPUBackend: EmbeddingLossKernels {
     public func embeddingForward(
-        _ shape: EmbeddingShape, tokens: Integers, table: Floats, positions: Floats?, firstPosition: Int,
-        dropout: Dropout?, y: MutableFloats
+        _ shape: EmbeddingShape,
+        tokens: Integers,
+        table: Floats,
+        positions: Floats?,
+        firstPosition: Int,
+        dropout: Dropout?,
+        y: MutableFloats
     ) {
         let width = shape.width
         let blocks = RowRanges(total: shape.batch * shape.length, size: rowsAtATime)
@@ -37,7 +42,11 @@ extension CPUBackend: EmbeddingLossKernels {
     }
 
     public func embeddingBackward(
-        _ shape: EmbeddingShape, tokens: Integers, dropout: Dropout?, dy: Floats, dTable: MutableFloats,
+        _ shape: EmbeddingShape,
+        tokens: Integers,
+        dropout: Dropout?,
+        dy: Floats,
+        dTable: MutableFloats,
         dPositions: MutableFloats?
     ) {
         // A slice of columns goes through all rows in order: no partial sums of a large table, and the order of

@@ -36,13 +36,24 @@ public protocol EmbeddingLossKernels {
     ///     one; the mask is indexed flat.
     ///   - y: (batch, length, width), written.
     func embeddingForward(
-        _ shape: EmbeddingShape, tokens: Integers, table: Floats, positions: Floats?, firstPosition: Int,
-        dropout: Dropout?, y: MutableFloats)
+        _ shape: EmbeddingShape,
+        tokens: Integers,
+        table: Floats,
+        positions: Floats?,
+        firstPosition: Int,
+        dropout: Dropout?,
+        y: MutableFloats
+    )
 
     /// dTable[token] += dropout(dy), dPositions[t] += dropout(dy). The one kernel that ADDS to its outputs.
     func embeddingBackward(
-        _ shape: EmbeddingShape, tokens: Integers, dropout: Dropout?, dy: Floats, dTable: MutableFloats,
-        dPositions: MutableFloats?)
+        _ shape: EmbeddingShape,
+        tokens: Integers,
+        dropout: Dropout?,
+        dy: Floats,
+        dTable: MutableFloats,
+        dPositions: MutableFloats?
+    )
 
     /// y[i] = x[rows[i]].
     ///
@@ -63,6 +74,14 @@ public protocol EmbeddingLossKernels {
     ///   - correct: (rows), written: 1 where the label has the largest logit (the first of equals), else 0.
     ///   - dHidden: (rows, width), written. dTable: (vocabulary, width), written. Both nil for evaluation.
     func headLoss(
-        _ shape: HeadShape, hidden: Floats, table: Floats, labels: Integers, gradientScale: Float,
-        losses: MutableFloats, correct: MutableFloats, dHidden: MutableFloats?, dTable: MutableFloats?)
+        _ shape: HeadShape,
+        hidden: Floats,
+        table: Floats,
+        labels: Integers,
+        gradientScale: Float,
+        losses: MutableFloats,
+        correct: MutableFloats,
+        dHidden: MutableFloats?,
+        dTable: MutableFloats?
+    )
 }

@@ -5,7 +5,11 @@ import Foundation
 package enum EmbeddingLossReference {
     /// y = mask ⊙ (table[token] + positions[t]).
     package static func embedding(
-        _ shape: EmbeddingShape, tokens: [Int32], table: [Double], positions: [Double]?, firstPosition: Int = 0,
+        _ shape: EmbeddingShape,
+        tokens: [Int32],
+        table: [Double],
+        positions: [Double]?,
+        firstPosition: Int = 0,
         mask: [Double]?
     ) -> [Double] {
         let width = shape.width
@@ -19,7 +23,10 @@ package enum EmbeddingLossReference {
 
     /// The gradients of the table and of the first `length` positions.
     package static func embeddingBackward(
-        _ shape: EmbeddingShape, tokens: [Int32], mask: [Double]?, dy: [Double]
+        _ shape: EmbeddingShape,
+        tokens: [Int32],
+        mask: [Double]?,
+        dy: [Double]
     ) -> (dTable: [Double], dPositions: [Double]) {
         let width = shape.width
         var dTable = [Double](repeating: 0, count: shape.vocabulary * width)
@@ -49,7 +56,10 @@ package enum EmbeddingLossReference {
 
     /// Each row's softmax cross-entropy, and whether its label is the (first) largest logit.
     package static func headLoss(
-        _ shape: HeadShape, hidden: [Double], table: [Double], labels: [Int32]
+        _ shape: HeadShape,
+        hidden: [Double],
+        table: [Double],
+        labels: [Int32]
     ) -> (losses: [Double], correct: [Double]) {
         var (losses, correct): ([Double], [Double]) = ([], [])
         for row in 0..<shape.rows {
@@ -67,7 +77,11 @@ package enum EmbeddingLossReference {
 
     /// The gradients of gradientScale · Σ losses: dlogits = (softmax - onehot) · gradientScale.
     package static func headLossBackward(
-        _ shape: HeadShape, hidden: [Double], table: [Double], labels: [Int32], gradientScale: Double
+        _ shape: HeadShape,
+        hidden: [Double],
+        table: [Double],
+        labels: [Int32],
+        gradientScale: Double
     ) -> (dHidden: [Double], dTable: [Double]) {
         let width = shape.width
         var dHidden = [Double](repeating: 0, count: shape.rows * width)

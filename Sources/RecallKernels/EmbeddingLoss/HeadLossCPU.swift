@@ -9,8 +9,15 @@ private let (leastSlice, mostSlices) = (128, 8)
 
 extension CPUBackend {
     public func headLoss(
-        _ shape: HeadShape, hidden: Floats, table: Floats, labels: Integers, gradientScale: Float,
-        losses: MutableFloats, correct: MutableFloats, dHidden: MutableFloats?, dTable: MutableFloats?
+        _ shape: HeadShape,
+        hidden: Floats,
+        table: Floats,
+        labels: Integers,
+        gradientScale: Float,
+        losses: MutableFloats,
+        correct: MutableFloats,
+        dHidden: MutableFloats?,
+        dTable: MutableFloats?
     ) {
         let head = HeadBlocks(shape, hidden: hidden, table: table)
         guard let memory = workers.sharedWorkspace(floats: head.floats) else { return }
@@ -23,9 +30,12 @@ extension CPUBackend {
             workers.forEachBlock(groups.count) { group, _ in
                 for row in groups[group] {
                     block.softmax(
-                        row, labels: labels,
+                        row,
+                        labels: labels,
                         gradientScale: dHidden == nil && dTable == nil ? nil : gradientScale,
-                        losses: losses, correct: correct)
+                        losses: losses,
+                        correct: correct
+                    )
                 }
             }
             guard dHidden != nil || dTable != nil else { continue }
@@ -65,9 +75,17 @@ private struct HeadBlocks {
         let factors = memory + blocks.size * stride
         let scaled = factors + blocks.size
         return HeadBlock(
-            rows: blocks[index], width: shape.width, vocabulary: shape.vocabulary, stride: stride,
-            hidden: hidden + blocks[index].lowerBound * shape.width, table: table, logits: memory,
-            factors: factors, scaledHidden: scaled, partials: scaled + blocks.size * shape.width)
+            rows: blocks[index],
+            width: shape.width,
+            vocabulary: shape.vocabulary,
+            stride: stride,
+            hidden: hidden + blocks[index].lowerBound * shape.width,
+            table: table,
+            logits: memory,
+            factors: factors,
+            scaledHidden: scaled,
+            partials: scaled + blocks.size * shape.width
+        )
     }
 }
 
@@ -90,18 +108,35 @@ private struct HeadBlock {
 
     func logits(_ columns: Range<Int>) {
         matrixProduct(
-            m: rows.count, n: columns.count, k: width, hidden, stride: width, transposed: false,
-            table + columns.lowerBound * width, stride: width, transposed: true, logits + columns.lowerBound,
-            stride: stride)
+            m: rows.count,
+            n: columns.count,
+            k: width,
+            hidden,
+            stride: width,
+            transposed: false,
+            table + columns.lowerBound * width,
+            stride: width,
+            transposed: true,
+            logits + columns.lowerBound,
+            stride: stride
+        )
     }
 
     /// - Parameter gradientScale: nil where no gradient is wanted.
     func softmax(
-        _ row: Int, labels: Integers, gradientScale: Float?, losses: MutableFloats, correct: MutableFloats
+        _ row: Int,
+        labels: Integers,
+        gradientScale: Float?,
+        losses: MutableFloats,
+        correct: MutableFloats
     ) {
         let at = rows.lowerBound + row
         let outcome = softmaxLoss(
-            logits + row * stride, vocabulary, label: Int(labels[at]), hasGradient: gradientScale != nil)
+            logits + row * stride,
+            vocabulary,
+            label: Int(labels[at]),
+            hasGradient: gradientScale != nil
+        )
         losses[at] = outcome.loss
         correct[at] = outcome.correct ? 1 : 0
         if let gradientScale { factors[row] = gradientScale / outcome.normaliser }
@@ -111,16 +146,32 @@ private struct HeadBlock {
 
     func hiddenGradient(_ slice: Int, _ columns: Range<Int>) {
         matrixProduct(
-            m: rows.count, n: width, k: columns.count, logits + columns.lowerBound, stride: stride,
-            table + columns.lowerBound * width, stride: width, partials + slice * rows.count * width,
-            stride: width)
+            m: rows.count,
+            n: width,
+            k: columns.count,
+            logits + columns.lowerBound,
+            stride: stride,
+            table + columns.lowerBound * width,
+            stride: width,
+            partials + slice * rows.count * width,
+            stride: width
+        )
     }
 
     func tableGradient(_ columns: Range<Int>, isFirst: Bool, into dTable: MutableFloats) {
         matrixProduct(
-            m: columns.count, n: width, k: rows.count, logits + columns.lowerBound, stride: stride,
-            transposed: true, scaledHidden, stride: width, beta: isFirst ? 0 : 1,
-            dTable + columns.lowerBound * width, stride: width)
+            m: columns.count,
+            n: width,
+            k: rows.count,
+            logits + columns.lowerBound,
+            stride: stride,
+            transposed: true,
+            scaledHidden,
+            stride: width,
+            beta: isFirst ? 0 : 1,
+            dTable + columns.lowerBound * width,
+            stride: width
+        )
     }
 
     func sumHiddenGradients(slices: Int, into dHidden: MutableFloats) {
@@ -158,7 +209,10 @@ private func scaleRows(_ rows: Int, _ width: Int, _ x: Floats, _ factors: Floats
 /// - Parameter logits: room for `vocabulary` rounded up to whole vectors.
 @inline(always)
 private func softmaxLoss(
-    _ logits: MutableFloats, _ vocabulary: Int, label: Int, hasGradient: Bool
+    _ logits: MutableFloats,
+    _ vocabulary: Int,
+    label: Int,
+    hasGradient: Bool
 ) -> (loss: Float, correct: Bool, normaliser: Float) {
     let padded = (vocabulary + 15) / 16 * 16
     for i in vocabulary..<padded { logits[i] = -.infinity }

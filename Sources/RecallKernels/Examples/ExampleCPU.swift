@@ -5,7 +5,11 @@ extension CPUBackend: ExampleKernels {
     static let exampleBlockTokens = 1 << 20
 
     public func makeExamples(
-        _ recipe: ExampleRecipe, first: Int, count: Int, tokens: MutableIntegers, positions: MutableIntegers,
+        _ recipe: ExampleRecipe,
+        first: Int,
+        count: Int,
+        tokens: MutableIntegers,
+        positions: MutableIntegers,
         labels: MutableIntegers
     ) {
         let (length, pairs) = (recipe.length, recipe.pairs)
@@ -13,8 +17,12 @@ extension CPUBackend: ExampleKernels {
         workers.forEachBlock((count + most - 1) / most) { block, _ in
             let start = block * most
             recipe.make(
-                first: first + start, count: min(most, count - start), tokens: tokens + start * length,
-                labelPositions: positions + start * pairs, labels: labels + start * pairs)
+                first: first + start,
+                count: min(most, count - start),
+                tokens: tokens + start * length,
+                labelPositions: positions + start * pairs,
+                labels: labels + start * pairs
+            )
         }
     }
 }

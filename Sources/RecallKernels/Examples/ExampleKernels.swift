@@ -10,6 +10,11 @@ public protocol ExampleKernels {
     ///   - positions: (count, n), written: where in its sequence each label stands, ascending.
     ///   - labels: (count, n), written: the value expected there.
     func makeExamples(
-        _ recipe: ExampleRecipe, first: Int, count: Int, tokens: MutableIntegers, positions: MutableIntegers,
-        labels: MutableIntegers)
+        _ recipe: ExampleRecipe,
+        first: Int,
+        count: Int,
+        tokens: MutableIntegers,
+        positions: MutableIntegers,
+        labels: MutableIntegers
+    )
 }

@@ -31,8 +31,13 @@ extension CPUBackend: LinearAlgebraKernels {
                 for (index, layer) in layers.enumerated() {
                     let gradients = group == 0 ? layer.outputs : layer.partials(at: partial)
                     layer.run(
-                        block, x: x + first * shape.inputStride, dx: dx.map { $0 + first * shape.inputStride },
-                        addsToDx: addsToDx || index > 0, gradients, isFirstBlock: first == rows.lowerBound)
+                        block,
+                        x: x + first * shape.inputStride,
+                        dx: dx.map { $0 + first * shape.inputStride },
+                        addsToDx: addsToDx || index > 0,
+                        gradients,
+                        isFirstBlock: first == rows.lowerBound
+                    )
                     partial += layer.gradientSize
                 }
             }
@@ -60,8 +65,19 @@ extension LinearLayerForward {
             for row in 0..<rows.count { (y + row * outputs).update(from: bias, count: outputs) }
         }
         matrixProduct(
-            m: rows.count, n: outputs, k: inputs, x, stride: shape.inputStride, transposed: false, weight,
-            stride: inputs, transposed: true, beta: bias == nil ? 0 : 1, y, stride: outputs)
+            m: rows.count,
+            n: outputs,
+            k: inputs,
+            x,
+            stride: shape.inputStride,
+            transposed: false,
+            weight,
+            stride: inputs,
+            transposed: true,
+            beta: bias == nil ? 0 : 1,
+            y,
+            stride: outputs
+        )
     }
 }
 
@@ -91,7 +107,8 @@ extension LinearLayerBackward {
     fileprivate func partials(at address: MutableFloats) -> LinearGradients {
         LinearGradients(
             weight: dWeight.map { _ in address },
-            bias: dBias.map { _ in address + shape.inputs * shape.outputs })
+            bias: dBias.map { _ in address + shape.inputs * shape.outputs }
+        )
     }
 
     /// Some rows of the layer, x and dx being the first of them.
@@ -100,20 +117,43 @@ extension LinearLayerBackward {
     ///   - addsToDx: whether dx is added to, not written.
     ///   - isFirstBlock: whether the gradients are written, not added to.
     fileprivate func run(
-        _ rows: Range<Int>, x: Floats, dx: MutableFloats?, addsToDx: Bool, _ gradients: LinearGradients,
+        _ rows: Range<Int>,
+        x: Floats,
+        dx: MutableFloats?,
+        addsToDx: Bool,
+        _ gradients: LinearGradients,
         isFirstBlock: Bool
     ) {
         let (inputs, outputs) = (shape.inputs, shape.outputs)
         let dy = dy + rows.lowerBound * outputs
         if let dx {
             matrixProduct(
-                m: rows.count, n: inputs, k: outputs, dy, stride: outputs, weight, stride: inputs,
-                beta: addsToDx ? 1 : 0, dx, stride: shape.inputStride)
+                m: rows.count,
+                n: inputs,
+                k: outputs,
+                dy,
+                stride: outputs,
+                weight,
+                stride: inputs,
+                beta: addsToDx ? 1 : 0,
+                dx,
+                stride: shape.inputStride
+            )
         }
         if let weight = gradients.weight {
             matrixProduct(
-                m: outputs, n: inputs, k: rows.count, dy, stride: outputs, transposed: true, x,
-                stride: shape.inputStride, beta: isFirstBlock ? 0 : 1, weight, stride: inputs)
+                m: outputs,
+                n: inputs,
+                k: rows.count,
+                dy,
+                stride: outputs,
+                transposed: true,
+                x,
+                stride: shape.inputStride,
+                beta: isFirstBlock ? 0 : 1,
+                weight,
+                stride: inputs
+            )
         }
         if let bias = gradients.bias {
             if isFirstBlock { bias.update(repeating: 0, count: outputs) }

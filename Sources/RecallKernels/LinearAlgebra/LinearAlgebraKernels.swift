@@ -43,7 +43,11 @@ public struct LinearLayerBackward {
     ///   - dy: (rows, outputs).
     ///   - dWeight: (outputs, inputs) or nil. dBias: (outputs) or nil. Written.
     public init(
-        _ shape: LinearShape, weight: Floats, dy: Floats, dWeight: MutableFloats?, dBias: MutableFloats?
+        _ shape: LinearShape,
+        weight: Floats,
+        dy: Floats,
+        dWeight: MutableFloats?,
+        dBias: MutableFloats?
     ) {
         (self.shape, self.weight, self.dy) = (shape, weight, dy)
         (self.dWeight, self.dBias) = (dWeight, dBias)
@@ -72,18 +76,31 @@ public protocol LinearAlgebraKernels {
 extension LinearAlgebraKernels {
     /// y = x Wᵀ + bias of one layer.
     public func linearForward(
-        _ shape: LinearShape, x: Floats, weight: Floats, bias: Floats?, y: MutableFloats
+        _ shape: LinearShape,
+        x: Floats,
+        weight: Floats,
+        bias: Floats?,
+        y: MutableFloats
     ) {
         linearForward([LinearLayerForward(shape, weight: weight, bias: bias, y: y)], x: x)
     }
 
     /// dx = dy W, dW = dyᵀ x, db = Σ dy of one layer.
     public func linearBackward(
-        _ shape: LinearShape, x: Floats, weight: Floats, dy: Floats, dx: MutableFloats?, addsToDx: Bool = false,
-        dWeight: MutableFloats?, dBias: MutableFloats?
+        _ shape: LinearShape,
+        x: Floats,
+        weight: Floats,
+        dy: Floats,
+        dx: MutableFloats?,
+        addsToDx: Bool = false,
+        dWeight: MutableFloats?,
+        dBias: MutableFloats?
     ) {
         linearBackward(
-            [LinearLayerBackward(shape, weight: weight, dy: dy, dWeight: dWeight, dBias: dBias)], x: x, dx: dx,
-            addsToDx: addsToDx)
+            [LinearLayerBackward(shape, weight: weight, dy: dy, dWeight: dWeight, dBias: dBias)],
+            x: x,
+            dx: dx,
+            addsToDx: addsToDx
+        )
     }
 }

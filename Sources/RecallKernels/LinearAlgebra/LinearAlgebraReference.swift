@@ -2,7 +2,10 @@
 package enum LinearAlgebraReference {
     /// y = x Wᵀ + bias.
     package static func forward(
-        _ shape: LinearShape, x: [Double], weight: [Double], bias: [Double]?
+        _ shape: LinearShape,
+        x: [Double],
+        weight: [Double],
+        bias: [Double]?
     ) -> [Double] {
         var y = [Double](repeating: 0, count: shape.rows * shape.outputs)
         for row in 0..<shape.rows {
@@ -19,7 +22,10 @@ package enum LinearAlgebraReference {
 
     /// dx = dy W, dW = dyᵀ x, db = Σ dy.
     package static func backward(
-        _ shape: LinearShape, x: [Double], weight: [Double], dy: [Double]
+        _ shape: LinearShape,
+        x: [Double],
+        weight: [Double],
+        dy: [Double]
     ) -> (dx: [Double], dWeight: [Double], dBias: [Double]) {
         var dx = [Double](repeating: 0, count: shape.rows * shape.inputs)
         var dWeight = [Double](repeating: 0, count: shape.outputs * shape.inputs)

@@ -1,25 +1,58 @@
 extension CPUBackend: LinearAttentionKernels {
     public func linearAttentionForward(
-        _ shape: LinearAttentionShape, q: Floats, k: Floats, v: Floats, y: MutableFloats,
+        _ shape: LinearAttentionShape,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        y: MutableFloats,
         normaliser: MutableFloats
     ) {
         linearAttentionForward(
-            shape, form: .cheapest(for: shape), q: q, k: k, v: v, y: y, normaliser: normaliser)
+            shape,
+            form: .cheapest(for: shape),
+            q: q,
+            k: k,
+            v: v,
+            y: y,
+            normaliser: normaliser
+        )
     }
 
     public func linearAttentionBackward(
-        _ shape: LinearAttentionShape, q: Floats, k: Floats, v: Floats, y: Floats, normaliser: Floats,
+        _ shape: LinearAttentionShape,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        y: Floats,
+        normaliser: Floats,
         dy: Floats,
-        dq: MutableFloats, dk: MutableFloats, dv: MutableFloats
+        dq: MutableFloats,
+        dk: MutableFloats,
+        dv: MutableFloats
     ) {
         linearAttentionBackward(
-            shape, form: .cheapest(for: shape), q: q, k: k, v: v, y: y, normaliser: normaliser, dy: dy, dq: dq,
-            dk: dk, dv: dv)
+            shape,
+            form: .cheapest(for: shape),
+            q: q,
+            k: k,
+            v: v,
+            y: y,
+            normaliser: normaliser,
+            dy: dy,
+            dq: dq,
+            dk: dk,
+            dv: dv
+        )
     }
 
     public func linearAttentionPrefill(
-        _ shape: LinearAttentionShape, q: Floats, k: Floats, v: Floats, y: MutableFloats,
-        normaliser: MutableFloats, state: MutableFloats
+        _ shape: LinearAttentionShape,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        y: MutableFloats,
+        normaliser: MutableFloats,
+        state: MutableFloats
     ) {
         // Whoever wants the state pays for writing it in any case. Reading it too is then, at Based's sizes (f 16, e 64),
         // at no length more than a fifth dearer than all pairs of tokens, and features of one chunk stay in cache.
@@ -28,38 +61,70 @@ extension CPUBackend: LinearAttentionKernels {
         workers.forEachBlock(shape.batch * shape.heads, floats: plan.floats) { block, worker in
             let head = HeadOffsets(shape, block)
             plan.forward(
-                q: q + head.input, k: k + head.input, v: v + head.value, y: y + head.value,
-                normaliser: normaliser + head.normaliser, memory: workers.workspace(worker),
-                state: state + block * stateCount)
+                q: q + head.input,
+                k: k + head.input,
+                v: v + head.value,
+                y: y + head.value,
+                normaliser: normaliser + head.normaliser,
+                memory: workers.workspace(worker),
+                state: state + block * stateCount
+            )
         }
     }
 
     /// The forward pass in a given form.
     package func linearAttentionForward(
-        _ shape: LinearAttentionShape, form: LinearAttentionForm, q: Floats, k: Floats, v: Floats,
-        y: MutableFloats, normaliser: MutableFloats
+        _ shape: LinearAttentionShape,
+        form: LinearAttentionForm,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        y: MutableFloats,
+        normaliser: MutableFloats
     ) {
         let plan = LinearAttentionPlan(shape, form: form, backward: false)
         workers.forEachBlock(shape.batch * shape.heads, floats: plan.floats) { block, worker in
             let head = HeadOffsets(shape, block)
             plan.forward(
-                q: q + head.input, k: k + head.input, v: v + head.value, y: y + head.value,
-                normaliser: normaliser + head.normaliser, memory: workers.workspace(worker))
+                q: q + head.input,
+                k: k + head.input,
+                v: v + head.value,
+                y: y + head.value,
+                normaliser: normaliser + head.normaliser,
+                memory: workers.workspace(worker)
+            )
         }
     }
 
     /// The backward pass in a given form, which need not be the forward pass's.
     package func linearAttentionBackward(
-        _ shape: LinearAttentionShape, form: LinearAttentionForm, q: Floats, k: Floats, v: Floats, y: Floats,
-        normaliser: Floats, dy: Floats, dq: MutableFloats, dk: MutableFloats, dv: MutableFloats
+        _ shape: LinearAttentionShape,
+        form: LinearAttentionForm,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        y: Floats,
+        normaliser: Floats,
+        dy: Floats,
+        dq: MutableFloats,
+        dk: MutableFloats,
+        dv: MutableFloats
     ) {
         let plan = LinearAttentionPlan(shape, form: form, backward: true)
         workers.forEachBlock(shape.batch * shape.heads, floats: plan.floats) { block, worker in
             let head = HeadOffsets(shape, block)
             plan.backward(
-                q: q + head.input, k: k + head.input, v: v + head.value, y: y + head.value,
-                normaliser: normaliser + head.normaliser, dy: dy + head.value, dq: dq + head.input,
-                dk: dk + head.input, dv: dv + head.value, memory: workers.workspace(worker))
+                q: q + head.input,
+                k: k + head.input,
+                v: v + head.value,
+                y: y + head.value,
+                normaliser: normaliser + head.normaliser,
+                dy: dy + head.value,
+                dq: dq + head.input,
+                dk: dk + head.input,
+                dv: dv + head.value,
+                memory: workers.workspace(worker)
+            )
         }
     }
 }
@@ -83,7 +148,12 @@ extension LinearAttentionPlan {
     ///
     /// - Parameter state: (M, e + 1), written: the sum over all keys; nil unless the plan `keepsState`.
     func forward(
-        q: Floats, k: Floats, v: Floats, y: MutableFloats, normaliser: MutableFloats, memory: MutableFloats,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        y: MutableFloats,
+        normaliser: MutableFloats,
+        memory: MutableFloats,
         state kept: MutableFloats? = nil
     ) {
         let earlier = state(earlier, memory)
@@ -96,7 +166,13 @@ extension LinearAttentionPlan {
             let v = MatrixRows(start: v + first * valueStride, stride: valueStride)
             k.transpose(rows: tokens, columns: featureWidth, into: keys, lanes: lanes)
             scoresForward(
-                tokens: tokens, q: q, v: v, numerator: y, normaliser: normaliser, memory: memory)
+                tokens: tokens,
+                q: q,
+                v: v,
+                numerator: y,
+                normaliser: normaliser,
+                memory: memory
+            )
             if first > 0 {
                 q.transpose(rows: tokens, columns: featureWidth, into: queries, lanes: lanes)
                 let features = features(.query, of: queries, memory: memory)
@@ -109,8 +185,13 @@ extension LinearAttentionPlan {
             }
             if first + tokens < length || kept != nil {
                 add(
-                    to: earlier, features: features(.key, of: keys, memory: memory), values: v,
-                    column: allOnes(tokens, memory), tokens: tokens, first: first == 0)
+                    to: earlier,
+                    features: features(.key, of: keys, memory: memory),
+                    values: v,
+                    column: allOnes(tokens, memory),
+                    tokens: tokens,
+                    first: first == 0
+                )
             }
         }
         if let kept { copy(earlier, to: kept) }
@@ -120,8 +201,16 @@ extension LinearAttentionPlan {
     /// the pairs inside each chunk), then back over them for what needs the sum over later queries. Neither sum
     /// is needed for more than one chunk at a time, so none is kept.
     func backward(
-        q: Floats, k: Floats, v: Floats, y: Floats, normaliser: Floats, dy: Floats, dq: MutableFloats,
-        dk: MutableFloats, dv: MutableFloats, memory: MutableFloats
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        y: Floats,
+        normaliser: Floats,
+        dy: Floats,
+        dq: MutableFloats,
+        dk: MutableFloats,
+        dv: MutableFloats,
+        memory: MutableFloats
     ) {
         let (earlier, later) = (state(earlier, memory), state(later, memory))
         let (queries, keys) = (memory + queryTransposed, memory + keyTransposed)
@@ -133,23 +222,49 @@ extension LinearAttentionPlan {
             let k = mapped(k + first * inputStride, tokens: tokens, buffer: memory + mappedKey)
             let v = MatrixRows(start: v + first * valueStride, stride: valueStride)
             let g = quotientBackward(
-                first, tokens: tokens, y: y, normaliser: normaliser, dy: dy, memory: memory)
+                first,
+                tokens: tokens,
+                y: y,
+                normaliser: normaliser,
+                dy: dy,
+                memory: memory
+            )
             k.transpose(rows: tokens, columns: featureWidth, into: keys, lanes: lanes)
             v.transpose(rows: tokens, columns: valueWidth, into: memory + valueTransposed, lanes: lanes)
             scoresBackward(
-                tokens: tokens, q: q, k: k, g: g, gz: gz, dq: dq, dk: dk + first * inputStride,
-                dv: dv + first * valueStride, memory: memory)
+                tokens: tokens,
+                q: q,
+                k: k,
+                g: g,
+                gz: gz,
+                dq: dq,
+                dk: dk + first * inputStride,
+                dv: dv + first * valueStride,
+                memory: memory
+            )
             if first > 0 {
                 q.transpose(rows: tokens, columns: featureWidth, into: queries, lanes: lanes)
                 featuresBackward(
-                    .query, of: queries, state: earlier, values: g, column: gz, tokens: tokens, dx: dq,
-                    memory: memory)
+                    .query,
+                    of: queries,
+                    state: earlier,
+                    values: g,
+                    column: gz,
+                    tokens: tokens,
+                    dx: dq,
+                    memory: memory
+                )
             }
             mappedBackward(dx: dq, output: q, tokens: tokens)
             if first + tokens < length {
                 add(
-                    to: earlier, features: features(.key, of: keys, memory: memory), values: v,
-                    column: allOnes(tokens, memory), tokens: tokens, first: first == 0)
+                    to: earlier,
+                    features: features(.key, of: keys, memory: memory),
+                    values: v,
+                    column: allOnes(tokens, memory),
+                    tokens: tokens,
+                    first: first == 0
+                )
             }
         }
         for first in stride(from: (length - 1) / chunk * chunk, through: 0, by: -chunk) {
@@ -163,18 +278,36 @@ extension LinearAttentionPlan {
                 let features = features(.key, of: keys, memory: memory)
                 read(later, features: features, tokens: tokens, output: dv + first * valueStride)
                 featuresBackward(
-                    .key, of: keys, state: later, values: v, column: allOnes(tokens, memory), tokens: tokens,
-                    dx: dk, memory: memory)
+                    .key,
+                    of: keys,
+                    state: later,
+                    values: v,
+                    column: allOnes(tokens, memory),
+                    tokens: tokens,
+                    dx: dk,
+                    memory: memory
+                )
             }
             mappedBackward(dx: dk, output: k, tokens: tokens)
             if first > 0 {
                 let q = mapped(q + first * inputStride, tokens: tokens, buffer: memory + mappedQuery)
                 let g = quotientBackward(
-                    first, tokens: tokens, y: y, normaliser: normaliser, dy: dy, memory: memory)
+                    first,
+                    tokens: tokens,
+                    y: y,
+                    normaliser: normaliser,
+                    dy: dy,
+                    memory: memory
+                )
                 q.transpose(rows: tokens, columns: featureWidth, into: queries, lanes: lanes)
                 add(
-                    to: later, features: features(.query, of: queries, memory: memory), values: g,
-                    column: gz, tokens: tokens, first: last)
+                    to: later,
+                    features: features(.query, of: queries, memory: memory),
+                    values: g,
+                    column: gz,
+                    tokens: tokens,
+                    first: last
+                )
             }
         }
     }
@@ -182,7 +315,12 @@ extension LinearAttentionPlan {
     /// The backward pass of y = numerator / normaliser for the chunk from token `first`: g = dy / normaliser,
     /// which is returned, and gz = -g·y at `normaliserGradient`, 0 in the lanes after the chunk.
     private func quotientBackward(
-        _ first: Int, tokens: Int, y: Floats, normaliser: Floats, dy: Floats, memory: MutableFloats
+        _ first: Int,
+        tokens: Int,
+        y: Floats,
+        normaliser: Floats,
+        dy: Floats,
+        memory: MutableFloats
     ) -> MatrixRows {
         let (g, gz) = (memory + numeratorGradient, memory + normaliserGradient)
         for i in 0..<tokens {

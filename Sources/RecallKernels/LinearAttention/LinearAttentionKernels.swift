@@ -29,7 +29,12 @@ public struct LinearAttentionShape: Equatable, Sendable {
     public var epsilon: Float
 
     public init(
-        batch: Int, length: Int, heads: Int, featureWidth: Int, valueWidth: Int, map: FeatureMap,
+        batch: Int,
+        length: Int,
+        heads: Int,
+        featureWidth: Int,
+        valueWidth: Int,
+        map: FeatureMap,
         epsilon: Float = 1e-12
     ) {
         (self.batch, self.length, self.heads) = (batch, length, heads)
@@ -47,14 +52,27 @@ public protocol LinearAttentionKernels {
     ///   - y: written.
     ///   - normaliser: (batch, heads, length), written: Σ a_ij + ε.
     func linearAttentionForward(
-        _ shape: LinearAttentionShape, q: Floats, k: Floats, v: Floats, y: MutableFloats,
-        normaliser: MutableFloats)
+        _ shape: LinearAttentionShape,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        y: MutableFloats,
+        normaliser: MutableFloats
+    )
 
     /// dq, dk, dv: like q, k, v; written.
     func linearAttentionBackward(
-        _ shape: LinearAttentionShape, q: Floats, k: Floats, v: Floats, y: Floats, normaliser: Floats,
+        _ shape: LinearAttentionShape,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        y: Floats,
+        normaliser: Floats,
         dy: Floats,
-        dq: MutableFloats, dk: MutableFloats, dv: MutableFloats)
+        dq: MutableFloats,
+        dk: MutableFloats,
+        dv: MutableFloats
+    )
 
     /// A whole prompt of decoding: `linearAttentionForward`, and the state that steps through it would leave.
     ///
@@ -62,8 +80,14 @@ public protocol LinearAttentionKernels {
     ///   - y, normaliser: as there.
     ///   - state: laid out as `linearAttentionStep` has it; written.
     func linearAttentionPrefill(
-        _ shape: LinearAttentionShape, q: Floats, k: Floats, v: Floats, y: MutableFloats,
-        normaliser: MutableFloats, state: MutableFloats)
+        _ shape: LinearAttentionShape,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        y: MutableFloats,
+        normaliser: MutableFloats,
+        state: MutableFloats
+    )
 
     /// One token of decoding: state ← state + φ̂(k) [v ‖ 1]ᵀ, then y = ψ(q)ᵀ state, normalised by its last column.
     ///
@@ -72,5 +96,11 @@ public protocol LinearAttentionKernels {
     ///   - state: (batch, heads, M, valueWidth + 1), M = `map.stateRows`; read and written. For Taylor the rows are
     ///     1, k_i, then k_i k_j for i ≤ j in row order, with all coefficients on the query (MODELS.md C.5).
     func linearAttentionStep(
-        _ shape: LinearAttentionShape, q: Floats, k: Floats, v: Floats, state: MutableFloats, y: MutableFloats)
+        _ shape: LinearAttentionShape,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        state: MutableFloats,
+        y: MutableFloats
+    )
 }

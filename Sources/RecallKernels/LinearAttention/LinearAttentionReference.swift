@@ -28,7 +28,11 @@ package enum LinearAttentionReference {
 
     /// - Returns: The gradients of Σ y · dy, like q, k and v (MODELS.md D.3).
     package static func backward(
-        _ shape: LinearAttentionShape, q: [Double], k: [Double], v: [Double], dy: [Double]
+        _ shape: LinearAttentionShape,
+        q: [Double],
+        k: [Double],
+        v: [Double],
+        dy: [Double]
     ) -> (dq: [Double], dk: [Double], dv: [Double]) {
         let (y, normaliser) = forward(shape, q: q, k: k, v: v)
         var dq = [Double](repeating: 0, count: q.count)
@@ -58,7 +62,11 @@ package enum LinearAttentionReference {
 
     /// One token of decoding with the packed state (batch, heads, M, valueWidth + 1), which is updated.
     package static func step(
-        _ shape: LinearAttentionShape, q: [Double], k: [Double], v: [Double], state: inout [Double]
+        _ shape: LinearAttentionShape,
+        q: [Double],
+        k: [Double],
+        v: [Double],
+        state: inout [Double]
     ) -> [Double] {
         let columns = shape.valueWidth + 1
         let size = shape.map.stateRows(featureWidth: shape.featureWidth) * columns

@@ -10,22 +10,47 @@ extension LinearAttentionPlan {
     ///   - numerator: (tokens, e), `valueStride` apart, written: Σ_{j≤i} a_ij v_j.
     ///   - normaliser: (tokens), written: Σ_{j≤i} a_ij.
     func scoresForward(
-        tokens: Int, q: MatrixRows, v: MatrixRows, numerator: MutableFloats,
-        normaliser: MutableFloats, memory: MutableFloats
+        tokens: Int,
+        q: MatrixRows,
+        v: MatrixRows,
+        numerator: MutableFloats,
+        normaliser: MutableFloats,
+        memory: MutableFloats
     ) {
         let weights = memory + scores
         forEachTile(tokens: tokens) { row, rows, column, columns in
             matrixProduct(
-                m: rows, n: columns, k: featureWidth, alpha: scale, q.from(row), stride: q.stride,
-                memory + keyTransposed + column, stride: lanes, weights, stride: scoreStride)
+                m: rows,
+                n: columns,
+                k: featureWidth,
+                alpha: scale,
+                q.from(row),
+                stride: q.stride,
+                memory + keyTransposed + column,
+                stride: lanes,
+                weights,
+                stride: scoreStride
+            )
             for i in 0..<rows {
                 let sum = causalWeights(
-                    weights + i * scoreStride, visible: min(columns, row + i - column + 1), columns: columns)
+                    weights + i * scoreStride,
+                    visible: min(columns, row + i - column + 1),
+                    columns: columns
+                )
                 normaliser[row + i] = column == 0 ? sum : normaliser[row + i] + sum
             }
             matrixProduct(
-                m: rows, n: valueWidth, k: columns, weights, stride: scoreStride, v.from(column),
-                stride: v.stride, beta: column == 0 ? 0 : 1, numerator + row * valueStride, stride: valueStride)
+                m: rows,
+                n: valueWidth,
+                k: columns,
+                weights,
+                stride: scoreStride,
+                v.from(column),
+                stride: v.stride,
+                beta: column == 0 ? 0 : 1,
+                numerator + row * valueStride,
+                stride: valueStride
+            )
         }
     }
 
@@ -37,35 +62,92 @@ extension LinearAttentionPlan {
     ///   - dq, dk: (tokens, f), `inputStride` apart, written: by q and k as given, after φ.
     ///   - dv: (tokens, e), `valueStride` apart, written.
     func scoresBackward(
-        tokens: Int, q: MatrixRows, k: MatrixRows, g: MatrixRows, gz: Floats, dq: MutableFloats,
-        dk: MutableFloats, dv: MutableFloats, memory: MutableFloats
+        tokens: Int,
+        q: MatrixRows,
+        k: MatrixRows,
+        g: MatrixRows,
+        gz: Floats,
+        dq: MutableFloats,
+        dk: MutableFloats,
+        dv: MutableFloats,
+        memory: MutableFloats
     ) {
         let (weights, gradient) = (memory + scores, memory + scoreGradient)
         clear(dk, rows: tokens, columns: featureWidth, stride: inputStride)
         clear(dv, rows: tokens, columns: valueWidth, stride: valueStride)
         forEachTile(tokens: tokens) { row, rows, column, columns in
             matrixProduct(
-                m: rows, n: columns, k: featureWidth, alpha: scale, q.from(row), stride: q.stride,
-                memory + keyTransposed + column, stride: lanes, weights, stride: scoreStride)
+                m: rows,
+                n: columns,
+                k: featureWidth,
+                alpha: scale,
+                q.from(row),
+                stride: q.stride,
+                memory + keyTransposed + column,
+                stride: lanes,
+                weights,
+                stride: scoreStride
+            )
             matrixProduct(
-                m: rows, n: columns, k: valueWidth, g.from(row), stride: g.stride,
-                memory + valueTransposed + column, stride: lanes, gradient, stride: scoreStride)
+                m: rows,
+                n: columns,
+                k: valueWidth,
+                g.from(row),
+                stride: g.stride,
+                memory + valueTransposed + column,
+                stride: lanes,
+                gradient,
+                stride: scoreStride
+            )
             for i in 0..<rows {
                 causalGradient(
-                    weights + i * scoreStride, gradient + i * scoreStride, gz: gz[row + i],
-                    visible: min(columns, row + i - column + 1), columns: columns)
+                    weights + i * scoreStride,
+                    gradient + i * scoreStride,
+                    gz: gz[row + i],
+                    visible: min(columns, row + i - column + 1),
+                    columns: columns
+                )
             }
             matrixProduct(
-                m: rows, n: featureWidth, k: columns, alpha: scale, gradient, stride: scoreStride,
+                m: rows,
+                n: featureWidth,
+                k: columns,
+                alpha: scale,
+                gradient,
+                stride: scoreStride,
                 k.from(column),
-                stride: k.stride, beta: column == 0 ? 0 : 1, dq + row * inputStride, stride: inputStride)
+                stride: k.stride,
+                beta: column == 0 ? 0 : 1,
+                dq + row * inputStride,
+                stride: inputStride
+            )
             matrixProduct(
-                m: columns, n: featureWidth, k: rows, alpha: scale, gradient, stride: scoreStride,
-                transposed: true, q.from(row), stride: q.stride, beta: 1, dk + column * inputStride,
-                stride: inputStride)
+                m: columns,
+                n: featureWidth,
+                k: rows,
+                alpha: scale,
+                gradient,
+                stride: scoreStride,
+                transposed: true,
+                q.from(row),
+                stride: q.stride,
+                beta: 1,
+                dk + column * inputStride,
+                stride: inputStride
+            )
             matrixProduct(
-                m: columns, n: valueWidth, k: rows, weights, stride: scoreStride, transposed: true, g.from(row),
-                stride: g.stride, beta: 1, dv + column * valueStride, stride: valueStride)
+                m: columns,
+                n: valueWidth,
+                k: rows,
+                weights,
+                stride: scoreStride,
+                transposed: true,
+                g.from(row),
+                stride: g.stride,
+                beta: 1,
+                dv + column * valueStride,
+                stride: valueStride
+            )
         }
     }
 
@@ -116,7 +198,11 @@ extension LinearAttentionPlan {
     /// Scores to weights as in `causalWeights`, and g·v of each key to the gradient of its score.
     @inline(__always)
     private func causalGradient(
-        _ row: MutableFloats, _ gradient: MutableFloats, gz: Float, visible: Int, columns: Int
+        _ row: MutableFloats,
+        _ gradient: MutableFloats,
+        gz: Float,
+        visible: Int,
+        columns: Int
     ) {
         let taylor = map == .taylor2
         var j = 0

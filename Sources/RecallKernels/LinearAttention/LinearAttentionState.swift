@@ -49,13 +49,25 @@ extension LinearAttentionPlan {
     ///
     /// - Parameter column: (lanes), 0 from `tokens` on.
     func add(
-        to state: LinearAttentionState, features: Floats, values: MatrixRows, column: Floats, tokens: Int,
+        to state: LinearAttentionState,
+        features: Floats,
+        values: MatrixRows,
+        column: Floats,
+        tokens: Int,
         first: Bool
     ) {
         matrixProduct(
-            m: stateRows, n: valueWidth, k: tokens, features, stride: lanes, values.start,
+            m: stateRows,
+            n: valueWidth,
+            k: tokens,
+            features,
+            stride: lanes,
+            values.start,
             stride: values.stride,
-            beta: first ? 0 : 1, state.matrix, stride: valueWidth)
+            beta: first ? 0 : 1,
+            state.matrix,
+            stride: valueWidth
+        )
         for m in 0..<stateRows {
             var sum = Vector(repeating: 0)
             for lane in stride(from: 0, to: lanes, by: 16) {
@@ -79,8 +91,18 @@ extension LinearAttentionPlan {
     /// - Parameter output: (tokens, e), `valueStride` apart.
     func read(_ state: LinearAttentionState, features: Floats, tokens: Int, output: MutableFloats) {
         matrixProduct(
-            m: tokens, n: valueWidth, k: stateRows, features, stride: lanes, transposed: true, state.matrix,
-            stride: valueWidth, beta: 1, output, stride: valueStride)
+            m: tokens,
+            n: valueWidth,
+            k: stateRows,
+            features,
+            stride: lanes,
+            transposed: true,
+            state.matrix,
+            stride: valueWidth,
+            beta: 1,
+            output,
+            stride: valueStride
+        )
     }
 
     /// output_t += featuresᵀ · the state's column.
@@ -89,7 +111,9 @@ extension LinearAttentionPlan {
             var sum = Vector(repeating: 0)
             for m in 0..<stateRows {
                 sum = sum.addingProduct(
-                    Vector.load(features + m * lanes + lane), Vector(repeating: state.column[m]))
+                    Vector.load(features + m * lanes + lane),
+                    Vector(repeating: state.column[m])
+                )
             }
             for token in lane..<min(lane + 16, tokens) { output[token] += sum[token - lane] }
         }
@@ -101,24 +125,46 @@ extension LinearAttentionPlan {
     ///   - inputs: (f, lanes), x transposed.
     ///   - dx: (tokens, f), `inputStride` apart.
     func featuresBackward(
-        _ side: Side, of inputs: Floats, state: LinearAttentionState, values: MatrixRows, column: Floats,
-        tokens: Int, dx: MutableFloats, memory: MutableFloats
+        _ side: Side,
+        of inputs: Floats,
+        state: LinearAttentionState,
+        values: MatrixRows,
+        column: Floats,
+        tokens: Int,
+        dx: MutableFloats,
+        memory: MutableFloats
     ) {
         let (gradient, sums) = (memory + tile, memory + transposedGradient)
         matrixProduct(
-            m: stateRows, n: tokens, k: valueWidth, state.matrix, stride: valueWidth, transposed: false,
-            values.start, stride: values.stride, transposed: true, gradient, stride: lanes)
+            m: stateRows,
+            n: tokens,
+            k: valueWidth,
+            state.matrix,
+            stride: valueWidth,
+            transposed: false,
+            values.start,
+            stride: values.stride,
+            transposed: true,
+            gradient,
+            stride: lanes
+        )
         for lane in stride(from: 0, to: lanes, by: 16) {
             let weight = Vector.load(column + lane)
             if map == .taylor2 {
                 taylorBackward(
-                    side, gradient: gradient + lane, weight: weight, column: state.column,
-                    x: inputs + lane, dx: sums + lane)
+                    side,
+                    gradient: gradient + lane,
+                    weight: weight,
+                    column: state.column,
+                    x: inputs + lane,
+                    dx: sums + lane
+                )
             } else {
                 for i in 0..<featureWidth {
                     Vector.load(gradient + i * lanes + lane)
                         .addingProduct(weight, Vector(repeating: state.column[i])).store(
-                            sums + i * lanes + lane)
+                            sums + i * lanes + lane
+                        )
                 }
             }
         }
@@ -132,7 +178,12 @@ extension LinearAttentionPlan {
     /// dx_i = g_i + 2 g_ii x_i + Σ_{j≠i} g_ij x_j.
     @inline(__always)
     private func taylorBackward(
-        _ side: Side, gradient: Floats, weight: Vector, column: Floats, x: Floats, dx: MutableFloats
+        _ side: Side,
+        gradient: Floats,
+        weight: Vector,
+        column: Floats,
+        x: Floats,
+        dx: MutableFloats
     ) {
         let (linear, square, diagonal) = coefficients(side)
         var m = 1

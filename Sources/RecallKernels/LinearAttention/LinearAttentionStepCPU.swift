@@ -1,6 +1,11 @@
 extension CPUBackend {
     public func linearAttentionStep(
-        _ shape: LinearAttentionShape, q: Floats, k: Floats, v: Floats, state: MutableFloats, y: MutableFloats
+        _ shape: LinearAttentionShape,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        state: MutableFloats,
+        y: MutableFloats
     ) {
         let (f, e) = (shape.featureWidth, shape.valueWidth)
         let rows = shape.map.stateRows(featureWidth: f)
@@ -8,16 +13,30 @@ extension CPUBackend {
             let memory = workers.workspace(worker)
             let (keyFeatures, queryFeatures) = (memory, memory + rows)
             expandToken(
-                shape, k + head * f, coefficients: (1, 1, 1), into: keyFeatures, scratch: memory + 2 * rows)
+                shape,
+                k + head * f,
+                coefficients: (1, 1, 1),
+                into: keyFeatures,
+                scratch: memory + 2 * rows
+            )
             let square = 1 / Float(f)
             expandToken(
-                shape, q + head * f, coefficients: (square.squareRoot(), square, square / 2),
+                shape,
+                q + head * f,
+                coefficients: (square.squareRoot(), square, square / 2),
                 into: queryFeatures,
-                scratch: memory + 2 * rows + f)
+                scratch: memory + 2 * rows + f
+            )
             updateState(
-                rows: rows, valueWidth: e, epsilon: shape.epsilon, keyFeatures: keyFeatures,
-                queryFeatures: queryFeatures, v: v + head * e, state: state + head * rows * (e + 1),
-                y: y + head * e)
+                rows: rows,
+                valueWidth: e,
+                epsilon: shape.epsilon,
+                keyFeatures: keyFeatures,
+                queryFeatures: queryFeatures,
+                v: v + head * e,
+                state: state + head * rows * (e + 1),
+                y: y + head * e
+            )
         }
     }
 
@@ -27,9 +46,11 @@ extension CPUBackend {
     ///   - coefficients: Taylor's, of x_i, x_i x_j and x_i².
     ///   - scratch: f elements.
     private func expandToken(
-        _ shape: LinearAttentionShape, _ x: Floats,
+        _ shape: LinearAttentionShape,
+        _ x: Floats,
         coefficients: (linear: Float, square: Float, diagonal: Float),
-        into features: MutableFloats, scratch: MutableFloats
+        into features: MutableFloats,
+        scratch: MutableFloats
     ) {
         let f = shape.featureWidth
         guard shape.map == .taylor2 else {
@@ -52,8 +73,14 @@ extension CPUBackend {
     /// state += key [v ‖ 1]ᵀ and y = queryᵀ state, normalised, in one pass over each block of the state's
     /// columns.
     private func updateState(
-        rows: Int, valueWidth: Int, epsilon: Float, keyFeatures: Floats, queryFeatures: Floats, v: Floats,
-        state: MutableFloats, y: MutableFloats
+        rows: Int,
+        valueWidth: Int,
+        epsilon: Float,
+        keyFeatures: Floats,
+        queryFeatures: Floats,
+        v: Floats,
+        state: MutableFloats,
+        y: MutableFloats
     ) {
         let stride = valueWidth + 1
         var z: Float = 0

@@ -117,7 +117,9 @@ func silu(_ x: Vector) -> Vector {
     let half = parts.value * parts.first
     let isNegative = .!(x .>= 0)
     let (quotient, rest) = quotient(
-        of: Vector.one.replacing(with: half, where: isNegative), over: half * parts.second)
+        of: Vector.one.replacing(with: half, where: isNegative),
+        over: half * parts.second
+    )
     // The product is rounded once, and scaled down last: x times a subnormal number would be worth little. Above 89 the
     // rest is next to 0, and ∞ times 0 would be NaN.
     let x = x.replacing(with: leastExponent, where: x .< leastExponent)

@@ -1,7 +1,13 @@
 extension CPUBackend: NormalisationKernels {
     public func addNormForward(
-        _ shape: NormShape, residual: Floats, branch: Floats?, gain: Floats, bias: Floats?, sum: MutableFloats?,
-        y: MutableFloats, statistics: MutableFloats
+        _ shape: NormShape,
+        residual: Floats,
+        branch: Floats?,
+        gain: Floats,
+        bias: Floats?,
+        sum: MutableFloats?,
+        y: MutableFloats,
+        statistics: MutableFloats
     ) {
         let (rows, width) = (shape.rows, shape.width)
         let blocks = RowRanges(total: rows, size: 256)
@@ -24,8 +30,15 @@ extension CPUBackend: NormalisationKernels {
     }
 
     public func addNormBackward(
-        _ shape: NormShape, sum: Floats, gain: Floats, statistics: Floats, dy: Floats, dSum: Floats?,
-        dInput: MutableFloats, dGain: MutableFloats, dBias: MutableFloats?
+        _ shape: NormShape,
+        sum: Floats,
+        gain: Floats,
+        statistics: Floats,
+        dy: Floats,
+        dSum: Floats?,
+        dInput: MutableFloats,
+        dGain: MutableFloats,
+        dBias: MutableFloats?
     ) {
         let (rows, width) = (shape.rows, shape.width)
         let blocks = RowRanges(total: rows, size: 128, atMost: 32)
@@ -38,11 +51,26 @@ extension CPUBackend: NormalisationKernels {
                 let at = row * width
                 let statistic = (mean: statistics[row], reciprocal: statistics[rows + row])
                 let sums = addParameterGradients(
-                    width, sum + at, statistic, gain: gain, dy: dy + at, dGain: gainPartial, dBias: biasPartial)
+                    width,
+                    sum + at,
+                    statistic,
+                    gain: gain,
+                    dy: dy + at,
+                    dGain: gainPartial,
+                    dBias: biasPartial
+                )
                 let meanGradient = shape.kind == .layer ? sums.gradient / Float(width) : 0
                 inputGradient(
-                    width, sum + at, statistic, gain: gain, dy: dy + at, dSum: dSum.map { $0 + at },
-                    meanGradient: meanGradient, meanProduct: sums.product / Float(width), into: dInput + at)
+                    width,
+                    sum + at,
+                    statistic,
+                    gain: gain,
+                    dy: dy + at,
+                    dSum: dSum.map { $0 + at },
+                    meanGradient: meanGradient,
+                    meanProduct: sums.product / Float(width),
+                    into: dInput + at
+                )
             }
         }
         dGain.update(repeating: 0, count: width)
@@ -107,7 +135,12 @@ private func squaredDistance(_ width: Int, _ x: Floats, from centre: Float) -> F
 
 @inline(always)
 private func normaliseRow(
-    _ width: Int, _ x: Floats, _ mean: Float, _ reciprocal: Float, gain: Floats, bias: Floats?,
+    _ width: Int,
+    _ x: Floats,
+    _ mean: Float,
+    _ reciprocal: Float,
+    gain: Floats,
+    bias: Floats?,
     into y: MutableFloats
 ) {
     let (means, reciprocals) = (Vector(repeating: mean), Vector(repeating: reciprocal))
@@ -127,8 +160,13 @@ private func normaliseRow(
 /// dGain += dy ⊙ x̂, dBias += dy; returns Σ ĝ and Σ ĝ ⊙ x̂ with ĝ = dy ⊙ gain.
 @inline(always)
 private func addParameterGradients(
-    _ width: Int, _ x: Floats, _ statistic: (mean: Float, reciprocal: Float), gain: Floats, dy: Floats,
-    dGain: MutableFloats, dBias: MutableFloats
+    _ width: Int,
+    _ x: Floats,
+    _ statistic: (mean: Float, reciprocal: Float),
+    gain: Floats,
+    dy: Floats,
+    dGain: MutableFloats,
+    dBias: MutableFloats
 ) -> (gradient: Float, product: Float) {
     let (mean, reciprocal) = statistic
     let (means, reciprocals) = (Vector(repeating: mean), Vector(repeating: reciprocal))
@@ -159,8 +197,15 @@ private func addParameterGradients(
 /// dSum + r(ĝ - mean ĝ - x̂ mean(ĝ ⊙ x̂)).
 @inline(always)
 private func inputGradient(
-    _ width: Int, _ x: Floats, _ statistic: (mean: Float, reciprocal: Float), gain: Floats, dy: Floats,
-    dSum: Floats?, meanGradient: Float, meanProduct: Float, into dInput: MutableFloats
+    _ width: Int,
+    _ x: Floats,
+    _ statistic: (mean: Float, reciprocal: Float),
+    gain: Floats,
+    dy: Floats,
+    dSum: Floats?,
+    meanGradient: Float,
+    meanProduct: Float,
+    into dInput: MutableFloats
 ) {
     let (mean, reciprocal) = statistic
     let (means, reciprocals) = (Vector(repeating: mean), Vector(repeating: reciprocal))

@@ -29,8 +29,15 @@ public protocol NormalisationKernels {
     ///   - y: (rows, width), written.
     ///   - statistics: (2, rows), written: the means (0 for RMS), then the reciprocal deviations.
     func addNormForward(
-        _ shape: NormShape, residual: Floats, branch: Floats?, gain: Floats, bias: Floats?, sum: MutableFloats?,
-        y: MutableFloats, statistics: MutableFloats)
+        _ shape: NormShape,
+        residual: Floats,
+        branch: Floats?,
+        gain: Floats,
+        bias: Floats?,
+        sum: MutableFloats?,
+        y: MutableFloats,
+        statistics: MutableFloats
+    )
 
     /// dInput = dSum + the norm's backward of dy: the gradient of `residual` and of `branch` alike.
     ///
@@ -39,6 +46,14 @@ public protocol NormalisationKernels {
     ///   - dSum: (rows, width) gradient that reaches the sum by other ways, or nil for zero.
     ///   - dInput: (rows, width), written. dGain: (width), written. dBias: (width), written, or nil.
     func addNormBackward(
-        _ shape: NormShape, sum: Floats, gain: Floats, statistics: Floats, dy: Floats, dSum: Floats?,
-        dInput: MutableFloats, dGain: MutableFloats, dBias: MutableFloats?)
+        _ shape: NormShape,
+        sum: Floats,
+        gain: Floats,
+        statistics: Floats,
+        dy: Floats,
+        dSum: Floats?,
+        dInput: MutableFloats,
+        dGain: MutableFloats,
+        dBias: MutableFloats?
+    )
 }

@@ -2,7 +2,11 @@
 package enum NormalisationReference {
     /// y = norm(residual + branch) · gain + bias, with the sum and, for each row, its mean and reciprocal deviation.
     package static func forward(
-        _ shape: NormShape, residual: [Double], branch: [Double]?, gain: [Double], bias: [Double]?
+        _ shape: NormShape,
+        residual: [Double],
+        branch: [Double]?,
+        gain: [Double],
+        bias: [Double]?
     ) -> (sum: [Double], y: [Double], means: [Double], reciprocals: [Double]) {
         let width = shape.width
         var sum = residual
@@ -27,7 +31,11 @@ package enum NormalisationReference {
     /// With x̂ the normalised row, r its reciprocal deviation and ĝ = dy ⊙ gain: dInput = dSum + r(ĝ - mean ĝ - x̂
     /// mean(ĝ ⊙ x̂)), without mean ĝ for RMS; dGain = Σ dy ⊙ x̂; dBias = Σ dy (MODELS.md C.2).
     package static func backward(
-        _ shape: NormShape, sum: [Double], gain: [Double], dy: [Double], dSum: [Double]?
+        _ shape: NormShape,
+        sum: [Double],
+        gain: [Double],
+        dy: [Double],
+        dSum: [Double]?
     ) -> (dInput: [Double], dGain: [Double], dBias: [Double]) {
         let width = shape.width
         let ones = [Double](repeating: 1, count: width)

@@ -6,7 +6,11 @@
 
 extension CPUBackend: OptimiserKernels {
     public func adamW(
-        _ count: Int, _ step: AdamWStep, gradient: Floats, parameter: MutableFloats, firstMoment: MutableFloats,
+        _ count: Int,
+        _ step: AdamWStep,
+        gradient: Floats,
+        parameter: MutableFloats,
+        firstMoment: MutableFloats,
         secondMoment: MutableFloats
     ) {
         let factors = AdamWFactors(step)
@@ -16,7 +20,11 @@ extension CPUBackend: OptimiserKernels {
             var i = range.lowerBound
             while i + 16 <= range.upperBound {
                 let (p, m, v) = factors.updated(
-                    .load(parameter + i), .load(firstMoment + i), .load(secondMoment + i), .load(gradient + i))
+                    .load(parameter + i),
+                    .load(firstMoment + i),
+                    .load(secondMoment + i),
+                    .load(gradient + i)
+                )
                 p.store(parameter + i)
                 m.store(firstMoment + i)
                 v.store(secondMoment + i)
@@ -25,8 +33,11 @@ extension CPUBackend: OptimiserKernels {
             let lanes = range.upperBound - i
             if lanes > 0 {
                 let (p, m, v) = factors.updated(
-                    .load(parameter + i, count: lanes), .load(firstMoment + i, count: lanes),
-                    .load(secondMoment + i, count: lanes), .load(gradient + i, count: lanes))
+                    .load(parameter + i, count: lanes),
+                    .load(firstMoment + i, count: lanes),
+                    .load(secondMoment + i, count: lanes),
+                    .load(gradient + i, count: lanes)
+                )
                 p.store(parameter + i, count: lanes)
                 m.store(firstMoment + i, count: lanes)
                 v.store(secondMoment + i, count: lanes)

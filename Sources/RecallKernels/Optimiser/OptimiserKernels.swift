@@ -10,7 +10,10 @@ public struct AdamWStep: Equatable, Sendable {
     public var step: Int
 
     public init(
-        learningRate: Float, beta1: Double = 0.9, beta2: Double = 0.999, epsilon: Float = 1e-8,
+        learningRate: Float,
+        beta1: Double = 0.9,
+        beta2: Double = 0.999,
+        epsilon: Float = 1e-8,
         weightDecay: Float,
         step: Int
     ) {
@@ -30,7 +33,11 @@ public struct AdamWParameter: Equatable {
     public let secondMoment: MutableFloats
 
     public init(
-        count: Int, weightDecay: Float, gradient: Floats, parameter: MutableFloats, firstMoment: MutableFloats,
+        count: Int,
+        weightDecay: Float,
+        gradient: Floats,
+        parameter: MutableFloats,
+        firstMoment: MutableFloats,
         secondMoment: MutableFloats
     ) {
         (self.count, self.weightDecay) = (count, weightDecay)
@@ -46,8 +53,13 @@ public protocol OptimiserKernels {
     /// - Parameters:
     ///   - gradient: (count). parameter, firstMoment, secondMoment: (count), read and written.
     func adamW(
-        _ count: Int, _ step: AdamWStep, gradient: Floats, parameter: MutableFloats, firstMoment: MutableFloats,
-        secondMoment: MutableFloats)
+        _ count: Int,
+        _ step: AdamWStep,
+        gradient: Floats,
+        parameter: MutableFloats,
+        firstMoment: MutableFloats,
+        secondMoment: MutableFloats
+    )
 
     /// One step over all parameters of a model.
     func adamW(_ parameters: [AdamWParameter], _ step: AdamWStep)
@@ -59,8 +71,13 @@ extension OptimiserKernels {
             var step = step
             step.weightDecay = parameter.weightDecay
             adamW(
-                parameter.count, step, gradient: parameter.gradient, parameter: parameter.parameter,
-                firstMoment: parameter.firstMoment, secondMoment: parameter.secondMoment)
+                parameter.count,
+                step,
+                gradient: parameter.gradient,
+                parameter: parameter.parameter,
+                firstMoment: parameter.firstMoment,
+                secondMoment: parameter.secondMoment
+            )
         }
     }
 }

@@ -5,7 +5,10 @@ package enum OptimiserReference {
     /// One step of Loshchilov and Hutter, "Decoupled weight decay regularization" (ICLR 2019), algorithm 2, with the
     /// learning rate as the decay's factor, as PyTorch has it.
     package static func adamW(
-        _ step: AdamWStep, gradient: [Double], parameter: inout [Double], firstMoment: inout [Double],
+        _ step: AdamWStep,
+        gradient: [Double],
+        parameter: inout [Double],
+        firstMoment: inout [Double],
         secondMoment: inout [Double]
     ) {
         let (beta1, beta2) = (step.beta1, step.beta2)

@@ -1,14 +1,32 @@
 extension CPUBackend: ScanKernels {
     public func scanForward(
-        _ shape: ScanShape, x: Floats, delta: Floats, deltaBias: Floats, aLog: Floats, b: Floats, c: Floats,
-        skip: Floats, z: Floats, out: MutableFloats, checkpoints: MutableFloats?
+        _ shape: ScanShape,
+        x: Floats,
+        delta: Floats,
+        deltaBias: Floats,
+        aLog: Floats,
+        b: Floats,
+        c: Floats,
+        skip: Floats,
+        z: Floats,
+        out: MutableFloats,
+        checkpoints: MutableFloats?
     ) {
         let floats = shape.stateVectors * Vector.scalarCount
         guard let memory = workers.sharedWorkspace(floats: floats) else { return }
         let rates = VectorScratch(memory).next
         shape.fillRates(rates, aLog: aLog)
         let scan = ScanInputs(
-            shape: shape, x: x, delta: delta, deltaBias: deltaBias, b: b, c: c, skip: skip, z: z, rates: rates)
+            shape: shape,
+            x: x,
+            delta: delta,
+            deltaBias: deltaBias,
+            b: b,
+            c: c,
+            skip: skip,
+            z: z,
+            rates: rates
+        )
         let vectors = ScanChunk.vectorCount(shape) + shape.stateVectors + VectorScratch.gap
         workers.forEachBlock(shape.batch, floats: vectors * Vector.scalarCount) { row, worker in
             var scratch = VectorScratch(workers.workspace(worker))
@@ -26,15 +44,33 @@ extension CPUBackend: ScanKernels {
     }
 
     public func scanStep(
-        _ shape: ScanShape, x: Floats, delta: Floats, deltaBias: Floats, aLog: Floats, b: Floats, c: Floats,
-        skip: Floats, z: Floats, state: MutableFloats, out: MutableFloats
+        _ shape: ScanShape,
+        x: Floats,
+        delta: Floats,
+        deltaBias: Floats,
+        aLog: Floats,
+        b: Floats,
+        c: Floats,
+        skip: Floats,
+        z: Floats,
+        state: MutableFloats,
+        out: MutableFloats
     ) {
         let floats = shape.stateVectors * Vector.scalarCount
         guard let memory = workers.sharedWorkspace(floats: floats) else { return }
         let rates = VectorScratch(memory).next
         shape.fillRates(rates, aLog: aLog)
         let scan = ScanInputs(
-            shape: shape, x: x, delta: delta, deltaBias: deltaBias, b: b, c: c, skip: skip, z: z, rates: rates)
+            shape: shape,
+            x: x,
+            delta: delta,
+            deltaBias: deltaBias,
+            b: b,
+            c: c,
+            skip: skip,
+            z: z,
+            rates: rates
+        )
         guard shape.length > 1 else {
             return workers.forEachBlock(shape.batch) { row, _ in
                 scan.step(row, state: state + row * shape.states * shape.channels, out: out)

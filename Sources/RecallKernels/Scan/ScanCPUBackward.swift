@@ -1,9 +1,24 @@
 extension CPUBackend {
     public func scanBackward(
-        _ shape: ScanShape, x: Floats, delta: Floats, deltaBias: Floats, aLog: Floats, b: Floats, c: Floats,
-        skip: Floats, z: Floats, checkpoints: Floats, dOut: Floats, dx: MutableFloats, dDelta: MutableFloats,
-        dDeltaBias: MutableFloats, dALog: MutableFloats, db: MutableFloats, dc: MutableFloats,
-        dSkip: MutableFloats, dz: MutableFloats
+        _ shape: ScanShape,
+        x: Floats,
+        delta: Floats,
+        deltaBias: Floats,
+        aLog: Floats,
+        b: Floats,
+        c: Floats,
+        skip: Floats,
+        z: Floats,
+        checkpoints: Floats,
+        dOut: Floats,
+        dx: MutableFloats,
+        dDelta: MutableFloats,
+        dDeltaBias: MutableFloats,
+        dALog: MutableFloats,
+        db: MutableFloats,
+        dc: MutableFloats,
+        dSkip: MutableFloats,
+        dz: MutableFloats
     ) {
         // Rows in at most 16 groups, each with its own sums of the parameters' gradients.
         let groups = min(shape.batch, 16)
@@ -15,11 +30,29 @@ extension CPUBackend {
         let groupSums = shared.take(groups * sumCount)
         shape.fillRates(rates, aLog: aLog)
         let scan = ScanInputs(
-            shape: shape, x: x, delta: delta, deltaBias: deltaBias, b: b, c: c, skip: skip, z: z, rates: rates)
+            shape: shape,
+            x: x,
+            delta: delta,
+            deltaBias: deltaBias,
+            b: b,
+            c: c,
+            skip: skip,
+            z: z,
+            rates: rates
+        )
         let backward = ScanBackward(
-            scan: scan, checkpoints: checkpoints, dOut: dOut, dx: dx, dDelta: dDelta, db: db, dc: dc, dz: dz)
+            scan: scan,
+            checkpoints: checkpoints,
+            dOut: dOut,
+            dx: dx,
+            dDelta: dDelta,
+            db: db,
+            dc: dc,
+            dz: dz
+        )
         workers.forEachBlock(groups, floats: ScanBackwardScratch.vectorCount(shape) * Vector.scalarCount) {
-            group, worker in
+            group,
+            worker in
             let scratch = ScanBackwardScratch(workers.workspace(worker), shape)
             let sums = groupSums + group * sumCount
             sums.update(repeating: Vector(repeating: 0), count: sumCount)
@@ -133,7 +166,9 @@ private struct ScanBackward {
         for index in (0..<shape.chunks).reversed() {
             let tokens = shape.tokens(row: row, chunk: index)
             shape.copyStates(
-                from: checkpoints + shape.checkpointOffset(row: row, chunk: index), to: scratch.states)
+                from: checkpoints + shape.checkpointOffset(row: row, chunk: index),
+                to: scratch.states
+            )
             scratch.db.update(repeating: zero, count: shape.states * interval)
             scratch.dc.update(repeating: zero, count: shape.states * interval)
             prepare(tokens, scratch)
@@ -187,7 +222,11 @@ private struct ScanBackward {
     /// λ_t = C_t g_t + e^{Δ_{t+1} A} λ_{t+1} down the chunk for state n of a block, and what follows from it.
     @inline(__always)
     private func differentiate(
-        _ tokens: Range<Int>, _ scratch: ScanBackwardScratch, _ sums: ScanParameterSums, block: Int, n: Int
+        _ tokens: Range<Int>,
+        _ scratch: ScanBackwardScratch,
+        _ sums: ScanParameterSums,
+        block: Int,
+        n: Int
     ) {
         let index = block * shape.states + n
         let rate = scan.rates[index]

@@ -38,21 +38,57 @@ public protocol ScanKernels {
     ///   - out: (batch, length, channels), written.
     ///   - checkpoints: `shape.checkpointCount` numbers, written; nil when no backward follows.
     func scanForward(
-        _ shape: ScanShape, x: Floats, delta: Floats, deltaBias: Floats, aLog: Floats, b: Floats, c: Floats,
-        skip: Floats, z: Floats, out: MutableFloats, checkpoints: MutableFloats?)
+        _ shape: ScanShape,
+        x: Floats,
+        delta: Floats,
+        deltaBias: Floats,
+        aLog: Floats,
+        b: Floats,
+        c: Floats,
+        skip: Floats,
+        z: Floats,
+        out: MutableFloats,
+        checkpoints: MutableFloats?
+    )
 
     /// Gradients of every input, each laid out as its input (db, dc `stateStride` and dz `gateStride` apart); written.
     /// dx may be the same buffer as dOut, and dDelta as delta.
     func scanBackward(
-        _ shape: ScanShape, x: Floats, delta: Floats, deltaBias: Floats, aLog: Floats, b: Floats, c: Floats,
-        skip: Floats, z: Floats, checkpoints: Floats, dOut: Floats, dx: MutableFloats, dDelta: MutableFloats,
-        dDeltaBias: MutableFloats, dALog: MutableFloats, db: MutableFloats, dc: MutableFloats,
-        dSkip: MutableFloats, dz: MutableFloats)
+        _ shape: ScanShape,
+        x: Floats,
+        delta: Floats,
+        deltaBias: Floats,
+        aLog: Floats,
+        b: Floats,
+        c: Floats,
+        skip: Floats,
+        z: Floats,
+        checkpoints: Floats,
+        dOut: Floats,
+        dx: MutableFloats,
+        dDelta: MutableFloats,
+        dDeltaBias: MutableFloats,
+        dALog: MutableFloats,
+        db: MutableFloats,
+        dc: MutableFloats,
+        dSkip: MutableFloats,
+        dz: MutableFloats
+    )
 
     /// Decoding: takes a state through the shape's tokens, one or a whole prompt.
     ///
     /// - Parameter state: h before the first token and then after the last: (batch, states, channels), read and written.
     func scanStep(
-        _ shape: ScanShape, x: Floats, delta: Floats, deltaBias: Floats, aLog: Floats, b: Floats, c: Floats,
-        skip: Floats, z: Floats, state: MutableFloats, out: MutableFloats)
+        _ shape: ScanShape,
+        x: Floats,
+        delta: Floats,
+        deltaBias: Floats,
+        aLog: Floats,
+        b: Floats,
+        c: Floats,
+        skip: Floats,
+        z: Floats,
+        state: MutableFloats,
+        out: MutableFloats
+    )
 }

@@ -16,8 +16,14 @@ package enum ScanReference {
         package var z: [Double]
 
         package init(
-            x: [Double], delta: [Double], deltaBias: [Double], aLog: [Double], b: [Double], c: [Double],
-            skip: [Double], z: [Double]
+            x: [Double],
+            delta: [Double],
+            deltaBias: [Double],
+            aLog: [Double],
+            b: [Double],
+            c: [Double],
+            skip: [Double],
+            z: [Double]
         ) {
             (self.x, self.delta, self.deltaBias, self.aLog) = (x, delta, deltaBias, aLog)
             (self.b, self.c, self.skip, self.z) = (b, c, skip, z)
@@ -62,9 +68,15 @@ package enum ScanReference {
     package static func backward(_ shape: ScanShape, _ inputs: Inputs, dOut: [Double]) -> Inputs {
         func zeros(_ values: [Double]) -> [Double] { Array(repeating: 0, count: values.count) }
         var gradients = Inputs(
-            x: zeros(inputs.x), delta: zeros(inputs.delta), deltaBias: zeros(inputs.deltaBias),
-            aLog: zeros(inputs.aLog), b: zeros(inputs.b), c: zeros(inputs.c), skip: zeros(inputs.skip),
-            z: zeros(inputs.z))
+            x: zeros(inputs.x),
+            delta: zeros(inputs.delta),
+            deltaBias: zeros(inputs.deltaBias),
+            aLog: zeros(inputs.aLog),
+            b: zeros(inputs.b),
+            c: zeros(inputs.c),
+            skip: zeros(inputs.skip),
+            z: zeros(inputs.z)
+        )
         for row in 0..<shape.batch {
             for channel in 0..<shape.channels {
                 let h = history(shape, inputs, row: row, channel: channel)
@@ -127,7 +139,12 @@ package enum ScanReference {
 
     /// Σ_n C_t[n] h_t[n] + skip x_t.
     private static func ungated(
-        _ shape: ScanShape, _ inputs: Inputs, _ h: [Double], token: Int, t: Int, channel: Int
+        _ shape: ScanShape,
+        _ inputs: Inputs,
+        _ h: [Double],
+        token: Int,
+        t: Int,
+        channel: Int
     ) -> Double {
         var y = inputs.skip[channel] * inputs.x[token * shape.channels + channel]
         for n in 0..<shape.states {

@@ -133,8 +133,16 @@ extension AttentionTile {
     ///   - c: (4, 16 · registers), `cStride` from row to row.
     @inline(never)
     static func fourRows(
-        _ a: Floats, rowStride: Int, stepStride: Int, _ b: Floats, bStride: Int, steps: Int, registers: Int,
-        adding: Bool, _ c: MutableFloats, cStride: Int
+        _ a: Floats,
+        rowStride: Int,
+        stepStride: Int,
+        _ b: Floats,
+        bStride: Int,
+        steps: Int,
+        registers: Int,
+        adding: Bool,
+        _ c: MutableFloats,
+        cStride: Int
     ) {
         var done = 0
         while done < registers {
@@ -151,8 +159,16 @@ extension AttentionTile {
 
     @inline(__always)
     private static func fourRows<Row: Stretch>(
-        _: Row.Type, _ a: Floats, _ rowStride: Int, _ stepStride: Int, _ b: Floats, _ bStride: Int,
-        _ steps: Int, _ adding: Bool, _ c: MutableFloats, _ cStride: Int
+        _: Row.Type,
+        _ a: Floats,
+        _ rowStride: Int,
+        _ stepStride: Int,
+        _ b: Floats,
+        _ bStride: Int,
+        _ steps: Int,
+        _ adding: Bool,
+        _ c: MutableFloats,
+        _ cStride: Int
     ) {
         var (c0, c1, c2, c3) = (Row(), Row(), Row(), Row())
         if adding {
@@ -182,22 +198,40 @@ extension AttentionTile {
     ///   - bTransposed: (width, 64) packed columns of the key tile.
     ///   - scores: (64, 64).
     static func scores(
-        _ window: CausalWindow, queryTile: Int, keyTile: Int, a: Floats, bTransposed: Floats, width: Int,
+        _ window: CausalWindow,
+        queryTile: Int,
+        keyTile: Int,
+        a: Floats,
+        bTransposed: Floats,
+        width: Int,
         _ scores: MutableFloats
     ) {
         let rows = min(size, window.length - queryTile * size)
         for row in stride(from: 0, to: rows, by: group) {
             let seen = AttentionTile.seen(window, queryTile: queryTile, row: row, keyTile: keyTile)
             fourRows(
-                a + row * padded(width), rowStride: padded(width), stepStride: 1, bTransposed + seen.first,
-                bStride: size, steps: width, registers: seen.count / lanes, adding: false,
-                scores + row * size + seen.first, cStride: size)
+                a + row * padded(width),
+                rowStride: padded(width),
+                stepStride: 1,
+                bTransposed + seen.first,
+                bStride: size,
+                steps: width,
+                registers: seen.count / lanes,
+                adding: false,
+                scores + row * size + seen.first,
+                cStride: size
+            )
         }
     }
 
     /// C ← C + P B for the rows (queries) of a tile: P V, or dS K. B and C are packed rows.
     static func addProduct(
-        _ window: CausalWindow, queryTile: Int, keyTile: Int, _ p: Floats, _ b: Floats, width: Int,
+        _ window: CausalWindow,
+        queryTile: Int,
+        keyTile: Int,
+        _ p: Floats,
+        _ b: Floats,
+        width: Int,
         _ c: MutableFloats
     ) {
         let stride = padded(width)
@@ -206,15 +240,28 @@ extension AttentionTile {
             let columns = window.columns(seenFrom: queryTile * size + row, rows: group, keyTile: keyTile)
             guard columns.lower < columns.upper else { continue }
             fourRows(
-                p + row * size + columns.lower, rowStride: size, stepStride: 1, b + columns.lower * stride,
-                bStride: stride, steps: columns.upper - columns.lower, registers: stride / lanes, adding: true,
-                c + row * stride, cStride: stride)
+                p + row * size + columns.lower,
+                rowStride: size,
+                stepStride: 1,
+                b + columns.lower * stride,
+                bStride: stride,
+                steps: columns.upper - columns.lower,
+                registers: stride / lanes,
+                adding: true,
+                c + row * stride,
+                cStride: stride
+            )
         }
     }
 
     /// C ← C + Pᵀ B for the columns (keys) of a tile: Pᵀ dO, or dSᵀ Q. B and C are packed rows.
     static func addTransposedProduct(
-        _ window: CausalWindow, queryTile: Int, keyTile: Int, _ p: Floats, _ b: Floats, width: Int,
+        _ window: CausalWindow,
+        queryTile: Int,
+        keyTile: Int,
+        _ p: Floats,
+        _ b: Floats,
+        width: Int,
         _ c: MutableFloats
     ) {
         let stride = padded(width)
@@ -223,9 +270,17 @@ extension AttentionTile {
             let rows = window.rows(seeing: keyTile * size + column, count: group, queryTile: queryTile)
             guard rows.lower < rows.upper else { continue }
             fourRows(
-                p + rows.lower * size + column, rowStride: 1, stepStride: size, b + rows.lower * stride,
-                bStride: stride, steps: rows.upper - rows.lower, registers: stride / lanes, adding: true,
-                c + column * stride, cStride: stride)
+                p + rows.lower * size + column,
+                rowStride: 1,
+                stepStride: size,
+                b + rows.lower * stride,
+                bStride: stride,
+                steps: rows.upper - rows.lower,
+                registers: stride / lanes,
+                adding: true,
+                c + column * stride,
+                cStride: stride
+            )
         }
     }
 
@@ -253,7 +308,10 @@ extension AttentionTile {
     /// Fills the columns that are not seen.
     @inline(__always)
     static func fill(
-        _ row: MutableFloats, with value: Float, count: Int, except columns: (lower: Int, upper: Int)
+        _ row: MutableFloats,
+        with value: Float,
+        count: Int,
+        except columns: (lower: Int, upper: Int)
     ) {
         for column in 0..<columns.lower { row[column] = value }
         for column in columns.upper..<count { row[column] = value }
@@ -265,7 +323,12 @@ extension AttentionTile {
 extension AttentionTile {
     /// Copies rows times `scale`, zero-padding them to whole registers.
     static func pack(
-        _ source: Floats, stride: Int, rows: Int, width: Int, scale: Float = 1, into packed: MutableFloats
+        _ source: Floats,
+        stride: Int,
+        rows: Int,
+        width: Int,
+        scale: Float = 1,
+        into packed: MutableFloats
     ) {
         let paddedWidth = padded(width)
         for row in 0..<rows {
@@ -281,7 +344,12 @@ extension AttentionTile {
 
     /// Copies packed rows back, times `scale`.
     static func unpack(
-        _ packed: Floats, scale: Float = 1, into target: MutableFloats, stride: Int, rows: Int, width: Int
+        _ packed: Floats,
+        scale: Float = 1,
+        into target: MutableFloats,
+        stride: Int,
+        rows: Int,
+        width: Int
     ) {
         for row in 0..<rows {
             unpackRow(packed + row * padded(width), scale: scale, into: target + row * stride, width: width)
@@ -304,7 +372,11 @@ extension AttentionTile {
     ///
     /// - Parameter rowMajor: workspace of (64, padded width); holds the packed rows afterwards.
     static func packTransposed(
-        _ source: Floats, stride: Int, rows: Int, width: Int, rowMajor: MutableFloats,
+        _ source: Floats,
+        stride: Int,
+        rows: Int,
+        width: Int,
+        rowMajor: MutableFloats,
         into packed: MutableFloats
     ) {
         pack(source, stride: stride, rows: rows, width: width, into: rowMajor)
@@ -316,7 +388,11 @@ extension AttentionTile {
                 for row in Swift.stride(from: 0, to: rows, by: lanes) {
                     // Four perfect shuffles of sixteen rows transpose them.
                     shuffle(
-                        rowMajor + row * paddedWidth + column, stride: paddedWidth, into: one, stride: lanes)
+                        rowMajor + row * paddedWidth + column,
+                        stride: paddedWidth,
+                        into: one,
+                        stride: lanes
+                    )
                     shuffle(one, stride: lanes, into: other, stride: lanes)
                     shuffle(other, stride: lanes, into: one, stride: lanes)
                     shuffle(one, stride: lanes, into: packed + column * size + row, stride: size)

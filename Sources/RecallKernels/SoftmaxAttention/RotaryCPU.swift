@@ -6,7 +6,11 @@
 
 extension CPUBackend {
     public func rotary(
-        _ shape: AttentionShape, x: MutableFloats, base: Float, firstPosition: Int, direction: Float
+        _ shape: AttentionShape,
+        x: MutableFloats,
+        base: Float,
+        firstPosition: Int,
+        direction: Float
     ) {
         // Positions of a block: one exact angle a frequency for so many, the rest by angle addition in Float64.
         let positions = 16
@@ -34,8 +38,11 @@ extension CPUBackend {
                     let row = x + (batch * shape.length + first + position) * shape.rowStride
                     for head in 0..<shape.heads {
                         rotate(
-                            row + head * shape.headWidth, half: half, cosines + position * half,
-                            sines + position * half)
+                            row + head * shape.headWidth,
+                            half: half,
+                            cosines + position * half,
+                            sines + position * half
+                        )
                     }
                 }
             }

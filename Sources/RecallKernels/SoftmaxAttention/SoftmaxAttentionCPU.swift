@@ -2,8 +2,15 @@ import RecallRandom
 
 extension CPUBackend: SoftmaxAttentionKernels {
     public func attentionStep(
-        _ shape: AttentionShape, q: Floats, k: Floats, v: Floats, cachedKeys: Floats, cachedValues: Floats,
-        cached: Int, capacity: Int, out: MutableFloats
+        _ shape: AttentionShape,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        cachedKeys: Floats,
+        cachedValues: Floats,
+        cached: Int,
+        capacity: Int,
+        out: MutableFloats
     ) {
         let (d, rowWidth) = (shape.headWidth, shape.heads * shape.headWidth)
         let scale = 1 / Float(d).squareRoot()
@@ -22,8 +29,13 @@ extension CPUBackend: SoftmaxAttentionKernels {
             let inverse = 1 / exponentials(probabilities, count: cached + 1)
 
             let values = StepValues(
-                cached: cachedValues + cache, count: cached, stride: rowWidth, own: v + own,
-                probabilities: probabilities, inverse: inverse)
+                cached: cachedValues + cache,
+                count: cached,
+                stride: rowWidth,
+                own: v + own,
+                probabilities: probabilities,
+                inverse: inverse
+            )
             values.writeSum(width: d, to: out + batch * rowWidth + head * d)
         }
     }

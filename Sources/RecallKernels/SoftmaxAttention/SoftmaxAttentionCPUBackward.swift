@@ -2,13 +2,25 @@ import RecallRandom
 
 extension CPUBackend {
     public func attentionBackward(
-        _ shape: AttentionShape, q: Floats, k: Floats, v: Floats, dropout: Dropout?, out: Floats,
-        logSumExp: Floats, dOut: Floats, dq: MutableFloats, dk: MutableFloats, dv: MutableFloats
+        _ shape: AttentionShape,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        dropout: Dropout?,
+        out: Floats,
+        logSumExp: Floats,
+        dOut: Floats,
+        dq: MutableFloats,
+        dk: MutableFloats,
+        dv: MutableFloats
     ) {
         workers.forEachBlock(shape.batch * shape.heads, floats: AttentionBackward.floats(shape)) {
-            block, worker in
+            block,
+            worker in
             AttentionBackward(
-                AttentionHead(shape, block: block), dropout, workspace: workers.workspace(worker),
+                AttentionHead(shape, block: block),
+                dropout,
+                workspace: workers.workspace(worker),
                 logSumExp: logSumExp
             ).run(q: q, k: k, v: v, out: out, dOut: dOut, dq: dq, dk: dk, dv: dv)
         }
@@ -69,7 +81,13 @@ private struct AttentionBackward {
     }
 
     func run(
-        q: Floats, k: Floats, v: Floats, out: Floats, dOut: Floats, dq: MutableFloats, dk: MutableFloats,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        out: Floats,
+        dOut: Floats,
+        dq: MutableFloats,
+        dk: MutableFloats,
         dv: MutableFloats
     ) {
         let size = AttentionTile.size
@@ -87,9 +105,21 @@ private struct AttentionBackward {
             let offset = packed + tile * size * rowStride
             // `keys` holds the rows of v for a moment, then those of k.
             AttentionTile.packTransposed(
-                v + offset, stride: rowStride, rows: rows, width: width, rowMajor: keys, into: valuesTransposed)
+                v + offset,
+                stride: rowStride,
+                rows: rows,
+                width: width,
+                rowMajor: keys,
+                into: valuesTransposed
+            )
             AttentionTile.packTransposed(
-                k + offset, stride: rowStride, rows: rows, width: width, rowMajor: keys, into: keysTransposed)
+                k + offset,
+                stride: rowStride,
+                rows: rows,
+                width: width,
+                rowMajor: keys,
+                into: keysTransposed
+            )
             dKeys.update(repeating: 0, count: size * stride)
             dValues.update(repeating: 0, count: size * stride)
             for queryTile in queryTiles { add(queryTile: queryTile, keyTile: tile) }
@@ -97,8 +127,13 @@ private struct AttentionBackward {
             AttentionTile.unpack(dValues, into: dv + offset, stride: rowStride, rows: rows, width: width)
             // These queries see no later key.
             AttentionTile.unpack(
-                dQueries + window.slot(tile) * size * stride, scale: scale, into: dq + offset,
-                stride: rowStride, rows: rows, width: width)
+                dQueries + window.slot(tile) * size * stride,
+                scale: scale,
+                into: dq + offset,
+                stride: rowStride,
+                rows: rows,
+                width: width
+            )
         }
     }
 
@@ -108,11 +143,21 @@ private struct AttentionBackward {
         let (first, tile) = (queryTile * size, slot * size * stride)
         let rows = min(size, window.length - first)
         AttentionTile.pack(
-            q + head.packedOffset + first * head.shape.rowStride, stride: head.shape.rowStride, rows: rows,
-            width: width, scale: scale, into: queries + tile)
+            q + head.packedOffset + first * head.shape.rowStride,
+            stride: head.shape.rowStride,
+            rows: rows,
+            width: width,
+            scale: scale,
+            into: queries + tile
+        )
         let output = head.outputOffset + first * head.outputStride
         AttentionTile.pack(
-            dOut + output, stride: head.outputStride, rows: rows, width: width, into: dOutputs + tile)
+            dOut + output,
+            stride: head.outputStride,
+            rows: rows,
+            width: width,
+            into: dOutputs + tile
+        )
         for row in 0..<rows {
             let offset = output + row * head.outputStride
             deltas[slot * size + row] = AttentionTile.dot(dOut + offset, out + offset, width: width)
@@ -124,18 +169,51 @@ private struct AttentionBackward {
     private func add(queryTile: Int, keyTile: Int) {
         let first = window.slot(queryTile) * AttentionTile.size * stride
         AttentionTile.scores(
-            window, queryTile: queryTile, keyTile: keyTile, a: queries + first, bTransposed: keysTransposed,
-            width: width, scores)
+            window,
+            queryTile: queryTile,
+            keyTile: keyTile,
+            a: queries + first,
+            bTransposed: keysTransposed,
+            width: width,
+            scores
+        )
         AttentionTile.scores(
-            window, queryTile: queryTile, keyTile: keyTile, a: dOutputs + first, bTransposed: valuesTransposed,
-            width: width, dScores)
+            window,
+            queryTile: queryTile,
+            keyTile: keyTile,
+            a: dOutputs + first,
+            bTransposed: valuesTransposed,
+            width: width,
+            dScores
+        )
         differentiateSoftmax(queryTile: queryTile, keyTile: keyTile)
         AttentionTile.addTransposedProduct(
-            window, queryTile: queryTile, keyTile: keyTile, scores, dOutputs + first, width: width, dValues)
+            window,
+            queryTile: queryTile,
+            keyTile: keyTile,
+            scores,
+            dOutputs + first,
+            width: width,
+            dValues
+        )
         AttentionTile.addTransposedProduct(
-            window, queryTile: queryTile, keyTile: keyTile, dScores, queries + first, width: width, dKeys)
+            window,
+            queryTile: queryTile,
+            keyTile: keyTile,
+            dScores,
+            queries + first,
+            width: width,
+            dKeys
+        )
         AttentionTile.addProduct(
-            window, queryTile: queryTile, keyTile: keyTile, dScores, keys, width: width, dQueries + first)
+            window,
+            queryTile: queryTile,
+            keyTile: keyTile,
+            dScores,
+            keys,
+            width: width,
+            dQueries + first
+        )
     }
 
     /// scores ← P⊙M, dScores ← P⊙(M⊙dScores - δ), zero where unseen.
@@ -149,13 +227,21 @@ private struct AttentionBackward {
             let (s, ds) = (scores + row * size + seen.first, dScores + row * size + seen.first)
             if let dropout {
                 head.multipliers(
-                    dropout, query: firstQuery + row, key: keyTile * size + seen.first, count: seen.count,
-                    into: multipliers)
+                    dropout,
+                    query: firstQuery + row,
+                    key: keyTile * size + seen.first,
+                    count: seen.count,
+                    into: multipliers
+                )
             }
             Self.differentiate(
-                s, ds, count: seen.count, logSumExp: logSumExp[head.statisticsOffset + firstQuery + row],
+                s,
+                ds,
+                count: seen.count,
+                logSumExp: logSumExp[head.statisticsOffset + firstQuery + row],
                 delta: deltas[window.slot(queryTile) * size + row],
-                multipliers: dropout == nil ? nil : Floats(multipliers))
+                multipliers: dropout == nil ? nil : Floats(multipliers)
+            )
             AttentionTile.fill(s, with: 0, count: seen.count, except: seen.columns)
             AttentionTile.fill(ds, with: 0, count: seen.count, except: seen.columns)
         }
@@ -165,7 +251,11 @@ private struct AttentionBackward {
     /// that crosses a call is taken apart.)
     @inline(never)
     private static func differentiate(
-        _ scores: MutableFloats, _ dScores: MutableFloats, count: Int, logSumExp: Float, delta: Float,
+        _ scores: MutableFloats,
+        _ dScores: MutableFloats,
+        count: Int,
+        logSumExp: Float,
+        delta: Float,
         multipliers: Floats?
     ) {
         for first in Swift.stride(from: 0, to: count, by: AttentionTile.lanes) {

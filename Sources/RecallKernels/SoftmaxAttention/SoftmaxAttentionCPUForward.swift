@@ -2,11 +2,17 @@ import RecallRandom
 
 extension CPUBackend {
     public func attentionForward(
-        _ shape: AttentionShape, q: Floats, k: Floats, v: Floats, dropout: Dropout?, out: MutableFloats,
+        _ shape: AttentionShape,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        dropout: Dropout?,
+        out: MutableFloats,
         logSumExp: MutableFloats
     ) {
         workers.forEachBlock(shape.batch * shape.heads, floats: AttentionForward.floats(shape)) {
-            block, worker in
+            block,
+            worker in
             AttentionForward(AttentionHead(shape, block: block), dropout, workspace: workers.workspace(worker))
                 .run(q: q, k: k, v: v, out: out, logSumExp: logSumExp)
         }
@@ -69,10 +75,22 @@ private struct AttentionForward {
             // The key tile that no query tile before has seen; `sums` is not in use yet.
             let slot = window.slot(tile) * size * stride
             AttentionTile.packTransposed(
-                k + offset, stride: rowStride, rows: rows, width: width, rowMajor: sums, into: keys + slot)
+                k + offset,
+                stride: rowStride,
+                rows: rows,
+                width: width,
+                rowMajor: sums,
+                into: keys + slot
+            )
             AttentionTile.pack(v + offset, stride: rowStride, rows: rows, width: width, into: values + slot)
             AttentionTile.pack(
-                q + offset, stride: rowStride, rows: rows, width: width, scale: scale, into: queries)
+                q + offset,
+                stride: rowStride,
+                rows: rows,
+                width: width,
+                scale: scale,
+                into: queries
+            )
             sums.update(repeating: 0, count: size * stride)
             normalisers.update(repeating: 0, count: size * AttentionTile.lanes)
             // Finite, so that the difference of two of them is 0 and not NaN.
@@ -82,19 +100,35 @@ private struct AttentionForward {
             for keyTile in keyTiles {
                 let slot = window.slot(keyTile) * size * stride
                 AttentionTile.scores(
-                    window, queryTile: tile, keyTile: keyTile, a: queries, bTransposed: keys + slot,
-                    width: width, scores)
+                    window,
+                    queryTile: tile,
+                    keyTile: keyTile,
+                    a: queries,
+                    bTransposed: keys + slot,
+                    width: width,
+                    scores
+                )
                 softmax(queryTile: tile, rows: rows, keyTile: keyTile, isFirst: keyTile == keyTiles.lowerBound)
                 AttentionTile.addProduct(
-                    window, queryTile: tile, keyTile: keyTile, scores, values + slot, width: width, sums)
+                    window,
+                    queryTile: tile,
+                    keyTile: keyTile,
+                    scores,
+                    values + slot,
+                    width: width,
+                    sums
+                )
             }
             for row in 0..<rows {
                 let normaliser = AttentionTile.sum(.load(normalisers + row * AttentionTile.lanes))
                 logSumExp[head.statisticsOffset + first + row] =
                     maximum[row] + AttentionTile.logarithm(normaliser)
                 AttentionTile.unpackRow(
-                    sums + row * stride, scale: 1 / normaliser,
-                    into: out + head.outputOffset + (first + row) * head.outputStride, width: width)
+                    sums + row * stride,
+                    scale: 1 / normaliser,
+                    into: out + head.outputOffset + (first + row) * head.outputStride,
+                    width: width
+                )
             }
         }
     }
@@ -115,11 +149,20 @@ private struct AttentionForward {
             guard seen.count > 0 else { continue }
             let address = scores + row * size + seen.first
             Self.exponentials(
-                address, count: seen.count, maximum[row], normalisers + row * lanes, rescaling[row])
+                address,
+                count: seen.count,
+                maximum[row],
+                normalisers + row * lanes,
+                rescaling[row]
+            )
             if let dropout {
                 head.multipliers(
-                    dropout, query: firstQuery + row, key: keyTile * size + seen.first, count: seen.count,
-                    into: multipliers)
+                    dropout,
+                    query: firstQuery + row,
+                    key: keyTile * size + seen.first,
+                    count: seen.count,
+                    into: multipliers
+                )
                 for column in 0..<seen.count { address[column] *= multipliers[column] }
             }
             if !isFirst {
@@ -145,7 +188,10 @@ private struct AttentionForward {
     /// rescaling ← e^(maximum - newMaximum), maximum ← newMaximum.
     @inline(never)
     private static func rescale(
-        _ maximum: MutableFloats, _ newMaximum: Floats, _ rescaling: MutableFloats, rows: Int
+        _ maximum: MutableFloats,
+        _ newMaximum: Floats,
+        _ rescaling: MutableFloats,
+        rows: Int
     ) {
         for row in Swift.stride(from: 0, to: rows, by: AttentionTile.lanes) {
             let new = Vector.load(newMaximum + row)
@@ -157,7 +203,11 @@ private struct AttentionForward {
     /// scores ← e^(scores - maximum); normaliser ← rescaling · normaliser + their sums.
     @inline(never)
     private static func exponentials(
-        _ scores: MutableFloats, count: Int, _ maximum: Float, _ normaliser: MutableFloats, _ rescaling: Float
+        _ scores: MutableFloats,
+        count: Int,
+        _ maximum: Float,
+        _ normaliser: MutableFloats,
+        _ rescaling: Float
     ) {
         var total = Vector.load(normaliser) * rescaling
         for first in Swift.stride(from: 0, to: count, by: AttentionTile.lanes) {

@@ -32,15 +32,31 @@ public protocol SoftmaxAttentionKernels {
     ///   - out: (batch, length, heads · headWidth), contiguous, written.
     ///   - logSumExp: (batch, heads, length), written: max + ln Σ exp.
     func attentionForward(
-        _ shape: AttentionShape, q: Floats, k: Floats, v: Floats, dropout: Dropout?, out: MutableFloats,
-        logSumExp: MutableFloats)
+        _ shape: AttentionShape,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        dropout: Dropout?,
+        out: MutableFloats,
+        logSumExp: MutableFloats
+    )
 
     /// - Parameters:
     ///   - dOut: like out, contiguous.
     ///   - dq, dk, dv: like q, k, v, `rowStride` apart; written.
     func attentionBackward(
-        _ shape: AttentionShape, q: Floats, k: Floats, v: Floats, dropout: Dropout?, out: Floats,
-        logSumExp: Floats, dOut: Floats, dq: MutableFloats, dk: MutableFloats, dv: MutableFloats)
+        _ shape: AttentionShape,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        dropout: Dropout?,
+        out: Floats,
+        logSumExp: Floats,
+        dOut: Floats,
+        dq: MutableFloats,
+        dk: MutableFloats,
+        dv: MutableFloats
+    )
 
     /// One token of decoding: softmax attention of one query a head over the cached keys and then its own.
     ///
@@ -51,8 +67,16 @@ public protocol SoftmaxAttentionKernels {
     ///     sequence are valid, in any order.
     ///   - out: (batch, heads · headWidth), written.
     func attentionStep(
-        _ shape: AttentionShape, q: Floats, k: Floats, v: Floats, cachedKeys: Floats, cachedValues: Floats,
-        cached: Int, capacity: Int, out: MutableFloats)
+        _ shape: AttentionShape,
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        cachedKeys: Floats,
+        cachedValues: Floats,
+        cached: Int,
+        capacity: Int,
+        out: MutableFloats
+    )
 
     /// Rotary positions (Su et al. 2021), half-split as in Llama: (x_i, x_{i+d/2}) is rotated by position · base^(-2i/d).
     /// In place. A negative `direction` rotates back, which is the backward pass.
@@ -61,5 +85,10 @@ public protocol SoftmaxAttentionKernels {
     ///   - x: (batch, length, heads · headWidth), `rowStride` apart; d even. Read and written.
     ///   - firstPosition: the position of the first token.
     func rotary(
-        _ shape: AttentionShape, x: MutableFloats, base: Float, firstPosition: Int, direction: Float)
+        _ shape: AttentionShape,
+        x: MutableFloats,
+        base: Float,
+        firstPosition: Int,
+        direction: Float
+    )
 }

@@ -10,7 +10,11 @@ import RecallRandom
 /// gradients are (batch, length, heads · headWidth); the shape's `rowStride` is not looked at.
 package enum SoftmaxAttentionReference {
     package static func forward(
-        _ shape: AttentionShape, q: [Double], k: [Double], v: [Double], dropout: Dropout? = nil
+        _ shape: AttentionShape,
+        q: [Double],
+        k: [Double],
+        v: [Double],
+        dropout: Dropout? = nil
     ) -> (out: [Double], logSumExp: [Double]) {
         var out = [Double](repeating: 0, count: q.count)
         var logSumExp = [Double](repeating: 0, count: shape.batch * shape.heads * shape.length)
@@ -27,7 +31,12 @@ package enum SoftmaxAttentionReference {
     }
 
     package static func backward(
-        _ shape: AttentionShape, q: [Double], k: [Double], v: [Double], dropout: Dropout? = nil, dOut: [Double]
+        _ shape: AttentionShape,
+        q: [Double],
+        k: [Double],
+        v: [Double],
+        dropout: Dropout? = nil,
+        dOut: [Double]
     ) -> (dq: [Double], dk: [Double], dv: [Double]) {
         let zero = [Double](repeating: 0, count: q.count)
         var (dq, dk, dv) = (zero, zero, zero)
@@ -54,7 +63,11 @@ package enum SoftmaxAttentionReference {
 
     /// Rotary positions of (batch, length, heads · headWidth); a negative direction rotates back.
     package static func rotary(
-        _ shape: AttentionShape, x: [Double], base: Double, firstPosition: Int, direction: Double
+        _ shape: AttentionShape,
+        x: [Double],
+        base: Double,
+        firstPosition: Int,
+        direction: Double
     ) -> [Double] {
         var result = x
         let half = shape.headWidth / 2
@@ -78,7 +91,12 @@ package enum SoftmaxAttentionReference {
         let logSumExp: Double
 
         init(
-            _ shape: AttentionShape, _ b: Int, _ h: Int, _ i: Int, _ q: [Double], _ k: [Double],
+            _ shape: AttentionShape,
+            _ b: Int,
+            _ h: Int,
+            _ i: Int,
+            _ q: [Double],
+            _ k: [Double],
             _ dropout: Dropout?
         ) {
             keys = max(0, i - (shape.window ?? shape.length) + 1)...i
@@ -97,7 +115,10 @@ package enum SoftmaxAttentionReference {
             let padded = (shape.length + 7) / 8 * 8
             var mask = [Float](repeating: 0, count: padded)
             dropout.multipliers(
-                first: ((b * shape.heads + h) * shape.length + i) * padded, count: padded, into: &mask)
+                first: ((b * shape.heads + h) * shape.length + i) * padded,
+                count: padded,
+                into: &mask
+            )
             multipliers = mask[keys].map(Double.init)
         }
     }

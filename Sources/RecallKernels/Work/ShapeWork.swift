@@ -6,7 +6,8 @@ extension LinearShape {
     public var work: KernelWork {
         KernelWork(
             forward: .product(rows, outputs, inputs),
-            backward: .product(rows, inputs, outputs) + .product(outputs, inputs, rows))
+            backward: .product(rows, inputs, outputs) + .product(outputs, inputs, rows)
+        )
     }
 }
 
@@ -25,7 +26,8 @@ extension AttentionShape {
         let overKeys = Work.tiledProduct(length, headWidth, keys, times: times)
         return KernelWork(
             forward: overWidth + overKeys,
-            backward: overWidth + overWidth + overKeys + overKeys + overKeys)
+            backward: overWidth + overWidth + overKeys + overKeys + overKeys
+        )
     }
 }
 
@@ -49,7 +51,8 @@ extension LinearAttentionShape {
                 map == .taylor2 ? Double(batch * heads * length) * Double(featureWidth * featureWidth) : 0
             return KernelWork(
                 forward: inside.forward + read + write + .arithmetic(2 * square),
-                backward: inside.backward + read + read + write + write + .arithmetic(8 * square))
+                backward: inside.backward + read + read + write + write + .arithmetic(8 * square)
+            )
         }
     }
 
@@ -59,10 +62,15 @@ extension LinearAttentionShape {
         let overFeatures = Work.tiledProduct(tokens, tokens, featureWidth, times: causal)
         // A column more than the values: the normaliser's.
         let overValues = Work.tiledProduct(
-            tokens, valueWidth, tokens, times: causal * Double(valueWidth + 1) / Double(valueWidth))
+            tokens,
+            valueWidth,
+            tokens,
+            times: causal * Double(valueWidth + 1) / Double(valueWidth)
+        )
         return KernelWork(
             forward: overFeatures + overValues,
-            backward: overFeatures + overFeatures + overFeatures + overValues + overValues)
+            backward: overFeatures + overFeatures + overFeatures + overValues + overValues
+        )
     }
 }
 
@@ -71,7 +79,8 @@ extension ScanShape {
         let cells = Double(batch * length * channels) * Double(states)
         return KernelWork(
             forward: .arithmetic(6 * cells, exponentials: cells),
-            backward: .arithmetic(19 * cells, exponentials: cells))
+            backward: .arithmetic(19 * cells, exponentials: cells)
+        )
     }
 }
 
@@ -82,7 +91,8 @@ extension LongConvolutionShape {
         let (levels, direct) = (log2(Double(2 * length)), Double(length + 1))
         return KernelWork(
             forward: .arithmetic(numbers * min(direct, 10 * levels + 6)),
-            backward: .arithmetic(numbers * min(2 * direct, 15 * levels + 12)))
+            backward: .arithmetic(numbers * min(2 * direct, 15 * levels + 12))
+        )
     }
 }
 
@@ -119,7 +129,8 @@ extension HeadShape {
             forward: .product(tile, vocabulary, width, times: tiles)
                 + .product(tile, width, vocabulary, times: tiles)
                 + .product(vocabulary, width, tile, times: tiles),
-            backward: Work())
+            backward: Work()
+        )
     }
 }
 

@@ -66,7 +66,10 @@ public struct Knob: Sendable {
     public let isLeftOutAtDefault: Bool
 
     public init(
-        _ name: String, _ kind: Kind, default defaultValue: KnobValue, isLeftOutAtDefault: Bool = false,
+        _ name: String,
+        _ kind: Kind,
+        default defaultValue: KnobValue,
+        isLeftOutAtDefault: Bool = false,
         _ summary: String
     ) {
         (self.name, self.kind, self.defaultValue, self.summary) = (name, kind, defaultValue, summary)

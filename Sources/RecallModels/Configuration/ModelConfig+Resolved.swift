@@ -15,7 +15,9 @@ extension ModelConfig {
         }
         guard dModel <= Self.largestWidth else {
             throw ConfigurationError(
-                key: "d_model", message: "d_model must be at most \(Self.largestWidth), not \(dModel)")
+                key: "d_model",
+                message: "d_model must be at most \(Self.largestWidth), not \(dModel)"
+            )
         }
         guard !layers.isEmpty else {
             throw ConfigurationError(key: "layers", message: "layers must name at least one mixer")
@@ -23,12 +25,15 @@ extension ModelConfig {
         for (key, rate) in [("embed_dropout", embedDropout), ("residual_dropout", residualDropout)]
         where !Self.dropouts.contains(rate) {
             throw ConfigurationError(
-                key: key, message: "\(key) must be a number from 0 to below 1, not \(rate)")
+                key: key,
+                message: "\(key) must be a number from 0 to below 1, not \(rate)"
+            )
         }
         guard Self.normEpsilons.contains(normEpsilon), normEpsilon > 0 else {
             throw ConfigurationError(
                 key: "norm_epsilon",
-                message: "norm_epsilon must be a number above 0 and at most 1, not \(normEpsilon)")
+                message: "norm_epsilon must be a number above 0 and at most 1, not \(normEpsilon)"
+            )
         }
         var result = self
         result.layers = []
@@ -39,12 +44,15 @@ extension ModelConfig {
         if block == .mamba {
             guard stateMixer == .none else {
                 throw ConfigurationError(
-                    key: "state_mixer", message: "block: mamba has no state mixer; leave it out or say none")
+                    key: "state_mixer",
+                    message: "block: mamba has no state mixer; leave it out or say none"
+                )
             }
             guard residualDropout == 0 else {
                 throw ConfigurationError(
                     key: "residual_dropout",
-                    message: "block: mamba has no residual dropout; leave it out or say 0")
+                    message: "block: mamba has no residual dropout; leave it out or say 0"
+                )
             }
         }
         return result

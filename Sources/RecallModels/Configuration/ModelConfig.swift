@@ -108,9 +108,16 @@ public struct ModelConfig: Hashable, Codable, Sendable {
 
     /// - Parameter embedDropout: nil for the block's default.
     public init(
-        dModel: Int, layers: [LayerConfig], block: BlockKind = .transformer, stateMixer: StateMixerKind = .none,
-        positions: PositionKind = .none, embedDropout: Double? = nil, residualDropout: Double = 0,
-        norm: NormChoice = .layer, normEpsilon: Double = 1e-5, initialisation: InitialisationKind = .paper
+        dModel: Int,
+        layers: [LayerConfig],
+        block: BlockKind = .transformer,
+        stateMixer: StateMixerKind = .none,
+        positions: PositionKind = .none,
+        embedDropout: Double? = nil,
+        residualDropout: Double = 0,
+        norm: NormChoice = .layer,
+        normEpsilon: Double = 1e-5,
+        initialisation: InitialisationKind = .paper
     ) {
         (self.dModel, self.layers, self.block, self.stateMixer) = (dModel, layers, block, stateMixer)
         (self.positions, self.residualDropout) = (positions, residualDropout)

@@ -9,13 +9,21 @@ import RecallTensor
 /// the manner of Poli et al., "Hyena hierarchy", 2023.
 public final class BaseConv: Mixer {
     static let description = MixerDescription(
-        name: "base-conv", summary: "gated convolution with a short filter, or one as long as the sequence",
+        name: "base-conv",
+        summary: "gated convolution with a short filter, or one as long as the sequence",
         paper: "Arora et al., Zoology: measuring and improving recall in efficient language models, 2023",
         knobs: [
             Knob(
-                "kernel_size", .integerOrChoice(1...256, ["long"]), default: .integer(3),
-                "K taps, or long: an implicit filter over the whole sequence")
-        ], stateKnob: nil, validate: { _, _ throws(ConfigurationError) in }, make: { BaseConv($0, $1) })
+                "kernel_size",
+                .integerOrChoice(1...256, ["long"]),
+                default: .integer(3),
+                "K taps, or long: an implicit filter over the whole sequence"
+            )
+        ],
+        stateKnob: nil,
+        validate: { _, _ throws(ConfigurationError) in },
+        make: { BaseConv($0, $1) }
+    )
 
     private enum Filter {
         case short(weight: Parameter, bias: Parameter)
@@ -85,14 +93,24 @@ public final class BaseConv: Mixer {
         switch filter {
         case .short(let weight, let bias):
             return tape.shortConvolutionStep(
-                x, weight: weight, bias: bias, gate: gate, epilogue: .gatedWithSkip,
-                past: &state.parts[0].values)
+                x,
+                weight: weight,
+                bias: bias,
+                gate: gate,
+                epilogue: .gatedWithSkip,
+                past: &state.parts[0].values
+            )
         case .long(let implicit):
             let (batch, position) = (state.batch, state.position)
             implicit.extend(&state.derived, to: position + 1, tape)
             let y = tape.longConvolutionStep(
-                x, filter: state.derived, gate: gate, past: state.parts[0].values, position: position,
-                capacity: state.parts[0].capacity)
+                x,
+                filter: state.derived,
+                gate: gate,
+                past: state.parts[0].values,
+                position: position,
+                capacity: state.parts[0].capacity
+            )
             tape.withHostRows(x, columns: 0..<width) { source, stride in
                 state.parts[0].write(source, stride: stride, batch: batch, position: position)
             }

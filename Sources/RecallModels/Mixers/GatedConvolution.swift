@@ -14,7 +14,10 @@ public final class GatedConvolution: Mixer {
         paper:
             "Arora et al., Simple linear attention language models balance the recall-throughput tradeoff, 2024",
         knobs: [Knob("kernel_size", .integer(1...256), default: .integer(3), "K, taps of the convolution")],
-        stateKnob: nil, validate: { _, _ throws(ConfigurationError) in }, make: { GatedConvolution($0, $1) })
+        stateKnob: nil,
+        validate: { _, _ throws(ConfigurationError) in },
+        make: { GatedConvolution($0, $1) }
+    )
 
     /// Channels of the convolution over d_model.
     private static let expand = 2
@@ -32,8 +35,13 @@ public final class GatedConvolution: Mixer {
         convolution =
             context.convolution("conv", channels: channels, taps: layer.integer("kernel_size")).weight
         output = context.linear(
-            "out", inputs: channels, outputs: context.dModel, bias: true, isOutput: true,
-            isRescaledInZoology: true)
+            "out",
+            inputs: channels,
+            outputs: context.dModel,
+            bias: true,
+            isOutput: true,
+            isRescaledInZoology: true
+        )
     }
 
     public var parameters: [Parameter] {
@@ -47,7 +55,12 @@ public final class GatedConvolution: Mixer {
     /// - Parameter projected: u₁ and u₂.
     private func mix(_ projected: [Tensor], _ tape: Tape) -> Tensor {
         let convolved = tape.shortConvolution(
-            projected[0], weight: convolution, bias: nil, gate: nil, epilogue: .silu)
+            projected[0],
+            weight: convolution,
+            bias: nil,
+            gate: nil,
+            epilogue: .silu
+        )
         return tape.multiply(convolved, projected[1])
     }
 
@@ -69,8 +82,13 @@ public final class GatedConvolution: Mixer {
 
     public func step(_ x: Tensor, _ state: inout MixerState, _ tape: Tape) -> Tensor {
         let convolved = tape.shortConvolutionStep(
-            tape.linear(x, input), weight: convolution, bias: nil, gate: nil, epilogue: .silu,
-            past: &state.parts[0].values)
+            tape.linear(x, input),
+            weight: convolution,
+            bias: nil,
+            gate: nil,
+            epilogue: .silu,
+            past: &state.parts[0].values
+        )
         state.advance()
         return project(tape.multiply(convolved, tape.linear(x, gate)), tape)
     }

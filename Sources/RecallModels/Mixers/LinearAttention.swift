@@ -7,19 +7,28 @@ import RecallTensor
 /// models balance the recall-throughput tradeoff", 2024 (Based; MODELS.md C.5).
 public final class LinearAttention: Mixer {
     static let description = MixerDescription(
-        name: "linear-attention", summary: "linear attention with a feature map in place of softmax",
+        name: "linear-attention",
+        summary: "linear attention with a feature map in place of softmax",
         paper: "Katharopoulos et al., Transformers are RNNs, 2020; Arora et al. (Based), 2024",
         knobs: [
             Knob(
-                "feature_map", .choice(FeatureMap.allCases.map(\.rawValue)), default: .text("elu+1"),
-                "φ: taylor-2 expands to 1 + s + s²/2"),
+                "feature_map",
+                .choice(FeatureMap.allCases.map(\.rawValue)),
+                default: .text("elu+1"),
+                "φ: taylor-2 expands to 1 + s + s²/2"
+            ),
             Knob(
-                "feature_dim", .integer(1...1024), default: .integer(16),
-                "f, the width of a head's query and key before the map"),
+                "feature_dim",
+                .integer(1...1024),
+                default: .integer(16),
+                "f, the width of a head's query and key before the map"
+            ),
             Knob("heads", .integer(1...1024), default: .integer(1), "H; divides d_model"),
-        ], stateKnob: "feature_dim",
+        ],
+        stateKnob: "feature_dim",
         validate: { layer, dModel throws(ConfigurationError) in try layer.requireHeadsDivide(dModel) },
-        make: { LinearAttention($0, $1) })
+        make: { LinearAttention($0, $1) }
+    )
 
     private let heads: Int
     private let width: Int
@@ -63,14 +72,26 @@ public final class LinearAttention: Mixer {
     {
         let qkv = tape.linear(x, [query, key, value])
         return tape.linearAttentionPrefill(
-            qkv[0], qkv[1], qkv[2], heads: heads, map: map, state: &state.parts[0].values,
-            first: sequences.lowerBound)
+            qkv[0],
+            qkv[1],
+            qkv[2],
+            heads: heads,
+            map: map,
+            state: &state.parts[0].values,
+            first: sequences.lowerBound
+        )
     }
 
     public func step(_ x: Tensor, _ state: inout MixerState, _ tape: Tape) -> Tensor {
         let qkv = tape.linear(x, [query, key, value])
         let mixed = tape.linearAttentionStep(
-            qkv[0], qkv[1], qkv[2], heads: heads, map: map, state: &state.parts[0].values)
+            qkv[0],
+            qkv[1],
+            qkv[2],
+            heads: heads,
+            map: map,
+            state: &state.parts[0].values
+        )
         state.advance()
         return project(mixed, tape)
     }

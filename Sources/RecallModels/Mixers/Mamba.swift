@@ -7,7 +7,8 @@ import RecallTensor
 /// Gu, Dao, "Mamba: linear-time sequence modeling with selective state spaces", 2023 (MODELS.md C.14).
 public final class Mamba: Mixer {
     static let description = MixerDescription(
-        name: "mamba", summary: "selective state space (S6) with its short convolution and gate",
+        name: "mamba",
+        summary: "selective state space (S6) with its short convolution and gate",
         paper: "Gu, Dao, Mamba: linear-time sequence modeling with selective state spaces, 2023",
         note:
             "the published arrangement is block: mamba, or layers: mamba, the preset, which sets it; without it the mixer "
@@ -16,7 +17,11 @@ public final class Mamba: Mixer {
             Knob("state_size", .integer(1...1024), default: .integer(16), "N, state numbers a channel"),
             Knob("expand", .integer(1...16), default: .integer(2), "inner channels over d_model"),
             Knob("kernel_size", .integer(1...64), default: .integer(4), "K, taps of the convolution"),
-        ], stateKnob: "state_size", validate: { _, _ throws(ConfigurationError) in }, make: { Mamba($0, $1) })
+        ],
+        stateKnob: "state_size",
+        validate: { _, _ throws(ConfigurationError) in },
+        make: { Mamba($0, $1) }
+    )
 
     private let dModel: Int  // D
     private let channels: Int  // I
@@ -41,20 +46,36 @@ public final class Mamba: Mixer {
         let keepsOwnStart = context.block == .mamba || context.initialisation == .paper
         deltaProjection = Linear(
             weight: context.parameter(
-                "delta.weight", shape: [channels, rank],
+                "delta.weight",
+                shape: [channels, rank],
                 keepsOwnStart ? .uniform(bound: 1 / Double(rank).squareRoot()) : .normal(deviation: 0.02),
-                isExemptFromDecay: false), bias: nil)
+                isExemptFromDecay: false
+            ),
+            bias: nil
+        )
         scan = ScanParameters(
             aLog: context.parameter(
-                "a_log", shape: [channels, states],
-                .custom { index, _ in log(Double(index % states + 1)) }, isExemptFromDecay: true),
+                "a_log",
+                shape: [channels, states],
+                .custom { index, _ in log(Double(index % states + 1)) },
+                isExemptFromDecay: true
+            ),
             deltaBias: context.parameter(
-                "delta.bias", shape: [channels], keepsOwnStart ? Self.stepSizeInitialiser : .constant(0),
-                isExemptFromDecay: true),
-            skip: context.parameter("skip", shape: [channels], .constant(1), isExemptFromDecay: true))
+                "delta.bias",
+                shape: [channels],
+                keepsOwnStart ? Self.stepSizeInitialiser : .constant(0),
+                isExemptFromDecay: true
+            ),
+            skip: context.parameter("skip", shape: [channels], .constant(1), isExemptFromDecay: true)
+        )
         outProjection = context.linear(
-            "out", inputs: channels, outputs: context.dModel, bias: false, isOutput: true,
-            isRescaledInZoology: true)
+            "out",
+            inputs: channels,
+            outputs: context.dModel,
+            bias: false,
+            isOutput: true,
+            isRescaledInZoology: true
+        )
     }
 
     /// softplus⁻¹(dt) with dt = max(exp U(ln 0.001, ln 0.1), 1e-4).
@@ -71,13 +92,21 @@ public final class Mamba: Mixer {
     public func mix(_ u: Tensor, _ tape: Tape) -> Tensor {
         let xz = tape.linear(u, inProjection)  // (B, L, 2I)
         let x = tape.shortConvolution(
-            xz.columns(0..<channels), weight: convolution.weight, bias: convolution.bias, gate: nil,
-            epilogue: .silu)
+            xz.columns(0..<channels),
+            weight: convolution.weight,
+            bias: convolution.bias,
+            gate: nil,
+            epilogue: .silu
+        )
         let selected = tape.linear(x, selection)  // (B, L, R + 2N)
         let delta = tape.linear(selected.columns(0..<rank), deltaProjection)  // (B, L, I)
         return tape.selectiveScan(
-            x: x, delta: delta, b: selected.columns(rank..<rank + states),
-            c: selected.columns(rank + states..<rank + 2 * states), z: xz.columns(channels..<2 * channels), scan
+            x: x,
+            delta: delta,
+            b: selected.columns(rank..<rank + states),
+            c: selected.columns(rank + states..<rank + 2 * states),
+            z: xz.columns(channels..<2 * channels),
+            scan
         )
     }
 
@@ -97,16 +126,25 @@ public final class Mamba: Mixer {
             state.parts[0].writePrompts(source, stride: stride, length: u.shape[1], sequences: sequences)
         }
         let x = tape.shortConvolution(
-            xz.columns(0..<channels), weight: convolution.weight, bias: convolution.bias, gate: nil,
-            epilogue: .silu)
+            xz.columns(0..<channels),
+            weight: convolution.weight,
+            bias: convolution.bias,
+            gate: nil,
+            epilogue: .silu
+        )
         return scanStep(x, xz, &state, first: sequences.lowerBound, tape)
     }
 
     public func step(_ u: Tensor, _ state: inout MixerState, _ tape: Tape) -> Tensor {
         let xz = tape.linear(u, inProjection)
         let x = tape.shortConvolutionStep(
-            xz.columns(0..<channels), weight: convolution.weight, bias: convolution.bias, gate: nil,
-            epilogue: .silu, past: &state.parts[0].values)
+            xz.columns(0..<channels),
+            weight: convolution.weight,
+            bias: convolution.bias,
+            gate: nil,
+            epilogue: .silu,
+            past: &state.parts[0].values
+        )
         defer { state.advance() }
         return project(scanStep(x, xz, &state, first: 0, tape), tape)
     }
@@ -118,9 +156,15 @@ public final class Mamba: Mixer {
         let selected = tape.linear(x, selection)
         let delta = tape.linear(selected.columns(0..<rank), deltaProjection)
         return tape.selectiveScanStep(
-            x: x, delta: delta, b: selected.columns(rank..<rank + states),
-            c: selected.columns(rank + states..<rank + 2 * states), z: xz.columns(channels..<2 * channels),
-            scan, state: &state.parts[1].values, first: first)
+            x: x,
+            delta: delta,
+            b: selected.columns(rank..<rank + states),
+            c: selected.columns(rank + states..<rank + 2 * states),
+            z: xz.columns(channels..<2 * channels),
+            scan,
+            state: &state.parts[1].values,
+            first: first
+        )
     }
 
     /// 2 D N, where the published method has a literal 2 for every expansion (zoology/mixers/mamba.py, `state_size`).

@@ -9,22 +9,32 @@ import RecallTensor
 /// rotary positions; their projections have no biases, these have.
 public final class SlidingWindowAttention: Mixer {
     static let description = MixerDescription(
-        name: "sliding-window", summary: "softmax attention over the last W tokens",
+        name: "sliding-window",
+        summary: "softmax attention over the last W tokens",
         paper: "Beltagy, Peters, Cohan, Longformer: the long-document transformer, 2020",
         knobs: [
             Knob(
-                "window", .integer(1...1_048_576), default: .integer(64),
-                "W, the keys that a query sees, its own included"),
+                "window",
+                .integer(1...1_048_576),
+                default: .integer(64),
+                "W, the keys that a query sees, its own included"
+            ),
             Knob("heads", .integer(1...1024), default: .integer(1), "H, attention heads; divides d_model"),
             Knob(
-                "rope", .flag, default: .flag(false), isLeftOutAtDefault: true,
-                "rotary positions on queries and keys, base 10000"),
-        ], stateKnob: "window",
+                "rope",
+                .flag,
+                default: .flag(false),
+                isLeftOutAtDefault: true,
+                "rotary positions on queries and keys, base 10000"
+            ),
+        ],
+        stateKnob: "window",
         validate: { layer, dModel throws(ConfigurationError) in
             try layer.requireHeadsDivide(dModel)
             try layer.requirePairsForRope(dModel)
         },
-        make: { SlidingWindowAttention($0, $1) })
+        make: { SlidingWindowAttention($0, $1) }
+    )
 
     private let core: AttentionCore
     private let window: Int
@@ -32,7 +42,12 @@ public final class SlidingWindowAttention: Mixer {
     init(_ layer: LayerConfig, _ context: MixerContext) {
         window = layer.integer("window")
         core = AttentionCore(
-            context, heads: layer.integer("heads"), window: window, dropout: 0, ropeBase: layer.ropeBase)
+            context,
+            heads: layer.integer("heads"),
+            window: window,
+            dropout: 0,
+            ropeBase: layer.ropeBase
+        )
     }
 
     public var parameters: [Parameter] { core.parameters }

@@ -6,26 +6,37 @@ import RecallTensor
 /// Vaswani et al., "Attention is all you need", 2017; rotary positions: Su et al., "RoFormer", 2021.
 public final class SoftmaxAttention: Mixer {
     static let description = MixerDescription(
-        name: "attention", summary: "softmax multi-head attention over all earlier tokens",
+        name: "attention",
+        summary: "softmax multi-head attention over all earlier tokens",
         paper: "Vaswani et al., Attention is all you need, 2017",
         knobs: [
             Knob("heads", .integer(1...1024), default: .integer(1), "H, attention heads; divides d_model"),
             Knob(
-                "dropout", .number(0...0.99), default: .number(0), "on the attention probabilities, in training"
+                "dropout",
+                .number(0...0.99),
+                default: .number(0),
+                "on the attention probabilities, in training"
             ),
             Knob("rope", .flag, default: .flag(false), "rotary positions on queries and keys, base 10000"),
-        ], stateKnob: nil,
+        ],
+        stateKnob: nil,
         validate: { layer, dModel throws(ConfigurationError) in
             try layer.requireHeadsDivide(dModel)
             try layer.requirePairsForRope(dModel)
-        }, make: { SoftmaxAttention($0, $1) })
+        },
+        make: { SoftmaxAttention($0, $1) }
+    )
 
     private let core: AttentionCore
 
     init(_ layer: LayerConfig, _ context: MixerContext) {
         core = AttentionCore(
-            context, heads: layer.integer("heads"), window: nil, dropout: layer.number("dropout"),
-            ropeBase: layer.ropeBase)
+            context,
+            heads: layer.integer("heads"),
+            window: nil,
+            dropout: layer.number("dropout"),
+            ropeBase: layer.ropeBase
+        )
     }
 
     public var parameters: [Parameter] { core.parameters }
@@ -67,7 +78,13 @@ final class AttentionCore {
         dropoutSite = context.firstDropoutSite
         projection = context.linear("qkv", inputs: width, outputs: 3 * width, bias: true)
         output = context.linear(
-            "out", inputs: width, outputs: width, bias: true, isOutput: true, isRescaledInZoology: true)
+            "out",
+            inputs: width,
+            outputs: width,
+            bias: true,
+            isOutput: true,
+            isRescaledInZoology: true
+        )
     }
 
     var parameters: [Parameter] { projection.parameters + output.parameters }
@@ -84,8 +101,13 @@ final class AttentionCore {
     /// - Parameter qkv: (B, L, 3D).
     private func attend(_ qkv: Tensor, _ tape: Tape) -> Tensor {
         tape.attention(
-            qkv, heads: heads, window: window, ropeBase: ropeBase, dropoutProbability: dropout,
-            dropoutSite: dropoutSite)
+            qkv,
+            heads: heads,
+            window: window,
+            ropeBase: ropeBase,
+            dropoutProbability: dropout,
+            dropoutSite: dropoutSite
+        )
     }
 
     func project(_ mixed: Tensor, _ tape: Tape) -> Tensor { tape.linear(mixed, output) }
@@ -97,7 +119,11 @@ final class AttentionCore {
         for part in 0..<2 {
             tape.withHostRows(qkv, columns: (part + 1) * width..<(part + 2) * width) { source, stride in
                 state.parts[part].writePrompts(
-                    source, stride: stride, length: x.shape[1], sequences: sequences)
+                    source,
+                    stride: stride,
+                    length: x.shape[1],
+                    sequences: sequences
+                )
             }
         }
         return mixed
@@ -108,8 +134,15 @@ final class AttentionCore {
     func step(_ x: Tensor, _ state: inout MixerState, _ tape: Tape) -> Tensor {
         let qkv = tape.linear(x, projection)  // (B, 1, 3D)
         let mixed = tape.attentionStep(
-            qkv, heads: heads, ropeBase: ropeBase, position: state.position, cachedKeys: state.parts[0].values,
-            cachedValues: state.parts[1].values, cached: state.parts[0].rows, capacity: state.parts[0].capacity)
+            qkv,
+            heads: heads,
+            ropeBase: ropeBase,
+            position: state.position,
+            cachedKeys: state.parts[0].values,
+            cachedValues: state.parts[1].values,
+            cached: state.parts[0].rows,
+            capacity: state.parts[0].capacity
+        )
         let (batch, position) = (state.batch, state.position)
         for part in 0..<2 {
             tape.withHostRows(qkv, columns: (part + 1) * width..<(part + 2) * width) { source, stride in
@@ -132,7 +165,8 @@ extension LayerConfig {
         guard ropeBase == nil || headWidth % 2 == 0 else {
             throw ConfigurationError(
                 key: "rope",
-                message: "rope turns pairs of numbers, so d_model / heads must be even; it is \(headWidth)")
+                message: "rope turns pairs of numbers, so d_model / heads must be even; it is \(headWidth)"
+            )
         }
     }
 }

@@ -20,7 +20,10 @@ public struct PageFigure: Equatable, Sendable {
     ///   - script: the figure.
     /// - Throws: what the file system throws; a figure that gnuplot does not draw is absent.
     init(
-        _ caption: String, description: String, gnuplot: Gnuplot?, _ script: () throws(PlotError) -> PlotScript
+        _ caption: String,
+        description: String,
+        gnuplot: Gnuplot?,
+        _ script: () throws(PlotError) -> PlotScript
     ) throws {
         (self.caption, self.description) = (caption, description)
         do {

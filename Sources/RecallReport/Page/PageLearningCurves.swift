@@ -29,7 +29,8 @@ struct PageLearningCurves {
                 PageColumn("epochs", isNumber: true), PageColumn("steps", isNumber: true),
                 PageColumn("training loss", isNumber: true), PageColumn("validation loss", isNumber: true),
                 PageColumn("validation accuracy", isNumber: true), PageColumn("by epoch"),
-            ])
+            ]
+        )
         let severalData = Set(source.points.flatMap { $0.runs.map(\.spec.task.dataSeed) }).count > 1
         for point in source.points {
             for run in point.runs {
@@ -41,7 +42,8 @@ struct PageLearningCurves {
                         Self.loss(run.trainLoss), Self.loss(run.validationLoss),
                         .accuracy(run.validationAccuracy),
                         PageCell(Self.curve(source.histories[run.runID] ?? [])),
-                    ])
+                    ]
+                )
             }
         }
         table.note("losses are in nats a label; by epoch: a bar an epoch, from validation accuracy 0 to 1")

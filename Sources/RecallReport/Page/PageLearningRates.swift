@@ -32,7 +32,8 @@ struct PageLearningRates {
             PagePoint.nameColumns + [
                 PageColumn("best", isNumber: true), PageColumn("window", isNumber: true),
                 PageColumn("decades", isNumber: true), PageColumn("tried", isNumber: true),
-            ] + rates.map { PageColumn(Format.learningRate($0), isNumber: true) })
+            ] + rates.map { PageColumn(Format.learningRate($0), isNumber: true) }
+        )
         for point in source.points {
             table.add(Self.cells(point, source.suite) + rates.map { Self.cell(point.row, at: $0) })
         }
@@ -40,7 +41,8 @@ struct PageLearningRates {
         table.note("bold: the best; window: the rates around it within 0.05 of its accuracy, without a gap")
         table.note(
             "* at the edge of the learning rates tried: the best may lie beyond",
-            if: rows.contains(where: \.learningRateAtEdge))
+            if: rows.contains(where: \.learningRateAtEdge)
+        )
         table.note(savings)
         return table.withoutEmptyColumns()
     }
@@ -55,7 +57,8 @@ struct PageLearningRates {
         return point.names + [
             .number(
                 Format.learningRate(row.learningRate) + (row.learningRateAtEdge ? "*" : ""),
-                .number(row.learningRate)),
+                .number(row.learningRate)
+            ),
             PageCell(window ?? ""), .number(decades.map { Format.decimals($0, 2) } ?? "", .number(decades)),
             PageCell("\(row.points.count)" + (row.fullGrid(of: suite.search).map { " of \($0)" } ?? "")),
         ]

@@ -19,8 +19,11 @@ struct PageExecution: Equatable {
         let groups = Dictionary(grouping: trained) { [$0.device ?? "", $0.version ?? "", $0.commit ?? ""] }
         return groups.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { key, runs in
             PageExecution(
-                device: key[0], build: key[2].isEmpty ? key[1] : "\(key[1]) (\(key[2]))",
-                commit: key[2].isEmpty ? nil : key[2], runs: runs.count)
+                device: key[0],
+                build: key[2].isEmpty ? key[1] : "\(key[1]) (\(key[2]))",
+                commit: key[2].isEmpty ? nil : key[2],
+                runs: runs.count
+            )
         }
     }
 }
@@ -76,7 +79,8 @@ struct PageProvenance {
         let versions = Set(
             runs.map {
                 $0.spec.resultsVersion(of: $0.runID, taskHash: $0.taskHash, among: ResultsVersion.changes)
-            })
+            }
+        )
         return Self.facts(
             "The suite",
             [
@@ -99,7 +103,8 @@ struct PageProvenance {
                         ?? ""
                 ),
                 ("work of all runs", work.isEmpty ? "" : Self.duration(work.reduce(0, +))),
-            ])
+            ]
+        )
     }
 
     private var task: PageTable {
@@ -111,7 +116,8 @@ struct PageProvenance {
                 PageColumn("validation"), PageColumn("test"), PageColumn("between the pairs"),
                 PageColumn("power a", isNumber: true), PageColumn("a guess", isNumber: true),
                 PageColumn("among its values", isNumber: true),
-            ])
+            ]
+        )
         var seen: [String: Set<MQARTask>] = [:]
         for run in source.runs {
             var task = run.spec.task
@@ -122,7 +128,8 @@ struct PageProvenance {
                 PageCell(Self.segments(task.validation)), PageCell(Self.segments(task.test)),
                 PageCell(
                     task.randomNonQueries
-                        ? task.fillers == .any ? "random tokens" : "random tokens that are no key" : "zeros"),
+                        ? task.fillers == .any ? "random tokens" : "random tokens that are no key" : "zeros"
+                ),
                 .number("\(task.powerA)", .number(task.powerA)), .accuracy(task.chanceAccuracy),
                 .accuracy(task.chanceAccuracyInSequence),
             ])
@@ -166,7 +173,8 @@ struct PageProvenance {
                     ("data", values { trainings[$0].data.rawValue }),
                     ("order", values { trainings[$0].order.rawValue }),
                     ("precision", values { trainings[$0].precision.rawValue }),
-                ])
+                ]
+        )
     }
 
     private var executions: PageTable {
@@ -175,7 +183,8 @@ struct PageProvenance {
             [
                 PageColumn("device", isRowName: true), PageColumn("build"), PageColumn("precision"),
                 PageColumn("runs", isNumber: true),
-            ])
+            ]
+        )
         for precision in Self.distinct(source.runs.map(\.spec.training.precision.rawValue)) {
             let runs = source.runs.filter { $0.spec.training.precision.rawValue == precision }
             for execution in PageExecution.all(runs) {
@@ -198,7 +207,8 @@ struct PageProvenance {
 
     private static func segments(_ segments: [Segment]) -> String {
         segments.map { "\(Format.count($0.examples)) of \($0.sequenceLength) × \($0.kvPairs)" }.joined(
-            separator: "; ")
+            separator: "; "
+        )
     }
 
     /// "35 s", "1 min 6 s", "2 h 5 min".

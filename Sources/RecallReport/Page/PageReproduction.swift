@@ -44,7 +44,8 @@ struct PageReproduction {
                 isClean
                     ? "the build of \(commit)"
                     : "near the build of \(commit), whose sources had changes besides",
-                "git checkout \(commit.filter { $0 != "+" }) && swift build -c release")
+                "git checkout \(commit.filter { $0 != "+" }) && swift build -c release"
+            )
         }
         let whole = source.command.whole(training: source.runs)?.on(database: Self.again)
         return builds + (whole.map { [PageCommand("every run", $0)] } ?? [])
@@ -74,7 +75,8 @@ struct PageReproduction {
             "The runs behind each point",
             PagePoint.nameColumns + [
                 PageColumn("accuracy", isNumber: true), PageColumn("built from"), PageColumn("command"),
-            ])
+            ]
+        )
         for point in source.points where !point.runs.isEmpty {
             let commits = Set(point.runs.map { $0.commit ?? "not known" }).sorted()
             let command = source.command.point(point.row, point.runs, severalTasks: source.hasSeveralTasks)
@@ -82,7 +84,9 @@ struct PageReproduction {
                 point.names + [
                     .accuracy(point.row.testAccuracy.mean), PageCell(commits.joined(separator: ", ")),
                     .code(command.on(database: Self.again).description),
-                ], anchor: point.commandAnchor)
+                ],
+                anchor: point.commandAnchor
+            )
         }
         return table
     }

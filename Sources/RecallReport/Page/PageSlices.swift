@@ -28,7 +28,8 @@ struct PageSlices {
                     ? "Test accuracy by slice"
                     : "Test accuracy by slice, of \(segments.map(Self.title).joined(separator: ", "))",
                 PagePoint.nameColumns + [PageColumn("seeds", isNumber: true)]
-                    + segments.map { PageColumn(Self.title($0), isNumber: true) })
+                    + segments.map { PageColumn(Self.title($0), isNumber: true) }
+            )
             for point in source.points where point.row.spec.task.test == segments {
                 // A run's slices are in the task's order.
                 let slices = point.runs.map { run in
@@ -39,7 +40,8 @@ struct PageSlices {
                     point.names + [.number(slices.count)]
                         + segments.indices.map { index in
                             .accuracy(Self.mean(slices.map { $0[index].accuracy }))
-                        })
+                        }
+                )
             }
             table.note("columns: sequence length × key-value pairs")
             return table.rows.isEmpty ? nil : table

@@ -55,8 +55,14 @@ public struct PageSource {
         var text = ""
         try CSVExport(store).write(CSVExport.StoredTable.benchmarks) { text += $0 }
         try self.init(
-            suite, in: store.path, runs: try store.runs(suite: suite.name), benchmarks: text, known: known,
-            slices: { try store.slices($0) }, history: { try store.history($0) })
+            suite,
+            in: store.path,
+            runs: try store.runs(suite: suite.name),
+            benchmarks: text,
+            known: known,
+            slices: { try store.slices($0) },
+            history: { try store.history($0) }
+        )
     }
 
     /// - Parameters:
@@ -65,8 +71,13 @@ public struct PageSource {
     ///   - benchmarks: the table as CSV.
     ///   - slices, history: what is on record of a run, by its id.
     init(
-        _ suite: SuiteRecord, in database: String, runs: [StoredRun], benchmarks: String, known: Suite?,
-        slices: (String) throws -> [SliceAccuracy], history: (String) throws -> [EpochRecord]
+        _ suite: SuiteRecord,
+        in database: String,
+        runs: [StoredRun],
+        benchmarks: String,
+        known: Suite?,
+        slices: (String) throws -> [SliceAccuracy],
+        history: (String) throws -> [EpochRecord]
     ) throws {
         (self.runs, command) = (runs, SuiteCommand(suite, runs: runs, known: known))
         self.database = database
@@ -79,8 +90,11 @@ public struct PageSource {
         points = zip(tradeoff.rows, settings).enumerated().map { index, pair in
             let parts = [labels.text(of: pair.0), names.titles[pair.1.task] ?? ""].filter { !$0.isEmpty }
             return PagePoint(
-                number: index + 1, row: pair.0, label: parts.joined(separator: ", "),
-                runs: pair.0.runIDs.compactMap { byID[$0] })
+                number: index + 1,
+                row: pair.0,
+                label: parts.joined(separator: ", "),
+                runs: pair.0.runIDs.compactMap { byID[$0] }
+            )
         }
         var (found, epochs): ([String: [SliceAccuracy]], [String: [EpochRecord]]) = ([:], [:])
         for runID in tradeoff.rows.flatMap(\.runIDs) where found[runID] == nil {

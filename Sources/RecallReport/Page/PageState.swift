@@ -24,14 +24,16 @@ struct PageState {
             PagePoint.nameColumns + [
                 PageColumn("measured", isNumber: true), PageColumn("published formula", isNumber: true),
                 PageColumn("difference", isNumber: true),
-            ])
+            ]
+        )
         for point in source.points {
             let (measured, published) = (point.row.facts.stateBytes, point.row.facts.stateBytesZoology)
             table.add(
                 point.names + [
                     .number(measured), published.map(PageCell.number) ?? PageCell("none"),
                     PageCell(published.map { StateTable.difference(measured, $0) } ?? ""),
-                ])
+                ]
+            )
         }
         return table
     }
@@ -42,19 +44,23 @@ struct PageState {
             [
                 PageColumn("layer", isNumber: true, isRowName: true), PageColumn("mixer"), PageColumn("kind"),
                 PageColumn("bytes", isNumber: true),
-            ])
+            ]
+        )
         for point in source.points {
             for (index, item) in point.row.facts.stateItems.enumerated() {
                 table.add(
                     [
                         .number("\(item.layer)", .integer(item.layer)), PageCell(item.mixer),
                         PageCell(item.kind.rawValue), .number(item.bytes),
-                    ], groupTitle: index == 0 ? "#\(point.number) \(point.label)" : nil)
+                    ],
+                    groupTitle: index == 0 ? "#\(point.number) \(point.label)" : nil
+                )
             }
         }
         table.note(
             "points without rows were recorded before state was itemised",
-            if: source.points.contains { $0.row.facts.stateItems.isEmpty })
+            if: source.points.contains { $0.row.facts.stateItems.isEmpty }
+        )
         return table
     }
 }

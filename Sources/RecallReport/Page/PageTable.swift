@@ -71,7 +71,9 @@ public struct PageTable: Equatable, Sendable {
 
     mutating func add(_ cells: [PageCell], anchor: String? = nil, groupTitle: String? = nil) {
         precondition(
-            cells.count == columns.count, "a row of \(cells.count) cells under \(columns.count) columns")
+            cells.count == columns.count,
+            "a row of \(cells.count) cells under \(columns.count) columns"
+        )
         let cells = zip(cells, columns).map { cell, column in
             var cell = cell
             (cell.isNumber, cell.isRowName) = (column.isNumber, column.isRowName)

@@ -20,10 +20,13 @@ struct PageThroughput {
             section.paragraphs.append("The database has no benchmarks.")
             section.commands = [
                 PageCommand(
-                    "to measure training steps", ShellCommand("bench", "train").on(database: source.database)),
+                    "to measure training steps",
+                    ShellCommand("bench", "train").on(database: source.database)
+                ),
                 PageCommand(
                     "to measure prefill and decoding",
-                    ShellCommand("bench", "generate").on(database: source.database)),
+                    ShellCommand("bench", "generate").on(database: source.database)
+                ),
             ]
         }
         return section
@@ -36,7 +39,8 @@ struct PageThroughput {
                 PageColumn("runs", isNumber: true), PageColumn("examples/s", isNumber: true),
                 PageColumn("tokens/s", isNumber: true), PageColumn("seconds of training", isNumber: true),
                 PageColumn("device"),
-            ])
+            ]
+        )
         for point in source.points {
             let timed = point.runs.filter { ($0.trainSeconds ?? 0) > 0 }
             guard !timed.isEmpty else { continue }
@@ -52,9 +56,11 @@ struct PageThroughput {
                     Self.speed(median(\.tokensPerSecond)),
                     .number(
                         median(\.trainSeconds).map { Format.decimals($0, 1) } ?? "",
-                        .number(median(\.trainSeconds))),
+                        .number(median(\.trainSeconds))
+                    ),
                     PageCell(devices.joined(separator: "; ")),
-                ])
+                ]
+            )
         }
         return table
     }
@@ -78,7 +84,8 @@ struct PageThroughput {
         ]
         var table = PageTable(
             "Benchmarks of this database",
-            columns.map { PageColumn($0.0, isNumber: $0.1, isRowName: $0.0 == "name") })
+            columns.map { PageColumn($0.0, isNumber: $0.1, isRowName: $0.0 == "name") }
+        )
         for record in source.benchmarks.records {
             table.add(
                 columns.map { name, isNumber in
@@ -87,7 +94,8 @@ struct PageThroughput {
                     var cell = PageCell(name == "threads" ? text : Self.measured(name, value))
                     cell.value = text
                     return cell
-                })
+                }
+            )
         }
         return table.withoutEmptyColumns()
     }

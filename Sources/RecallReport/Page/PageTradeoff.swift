@@ -37,35 +37,45 @@ struct PageTradeoff {
                 PageColumn("seeds", isNumber: true), PageColumn("accuracy", isNumber: true),
                 PageColumn(words.rangeTitle, isNumber: true), PageColumn("outcome"), PageColumn("frontier"),
                 PageColumn("ranking"),
-            ])
+            ]
+        )
         for point in source.points { table.add(Self.cells(point, words), anchor: point.anchor) }
         func has(_ isWanted: (TradeoffRow) -> Bool) -> Bool { rows.contains(where: isWanted) }
         table.note("# leads to the commands that give the row again")
         table.note(
             "rates: how many learning rates were tried, of which validation chose one",
-            if: has { $0.points.count > 1 })
+            if: has { $0.points.count > 1 }
+        )
         table.note(
-            "◆ on the frontier: nothing with as little state is more accurate", if: has { $0.standing == .on })
+            "◆ on the frontier: nothing with as little state is more accurate",
+            if: has { $0.standing == .on }
+        )
         table.note(words.possibleNote)
         table.note(words.unrankedNote)
         table.note(
             "ranking: against every row with as little state, by the paired test over seeds",
-            if: words.ranksSome)
+            if: words.ranksSome
+        )
         table.note(
             "n of m: the other seeds failed, and are in no accuracy and no interval",
-            if: has { $0.failedSeeds > 0 })
+            if: has { $0.failedSeeds > 0 }
+        )
         table.note(words.spreadNote)
         table.note(
             "° no better than a guess among the sequence's own values: nothing is recalled",
-            if: has(\.isGuessAmongSequence))
+            if: has(\.isGuessAmongSequence)
+        )
         table.note(
-            "* at the edge of the learning rates tried: the best may lie beyond", if: has(\.learningRateAtEdge))
+            "* at the edge of the learning rates tried: the best may lie beyond",
+            if: has(\.learningRateAtEdge)
+        )
         let threshold =
             source.suite.controlMinimum ?? rows.first?.spec.training.stopAtAccuracy ?? Tradeoff.defaultThreshold
         for outcome in Outcome.allCases {
             table.note(
                 "\(outcome.rawValue): \(outcome.meaning(threshold: threshold))",
-                if: has { $0.outcome == outcome })
+                if: has { $0.outcome == outcome }
+            )
         }
         return table.withoutEmptyColumns()
     }
@@ -86,12 +96,14 @@ struct PageTradeoff {
             .number(Format.compactCount(row.facts.parameters), .integer(row.facts.parameters)),
             .number(
                 Format.learningRate(row.learningRate) + (row.learningRateAtEdge ? "*" : ""),
-                .number(row.learningRate)),
+                .number(row.learningRate)
+            ),
             row.points.count > 1 ? .number("\(row.points.count)", .integer(row.points.count)) : PageCell(""),
             .number(row.seedCount, .integer(row.seeds)),
             .number(
                 Format.accuracy(row.testAccuracy.mean) + (row.seedsSpread ? SeedWords.spreadMark : ""),
-                .number(row.testAccuracy.mean)), PageCell(words.range(of: row)),
+                .number(row.testAccuracy.mean)
+            ), PageCell(words.range(of: row)),
             PageCell(row.outcome.rawValue + (row.isGuessAmongSequence ? "°" : "")), PageCell(frontier),
             PageCell(words.ranking(of: row)),
         ]
@@ -107,7 +119,8 @@ struct PageTradeoff {
                 PageColumn("median", isNumber: true), PageColumn("minimum", isNumber: true),
                 PageColumn("maximum", isNumber: true), PageColumn("sd init", isNumber: true),
                 PageColumn("sd data", isNumber: true),
-            ])
+            ]
+        )
         for point in source.points where point.row.seeds > 1 {
             let accuracy = point.row.testAccuracy
             table.add(
@@ -117,14 +130,17 @@ struct PageTradeoff {
                     .accuracy(accuracy.median), .accuracy(accuracy.minimum), .accuracy(accuracy.maximum),
                     Self.deviation(point.row.accuracyOfInitialisations),
                     Self.deviation(point.row.accuracyOfData),
-                ])
+                ]
+            )
         }
         table.note(
             "low and high: the 95 % interval of the accuracy at the mean log-odds, by Student's t; from three seeds on",
-            if: source.points.contains { $0.row.testAccuracy.interval != nil })
+            if: source.points.contains { $0.row.testAccuracy.interval != nil }
+        )
         table.note(
             "sd init, sd data: the standard deviations over initialisations on one set of data, and over sets of data from "
-                + "one initialisation")
+                + "one initialisation"
+        )
         return table.withoutEmptyColumns()
     }
 

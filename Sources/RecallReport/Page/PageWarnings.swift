@@ -13,7 +13,11 @@ public struct PageWarning: Equatable, Sendable {
     public var command: String?
 
     public init(
-        _ message: String, details: [String] = [], advice: String, command: String? = nil, isGrave: Bool = false
+        _ message: String,
+        details: [String] = [],
+        advice: String,
+        command: String? = nil,
+        isGrave: Bool = false
     ) {
         (self.message, self.details, self.isGrave) = (message, details, isGrave)
         (self.advice, self.command) = (advice, command)
@@ -50,12 +54,15 @@ struct PageWarnings {
                 advice:
                     "Find out why the control does not learn before anything else: its learning rates, the epochs, the data. "
                     + "Until it does, a model that does badly may only have been trained badly.",
-                isGrave: true)
+                isGrave: true
+            )
         case .unfinished:
             return PageWarning(
-                heading, advice: "Wait for the control's runs, or train them\(train)",
+                heading,
+                advice: "Wait for the control's runs, or train them\(train)",
                 command: command(training: source.runs.filter { $0.model == source.suite.controlModel }),
-                isGrave: true)
+                isGrave: true
+            )
         case .uncontrolled, .absent:
             return PageWarning(
                 heading,
@@ -79,7 +86,10 @@ struct PageWarnings {
         guard source.points.isEmpty else { return nil }
         return PageWarning(
             "No run of \(source.suite.name) is finished yet: this page has no results.",
-            advice: "Train some first\(train)", command: command(training: source.runs), isGrave: true)
+            advice: "Train some first\(train)",
+            command: command(training: source.runs),
+            isGrave: true
+        )
     }
 
     private var failedRuns: PageWarning? {
@@ -89,10 +99,13 @@ struct PageWarnings {
             "\(Self.runs(failed.count)) of \(source.runs.count) failed.",
             details: Self.few(
                 failed.map { "\($0.label) (\($0.runID)): \($0.error ?? "it left no word of why")" },
-                rest: "\(errors) has all errors"),
+                rest: "\(errors) has all errors"
+            ),
             advice:
                 "A learning rate that is too high is the usual reason for numbers that are not finite. Training again tries failed runs "
-                + "once more\(train)", command: command(training: failed))
+                + "once more\(train)",
+            command: command(training: failed)
+        )
     }
 
     private var errors: ShellCommand {
@@ -112,7 +125,9 @@ struct PageWarnings {
         return PageWarning(
             "\(Self.runs(count)) of \(source.runs.count) \(count == 1 ? "is" : "are") not finished "
                 + "(\(parts.joined(separator: ", "))): a best learning rate, a mean or the frontier may still change.",
-            advice: "Wait for them, or train them\(train)", command: command(training: missing))
+            advice: "Wait for them, or train them\(train)",
+            command: command(training: missing)
+        )
     }
 
     private var severalExecutions: PageWarning? {
@@ -122,7 +137,8 @@ struct PageWarnings {
             "The finished runs are of \(executions.count) builds or devices; the last bits of their numbers may differ by that "
                 + "alone.",
             details: Self.few(executions.map { "\(Self.runs($0.runs)): \($0.text)" }),
-            advice: "Where small differences matter, train everything in one place with --fresh.")
+            advice: "Where small differences matter, train everything in one place with --fresh."
+        )
     }
 
     private var uncommitted: PageWarning? {
@@ -130,7 +146,9 @@ struct PageWarnings {
         guard !commits.isEmpty else { return nil }
         return PageWarning(
             "Runs are by a build of changed sources (\(commits.joined(separator: ", "))): the commit alone does not give them "
-                + "again.", advice: "Commit, build, and train with --fresh what is to be reproduced.")
+                + "again.",
+            advice: "Commit, build, and train with --fresh what is to be reproduced."
+        )
     }
 
     // MARK: Points
@@ -141,8 +159,10 @@ struct PageWarnings {
     ///   - detail: what there is to say of one; what is true of every point and needs no word more is not listed.
     ///   - message: given who is concerned: "one point", "all 7 points".
     private func points(
-        where isConcerned: (PagePoint) -> Bool, detail: (PagePoint) -> String = { _ in "" },
-        message: (String) -> String, advice: String
+        where isConcerned: (PagePoint) -> Bool,
+        detail: (PagePoint) -> String = { _ in "" },
+        message: (String) -> String,
+        advice: String
     ) -> PageWarning? {
         let concerned = source.points.filter(isConcerned)
         guard !concerned.isEmpty else { return nil }
@@ -160,7 +180,8 @@ struct PageWarnings {
 
     private var failedSeeds: PageWarning? {
         points(
-            where: { $0.row.failedSeeds > 0 }, detail: { "\($0.row.seedCount) seeds finished" },
+            where: { $0.row.failedSeeds > 0 },
+            detail: { "\($0.row.seedCount) seeds finished" },
             message: {
                 "Seeds of \($0) failed: they are in no mean and no interval, which look better than they are."
             },
@@ -191,13 +212,16 @@ struct PageWarnings {
             detail: { point in
                 let isLowest = point.row.learningRate == point.row.points.first?.learningRate
                 let rates = point.row.points.map { Format.learningRate($0.learningRate) }.joined(
-                    separator: ", ")
+                    separator: ", "
+                )
                 return
                     "\(Format.learningRate(point.row.learningRate)) is the \(isLowest ? "lowest" : "highest") of \(rates)"
             },
             message: {
                 "The best learning rate of \($0) is at the edge of those tried: a better one may lie beyond."
-            }, advice: "Add rates beyond it to the suite, or let it search: \(Self.search).")
+            },
+            advice: "Add rates beyond it to the suite, or let it search: \(Self.search)."
+        )
     }
 
     private var singleRate: PageWarning? {
@@ -205,7 +229,9 @@ struct PageWarnings {
             where: { $0.row.points.count == 1 },
             message: {
                 "A single learning rate was tried for \($0): nothing tells whether another would do better."
-            }, advice: "Give the suite several rates, or let it search: \(Self.search).")
+            },
+            advice: "Give the suite several rates, or let it search: \(Self.search)."
+        )
     }
 
     private static let search = "learning_rate: {search: {from: 1e-4, to: 1e-2}}"
@@ -215,7 +241,9 @@ struct PageWarnings {
             where: { $0.row.outcome == .notLearned },
             message: {
                 "The training loss of \($0) never left chance (not-learned): that says nothing of what the model could hold."
-            }, advice: "Try other learning rates, more epochs, or shorter sequences to begin with.")
+            },
+            advice: "Try other learning rates, more epochs, or shorter sequences to begin with."
+        )
     }
 
     private var guesses: PageWarning? {
@@ -223,7 +251,8 @@ struct PageWarnings {
             where: { $0.row.isGuessAmongSequence },
             message: {
                 "The accuracy of \($0) is no better than a guess among the sequence's own values: nothing is recalled."
-            }, advice: "Do not rank such points against one another: they lie at the dashed line of the figure."
+            },
+            advice: "Do not rank such points against one another: they lie at the dashed line of the figure."
         )
     }
 
@@ -233,7 +262,8 @@ struct PageWarnings {
             message: {
                 "The training set of \($0) is fit far better than validation (overfit): no limit of its state."
             },
-            advice: "Train on fresh examples (data: fresh), or on more of them.")
+            advice: "Train on fresh examples (data: fresh), or on more of them."
+        )
     }
 
     private var singleSeeds: PageWarning? {
@@ -241,14 +271,17 @@ struct PageWarnings {
             where: { $0.row.seeds == 1 },
             message: {
                 "A single seed stands behind \($0): there is no interval, and small differences mean nothing."
-            }, advice: Self.moreSeeds)
+            },
+            advice: Self.moreSeeds
+        )
     }
 
     private var twoSeeds: PageWarning? {
         points(
             where: { $0.row.seeds == 2 },
             message: { "Two seeds stand behind \($0): their range is shown, and there is no interval." },
-            advice: Self.moreSeeds)
+            advice: Self.moreSeeds
+        )
     }
 
     private static let moreSeeds =

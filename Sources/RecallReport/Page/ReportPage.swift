@@ -17,7 +17,10 @@ public struct ReportPage: Sendable {
     ///   - progress: told what comes next.
     /// - Throws: what drawing throws, but for a gnuplot that fails.
     public init(
-        _ source: PageSource, origins: [PageWarning] = [], program: String, gnuplot: Gnuplot?,
+        _ source: PageSource,
+        origins: [PageWarning] = [],
+        program: String,
+        gnuplot: Gnuplot?,
         progress: (String) -> Void = { _ in }
     ) throws {
         suite = source.suite.name

@@ -33,9 +33,11 @@ public struct CSVRecords: Sendable {
         let missing = columns.filter { !first.contains($0) }
         guard missing.isEmpty else {
             throw DataFileError(
-                .content, path: path,
+                .content,
+                path: path,
                 message: "its header has no column\(missing.count == 1 ? "" : "s") "
-                    + missing.map { "'\($0)'" }.joined(separator: ", "))
+                    + missing.map { "'\($0)'" }.joined(separator: ", ")
+            )
         }
         if let twice = first.indices.first(where: { first[..<$0].contains(first[$0]) }) {
             throw DataFileError(.content, path: path, message: "its header has '\(first[twice])' twice")
@@ -43,12 +45,16 @@ public struct CSVRecords: Sendable {
         rows.removeFirst()
         if let odd = rows.first(where: { $0.fields.count != first.count }) {
             throw DataFileError(
-                .content, path: path,
-                message: "line \(odd.line) has \(odd.fields.count) fields under \(first.count) columns")
+                .content,
+                path: path,
+                message: "line \(odd.line) has \(odd.fields.count) fields under \(first.count) columns"
+            )
         }
         records = rows.map { row in
             Record(
-                line: row.line, fields: Dictionary(uniqueKeysWithValues: zip(first, row.fields)))
+                line: row.line,
+                fields: Dictionary(uniqueKeysWithValues: zip(first, row.fields))
+            )
         }
     }
 
@@ -87,7 +93,9 @@ public struct CSVRecords: Sendable {
 
     /// What `read` makes of a field that must not be empty.
     func required<Value>(
-        _ name: String, of record: Record, _ read: (String, Record) throws(DataFileError) -> Value?
+        _ name: String,
+        of record: Record,
+        _ read: (String, Record) throws(DataFileError) -> Value?
     ) throws(DataFileError) -> Value {
         guard let value = try read(name, record) else { throw notThat(name, record, "a number") }
         return value
@@ -129,12 +137,15 @@ public struct CSVRecords: Sendable {
 
     func notThat(_ name: String, _ record: Record, _ what: String) -> DataFileError {
         DataFileError(
-            .content, path: path,
-            message: "line \(record.line), \(name): '\(record[name] ?? "")' is not \(what)")
+            .content,
+            path: path,
+            message: "line \(record.line), \(name): '\(record[name] ?? "")' is not \(what)"
+        )
     }
 
     private static func rows(
-        _ text: String, _ path: String
+        _ text: String,
+        _ path: String
     ) throws(DataFileError) -> [(line: Int, fields: [String])] {
         var rows: [(line: Int, fields: [String])] = []
         var (fields, field, isQuoted) = ([String](), String.UnicodeScalarView(), false)

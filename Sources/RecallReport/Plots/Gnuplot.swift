@@ -30,7 +30,8 @@ public struct Gnuplot: Sendable {
         }
         // Files, not pipes: none of them can fill up.
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
-            "recall-bench-plot-\(UUID().uuidString)")
+            "recall-bench-plot-\(UUID().uuidString)"
+        )
         defer { try? FileManager.default.removeItem(at: folder) }
         let (input, output) = (
             folder.appendingPathComponent("figure.gp"), folder.appendingPathComponent("figure")
@@ -50,7 +51,9 @@ public struct Gnuplot: Sendable {
             process.standardError = try FileHandle(forWritingTo: complaints)
         } catch let error as CocoaError {
             throw PlotError.temporaryFolder(
-                FileManager.default.temporaryDirectory.path, reason: error.systemReason)
+                FileManager.default.temporaryDirectory.path,
+                reason: error.systemReason
+            )
         }
         do { try process.run() } catch { throw PlotError.gnuplot("\(program.path) cannot be started") }
         process.waitUntilExit()

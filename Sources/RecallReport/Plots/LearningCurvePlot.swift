@@ -8,7 +8,8 @@ public struct LearningCurvePlot: Sendable {
     /// - Parameter history: the epochs of a run, by its id.
     /// - Throws: what `history` throws.
     public init<Failure: Error>(
-        _ tradeoff: Tradeoff, history: (String) throws(Failure) -> [EpochRecord]
+        _ tradeoff: Tradeoff,
+        history: (String) throws(Failure) -> [EpochRecord]
     ) throws(Failure) {
         self.tradeoff = tradeoff
         var found: [String: [EpochRecord]] = [:]
@@ -34,21 +35,28 @@ public struct LearningCurvePlot: Sendable {
             let title = names.titles[task] ?? ""
             return [
                 PlotPanel(
-                    title: title, x: epochs, y: .accuracy("validation accuracy"),
-                    layers: layers(here, \.validationAccuracy)),
+                    title: title,
+                    x: epochs,
+                    y: .accuracy("validation accuracy"),
+                    layers: layers(here, \.validationAccuracy)
+                ),
                 PlotPanel(title: title, x: epochs, y: loss, layers: layers(here, \.validationLoss)),
             ]
         }.filter { !$0.layers.isEmpty }
         guard !panels.isEmpty else {
             throw .nothing(
-                "no epoch of \(tradeoff.suite.name) came to a finite number: there is nothing to draw")
+                "no epoch of \(tradeoff.suite.name) came to a finite number: there is nothing to draw"
+            )
         }
         let key =
             rows.map { PlotKeyEntry($0.label, line: $0.line, marker: Self.marker($0)) }
             + [PlotKeyEntry("marker: the last epoch")]
         return PlotScript(
             title: title ?? "\(tradeoff.suite.name): learning at the best learning rate",
-            warning: tradeoff.verdict.heading(of: "figure"), panels: panels, key: key)
+            warning: tradeoff.verdict.heading(of: "figure"),
+            panels: panels,
+            key: key
+        )
     }
 
     private static func marker(_ row: PlottedRow) -> PlotMarker { PlotMarker(row.colour, row.shape, size: 0.8) }

@@ -12,7 +12,10 @@ public struct LearningRatePlot: Sendable {
             throw .nothing("no run of \(tradeoff.suite.name) is finished yet: there is nothing to draw")
         }
         let x = PlotAxis(
-            "learning rate", .rates, holding: rows.flatMap { $0.row.points.map(\.learningRate) })
+            "learning rate",
+            .rates,
+            holding: rows.flatMap { $0.row.points.map(\.learningRate) }
+        )
         let names = TradeoffSetting.taskTitles(rows.map(\.setting))
         var models: [String] = []
         for row in rows where !models.contains(row.row.model) { models.append(row.row.model) }
@@ -22,13 +25,17 @@ public struct LearningRatePlot: Sendable {
                 return PlotPanel(
                     title: [model, names.titles[task] ?? ""].filter { !$0.isEmpty }.joined(separator: " "),
                     x: x,
-                    y: .accuracy("validation accuracy"), layers: here.flatMap(Self.layers))
+                    y: .accuracy("validation accuracy"),
+                    layers: here.flatMap(Self.layers)
+                )
             }
         }.filter { !$0.layers.isEmpty }
         return PlotScript(
             title: title ?? "\(tradeoff.suite.name): what the learning rates were chosen from",
-            warning: tradeoff.verdict.heading(of: "figure"), panels: panels,
-            key: Self.key(rows) + [x.breakKey("a learning rate of 0")].compactMap(\.self))
+            warning: tradeoff.verdict.heading(of: "figure"),
+            panels: panels,
+            key: Self.key(rows) + [x.breakKey("a learning rate of 0")].compactMap(\.self)
+        )
     }
 
     private static let ring = PlotMarker("#444444", .circle, isOpen: true, size: 2)
@@ -55,13 +62,18 @@ public struct LearningRatePlot: Sendable {
                 PlotLayer(
                     row.label,
                     .markers(PlotMarker(row.colour, row.shape, isOpen: isOpen, size: row.markerSize)),
-                    points.map { [$0.learningRate, $0.validationAccuracy] }))
+                    points.map { [$0.learningRate, $0.validationAccuracy] }
+                )
+            )
         }
         markers(others, isOpen: false)
         markers(best, isOpen: isOpen)
         layers.append(
             PlotLayer(
-                "\(row.label): the best", .markers(ring), best.map { [$0.learningRate, $0.validationAccuracy] })
+                "\(row.label): the best",
+                .markers(ring),
+                best.map { [$0.learningRate, $0.validationAccuracy] }
+            )
         )
         return layers
     }
@@ -75,11 +87,14 @@ public struct LearningRatePlot: Sendable {
             key.append(
                 PlotKeyEntry(
                     "open: at the edge of the learning rates tried",
-                    marker: PlotMarker("#444444", .circle, isOpen: true, size: 0.9)))
+                    marker: PlotMarker("#444444", .circle, isOpen: true, size: 0.9)
+                )
+            )
         }
         if rows.contains(where: { ($0.row.learningRateWindowDecades ?? 0) > 0 }) {
             key.append(
-                PlotKeyEntry("within 0.05 of the best, without a gap", line: PlotStroke("#c8c8c8", width: 8)))
+                PlotKeyEntry("within 0.05 of the best, without a gap", line: PlotStroke("#c8c8c8", width: 8))
+            )
         }
         return key
     }

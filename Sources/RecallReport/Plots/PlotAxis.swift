@@ -90,8 +90,11 @@ public struct PlotAxis: Equatable, Sendable {
         }
         let octaves = Self.stripShare * (log2(range.upperBound) - log2(range.lowerBound))
         self.init(
-            title, scale, range: range.lowerBound * exp2(-octaves)...range.upperBound,
-            zeroStrip: ZeroStrip(place: range.lowerBound * exp2(-octaves / 2), end: range.lowerBound))
+            title,
+            scale,
+            range: range.lowerBound * exp2(-octaves)...range.upperBound,
+            zeroStrip: ZeroStrip(place: range.lowerBound * exp2(-octaves / 2), end: range.lowerBound)
+        )
     }
 
     private static func linearRange(_ values: [Double]) -> ClosedRange<Double> {

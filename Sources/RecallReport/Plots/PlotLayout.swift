@@ -63,13 +63,17 @@ struct PlotLayout {
             height >= top + titleHeight + keyHeight
         else {
             throw .tooSmall(
-                width: Int(clamping: width), height: Int(clamping: height),
+                width: Int(clamping: width),
+                height: Int(clamping: height),
                 leastWidth: Int(clamping: (besides + Double(columns) * Self.leastBox.width).rounded(.up)),
                 leastHeight: Int(
                     clamping:
                         max(beyond + Double(rows) * Self.leastBox.height, top + titleHeight + keyHeight)
                         .rounded(
-                            .up)))
+                            .up
+                        )
+                )
+            )
         }
         boxes = (0..<count).map { index in
             let (row, column) = (Double(index / columns), Double(index % columns))

@@ -8,7 +8,10 @@ extension PlotScript {
     ///   - output: the file that gnuplot writes; nil for its standard output.
     /// - Throws: `PlotError.tooSmall`.
     public func text(
-        _ format: PlotFormat, width: Int? = nil, height: Int? = nil, output: String? = nil
+        _ format: PlotFormat,
+        width: Int? = nil,
+        height: Int? = nil,
+        output: String? = nil
     ) throws(PlotError) -> String {
         let layout = try PlotLayout(self, width: width, height: height)
         let panels = panels.map(\.drawn)
@@ -91,17 +94,20 @@ extension PlotScript {
             if let line = entry.line {
                 lines.append(
                     "set arrow from \(place(left, middle, layout)) to \(place(right, middle, layout)) nohead "
-                        + stroke(line))
+                        + stroke(line)
+                )
             }
             if let bar = entry.bar {
                 let centre = (left + right) / 2
                 lines.append(
                     "set arrow from \(place(centre, middle - 6, layout)) to \(place(centre, middle + 6, layout)) "
-                        + "nohead \(stroke(bar))")
+                        + "nohead \(stroke(bar))"
+                )
             }
             if let marker = entry.marker {
                 lines.append(
-                    "set label '' at \(place((left + right) / 2, middle, layout)) point \(self.marker(marker))")
+                    "set label '' at \(place((left + right) / 2, middle, layout)) point \(self.marker(marker))"
+                )
             }
             return lines
                 + texts.enumerated().map { index, text in
@@ -124,7 +130,11 @@ extension PlotScript {
     // MARK: Panels
 
     private static func panel(
-        _ panel: PlotPanel, _ index: Int, _ box: PlotLayout.Box, _ layout: PlotLayout, _ format: PlotFormat
+        _ panel: PlotPanel,
+        _ index: Int,
+        _ box: PlotLayout.Box,
+        _ layout: PlotLayout,
+        _ format: PlotFormat
     ) -> [String] {
         let height = Double(layout.height)
         return [
@@ -154,7 +164,11 @@ extension PlotScript {
     }
 
     private static func axis(
-        _ name: String, _ axis: PlotAxis, titleOffset: String, length: Double, room: (String) -> Double
+        _ name: String,
+        _ axis: PlotAxis,
+        titleOffset: String,
+        length: Double,
+        room: (String) -> Double
     ) -> [String] {
         let ticks = axis.ticks(length: length, room: room).map { "\(quoted($0.text)) \($0.value)" }
         return [

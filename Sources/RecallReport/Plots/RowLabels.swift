@@ -38,11 +38,15 @@ struct PlottedRow {
             let number = seen[row.model, default: 0]
             seen[row.model] = number + 1
             return PlottedRow(
-                row: row, label: labels.text(of: row), setting: row.setting,
-                colour: look.colour, shape: look.shape,
+                row: row,
+                label: labels.text(of: row),
+                setting: row.setting,
+                colour: look.colour,
+                shape: look.shape,
                 dashes: number == 0
                     ? look.dashes : PlotAppearance.dashPatterns[number % PlotAppearance.dashPatterns.count],
-                markerSize: markerSizes[number % markerSizes.count])
+                markerSize: markerSizes[number % markerSizes.count]
+            )
         }
     }
 

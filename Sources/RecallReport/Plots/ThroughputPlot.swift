@@ -26,16 +26,20 @@ public struct ThroughputPlot: Sendable {
         let sink = Sink()
         try CSVExport(store).write(CSVExport.StoredTable.benchmarks, to: { sink.text += $0 })
         try self.init(
-            CSVRecords(sink.text, path: store.path, requiring: Self.requiredColumns), batch: batch,
-            remedy: "`\(ShellCommand("bench", "generate").on(database: store.path))` makes some")
+            CSVRecords(sink.text, path: store.path, requiring: Self.requiredColumns),
+            batch: batch,
+            remedy: "`\(ShellCommand("bench", "generate").on(database: store.path))` makes some"
+        )
     }
 
     /// - Parameter path: a file with the table `benchmarks` of `export csv`.
     /// - Throws: as above.
     public init(csv path: String, batch: Int) throws {
         try self.init(
-            CSVRecords(file: path, requiring: Self.requiredColumns), batch: batch,
-            remedy: "there is nothing to draw")
+            CSVRecords(file: path, requiring: Self.requiredColumns),
+            batch: batch,
+            remedy: "there is nothing to draw"
+        )
     }
 
     private final class Sink { var text = "" }
@@ -56,7 +60,8 @@ public struct ThroughputPlot: Sendable {
             let same =
                 "\(point.model)\n\(point.phase)\n\(point.context)\n"
                 + point.conditions.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }.joined(
-                    separator: "\n")
+                    separator: "\n"
+                )
             if let index = latest[same] {
                 points[index] = point
             } else {
@@ -69,13 +74,15 @@ public struct ThroughputPlot: Sendable {
                 batches.isEmpty
                     ? "\(file.path) has no measurements of prefill and decoding: \(remedy)"
                     : "\(file.path) has no measurement at batch \(batch): choose one with --batch of "
-                        + batches.sorted().map(String.init).joined(separator: ", "))
+                        + batches.sorted().map(String.init).joined(separator: ", ")
+            )
         }
         self.points = points
     }
 
     private static func point(
-        _ record: CSVRecords.Record, _ file: CSVRecords
+        _ record: CSVRecords.Record,
+        _ file: CSVRecords
     ) throws(DataFileError) -> (Point, batch: Int) {
         let words = (record["name"] ?? "").split(separator: " ")
         let object =
@@ -95,8 +102,12 @@ public struct ThroughputPlot: Sendable {
         for key in ["device", "precision", "threads"] { conditions[key] = record[key] ?? "" }
         return (
             Point(
-                model: words.dropLast().joined(separator: " "), phase: String(phase), conditions: conditions,
-                context: context, tokensPerSecond: speed), batch
+                model: words.dropLast().joined(separator: " "),
+                phase: String(phase),
+                conditions: conditions,
+                context: context,
+                tokensPerSecond: speed
+            ), batch
         )
     }
 
@@ -133,13 +144,18 @@ public struct ThroughputPlot: Sendable {
             layers[phase].map { layers in
                 let speeds = points.filter { $0.phase == phase }.map(\.tokensPerSecond)
                 return PlotPanel(
-                    title: phase, x: x, y: PlotAxis("tokens/s", .counts, holding: speeds), layers: layers)
+                    title: phase,
+                    x: x,
+                    y: PlotAxis("tokens/s", .counts, holding: speeds),
+                    layers: layers
+                )
             }
         }
         return PlotScript(
             title: title ?? "Tokens a second, \(batch) sequence\(batch == 1 ? "" : "s") side by side",
             panels: panels,
-            key: key)
+            key: key
+        )
     }
 
     private static let phases = ["prefill", "decode"]

@@ -33,7 +33,8 @@ public struct TradeoffPlot: Sendable {
         for point in all where !names.contains(point.suite) { names.append(point.suite) }
         if wanted == nil, names.count > 1 {
             throw PlotError.nothing(
-                "\(path) has \(names.count) suites, choose one with --suite: \(names.joined(separator: ", "))")
+                "\(path) has \(names.count) suites, choose one with --suite: \(names.joined(separator: ", "))"
+            )
         }
         guard let suite = wanted ?? names.first, names.contains(suite) else {
             throw PlotError.nothing(
@@ -82,12 +83,18 @@ public struct TradeoffPlot: Sendable {
         let x = PlotAxis("state of one sequence, bytes", .bytes, holding: points.map { Double($0.stateBytes) })
         let panels = settings.map { setting in
             PlotPanel(
-                title: titles[setting] ?? "", x: x, y: .accuracy("test accuracy"),
-                layers: Self.layers(of: placed.filter { $0.setting == setting }, looks, across: x.range))
+                title: titles[setting] ?? "",
+                x: x,
+                y: .accuracy("test accuracy"),
+                layers: Self.layers(of: placed.filter { $0.setting == setting }, looks, across: x.range)
+            )
         }
         return PlotScript(
-            title: title ?? "\(suite): recall for each byte of state", warning: warning, panels: panels,
-            key: key(placed, looks, panels: panels.count) + [x.breakKey("no state")].compactMap(\.self))
+            title: title ?? "\(suite): recall for each byte of state",
+            warning: warning,
+            panels: panels,
+            key: key(placed, looks, panels: panels.count) + [x.breakKey("no state")].compactMap(\.self)
+        )
     }
 
     /// A point with its place among those of its panel.
@@ -116,7 +123,9 @@ public struct TradeoffPlot: Sendable {
     private static let ring = PlotMarker("#444444", .circle, isOpen: true, size: 2)
 
     private static func layers(
-        of placed: [Placed], _ looks: [String: PlotAppearance], across states: ClosedRange<Double>
+        of placed: [Placed],
+        _ looks: [String: PlotAppearance],
+        across states: ClosedRange<Double>
     ) -> [PlotLayer] {
         let here = placed.map(\.point)
         var layers = chanceLayers(here, across: states)
@@ -125,8 +134,11 @@ public struct TradeoffPlot: Sendable {
             let steps = frontier.map { [Double($0.stateBytes), $0.accuracy] }
             layers.append(
                 PlotLayer(
-                    "frontier", .steps(frontierStroke),
-                    [[Double(first.stateBytes), 0]] + steps + [[states.upperBound, last.accuracy]]))
+                    "frontier",
+                    .steps(frontierStroke),
+                    [[Double(first.stateBytes), 0]] + steps + [[states.upperBound, last.accuracy]]
+                )
+            )
         }
         for model in models(here) {
             guard let look = looks[model] else { continue }
@@ -145,13 +157,17 @@ public struct TradeoffPlot: Sendable {
     {
         func across(_ name: String, _ accuracy: Double?, _ stroke: PlotStroke) -> [PlotLayer] {
             layer(
-                name, .line(stroke),
-                accuracy.map { [[states.lowerBound, $0], [states.upperBound, $0]] } ?? [])
+                name,
+                .line(stroke),
+                accuracy.map { [[states.lowerBound, $0], [states.upperBound, $0]] } ?? []
+            )
         }
         return across("a guess among all values", points.lazy.compactMap(\.chance).first, chanceStroke)
             + across(
-                "a guess among the sequence's values", points.lazy.compactMap(\.chanceInSequence).first,
-                sequenceStroke)
+                "a guess among the sequence's values",
+                points.lazy.compactMap(\.chanceInSequence).first,
+                sequenceStroke
+            )
     }
 
     /// One model's: joined, where each has a state of its own; their intervals and seeds; the points themselves, once each.
@@ -172,8 +188,10 @@ public struct TradeoffPlot: Sendable {
             + layer("\(name): one seed", .markers(dot(look.colour)), seeds)
             + [false, true].flatMap { isOpen in
                 layer(
-                    name, .markers(PlotMarker(look.colour, look.shape, isOpen: isOpen)),
-                    points.filter { $0.learningRateAtEdge == isOpen }.map(place))
+                    name,
+                    .markers(PlotMarker(look.colour, look.shape, isOpen: isOpen)),
+                    points.filter { $0.learningRateAtEdge == isOpen }.map(place)
+                )
             }
     }
 
@@ -203,8 +221,10 @@ public struct TradeoffPlot: Sendable {
         var key = Self.models(points).compactMap { model in
             looks[model].map { look in
                 PlotKeyEntry(
-                    model, line: PlotStroke(look.colour, width: 1.5, dashes: look.dashes),
-                    marker: PlotMarker(look.colour, look.shape))
+                    model,
+                    line: PlotStroke(look.colour, width: 1.5, dashes: look.dashes),
+                    marker: PlotMarker(look.colour, look.shape)
+                )
             }
         }
         func add(_ isDrawn: Bool, _ entry: PlotKeyEntry) { if isDrawn { key.append(entry) } }
@@ -212,35 +232,50 @@ public struct TradeoffPlot: Sendable {
             placed.contains { $0.standing == .on },
             PlotKeyEntry(
                 "frontier\(panels > 1 ? " of each panel" : ""): nothing with as little state is more accurate",
-                line: Self.frontierStroke))
+                line: Self.frontierStroke
+            )
+        )
         add(
             placed.contains { $0.standing == .possible },
             PlotKeyEntry(
                 "perhaps on it: the seeds do not tell"
                     + (points.contains { $0.failedSeeds > 0 } ? ", or one failed" : ""),
-                marker: Self.ring))
+                marker: Self.ring
+            )
+        )
         add(
             points.contains(where: \.learningRateAtEdge),
             PlotKeyEntry(
                 "open: at the edge of the learning rates tried",
-                marker: PlotMarker("#444444", .circle, isOpen: true)))
+                marker: PlotMarker("#444444", .circle, isOpen: true)
+            )
+        )
         add(
             points.contains { $0.interval != nil },
-            PlotKeyEntry("95 % interval over seeds", bar: Self.intervalStroke("#444444")))
+            PlotKeyEntry("95 % interval over seeds", bar: Self.intervalStroke("#444444"))
+        )
         add(
             points.contains { $0.drawnExtent != nil },
             PlotKeyEntry(
-                "range of the seeds, which are too few for an interval", bar: Self.extentStroke("#444444")))
+                "range of the seeds, which are too few for an interval",
+                bar: Self.extentStroke("#444444")
+            )
+        )
         add(
             points.contains { !$0.drawnSeeds.isEmpty },
-            PlotKeyEntry("a dot for each seed", marker: Self.dot("#444444")))
+            PlotKeyEntry("a dot for each seed", marker: Self.dot("#444444"))
+        )
         add(
             points.contains { $0.chanceInSequence != nil },
             PlotKeyEntry(
-                "a guess among the sequence's values" + level(\.chanceInSequence), line: Self.sequenceStroke))
+                "a guess among the sequence's values" + level(\.chanceInSequence),
+                line: Self.sequenceStroke
+            )
+        )
         add(
             points.contains { $0.chance != nil },
-            PlotKeyEntry("a guess among all values" + level(\.chance), line: Self.chanceStroke))
+            PlotKeyEntry("a guess among all values" + level(\.chance), line: Self.chanceStroke)
+        )
         return key
     }
 

@@ -98,11 +98,15 @@ public struct TradeoffPoint: Equatable, Sendable {
     /// What its standing is computed from.
     var contender: Contender {
         Contender(
-            stateBytes: stateBytes, accuracyRange: interval ?? extent ?? accuracy...accuracy,
+            stateBytes: stateBytes,
+            accuracyRange: interval ?? extent ?? accuracy...accuracy,
             seeds: Dictionary(
                 seeds.filter { !$0.name.isEmpty }.map { ($0.name, $0.accuracy) },
-                uniquingKeysWith: { first, _ in first }),
-            testLabels: testLabels, failedSeeds: failedSeeds,
-            isGuess: chanceInSequence.map { Contender.isGuess(accuracy, chanceInSequence: $0) } ?? false)
+                uniquingKeysWith: { first, _ in first }
+            ),
+            testLabels: testLabels,
+            failedSeeds: failedSeeds,
+            isGuess: chanceInSequence.map { Contender.isGuess(accuracy, chanceInSequence: $0) } ?? false
+        )
     }
 }

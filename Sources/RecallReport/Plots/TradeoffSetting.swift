@@ -33,7 +33,9 @@ struct TaskSetting: Hashable {
         for split in splits {
             let isShort = splits.count == 1
             values[isShort ? "L/pairs" : "\(split) L/pairs/examples"] = Self.segments(
-                object[split], ["sequence_length", "kv_pairs"] + (isShort ? [] : ["examples"]))
+                object[split],
+                ["sequence_length", "kv_pairs"] + (isShort ? [] : ["examples"])
+            )
         }
         return values
     }
@@ -114,7 +116,9 @@ private enum JSONSettings {
 
     static func text(_ value: Any) -> String {
         let data = try? JSONSerialization.data(
-            withJSONObject: value, options: [.fragmentsAllowed, .sortedKeys])
+            withJSONObject: value,
+            options: [.fragmentsAllowed, .sortedKeys]
+        )
         return data.map { String(decoding: $0, as: UTF8.self) } ?? ""
     }
 

@@ -79,11 +79,27 @@ struct SketchCanvas {
         let level, upright, rising, turning, chance, axis, corner, tick, interruption: Character
 
         static let unicode = Glyphs(
-            level: "─", upright: "│", rising: "┘", turning: "┌", chance: "·", axis: "│", corner: "└", tick: "┴",
-            interruption: "┊")
+            level: "─",
+            upright: "│",
+            rising: "┘",
+            turning: "┌",
+            chance: "·",
+            axis: "│",
+            corner: "└",
+            tick: "┴",
+            interruption: "┊"
+        )
         static let ascii = Glyphs(
-            level: "-", upright: "|", rising: "+", turning: "+", chance: ".", axis: "|", corner: "+", tick: "+",
-            interruption: ":")
+            level: "-",
+            upright: "|",
+            rising: "+",
+            turning: "+",
+            chance: ".",
+            axis: "|",
+            corner: "+",
+            tick: "+",
+            interruption: ":"
+        )
     }
 
     static let shared: Character = "*"

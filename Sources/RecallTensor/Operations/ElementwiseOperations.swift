@@ -17,7 +17,9 @@ extension Tape {
         precondition(a.shape == b.shape && a.isContiguous && b.isContiguous)
         let y = tensor(a.shape)
         record(
-            "product", output: y, work: .words(forward: 3 * y.count, backward: 5 * y.count),
+            "product",
+            output: y,
+            work: .words(forward: 3 * y.count, backward: 5 * y.count),
             forward: { backend.multiply(a.count, a: a.values, b: b.values, y: y.pointer) },
             backward: { [unowned self, y = y.gradientOnly] in
                 guard let dy = y.gradient else { return }
@@ -26,7 +28,8 @@ extension Tape {
                     launch { backend.multiply(a.count, a: dy.values, b: other.values, y: target.pointer) }
                     commit(target, to: factor)
                 }
-            })
+            }
+        )
         return y
     }
 
@@ -58,17 +61,25 @@ extension Tape {
         precondition(x.width == 2 * width && x.isContiguous)
         let y = tensor(x.shape.dropLast() + [width])
         record(
-            "swiglu", output: y, work: .words(forward: 3 * y.count, backward: 5 * y.count),
+            "swiglu",
+            output: y,
+            work: .words(forward: 3 * y.count, backward: 5 * y.count),
             forward: { backend.swigluForward(rows: x.rows, width: width, x: x.values, y: y.pointer) },
             backward: { [unowned self, y = y.gradientOnly] in
                 guard let dy = y.gradient else { return }
                 let dx = replacingTarget(x)
                 launch {
                     backend.swigluBackward(
-                        rows: x.rows, width: width, x: x.values, dy: dy.values, dx: dx.pointer)
+                        rows: x.rows,
+                        width: width,
+                        x: x.values,
+                        dy: dy.values,
+                        dx: dx.pointer
+                    )
                 }
                 commit(dx, to: x)
-            })
+            }
+        )
         return y
     }
 
@@ -77,7 +88,9 @@ extension Tape {
 
     /// - Parameter backward: given the tensor that it reads; dx may be dy.
     private func map(
-        _ name: String, _ x: Tensor, backwardReads kept: Kept,
+        _ name: String,
+        _ x: Tensor,
+        backwardReads kept: Kept,
         forward: (_ x: Floats, _ y: MutableFloats) -> Void,
         backward: @escaping (_ dy: Floats, _ dx: MutableFloats, _ kept: Floats) -> Void
     ) -> Tensor {
@@ -87,7 +100,9 @@ extension Tape {
             kept == .input ? x : x.gradientOnly, kept == .output ? y : y.gradientOnly
         )
         record(
-            name, output: y, work: .words(forward: 2 * x.count, backward: 3 * x.count),
+            name,
+            output: y,
+            work: .words(forward: 2 * x.count, backward: 3 * x.count),
             forward: { forward(x.values, y.pointer) },
             backward: { [unowned self] in
                 guard var dy = keptOutput.gradient else { return }
@@ -97,7 +112,8 @@ extension Tape {
                     backward(dy.values, dx.pointer, kept == .input ? keptInput.values : keptOutput.values)
                 }
                 commit(dx, to: keptInput)
-            })
+            }
+        )
         return y
     }
 }

@@ -69,23 +69,39 @@ extension Tape {
     ///   - tokens: (batch, length).
     ///   - dropoutSite: which dropout of the model this is.
     public func embedding(
-        _ tokens: IntegerTensor, batch: Int, table: Parameter, positions: Parameter?, firstPosition: Int = 0,
-        dropoutProbability: Double, dropoutSite: Int
+        _ tokens: IntegerTensor,
+        batch: Int,
+        table: Parameter,
+        positions: Parameter?,
+        firstPosition: Int = 0,
+        dropoutProbability: Double,
+        dropoutSite: Int
     ) -> Tensor {
         let length = tokens.count / batch
         precondition(tokens.count == batch * length)
         precondition(positions.map { $0.shape[0] >= firstPosition + length } ?? true)
         let shape = EmbeddingShape(
-            batch: batch, length: length, width: table.shape[1], vocabulary: table.shape[0])
+            batch: batch,
+            length: length,
+            width: table.shape[1],
+            vocabulary: table.shape[0]
+        )
         let mask = dropout(probability: dropoutProbability, site: dropoutSite)
         let y = tensor([batch, length, shape.width])
         record(
-            "embedding", output: y, work: shape.work,
+            "embedding",
+            output: y,
+            work: shape.work,
             forward: {
                 backend.embeddingForward(
-                    shape, tokens: tokens.values, table: table.value,
+                    shape,
+                    tokens: tokens.values,
+                    table: table.value,
                     positions: positions.map { Floats($0.value) },
-                    firstPosition: firstPosition, dropout: mask, y: y.pointer)
+                    firstPosition: firstPosition,
+                    dropout: mask,
+                    y: y.pointer
+                )
             },
             backward: { [unowned self, y = y.gradientOnly] in
                 guard let dy = y.gradient else { return }
@@ -96,10 +112,16 @@ extension Tape {
                 }
                 launch {
                     backend.embeddingBackward(
-                        shape, tokens: tokens.values, dropout: mask, dy: dy.values, dTable: table.gradient,
-                        dPositions: positions?.gradient)
+                        shape,
+                        tokens: tokens.values,
+                        dropout: mask,
+                        dy: dy.values,
+                        dTable: table.gradient,
+                        dPositions: positions?.gradient
+                    )
                 }
-            })
+            }
+        )
         return y
     }
 
@@ -110,22 +132,34 @@ extension Tape {
         let y = tensor([rows.count, x.width])
         let (total, width) = (x.rows, x.width)
         record(
-            "labelled rows", output: y,
+            "labelled rows",
+            output: y,
             work: .words(forward: 2 * rows.count * width, backward: (total + rows.count) * width),
             forward: {
                 backend.gatherRows(
-                    count: rows.count, width: width, x: x.values, rows: rows.values, y: y.pointer)
+                    count: rows.count,
+                    width: width,
+                    x: x.values,
+                    rows: rows.values,
+                    y: y.pointer
+                )
             },
             backward: { [unowned self, x = x.gradientOnly, y = y.gradientOnly] in
                 guard let dy = y.gradient else { return }
                 let dx = gradientTarget(x)
                 launch {
                     backend.scatterRows(
-                        total: total, count: rows.count, width: width, dy: dy.values, rows: rows.values,
-                        dx: dx.pointer)
+                        total: total,
+                        count: rows.count,
+                        width: width,
+                        dy: dy.values,
+                        rows: rows.values,
+                        dx: dx.pointer
+                    )
                 }
                 commit(dx, to: x)
-            })
+            }
+        )
         return y
     }
 
@@ -140,26 +174,43 @@ extension Tape {
         guard isTraining else {
             launch {
                 backend.headLoss(
-                    shape, hidden: hidden.values, table: table.value, labels: labels.values,
+                    shape,
+                    hidden: hidden.values,
+                    table: table.value,
+                    labels: labels.values,
                     gradientScale: scale,
-                    losses: output.losses.pointer, correct: output.correct.pointer, dHidden: nil, dTable: nil)
+                    losses: output.losses.pointer,
+                    correct: output.correct.pointer,
+                    dHidden: nil,
+                    dTable: nil
+                )
             }
             return output
         }
         let dHidden = tensor(hidden.shape)
         record(
-            "loss", output: output.losses, work: shape.work,
+            "loss",
+            output: output.losses,
+            work: shape.work,
             forward: {
                 parameterGradient(table) { dTable in
                     backend.headLoss(
-                        shape, hidden: hidden.values, table: table.value, labels: labels.values,
-                        gradientScale: scale, losses: output.losses.pointer, correct: output.correct.pointer,
-                        dHidden: dHidden.pointer, dTable: dTable)
+                        shape,
+                        hidden: hidden.values,
+                        table: table.value,
+                        labels: labels.values,
+                        gradientScale: scale,
+                        losses: output.losses.pointer,
+                        correct: output.correct.pointer,
+                        dHidden: dHidden.pointer,
+                        dTable: dTable
+                    )
                 }
             },
             backward: { [unowned self, hidden = hidden.gradientOnly] in
                 accumulate(dHidden, into: hidden)
-            })
+            }
+        )
         return output
     }
 
@@ -169,10 +220,14 @@ extension Tape {
         let shape = LinearShape(rows: hidden.rows, inputs: hidden.width, outputs: table.shape[0])
         let y = tensor([hidden.rows, shape.outputs])
         record(
-            "logits", output: y, work: KernelWork(forward: shape.work.forward, backward: Work()),
+            "logits",
+            output: y,
+            work: KernelWork(forward: shape.work.forward, backward: Work()),
             forward: {
                 backend.linearForward(shape, x: hidden.values, weight: table.value, bias: nil, y: y.pointer)
-            }, backward: {})
+            },
+            backward: {}
+        )
         return y
     }
 }

@@ -42,8 +42,15 @@ extension Tape {
         launch {
             backend.linearForward(
                 LinearShape(
-                    rows: x.rows, inputs: layer.inputs, outputs: layer.outputs, inputStride: x.rowStride),
-                x: x.values, weight: layer.weight.value, bias: layer.bias.map { Floats($0.value) }, y: y.pointer
+                    rows: x.rows,
+                    inputs: layer.inputs,
+                    outputs: layer.outputs,
+                    inputStride: x.rowStride
+                ),
+                x: x.values,
+                weight: layer.weight.value,
+                bias: layer.bias.map { Floats($0.value) },
+                y: y.pointer
             )
         }
         return y
@@ -57,15 +64,23 @@ extension Tape {
         }
         let ys = layers.map { tensor(x.shape.dropLast() + [$0.outputs]) }
         record(
-            "linear", path: Self.name(of: layers), outputs: ys, names: layers.map(\.name),
+            "linear",
+            path: Self.name(of: layers),
+            outputs: ys,
+            names: layers.map(\.name),
             work: shapes.reduce(.none) { $0 + $1.work },
             forward: {
                 backend.linearForward(
                     layers.indices.map {
                         LinearLayerForward(
-                            shapes[$0], weight: layers[$0].weight.value,
-                            bias: layers[$0].bias.map { Floats($0.value) }, y: ys[$0].pointer)
-                    }, x: x.values)
+                            shapes[$0],
+                            weight: layers[$0].weight.value,
+                            bias: layers[$0].bias.map { Floats($0.value) },
+                            y: ys[$0].pointer
+                        )
+                    },
+                    x: x.values
+                )
             },
             backward: { [unowned self, ys = ys.map(\.gradientOnly)] in
                 let used = layers.indices.filter { ys[$0].gradient != nil }
@@ -76,14 +91,22 @@ extension Tape {
                         backend.linearBackward(
                             zip(used, gradients).map { index, gradient in
                                 LinearLayerBackward(
-                                    shapes[index], weight: layers[index].weight.value,
-                                    dy: ys[index].gradient.unsafelyUnwrapped.values, dWeight: gradient.weight,
-                                    dBias: gradient.bias)
-                            }, x: x.values, dx: dx.pointer, addsToDx: dx.isAddedTo)
+                                    shapes[index],
+                                    weight: layers[index].weight.value,
+                                    dy: ys[index].gradient.unsafelyUnwrapped.values,
+                                    dWeight: gradient.weight,
+                                    dBias: gradient.bias
+                                )
+                            },
+                            x: x.values,
+                            dx: dx.pointer,
+                            addsToDx: dx.isAddedTo
+                        )
                     }
                 }
                 commit(dx, to: x)
-            })
+            }
+        )
         return ys
     }
 
@@ -95,7 +118,8 @@ extension Tape {
 
     /// Calls `write` with where the gradients of all these layers' parameters go.
     private func parameterGradients(
-        of layers: ArraySlice<Linear>, written: [(weight: MutableFloats, bias: MutableFloats?)] = [],
+        of layers: ArraySlice<Linear>,
+        written: [(weight: MutableFloats, bias: MutableFloats?)] = [],
         _ write: ([(weight: MutableFloats, bias: MutableFloats?)]) -> Void
     ) {
         guard let layer = layers.first else { return write(written) }
@@ -111,17 +135,30 @@ extension Tape {
     /// - Parameter branch: nil for none; the sum is then `residual` itself.
     public func addNorm(_ residual: Tensor, _ branch: Tensor?, _ norm: Norm) -> (sum: Tensor, y: Tensor) {
         let shape = NormShape(
-            kind: norm.kind, rows: residual.rows, width: residual.width, epsilon: Float(norm.epsilon))
+            kind: norm.kind,
+            rows: residual.rows,
+            width: residual.width,
+            epsilon: Float(norm.epsilon)
+        )
         let sum = branch == nil ? residual : tensor(residual.shape)
         let y = tensor(residual.shape)
         let statistics = tensor([2, residual.rows])
         record(
-            "norm", path: norm.name, output: y, work: shape.work(hasBranch: branch != nil),
+            "norm",
+            path: norm.name,
+            output: y,
+            work: shape.work(hasBranch: branch != nil),
             forward: {
                 backend.addNormForward(
-                    shape, residual: residual.values, branch: branch?.values, gain: norm.gain.value,
-                    bias: norm.bias.map { Floats($0.value) }, sum: branch == nil ? nil : sum.pointer,
-                    y: y.pointer, statistics: statistics.pointer)
+                    shape,
+                    residual: residual.values,
+                    branch: branch?.values,
+                    gain: norm.gain.value,
+                    bias: norm.bias.map { Floats($0.value) },
+                    sum: branch == nil ? nil : sum.pointer,
+                    y: y.pointer,
+                    statistics: statistics.pointer
+                )
             },
             backward: {
                 [
@@ -142,9 +179,16 @@ extension Tape {
                     parameterGradient(ifAny: norm.bias) { dBias in
                         launch {
                             backend.addNormBackward(
-                                shape, sum: sum.values, gain: norm.gain.value, statistics: statistics.values,
-                                dy: dy.values, dSum: dSum?.values, dInput: dInput.pointer, dGain: dGain,
-                                dBias: dBias)
+                                shape,
+                                sum: sum.values,
+                                gain: norm.gain.value,
+                                statistics: statistics.values,
+                                dy: dy.values,
+                                dSum: dSum?.values,
+                                dInput: dInput.pointer,
+                                dGain: dGain,
+                                dBias: dBias
+                            )
                         }
                     }
                 }
@@ -155,7 +199,8 @@ extension Tape {
                     // dSum is already in it.
                     residual.gradient = dInput
                 }
-            })
+            }
+        )
         return (sum, y)
     }
 }

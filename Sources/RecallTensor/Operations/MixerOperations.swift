@@ -8,19 +8,31 @@ extension Tape {
     ///   - window: keys that a query sees, its own included; nil for all.
     ///   - ropeBase: base of the rotary frequencies, or nil for no rotation.
     public func attention(
-        _ qkv: Tensor, heads: Int, window: Int?, ropeBase: Double?, dropoutProbability: Double, dropoutSite: Int
+        _ qkv: Tensor,
+        heads: Int,
+        window: Int?,
+        ropeBase: Double?,
+        dropoutProbability: Double,
+        dropoutSite: Int
     ) -> Tensor {
         let (batch, length, width) = (qkv.shape[0], qkv.shape[1], qkv.width / 3)
         precondition(qkv.shape.count == 3 && qkv.isContiguous && qkv.width == 3 * width && width % heads == 0)
         let shape = AttentionShape(
-            batch: batch, length: length, heads: heads, headWidth: width / heads, rowStride: 3 * width,
-            window: window)
+            batch: batch,
+            length: length,
+            heads: heads,
+            headWidth: width / heads,
+            rowStride: 3 * width,
+            window: window
+        )
         let mask = dropout(probability: dropoutProbability, site: dropoutSite)
         let out = tensor([batch, length, width])
         let logSumExp = tensor([batch, heads, length])
         let q = qkv.pointer
         record(
-            "attention", output: out, work: shape.work,
+            "attention",
+            output: out,
+            work: shape.work,
             forward: {
                 if let ropeBase {
                     for x in [q, q + width] {
@@ -28,8 +40,14 @@ extension Tape {
                     }
                 }
                 backend.attentionForward(
-                    shape, q: q, k: q + width, v: q + 2 * width, dropout: mask, out: out.pointer,
-                    logSumExp: logSumExp.pointer)
+                    shape,
+                    q: q,
+                    k: q + width,
+                    v: q + 2 * width,
+                    dropout: mask,
+                    out: out.pointer,
+                    logSumExp: logSumExp.pointer
+                )
             },
             backward: { [unowned self] in
                 guard let dOut = out.gradient else { return }
@@ -37,9 +55,18 @@ extension Tape {
                 let dq = dqkv.pointer
                 launch {
                     backend.attentionBackward(
-                        shape, q: qkv.values, k: qkv.values + width, v: qkv.values + 2 * width, dropout: mask,
-                        out: out.values, logSumExp: logSumExp.values, dOut: dOut.values, dq: dq, dk: dq + width,
-                        dv: dq + 2 * width)
+                        shape,
+                        q: qkv.values,
+                        k: qkv.values + width,
+                        v: qkv.values + 2 * width,
+                        dropout: mask,
+                        out: out.values,
+                        logSumExp: logSumExp.values,
+                        dOut: dOut.values,
+                        dq: dq,
+                        dk: dq + width,
+                        dv: dq + 2 * width
+                    )
                     if let ropeBase {
                         for dx in [dq, dq + width] {
                             backend.rotary(shape, x: dx, base: Float(ropeBase), firstPosition: 0, direction: -1)
@@ -47,7 +74,8 @@ extension Tape {
                     }
                 }
                 commit(dqkv, to: qkv)
-            })
+            }
+        )
         return out
     }
 
@@ -55,29 +83,51 @@ extension Tape {
     public func linearAttention(_ q: Tensor, _ k: Tensor, _ v: Tensor, heads: Int, map: FeatureMap) -> Tensor {
         precondition(q.shape == k.shape && q.isContiguous && k.isContiguous && v.isContiguous)
         let shape = LinearAttentionShape(
-            batch: q.shape[0], length: q.shape[1], heads: heads, featureWidth: q.width / heads,
-            valueWidth: v.width / heads, map: map)
+            batch: q.shape[0],
+            length: q.shape[1],
+            heads: heads,
+            featureWidth: q.width / heads,
+            valueWidth: v.width / heads,
+            map: map
+        )
         let y = tensor(v.shape)
         let normaliser = tensor([shape.batch, heads, shape.length])
         record(
-            "linear attention", output: y, work: shape.work,
+            "linear attention",
+            output: y,
+            work: shape.work,
             forward: {
                 backend.linearAttentionForward(
-                    shape, q: q.values, k: k.values, v: v.values, y: y.pointer, normaliser: normaliser.pointer)
+                    shape,
+                    q: q.values,
+                    k: k.values,
+                    v: v.values,
+                    y: y.pointer,
+                    normaliser: normaliser.pointer
+                )
             },
             backward: { [unowned self] in
                 guard let dy = y.gradient else { return }
                 let (dq, dk, dv) = (gradientTarget(q), gradientTarget(k), gradientTarget(v))
                 launch {
                     backend.linearAttentionBackward(
-                        shape, q: q.values, k: k.values, v: v.values, y: y.values,
+                        shape,
+                        q: q.values,
+                        k: k.values,
+                        v: v.values,
+                        y: y.values,
                         normaliser: normaliser.values,
-                        dy: dy.values, dq: dq.pointer, dk: dk.pointer, dv: dv.pointer)
+                        dy: dy.values,
+                        dq: dq.pointer,
+                        dk: dk.pointer,
+                        dv: dv.pointer
+                    )
                 }
                 commit(dq, to: q)
                 commit(dk, to: k)
                 commit(dv, to: v)
-            })
+            }
+        )
         return y
     }
 
@@ -87,20 +137,36 @@ extension Tape {
     ///   - weight: (channels, taps). bias: (channels), or nil for a convolution without one.
     ///   - gate: for `gatedWithSkip`, like u but contiguous.
     public func shortConvolution(
-        _ u: Tensor, weight: Parameter, bias: Parameter?, gate: Tensor?, epilogue: ConvolutionEpilogue
+        _ u: Tensor,
+        weight: Parameter,
+        bias: Parameter?,
+        gate: Tensor?,
+        epilogue: ConvolutionEpilogue
     ) -> Tensor {
         precondition(weight.shape[0] == u.width && (gate != nil) == (epilogue == .gatedWithSkip))
         let shape = ShortConvolutionShape(
-            batch: u.shape[0], length: u.shape[1], channels: u.width, taps: weight.shape[1],
-            inputStride: u.rowStride, epilogue: epilogue)
+            batch: u.shape[0],
+            length: u.shape[1],
+            channels: u.width,
+            taps: weight.shape[1],
+            inputStride: u.rowStride,
+            epilogue: epilogue
+        )
         let y = tensor(u.shape)
         let biases = biasValues(bias, channels: u.width)
         record(
-            "convolution", output: y, work: shape.work,
+            "convolution",
+            output: y,
+            work: shape.work,
             forward: {
                 backend.shortConvolutionForward(
-                    shape, u: u.values, weight: weight.value, bias: biases.values, gate: gate?.values,
-                    y: y.pointer)
+                    shape,
+                    u: u.values,
+                    weight: weight.value,
+                    bias: biases.values,
+                    gate: gate?.values,
+                    y: y.pointer
+                )
             },
             backward: { [unowned self, y = y.gradientOnly] in
                 guard let dy = y.gradient else { return }
@@ -112,15 +178,24 @@ extension Tape {
                         guard let dBias = dBias ?? unused?.pointer else { return }
                         launch {
                             backend.shortConvolutionBackward(
-                                shape, u: u.values, weight: weight.value, bias: biases.values,
-                                gate: gate?.values, dy: dy.values, du: du.pointer, dWeight: dWeight,
-                                dBias: dBias, dGate: dGate?.pointer)
+                                shape,
+                                u: u.values,
+                                weight: weight.value,
+                                bias: biases.values,
+                                gate: gate?.values,
+                                dy: dy.values,
+                                du: du.pointer,
+                                dWeight: dWeight,
+                                dBias: dBias,
+                                dGate: dGate?.pointer
+                            )
                         }
                     }
                 }
                 commit(du, to: u)
                 if let gate, let dGate { commit(dGate, to: gate) }
-            })
+            }
+        )
         return y
     }
 
@@ -138,23 +213,38 @@ extension Tape {
         precondition(filter.shape == [shape.length, shape.channels] && gate.shape == u.shape && u.isContiguous)
         let y = tensor(u.shape)
         record(
-            "long convolution", output: y, work: shape.work,
+            "long convolution",
+            output: y,
+            work: shape.work,
             forward: {
                 backend.longConvolutionForward(
-                    shape, u: u.values, filter: filter.values, gate: gate.values, y: y.pointer)
+                    shape,
+                    u: u.values,
+                    filter: filter.values,
+                    gate: gate.values,
+                    y: y.pointer
+                )
             },
             backward: { [unowned self, y = y.gradientOnly] in
                 guard let dy = y.gradient else { return }
                 let (du, dFilter, dGate) = (gradientTarget(u), gradientTarget(filter), gradientTarget(gate))
                 launch {
                     backend.longConvolutionBackward(
-                        shape, u: u.values, filter: filter.values, gate: gate.values, dy: dy.values,
-                        du: du.pointer, dFilter: dFilter.pointer, dGate: dGate.pointer)
+                        shape,
+                        u: u.values,
+                        filter: filter.values,
+                        gate: gate.values,
+                        dy: dy.values,
+                        du: du.pointer,
+                        dFilter: dFilter.pointer,
+                        dGate: dGate.pointer
+                    )
                 }
                 commit(du, to: u)
                 commit(dFilter, to: filter)
                 commit(dGate, to: gate)
-            })
+            }
+        )
         return y
     }
 }

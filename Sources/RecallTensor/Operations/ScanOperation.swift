@@ -19,23 +19,44 @@ extension Tape {
     ///     gradient's.
     ///   - b, c: (batch, length, states), columns of one tensor. z: (batch, length, channels), columns of a tensor.
     public func selectiveScan(
-        x: Tensor, delta: Tensor, b: Tensor, c: Tensor, z: Tensor, _ parameters: ScanParameters
+        x: Tensor,
+        delta: Tensor,
+        b: Tensor,
+        c: Tensor,
+        z: Tensor,
+        _ parameters: ScanParameters
     ) -> Tensor {
         precondition(
-            b.rowStride == c.rowStride && x.isContiguous && delta.isContiguous && x.shape == delta.shape)
+            b.rowStride == c.rowStride && x.isContiguous && delta.isContiguous && x.shape == delta.shape
+        )
         let shape = ScanShape(
-            batch: x.shape[0], length: x.shape[1], channels: x.width, states: b.width, stateStride: b.rowStride,
-            gateStride: z.rowStride)
+            batch: x.shape[0],
+            length: x.shape[1],
+            channels: x.width,
+            states: b.width,
+            stateStride: b.rowStride,
+            gateStride: z.rowStride
+        )
         let out = tensor(x.shape)
         let checkpoints = isTraining ? tensor([shape.checkpointCount]) : nil
         record(
-            "selective scan", output: out, work: shape.work,
+            "selective scan",
+            output: out,
+            work: shape.work,
             forward: {
                 backend.scanForward(
-                    shape, x: x.values, delta: delta.values, deltaBias: parameters.deltaBias.value,
-                    aLog: parameters.aLog.value, b: b.values, c: c.values, skip: parameters.skip.value,
+                    shape,
+                    x: x.values,
+                    delta: delta.values,
+                    deltaBias: parameters.deltaBias.value,
+                    aLog: parameters.aLog.value,
+                    b: b.values,
+                    c: c.values,
+                    skip: parameters.skip.value,
                     z: z.values,
-                    out: out.pointer, checkpoints: checkpoints?.pointer)
+                    out: out.pointer,
+                    checkpoints: checkpoints?.pointer
+                )
             },
             backward: { [unowned self, out = out.gradientOnly] in
                 guard var dOut = out.gradient, let checkpoints else { return }
@@ -48,13 +69,26 @@ extension Tape {
                         parameterGradient(parameters.skip) { dSkip in
                             launch {
                                 backend.scanBackward(
-                                    shape, x: x.values, delta: delta.values,
-                                    deltaBias: parameters.deltaBias.value, aLog: parameters.aLog.value,
-                                    b: b.values, c: c.values, skip: parameters.skip.value, z: z.values,
-                                    checkpoints: checkpoints.values, dOut: dOut.values, dx: dx.pointer,
-                                    dDelta: dDelta.pointer, dDeltaBias: dDeltaBias, dALog: dALog,
+                                    shape,
+                                    x: x.values,
+                                    delta: delta.values,
+                                    deltaBias: parameters.deltaBias.value,
+                                    aLog: parameters.aLog.value,
+                                    b: b.values,
+                                    c: c.values,
+                                    skip: parameters.skip.value,
+                                    z: z.values,
+                                    checkpoints: checkpoints.values,
+                                    dOut: dOut.values,
+                                    dx: dx.pointer,
+                                    dDelta: dDelta.pointer,
+                                    dDeltaBias: dDeltaBias,
+                                    dALog: dALog,
                                     db: db.pointer,
-                                    dc: dc.pointer, dSkip: dSkip, dz: dz.pointer)
+                                    dc: dc.pointer,
+                                    dSkip: dSkip,
+                                    dz: dz.pointer
+                                )
                             }
                         }
                     }
@@ -62,7 +96,8 @@ extension Tape {
                 for (target, tensor) in [(dx, x), (dDelta, delta), (db, b), (dc, c), (dz, z)] {
                     commit(target, to: tensor)
                 }
-            })
+            }
+        )
         return out
     }
 }

@@ -41,7 +41,12 @@ enum ElementwiseCases {
 
     /// The first input and the output: two buffers, or one.
     private static func operands(
-        _ p: inout Problem, _ input: String, _ values: [Float], output: String, _ place: Place, bound: Double
+        _ p: inout Problem,
+        _ input: String,
+        _ values: [Float],
+        output: String,
+        _ place: Place,
+        bound: Double
     ) -> (input: Operand, output: Operand) {
         if place == .inPlace {
             let both = p.update("\(output) over \(input)", values, bound: bound)
@@ -86,8 +91,12 @@ enum ElementwiseCases {
     }
 
     private static func activation(
-        _ kernel: String, _ count: Int, _ place: Place, _ function: @escaping @Sendable (Double) -> Double,
-        bound: Double, _ call: @escaping @Sendable (any Backend, Int, Floats, MutableFloats) -> Void
+        _ kernel: String,
+        _ count: Int,
+        _ place: Place,
+        _ function: @escaping @Sendable (Double) -> Double,
+        bound: Double,
+        _ call: @escaping @Sendable (any Backend, Int, Floats, MutableFloats) -> Void
     ) -> KernelCase {
         KernelCase(kernel, [.count(count)], place.words) { p in
             let (x, y) = operands(&p, "x", numbers(count, 1, in: -6...6), output: "y", place, bound: bound)
@@ -98,8 +107,12 @@ enum ElementwiseCases {
 
     /// dx = dy · slope(x), in place of dy. (A slope of ReLU by its y is that by its x.)
     private static func gradient(
-        _ kernel: String, _ count: Int, _ place: Place, _ slope: @escaping @Sendable (Double) -> Double,
-        bound: Double, _ call: @escaping @Sendable (any Backend, Int, Floats, Floats, MutableFloats) -> Void
+        _ kernel: String,
+        _ count: Int,
+        _ place: Place,
+        _ slope: @escaping @Sendable (Double) -> Double,
+        bound: Double,
+        _ call: @escaping @Sendable (any Backend, Int, Floats, Floats, MutableFloats) -> Void
     ) -> KernelCase {
         KernelCase(kernel, [.count(count)], place.words) { p in
             let (dy, dx) = operands(&p, "dy", numbers(count, 2), output: "dx", place, bound: bound)
@@ -131,7 +144,12 @@ enum ElementwiseCases {
                     Expectation(
                         dx,
                         ElementwiseReference.swigluBackward(
-                            rows: rows, width: width, x: value[x], dy: value[dy]))
+                            rows: rows,
+                            width: width,
+                            x: value[x],
+                            dy: value[dy]
+                        )
+                    )
                 ]
             }
         }

@@ -66,13 +66,24 @@ enum EmbeddingCases {
             let y = p.output("y", count, bound: 1e-6)
             p.call = {
                 $0.embeddingForward(
-                    shape, tokens: $1.integers(tokens), table: $1[table], positions: $1[ifAny: positions],
-                    firstPosition: first, dropout: drops ? dropout : nil, y: $1[y])
+                    shape,
+                    tokens: $1.integers(tokens),
+                    table: $1[table],
+                    positions: $1[ifAny: positions],
+                    firstPosition: first,
+                    dropout: drops ? dropout : nil,
+                    y: $1[y]
+                )
             }
             p.reference = { value in
                 let expected = EmbeddingLossReference.embedding(
-                    shape, tokens: tokenIDs, table: value[table], positions: value[ifAny: positions],
-                    firstPosition: first, mask: drops ? mask(dropout, count) : nil)
+                    shape,
+                    tokens: tokenIDs,
+                    table: value[table],
+                    positions: value[ifAny: positions],
+                    firstPosition: first,
+                    mask: drops ? mask(dropout, count) : nil
+                )
                 return [Expectation(y, expected)]
             }
         }
@@ -80,7 +91,10 @@ enum EmbeddingCases {
 
     /// It adds to what its outputs hold.
     private static func backward(
-        _ shape: EmbeddingShape, drops: Bool, places: Bool, isSkewed: Bool = false
+        _ shape: EmbeddingShape,
+        drops: Bool,
+        places: Bool,
+        isSkewed: Bool = false
     ) -> KernelCase {
         KernelCase("embeddingBackward", sizes(shape), words(drops, places, isSkewed)) { p in
             let (positions, count) = (shape.batch * shape.length, shape.batch * shape.length * shape.width)
@@ -94,12 +108,21 @@ enum EmbeddingCases {
                 places ? p.update("dPositions", numbers(shape.length * shape.width, 4), bound: 1e-5) : nil
             p.call = {
                 $0.embeddingBackward(
-                    shape, tokens: $1.integers(tokens), dropout: drops ? dropout : nil, dy: $1[dy],
-                    dTable: $1[dTable], dPositions: $1[ifAny: dPositions])
+                    shape,
+                    tokens: $1.integers(tokens),
+                    dropout: drops ? dropout : nil,
+                    dy: $1[dy],
+                    dTable: $1[dTable],
+                    dPositions: $1[ifAny: dPositions]
+                )
             }
             p.reference = { value in
                 let all = EmbeddingLossReference.embeddingBackward(
-                    shape, tokens: tokenIDs, mask: drops ? mask(dropout, count) : nil, dy: value[dy])
+                    shape,
+                    tokens: tokenIDs,
+                    mask: drops ? mask(dropout, count) : nil,
+                    dy: value[dy]
+                )
                 let table = Expectation(dTable, zip(all.dTable, value[dTable]).map(+))
                 guard let dPositions else { return [table] }
                 return [table, Expectation(dPositions, zip(all.dPositions, value[dPositions]).map(+))]
@@ -131,7 +154,12 @@ enum EmbeddingCases {
             let y = p.output("y", shape.count * shape.width, bound: 0)
             p.call = {
                 $0.gatherRows(
-                    count: shape.count, width: shape.width, x: $1[x], rows: $1.integers(rows), y: $1[y])
+                    count: shape.count,
+                    width: shape.width,
+                    x: $1[x],
+                    rows: $1.integers(rows),
+                    y: $1[y]
+                )
             }
             p.reference = {
                 [Expectation(y, EmbeddingLossReference.gather(width: shape.width, x: $0[x], rows: chosen))]
@@ -147,15 +175,25 @@ enum EmbeddingCases {
             let dx = p.output("dx", shape.total * shape.width, bound: 0)
             p.call = {
                 $0.scatterRows(
-                    total: shape.total, count: shape.count, width: shape.width, dy: $1[dy],
-                    rows: $1.integers(rows), dx: $1[dx])
+                    total: shape.total,
+                    count: shape.count,
+                    width: shape.width,
+                    dy: $1[dy],
+                    rows: $1.integers(rows),
+                    dx: $1[dx]
+                )
             }
             p.reference = {
                 [
                     Expectation(
                         dx,
                         EmbeddingLossReference.scatter(
-                            total: shape.total, width: shape.width, dy: $0[dy], rows: chosen))
+                            total: shape.total,
+                            width: shape.width,
+                            dy: $0[dy],
+                            rows: chosen
+                        )
+                    )
                 ]
             }
         }

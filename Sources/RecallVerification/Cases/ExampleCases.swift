@@ -40,8 +40,13 @@ enum ExampleCases {
     ]
 
     private static func makeExamples(
-        _ shape: Shape, hasRandomFillers: Bool = true, hasDisjointFillers: Bool = false, powerA: Double = 0.01,
-        seed: UInt64 = 0x1234_5678_9ABC_DEF0, streamIndex: UInt32 = 3, first: Int = 1000
+        _ shape: Shape,
+        hasRandomFillers: Bool = true,
+        hasDisjointFillers: Bool = false,
+        powerA: Double = 0.01,
+        seed: UInt64 = 0x1234_5678_9ABC_DEF0,
+        streamIndex: UInt32 = 3,
+        first: Int = 1000
     ) -> KernelCase {
         let (length, pairs, count) = (shape.length, shape.pairs, shape.count)
         var variant = hasRandomFillers ? hasDisjointFillers ? "disjoint fillers" : "fillers" : "no fillers"
@@ -49,19 +54,31 @@ enum ExampleCases {
         if first != 1000 { variant += ", from example \(first)" }
         return KernelCase(
             "makeExamples",
-            [.count(count), .length(length), .pairs(pairs), .vocabulary(shape.vocabulary)], variant
+            [.count(count), .length(length), .pairs(pairs), .vocabulary(shape.vocabulary)],
+            variant
         ) { p in
             let recipe = ExampleRecipe(
-                seed: seed, streamIndex: streamIndex, vocabulary: shape.vocabulary, length: length,
-                pairs: pairs, hasRandomFillers: hasRandomFillers, hasDisjointFillers: hasDisjointFillers,
-                slotLaw: SlotLaw(slots: length / 2 - pairs, powerA: powerA))
+                seed: seed,
+                streamIndex: streamIndex,
+                vocabulary: shape.vocabulary,
+                length: length,
+                pairs: pairs,
+                hasRandomFillers: hasRandomFillers,
+                hasDisjointFillers: hasDisjointFillers,
+                slotLaw: SlotLaw(slots: length / 2 - pairs, powerA: powerA)
+            )
             let tokens = p.integerOutput("tokens", count * length)
             let positions = p.integerOutput("positions", count * pairs)
             let labels = p.integerOutput("labels", count * pairs)
             p.call = {
                 $0.makeExamples(
-                    recipe, first: first, count: count, tokens: $1.mutableIntegers(tokens),
-                    positions: $1.mutableIntegers(positions), labels: $1.mutableIntegers(labels))
+                    recipe,
+                    first: first,
+                    count: count,
+                    tokens: $1.mutableIntegers(tokens),
+                    positions: $1.mutableIntegers(positions),
+                    labels: $1.mutableIntegers(labels)
+                )
             }
             p.reference = { _ in
                 let all = made(recipe, first: first, count: count)
@@ -75,7 +92,9 @@ enum ExampleCases {
 
     /// Each by itself.
     private static func made(
-        _ recipe: ExampleRecipe, first: Int, count: Int
+        _ recipe: ExampleRecipe,
+        first: Int,
+        count: Int
     ) -> (tokens: [Double], positions: [Double], labels: [Double]) {
         var (tokens, positions, labels) = ([Double](), [Double](), [Double]())
         var row = [Int32](repeating: -1, count: recipe.length)

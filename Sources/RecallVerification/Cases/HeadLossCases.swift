@@ -15,7 +15,10 @@ enum HeadLossCases {
             headLoss(HeadShape(rows: 65, width: 130, vocabulary: 129), .table),
             ties(HeadShape(rows: 10, width: 2, vocabulary: 40), equal: [20, 33], sole: [0, 1, 39]),
             ties(
-                HeadShape(rows: 150, width: 40, vocabulary: 300), equal: [31, 64, 70, 299], sole: [0, 69, 298]),
+                HeadShape(rows: 150, width: 40, vocabulary: 300),
+                equal: [31, 64, 70, 299],
+                sole: [0, 69, 298]
+            ),
             sureRows(width: 24, logit: 18), sureRows(width: 24, logit: 60), sureRows(width: 72, logit: 60),
             growingLogits,
         ]
@@ -66,9 +69,13 @@ enum HeadLossCases {
     private static func headLoss(_ shape: HeadShape, _ gradients: Gradients) -> KernelCase {
         KernelCase("headLoss", sizes(shape), gradients.words) { p in
             fill(
-                &p, shape, hidden: numbers(shape.rows * shape.width, 1, in: -2...2),
+                &p,
+                shape,
+                hidden: numbers(shape.rows * shape.width, 1, in: -2...2),
                 table: numbers(shape.vocabulary * shape.width, 2),
-                labels: ids(shape.rows, below: shape.vocabulary, 3), gradients)
+                labels: ids(shape.rows, below: shape.vocabulary, 3),
+                gradients
+            )
         }
     }
 
@@ -81,8 +88,13 @@ enum HeadLossCases {
             for row in stride(from: 1, to: shape.rows, by: 2) { hidden[row * shape.width] = 1 }
             let answers = sole + equal
             fill(
-                &p, shape, hidden: hidden, table: table,
-                labels: (0..<shape.rows).map { Int32(answers[$0 / 2 % answers.count]) }, .both)
+                &p,
+                shape,
+                hidden: hidden,
+                table: table,
+                labels: (0..<shape.rows).map { Int32(answers[$0 / 2 % answers.count]) },
+                .both
+            )
         }
     }
 
@@ -108,13 +120,22 @@ enum HeadLossCases {
             var table = numbers(shape.vocabulary * shape.width, 2)
             for i in table.indices { table[i] *= 0.1 + 8 * Float(i / shape.width) / Float(shape.vocabulary) }
             fill(
-                &p, shape, hidden: numbers(shape.rows * shape.width, 1, in: -1...1), table: table,
-                labels: ids(shape.rows, below: shape.vocabulary, 3), .both)
+                &p,
+                shape,
+                hidden: numbers(shape.rows * shape.width, 1, in: -1...1),
+                table: table,
+                labels: ids(shape.rows, below: shape.vocabulary, 3),
+                .both
+            )
         }
     }
 
     private static func fill(
-        _ p: inout Problem, _ shape: HeadShape, hidden: [Float], table: [Float], labels: [Int32],
+        _ p: inout Problem,
+        _ shape: HeadShape,
+        hidden: [Float],
+        table: [Float],
+        labels: [Int32],
         _ gradients: Gradients
     ) {
         let scale = 1 / Float(max(shape.rows, 1))
@@ -128,17 +149,33 @@ enum HeadLossCases {
         let dTable = gradients.contains(.table) ? p.output("dTable", tableCount, bound: 1e-4) : nil
         p.call = {
             $0.headLoss(
-                shape, hidden: $1[hidden], table: $1[table], labels: $1.integers(answers), gradientScale: scale,
-                losses: $1[losses], correct: $1[correct], dHidden: $1[ifAny: dHidden], dTable: $1[ifAny: dTable]
+                shape,
+                hidden: $1[hidden],
+                table: $1[table],
+                labels: $1.integers(answers),
+                gradientScale: scale,
+                losses: $1[losses],
+                correct: $1[correct],
+                dHidden: $1[ifAny: dHidden],
+                dTable: $1[ifAny: dTable]
             )
         }
         p.reference = { value in
             let forward = EmbeddingLossReference.headLoss(
-                shape, hidden: value[hidden], table: value[table], labels: labels)
+                shape,
+                hidden: value[hidden],
+                table: value[table],
+                labels: labels
+            )
             var expectations = [Expectation(losses, forward.losses), Expectation(correct, forward.correct)]
             guard !gradients.isEmpty else { return expectations }
             let backward = EmbeddingLossReference.headLossBackward(
-                shape, hidden: value[hidden], table: value[table], labels: labels, gradientScale: Double(scale))
+                shape,
+                hidden: value[hidden],
+                table: value[table],
+                labels: labels,
+                gradientScale: Double(scale)
+            )
             if let dHidden { expectations.append(Expectation(dHidden, backward.dHidden)) }
             if let dTable { expectations.append(Expectation(dTable, backward.dTable)) }
             return expectations

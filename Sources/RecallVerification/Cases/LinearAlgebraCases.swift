@@ -83,14 +83,21 @@ enum LinearAlgebraCases {
                     Expectation(
                         y,
                         LinearAlgebraReference.forward(
-                            shape, x: $0[x], weight: $0[weight], bias: $0[ifAny: bias]))
+                            shape,
+                            x: $0[x],
+                            weight: $0[weight],
+                            bias: $0[ifAny: bias]
+                        )
+                    )
                 ]
             }
         }
     }
 
     private static func backward(
-        _ shape: LinearShape, _ wanted: Gradients = .all, addsToDx: Bool = false
+        _ shape: LinearShape,
+        _ wanted: Gradients = .all,
+        addsToDx: Bool = false
     ) -> KernelCase {
         KernelCase("linearBackward", sizes(shape), words(shape, addsToDx ? "adds to dx" : wanted.words)) { p in
             let x = input(shape, &p)
@@ -106,16 +113,28 @@ enum LinearAlgebraCases {
             let dBias = wanted.contains(.bias) ? p.output("dBias", shape.outputs, bound: 1e-4) : nil
             p.call = {
                 $0.linearBackward(
-                    shape, x: $1[x], weight: $1[weight], dy: $1[dy], dx: $1[ifAny: dx], addsToDx: addsToDx,
-                    dWeight: $1[ifAny: dWeight], dBias: $1[ifAny: dBias])
+                    shape,
+                    x: $1[x],
+                    weight: $1[weight],
+                    dy: $1[dy],
+                    dx: $1[ifAny: dx],
+                    addsToDx: addsToDx,
+                    dWeight: $1[ifAny: dWeight],
+                    dBias: $1[ifAny: dBias]
+                )
             }
             p.reference = { value in
                 let all = LinearAlgebraReference.backward(
-                    shape, x: value[x], weight: value[weight], dy: value[dy])
+                    shape,
+                    x: value[x],
+                    weight: value[weight],
+                    dy: value[dy]
+                )
                 let before = dx.map { addsToDx ? value[$0] : [] } ?? []
                 let sum = before.isEmpty ? all.dx : zip(before, all.dx).map(+)
                 return [(dx, sum), (dWeight, all.dWeight), (dBias, all.dBias)].compactMap {
-                    operand, values in
+                    operand,
+                    values in
                     operand.map { Expectation($0, values) }
                 }
             }
@@ -131,7 +150,9 @@ enum LinearAlgebraCases {
     private static func forwardTogether(_ shapes: [LinearShape]) -> KernelCase {
         let outputs = shapes.map { "\($0.outputs)" }.joined(separator: ", ")
         return KernelCase(
-            "linearForward", togetherSizes(shapes), words(shapes[0], "layers of \(outputs) outputs together")
+            "linearForward",
+            togetherSizes(shapes),
+            words(shapes[0], "layers of \(outputs) outputs together")
         ) { p in
             let x = input(shapes[0], &p)
             let layers = shapes.enumerated().map { index, shape in
@@ -139,8 +160,10 @@ enum LinearAlgebraCases {
                 return (
                     shape: shape,
                     weight: p.input(
-                        "weight" + name, numbers(shape.outputs * shape.inputs, UInt64(10 + index)),
-                        isFactor: true),
+                        "weight" + name,
+                        numbers(shape.outputs * shape.inputs, UInt64(10 + index)),
+                        isFactor: true
+                    ),
                     bias: index == 0 ? p.input("bias" + name, numbers(shape.outputs, UInt64(20 + index))) : nil,
                     y: p.output("y" + name, shape.rows * shape.outputs, bound: 1e-5)
                 )
@@ -149,15 +172,26 @@ enum LinearAlgebraCases {
                 backend.linearForward(
                     layers.map {
                         LinearLayerForward(
-                            $0.shape, weight: at[$0.weight], bias: at[ifAny: $0.bias], y: at[$0.y])
-                    }, x: at[x])
+                            $0.shape,
+                            weight: at[$0.weight],
+                            bias: at[ifAny: $0.bias],
+                            y: at[$0.y]
+                        )
+                    },
+                    x: at[x]
+                )
             }
             p.reference = { value in
                 layers.map {
                     Expectation(
                         $0.y,
                         LinearAlgebraReference.forward(
-                            $0.shape, x: value[x], weight: value[$0.weight], bias: value[ifAny: $0.bias]))
+                            $0.shape,
+                            x: value[x],
+                            weight: value[$0.weight],
+                            bias: value[ifAny: $0.bias]
+                        )
+                    )
                 }
             }
         }
@@ -167,7 +201,9 @@ enum LinearAlgebraCases {
     private static func backwardTogether(_ shapes: [LinearShape]) -> KernelCase {
         let outputs = shapes.map { "\($0.outputs)" }.joined(separator: ", ")
         return KernelCase(
-            "linearBackward", togetherSizes(shapes), words(shapes[0], "layers of \(outputs) outputs together")
+            "linearBackward",
+            togetherSizes(shapes),
+            words(shapes[0], "layers of \(outputs) outputs together")
         ) { p in
             let x = input(shapes[0], &p)
             let layers = shapes.enumerated().map { index, shape in
@@ -175,31 +211,52 @@ enum LinearAlgebraCases {
                 return (
                     shape: shape,
                     weight: p.input(
-                        "weight" + name, numbers(shape.outputs * shape.inputs, UInt64(10 + index)),
-                        isFactor: true),
+                        "weight" + name,
+                        numbers(shape.outputs * shape.inputs, UInt64(10 + index)),
+                        isFactor: true
+                    ),
                     dy: p.input(
-                        "dy" + name, numbers(shape.rows * shape.outputs, UInt64(20 + index)), isFactor: true),
+                        "dy" + name,
+                        numbers(shape.rows * shape.outputs, UInt64(20 + index)),
+                        isFactor: true
+                    ),
                     dWeight: index == 0
                         ? nil : p.output("dWeight" + name, shape.outputs * shape.inputs, bound: 1e-4),
                     dBias: index == 0 ? p.output("dBias" + name, shape.outputs, bound: 1e-4) : nil
                 )
             }
             let dx = p.output(
-                "dx", in: p.buffer(shapes[0].rows * shapes[0].inputStride), rows(shapes[0]), bound: 1e-5)
+                "dx",
+                in: p.buffer(shapes[0].rows * shapes[0].inputStride),
+                rows(shapes[0]),
+                bound: 1e-5
+            )
             p.call = { backend, at in
                 backend.linearBackward(
                     layers.map {
                         LinearLayerBackward(
-                            $0.shape, weight: at[$0.weight], dy: at[$0.dy], dWeight: at[ifAny: $0.dWeight],
-                            dBias: at[ifAny: $0.dBias])
-                    }, x: at[x], dx: at[dx], addsToDx: false)
+                            $0.shape,
+                            weight: at[$0.weight],
+                            dy: at[$0.dy],
+                            dWeight: at[ifAny: $0.dWeight],
+                            dBias: at[ifAny: $0.dBias]
+                        )
+                    },
+                    x: at[x],
+                    dx: at[dx],
+                    addsToDx: false
+                )
             }
             p.reference = { value in
                 var sum = [Double](repeating: 0, count: shapes[0].rows * shapes[0].inputs)
                 var expectations: [Expectation] = []
                 for layer in layers {
                     let all = LinearAlgebraReference.backward(
-                        layer.shape, x: value[x], weight: value[layer.weight], dy: value[layer.dy])
+                        layer.shape,
+                        x: value[x],
+                        weight: value[layer.weight],
+                        dy: value[layer.dy]
+                    )
                     for index in sum.indices { sum[index] += all.dx[index] }
                     if let dWeight = layer.dWeight { expectations.append(Expectation(dWeight, all.dWeight)) }
                     if let dBias = layer.dBias { expectations.append(Expectation(dBias, all.dBias)) }

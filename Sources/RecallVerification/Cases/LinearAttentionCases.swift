@@ -10,12 +10,23 @@ enum LinearAttentionCases {
         } + chunkedShapes.flatMap { [forward($0), backward($0)] }
 
     private static func shape(
-        _ map: FeatureMap, _ length: Int, _ f: Int, _ e: Int, batch: Int = 1, heads: Int = 1,
+        _ map: FeatureMap,
+        _ length: Int,
+        _ f: Int,
+        _ e: Int,
+        batch: Int = 1,
+        heads: Int = 1,
         epsilon: Float = 1e-12
     ) -> LinearAttentionShape {
         LinearAttentionShape(
-            batch: batch, length: length, heads: heads, featureWidth: f, valueWidth: e, map: map,
-            epsilon: epsilon)
+            batch: batch,
+            length: length,
+            heads: heads,
+            featureWidth: f,
+            valueWidth: e,
+            map: map,
+            epsilon: epsilon
+        )
     }
 
     private static func shapes(_ map: FeatureMap) -> [LinearAttentionShape] {
@@ -96,7 +107,13 @@ enum LinearAttentionCases {
             let normaliser = p.output("normaliser", shape.batch * shape.heads * shape.length, bound: 1e-5)
             p.call = {
                 $0.linearAttentionForward(
-                    shape, q: $1[q], k: $1[k], v: $1[v], y: $1[y], normaliser: $1[normaliser])
+                    shape,
+                    q: $1[q],
+                    k: $1[k],
+                    v: $1[v],
+                    y: $1[y],
+                    normaliser: $1[normaliser]
+                )
             }
             p.reference = { value in
                 let all = LinearAttentionReference.forward(shape, q: value[q], k: value[k], v: value[v])
@@ -120,12 +137,26 @@ enum LinearAttentionCases {
             let dv = p.output("dv", valueCount(shape), bound: 1e-4)
             p.call = {
                 $0.linearAttentionBackward(
-                    shape, q: $1[q], k: $1[k], v: $1[v], y: $1[y], normaliser: $1[normaliser], dy: $1[dy],
-                    dq: $1[dq], dk: $1[dk], dv: $1[dv])
+                    shape,
+                    q: $1[q],
+                    k: $1[k],
+                    v: $1[v],
+                    y: $1[y],
+                    normaliser: $1[normaliser],
+                    dy: $1[dy],
+                    dq: $1[dq],
+                    dk: $1[dk],
+                    dv: $1[dv]
+                )
             }
             p.reference = { value in
                 let all = LinearAttentionReference.backward(
-                    shape, q: value[q], k: value[k], v: value[v], dy: value[dy])
+                    shape,
+                    q: value[q],
+                    k: value[k],
+                    v: value[v],
+                    dy: value[dy]
+                )
                 // Over a single key y = v, whatever q and k are: their gradients are what rounding leaves of a
                 // difference of terms of dv's size.
                 let floor = shape.length == 1 ? all.dv.map(abs).max() ?? 0 : 0
@@ -147,8 +178,14 @@ enum LinearAttentionCases {
             let state = p.output("state", stateCount(shape), bound: 1e-5)
             p.call = {
                 $0.linearAttentionPrefill(
-                    shape, q: $1[q], k: $1[k], v: $1[v], y: $1[y], normaliser: $1[normaliser],
-                    state: $1[state])
+                    shape,
+                    q: $1[q],
+                    k: $1[k],
+                    v: $1[v],
+                    y: $1[y],
+                    normaliser: $1[normaliser],
+                    state: $1[state]
+                )
             }
             p.reference = { value in
                 let all = LinearAttentionReference.forward(shape, q: value[q], k: value[k], v: value[v])
@@ -175,7 +212,12 @@ enum LinearAttentionCases {
             p.reference = { value in
                 var expected = value[state]
                 let row = LinearAttentionReference.step(
-                    shape, q: value[q], k: value[k], v: value[v], state: &expected)
+                    shape,
+                    q: value[q],
+                    k: value[k],
+                    v: value[v],
+                    state: &expected
+                )
                 return [Expectation(state, expected), Expectation(y, row)]
             }
         }

@@ -34,7 +34,11 @@ enum LongConvolutionCases {
             }
             p.reference = { value in
                 let expected = ConvolutionReference.longForward(
-                    shape, u: value[u], filter: value[filter], gate: value[gate])
+                    shape,
+                    u: value[u],
+                    filter: value[filter],
+                    gate: value[gate]
+                )
                 return [Expectation(y, expected)]
             }
         }
@@ -52,12 +56,24 @@ enum LongConvolutionCases {
             let dGate = p.output("dGate", count, bound: 2e-6)
             p.call = {
                 $0.longConvolutionBackward(
-                    shape, u: $1[u], filter: $1[filter], gate: $1[gate], dy: $1[dy], du: $1[du],
-                    dFilter: $1[dFilter], dGate: $1[dGate])
+                    shape,
+                    u: $1[u],
+                    filter: $1[filter],
+                    gate: $1[gate],
+                    dy: $1[dy],
+                    du: $1[du],
+                    dFilter: $1[dFilter],
+                    dGate: $1[dGate]
+                )
             }
             p.reference = { value in
                 let all = ConvolutionReference.longBackward(
-                    shape, u: value[u], filter: value[filter], gate: value[gate], dy: value[dy])
+                    shape,
+                    u: value[u],
+                    filter: value[filter],
+                    gate: value[gate],
+                    dy: value[dy]
+                )
                 return [
                     Expectation(du, all.u), Expectation(dFilter, all.filter), Expectation(dGate, all.gate),
                 ]
@@ -73,18 +89,32 @@ enum LongConvolutionCases {
             )
             let u = p.input("u", numbers(batch * channels, 1), isFactor: true)
             let filter = p.input(
-                "filter", numbers((position + 1) * channels, 2), in: p.buffer((position + 3) * channels),
-                Rows(count: position + 1, width: channels, stride: channels, offset: 0), isFactor: true)
+                "filter",
+                numbers((position + 1) * channels, 2),
+                in: p.buffer((position + 3) * channels),
+                Rows(count: position + 1, width: channels, stride: channels, offset: 0),
+                isFactor: true
+            )
             let gate = p.input("gate", numbers(batch * channels, 3))
             let past = p.input(
-                "past", numbers(batch * position * channels, 4), in: p.buffer(batch * capacity * channels),
+                "past",
+                numbers(batch * position * channels, 4),
+                in: p.buffer(batch * capacity * channels),
                 Rows(count: batch, width: position * channels, stride: capacity * channels, offset: 0),
-                isFactor: true)
+                isFactor: true
+            )
             let y = p.output("y", batch * channels, bound: 5e-6)
             p.call = {
                 $0.longConvolutionStep(
-                    shape, u: $1[u], filter: $1[filter], gate: $1[gate], past: $1[past], position: position,
-                    capacity: capacity, y: $1[y])
+                    shape,
+                    u: $1[u],
+                    filter: $1[filter],
+                    gate: $1[gate],
+                    past: $1[past],
+                    position: position,
+                    capacity: capacity,
+                    y: $1[y]
+                )
             }
             p.reference = { value in
                 // The last token of a sequence of the past and this one.
@@ -93,8 +123,11 @@ enum LongConvolutionCases {
                     appended(before, new, batch: batch, earlier: position, width: channels)
                 }
                 let all = ConvolutionReference.longForward(
-                    whole, u: sequence(value[past], value[u]), filter: value[filter],
-                    gate: sequence([Double](repeating: 0, count: batch * position * channels), value[gate]))
+                    whole,
+                    u: sequence(value[past], value[u]),
+                    filter: value[filter],
+                    gate: sequence([Double](repeating: 0, count: batch * position * channels), value[gate])
+                )
                 let last = suffix(all, from: position, batch: batch, length: position + 1, width: channels)
                 return [Expectation(y, last)]
             }

@@ -21,7 +21,8 @@ enum NormalisationCases {
     /// - Parameter isWhole: whether there are a branch and a bias.
     private static func forward(_ shape: NormShape, isWhole: Bool) -> KernelCase {
         KernelCase(
-            "addNormForward", [.rows(shape.rows), .width(shape.width)],
+            "addNormForward",
+            [.rows(shape.rows), .width(shape.width)],
             words(shape, isWhole, without: "branch nor bias")
         ) { p in
             let count = shape.rows * shape.width
@@ -39,14 +40,24 @@ enum NormalisationCases {
             let reciprocals = p.output("reciprocal deviations", in: buffer, half(1), bound: 1e-5)
             p.call = {
                 $0.addNormForward(
-                    shape, residual: $1[residual], branch: $1[ifAny: branch], gain: $1[gain],
+                    shape,
+                    residual: $1[residual],
+                    branch: $1[ifAny: branch],
+                    gain: $1[gain],
                     bias: $1[ifAny: bias],
-                    sum: $1[ifAny: sum], y: $1[y], statistics: $1[means])
+                    sum: $1[ifAny: sum],
+                    y: $1[y],
+                    statistics: $1[means]
+                )
             }
             p.reference = { value in
                 let all = NormalisationReference.forward(
-                    shape, residual: value[residual], branch: value[ifAny: branch], gain: value[gain],
-                    bias: value[ifAny: bias])
+                    shape,
+                    residual: value[residual],
+                    branch: value[ifAny: branch],
+                    gain: value[gain],
+                    bias: value[ifAny: bias]
+                )
                 return [
                     // A row of one is its mean: what cancels sets the scale.
                     Expectation(y, all.y, floor: shape.width == 1 ? 1 : 0), Expectation(means, all.means),
@@ -59,7 +70,8 @@ enum NormalisationCases {
     /// - Parameter isWhole: whether there are a gradient of the sum and a bias.
     private static func backward(_ shape: NormShape, isWhole: Bool) -> KernelCase {
         KernelCase(
-            "addNormBackward", [.rows(shape.rows), .width(shape.width)],
+            "addNormBackward",
+            [.rows(shape.rows), .width(shape.width)],
             words(shape, isWhole, without: "dSum nor dBias")
         ) { p in
             let count = shape.rows * shape.width
@@ -68,8 +80,12 @@ enum NormalisationCases {
             let gain = p.input("gain", numbers(shape.width, 3, in: 0.5...2))
             // Forward's, as the reference has them.
             let forward = NormalisationReference.forward(
-                shape, residual: doubles(numbersOfSum), branch: nil,
-                gain: [Double](repeating: 1, count: shape.width), bias: nil)
+                shape,
+                residual: doubles(numbersOfSum),
+                branch: nil,
+                gain: [Double](repeating: 1, count: shape.width),
+                bias: nil
+            )
             let statistics = p.input("statistics", floats(forward.means + forward.reciprocals))
             let dy = p.input("dy", numbers(count, 5))
             let dSum = isWhole ? p.input("dSum", numbers(count, 6)) : nil
@@ -78,12 +94,25 @@ enum NormalisationCases {
             let dBias = isWhole ? p.output("dBias", shape.width, bound: 1e-4) : nil
             p.call = {
                 $0.addNormBackward(
-                    shape, sum: $1[sum], gain: $1[gain], statistics: $1[statistics], dy: $1[dy],
-                    dSum: $1[ifAny: dSum], dInput: $1[dInput], dGain: $1[dGain], dBias: $1[ifAny: dBias])
+                    shape,
+                    sum: $1[sum],
+                    gain: $1[gain],
+                    statistics: $1[statistics],
+                    dy: $1[dy],
+                    dSum: $1[ifAny: dSum],
+                    dInput: $1[dInput],
+                    dGain: $1[dGain],
+                    dBias: $1[ifAny: dBias]
+                )
             }
             p.reference = { value in
                 let all = NormalisationReference.backward(
-                    shape, sum: value[sum], gain: value[gain], dy: value[dy], dSum: value[ifAny: dSum])
+                    shape,
+                    sum: value[sum],
+                    gain: value[gain],
+                    dy: value[dy],
+                    dSum: value[ifAny: dSum]
+                )
                 // A row of one has no gradient through its norm but what ε leaves: its terms, of the size of the reciprocal
                 // deviation, cancel.
                 let floor = shape.width == 1 ? forward.reciprocals.max() ?? 0 : 0

@@ -26,13 +26,23 @@ enum OptimiserCases {
             let second = p.update("secondMoment", earlier.map { $0 * $0 / 2 }, bound: 1e-6)
             p.call = {
                 $0.adamW(
-                    count, adamW, gradient: $1[gradient], parameter: $1[parameter], firstMoment: $1[first],
-                    secondMoment: $1[second])
+                    count,
+                    adamW,
+                    gradient: $1[gradient],
+                    parameter: $1[parameter],
+                    firstMoment: $1[first],
+                    secondMoment: $1[second]
+                )
             }
             p.reference = { value in
                 var (p, m, v) = (value[parameter], value[first], value[second])
                 OptimiserReference.adamW(
-                    adamW, gradient: value[gradient], parameter: &p, firstMoment: &m, secondMoment: &v)
+                    adamW,
+                    gradient: value[gradient],
+                    parameter: &p,
+                    firstMoment: &m,
+                    secondMoment: &v
+                )
                 return [Expectation(parameter, p), Expectation(first, m), Expectation(second, v)]
             }
         }

@@ -12,7 +12,9 @@ enum ScanCases {
             backward(shape(2, 41, 44, 16, inQuads: true), inPlace: true),
         ]
         + [(1, 1, 0), (3, 1, 0), (1, 1, 19), (3, 1, 36), (3, 37, 0), (3, 30, 7), (1, 65, 64)].flatMap {
-            batch, tokens, earlier in
+            batch,
+            tokens,
+            earlier in
             [(16, 16), (21, 13)].map {
                 step(shape(batch, tokens + earlier, $0.0, $0.1), earlier: earlier)
             }
@@ -23,11 +25,20 @@ enum ScanCases {
 
     /// - Parameter inQuads: whether the gates' rows lie whole fours apart, so that they may be read by fours.
     private static func shape(
-        _ batch: Int, _ length: Int, _ channels: Int, _ states: Int, inQuads: Bool = false
+        _ batch: Int,
+        _ length: Int,
+        _ channels: Int,
+        _ states: Int,
+        inQuads: Bool = false
     ) -> ScanShape {
         ScanShape(
-            batch: batch, length: length, channels: channels, states: states, stateStride: 2 * states + offset,
-            gateStride: 2 * channels + (inQuads ? 0 : 1))
+            batch: batch,
+            length: length,
+            channels: channels,
+            states: states,
+            stateStride: 2 * states + offset,
+            gateStride: 2 * channels + (inQuads ? 0 : 1)
+        )
     }
 
     private static let shapes = [
@@ -54,9 +65,18 @@ enum ScanCases {
                 keeps ? p.output("checkpoints", shape.checkpointCount, bound: isExtreme ? 1e-5 : 2e-6) : nil
             p.call = {
                 $0.scanForward(
-                    shape, x: $1[at.x], delta: $1[at.delta], deltaBias: $1[at.deltaBias], aLog: $1[at.aLog],
-                    b: $1[at.b], c: $1[at.c], skip: $1[at.skip], z: $1[at.z], out: $1[out],
-                    checkpoints: $1[ifAny: checkpoints])
+                    shape,
+                    x: $1[at.x],
+                    delta: $1[at.delta],
+                    deltaBias: $1[at.deltaBias],
+                    aLog: $1[at.aLog],
+                    b: $1[at.b],
+                    c: $1[at.c],
+                    skip: $1[at.skip],
+                    z: $1[at.z],
+                    out: $1[out],
+                    checkpoints: $1[ifAny: checkpoints]
+                )
             }
             p.reference = { _ in
                 let forward = Expectation(out, ScanReference.forward(data.shape, data.inputs))
@@ -67,7 +87,9 @@ enum ScanCases {
     }
 
     private static func backward(
-        _ shape: ScanShape, inPlace: Bool = false, isExtreme: Bool = false
+        _ shape: ScanShape,
+        inPlace: Bool = false,
+        isExtreme: Bool = false
     ) -> KernelCase {
         let words = [inPlace ? "dx over dOut, dDelta over delta" : "", isExtreme ? "extremes" : ""]
         return KernelCase("scanBackward", sizes(shape), words.joined()) { p in
@@ -83,16 +105,36 @@ enum ScanCases {
             let projection = p.buffer(shape.batch * shape.length * shape.stateStride)
             let db = p.output("db", in: projection, ScanOperands.states(shape, offset), bound: bound)
             let dc = p.output(
-                "dc", in: projection, ScanOperands.states(shape, offset + shape.states), bound: bound)
+                "dc",
+                in: projection,
+                ScanOperands.states(shape, offset + shape.states),
+                bound: bound
+            )
             let dSkip = p.output("dSkip", shape.channels, bound: bound)
             let gates = p.buffer(shape.batch * shape.length * shape.gateStride)
             let dz = p.output("dz", in: gates, ScanOperands.gates(shape), bound: bound)
             p.call = {
                 $0.scanBackward(
-                    shape, x: $1[at.x], delta: $1[at.delta], deltaBias: $1[at.deltaBias], aLog: $1[at.aLog],
-                    b: $1[at.b], c: $1[at.c], skip: $1[at.skip], z: $1[at.z], checkpoints: $1[checkpoints],
-                    dOut: $1[dOut], dx: $1[dx], dDelta: $1[dDelta], dDeltaBias: $1[dDeltaBias],
-                    dALog: $1[dALog], db: $1[db], dc: $1[dc], dSkip: $1[dSkip], dz: $1[dz])
+                    shape,
+                    x: $1[at.x],
+                    delta: $1[at.delta],
+                    deltaBias: $1[at.deltaBias],
+                    aLog: $1[at.aLog],
+                    b: $1[at.b],
+                    c: $1[at.c],
+                    skip: $1[at.skip],
+                    z: $1[at.z],
+                    checkpoints: $1[checkpoints],
+                    dOut: $1[dOut],
+                    dx: $1[dx],
+                    dDelta: $1[dDelta],
+                    dDeltaBias: $1[dDeltaBias],
+                    dALog: $1[dALog],
+                    db: $1[db],
+                    dc: $1[dc],
+                    dSkip: $1[dSkip],
+                    dz: $1[dz]
+                )
             }
             p.reference = { _ in
                 let d = ScanReference.backward(data.shape, data.inputs, dOut: doubles(data.dOut))
@@ -107,25 +149,48 @@ enum ScanCases {
     /// Takes the state that `earlier` tokens left through the rest of them.
     private static func step(_ whole: ScanShape, earlier: Int) -> KernelCase {
         let shape = ScanShape(
-            batch: whole.batch, length: whole.length - earlier, channels: whole.channels, states: whole.states,
-            stateStride: whole.stateStride, gateStride: whole.gateStride)
+            batch: whole.batch,
+            length: whole.length - earlier,
+            channels: whole.channels,
+            states: whole.states,
+            stateStride: whole.stateStride,
+            gateStride: whole.gateStride
+        )
         return KernelCase("scanStep", sizes(shape), "\(earlier) tokens before") { p in
             let all = ScanData(whole, isExtreme: false)
             let rest = all.tokens(earlier..<whole.length)
             let at = ScanOperands(rest, shape, &p)
             let before = all.tokens(0..<earlier)
             let state = p.update(
-                "state", floats(ScanReference.finalStates(before.shape, before.inputs)), bound: 2e-6)
+                "state",
+                floats(ScanReference.finalStates(before.shape, before.inputs)),
+                bound: 2e-6
+            )
             let out = p.output("out", rest.x.count, bound: 2e-6)
             p.call = {
                 $0.scanStep(
-                    shape, x: $1[at.x], delta: $1[at.delta], deltaBias: $1[at.deltaBias], aLog: $1[at.aLog],
-                    b: $1[at.b], c: $1[at.c], skip: $1[at.skip], z: $1[at.z], state: $1[state], out: $1[out])
+                    shape,
+                    x: $1[at.x],
+                    delta: $1[at.delta],
+                    deltaBias: $1[at.deltaBias],
+                    aLog: $1[at.aLog],
+                    b: $1[at.b],
+                    c: $1[at.c],
+                    skip: $1[at.skip],
+                    z: $1[at.z],
+                    state: $1[state],
+                    out: $1[out]
+                )
             }
             p.reference = { _ in
                 let outputs = ScanReference.forward(all.shape, all.inputs)
                 let last = suffix(
-                    outputs, from: earlier, batch: whole.batch, length: whole.length, width: whole.channels)
+                    outputs,
+                    from: earlier,
+                    batch: whole.batch,
+                    length: whole.length,
+                    width: whole.channels
+                )
                 return [
                     Expectation(state, ScanReference.finalStates(all.shape, all.inputs)),
                     Expectation(out, last),
@@ -156,13 +221,20 @@ enum ScanCases {
 
         static func states(_ shape: ScanShape, _ offset: Int) -> Rows {
             Rows(
-                count: shape.batch * shape.length, width: shape.states, stride: shape.stateStride,
-                offset: offset)
+                count: shape.batch * shape.length,
+                width: shape.states,
+                stride: shape.stateStride,
+                offset: offset
+            )
         }
 
         static func gates(_ shape: ScanShape) -> Rows {
             Rows(
-                count: shape.batch * shape.length, width: shape.channels, stride: shape.gateStride, offset: 0)
+                count: shape.batch * shape.length,
+                width: shape.channels,
+                stride: shape.gateStride,
+                offset: 0
+            )
         }
     }
 }
@@ -197,8 +269,13 @@ private struct ScanData {
 
     private static func contiguous(_ shape: ScanShape) -> ScanShape {
         ScanShape(
-            batch: shape.batch, length: shape.length, channels: shape.channels, states: shape.states,
-            stateStride: shape.states, gateStride: shape.channels)
+            batch: shape.batch,
+            length: shape.length,
+            channels: shape.channels,
+            states: shape.states,
+            stateStride: shape.states,
+            gateStride: shape.channels
+        )
     }
 
     private init(_ shape: ScanShape, of whole: ScanData, _ part: ([Float], Int) -> [Float]) {
@@ -220,8 +297,15 @@ private struct ScanData {
 
     var inputs: ScanReference.Inputs {
         ScanReference.Inputs(
-            x: doubles(x), delta: doubles(delta), deltaBias: doubles(deltaBias), aLog: doubles(aLog),
-            b: doubles(b), c: doubles(c), skip: doubles(skip), z: doubles(z))
+            x: doubles(x),
+            delta: doubles(delta),
+            deltaBias: doubles(deltaBias),
+            aLog: doubles(aLog),
+            b: doubles(b),
+            c: doubles(c),
+            skip: doubles(skip),
+            z: doubles(z)
+        )
     }
 
     /// The states before each chunk: (batch, chunks, states, channels).

@@ -12,11 +12,21 @@ enum ShortConvolutionCases {
         } + [backward(shape(2, 5, 18, 7, .gatedWithSkip), differentiatesGate: false)]
 
     private static func shape(
-        _ batch: Int, _ length: Int, _ channels: Int, _ taps: Int, gap: Int = 0, _ epilogue: ConvolutionEpilogue
+        _ batch: Int,
+        _ length: Int,
+        _ channels: Int,
+        _ taps: Int,
+        gap: Int = 0,
+        _ epilogue: ConvolutionEpilogue
     ) -> ShortConvolutionShape {
         ShortConvolutionShape(
-            batch: batch, length: length, channels: channels, taps: taps, inputStride: channels + gap,
-            epilogue: epilogue)
+            batch: batch,
+            length: length,
+            channels: channels,
+            taps: taps,
+            inputStride: channels + gap,
+            epilogue: epilogue
+        )
     }
 
     private static func shapes(_ epilogue: ConvolutionEpilogue) -> [ShortConvolutionShape] {
@@ -47,7 +57,11 @@ enum ShortConvolutionCases {
         init(_ shape: ShortConvolutionShape, _ p: inout Problem) {
             let tokens = shape.batch * shape.length
             u = p.input(
-                "u", numbers(tokens * shape.channels, 1), in: p.buffer(tokens * shape.inputStride), rows(shape))
+                "u",
+                numbers(tokens * shape.channels, 1),
+                in: p.buffer(tokens * shape.inputStride),
+                rows(shape)
+            )
             weight = p.input("weight", numbers(shape.channels * shape.taps, 2))
             bias = p.input("bias", numbers(shape.channels, 3))
             gate = shape.epilogue == .silu ? nil : p.input("gate", numbers(tokens * shape.channels, 4))
@@ -56,7 +70,11 @@ enum ShortConvolutionCases {
 
     private static func rows(_ shape: ShortConvolutionShape) -> Rows {
         Rows(
-            count: shape.batch * shape.length, width: shape.channels, stride: shape.inputStride, offset: 0)
+            count: shape.batch * shape.length,
+            width: shape.channels,
+            stride: shape.inputStride,
+            offset: 0
+        )
     }
 
     private static func forward(_ shape: ShortConvolutionShape) -> KernelCase {
@@ -65,13 +83,22 @@ enum ShortConvolutionCases {
             let y = p.output("y", shape.batch * shape.length * shape.channels, bound: 2e-6)
             p.call = {
                 $0.shortConvolutionForward(
-                    shape, u: $1[at.u], weight: $1[at.weight], bias: $1[at.bias], gate: $1[ifAny: at.gate],
-                    y: $1[y])
+                    shape,
+                    u: $1[at.u],
+                    weight: $1[at.weight],
+                    bias: $1[at.bias],
+                    gate: $1[ifAny: at.gate],
+                    y: $1[y]
+                )
             }
             p.reference = { value in
                 let expected = ConvolutionReference.shortForward(
-                    shape, u: value[at.u], weight: value[at.weight], bias: value[at.bias],
-                    gate: value[ifAny: at.gate] ?? [])
+                    shape,
+                    u: value[at.u],
+                    weight: value[at.weight],
+                    bias: value[at.bias],
+                    gate: value[ifAny: at.gate] ?? []
+                )
                 return [Expectation(y, expected)]
             }
         }
@@ -91,13 +118,27 @@ enum ShortConvolutionCases {
             let dGate = isWanted ? p.output("dGate", count, bound: 2e-6) : nil
             p.call = {
                 $0.shortConvolutionBackward(
-                    shape, u: $1[at.u], weight: $1[at.weight], bias: $1[at.bias], gate: $1[ifAny: at.gate],
-                    dy: $1[dy], du: $1[du], dWeight: $1[dWeight], dBias: $1[dBias], dGate: $1[ifAny: dGate])
+                    shape,
+                    u: $1[at.u],
+                    weight: $1[at.weight],
+                    bias: $1[at.bias],
+                    gate: $1[ifAny: at.gate],
+                    dy: $1[dy],
+                    du: $1[du],
+                    dWeight: $1[dWeight],
+                    dBias: $1[dBias],
+                    dGate: $1[ifAny: dGate]
+                )
             }
             p.reference = { value in
                 let all = ConvolutionReference.shortBackward(
-                    shape, u: value[at.u], weight: value[at.weight], bias: value[at.bias],
-                    gate: value[ifAny: at.gate] ?? [], dy: value[dy])
+                    shape,
+                    u: value[at.u],
+                    weight: value[at.weight],
+                    bias: value[at.bias],
+                    gate: value[ifAny: at.gate] ?? [],
+                    dy: value[dy]
+                )
                 return [
                     Expectation(du, all.u), Expectation(dWeight, all.weight), Expectation(dBias, all.bias),
                 ] + (dGate.map { [Expectation($0, all.gate)] } ?? [])
@@ -114,8 +155,14 @@ enum ShortConvolutionCases {
             let y = p.output("y", shape.batch * channels, bound: 2e-6)
             p.call = {
                 $0.shortConvolutionStep(
-                    shape, u: $1[at.u], weight: $1[at.weight], bias: $1[at.bias], gate: $1[ifAny: at.gate],
-                    past: $1[past], y: $1[y])
+                    shape,
+                    u: $1[at.u],
+                    weight: $1[at.weight],
+                    bias: $1[at.bias],
+                    gate: $1[ifAny: at.gate],
+                    past: $1[past],
+                    y: $1[y]
+                )
             }
             p.reference = { value in
                 // The last token of a sequence of the past and this one.
@@ -130,8 +177,12 @@ enum ShortConvolutionCases {
                 let inputs = sequence(value[past], value[at.u])
                 let none = [Double](repeating: 0, count: shape.batch * earlier * channels)
                 let all = ConvolutionReference.shortForward(
-                    whole, u: inputs, weight: value[at.weight], bias: value[at.bias],
-                    gate: value[ifAny: at.gate].map { sequence(none, $0) } ?? [])
+                    whole,
+                    u: inputs,
+                    weight: value[at.weight],
+                    bias: value[at.bias],
+                    gate: value[ifAny: at.gate].map { sequence(none, $0) } ?? []
+                )
                 return [Expectation(y, end(all, from: earlier)), Expectation(past, end(inputs, from: 1))]
             }
         }

@@ -55,7 +55,14 @@ enum SoftmaxAttentionCases {
         AttentionSizes(batch: 54, length: 65, heads: 3, headWidth: 64, window: 2, gap: 4),
         AttentionSizes(batch: 80, length: 100, heads: 2, headWidth: 36, dropout: someDropout, gap: 4),
         AttentionSizes(
-            batch: 54, length: 130, heads: 3, headWidth: 100, window: 70, dropout: someDropout, gap: 4),
+            batch: 54,
+            length: 130,
+            heads: 3,
+            headWidth: 100,
+            window: 70,
+            dropout: someDropout,
+            gap: 4
+        ),
         AttentionSizes(batch: 160, length: 150, headWidth: 64, gap: 4),
         AttentionSizes(batch: 160, length: 193, headWidth: 64, window: 64, gap: 4),
         AttentionSizes(batch: 160, length: 200, headWidth: 128, gap: 4),
@@ -76,7 +83,12 @@ enum SoftmaxAttentionCases {
             p in
             let (width, capacity) = (heads * headWidth, cached + 3)
             let shape = AttentionShape(
-                batch: batch, length: 1, heads: heads, headWidth: headWidth, rowStride: 3 * width + 5)
+                batch: batch,
+                length: 1,
+                heads: heads,
+                headWidth: headWidth,
+                rowStride: 3 * width + 5
+            )
             let packed = p.buffer(batch * shape.rowStride)
             func part(_ index: Int) -> Rows {
                 Rows(count: batch, width: width, stride: shape.rowStride, offset: index * width)
@@ -95,8 +107,16 @@ enum SoftmaxAttentionCases {
             let out = p.output("out", batch * width, bound: 2e-6)
             p.call = {
                 $0.attentionStep(
-                    shape, q: $1[q], k: $1[k], v: $1[v], cachedKeys: $1[keys], cachedValues: $1[values],
-                    cached: cached, capacity: capacity, out: $1[out])
+                    shape,
+                    q: $1[q],
+                    k: $1[k],
+                    v: $1[v],
+                    cachedKeys: $1[keys],
+                    cachedValues: $1[values],
+                    cached: cached,
+                    capacity: capacity,
+                    out: $1[out]
+                )
             }
             p.reference = { value in
                 // The last token of the whole sequence.
@@ -107,8 +127,11 @@ enum SoftmaxAttentionCases {
                 whole.length = cached + 1
                 let earlier = [Double](repeating: 0, count: count)
                 let all = SoftmaxAttentionReference.forward(
-                    whole, q: sequence(earlier, value[q]), k: sequence(value[keys], value[k]),
-                    v: sequence(value[values], value[v]))
+                    whole,
+                    q: sequence(earlier, value[q]),
+                    k: sequence(value[keys], value[k]),
+                    v: sequence(value[values], value[v])
+                )
                 let last = suffix(all.out, from: cached, batch: batch, length: cached + 1, width: width)
                 return [Expectation(out, last)]
             }
@@ -135,13 +158,23 @@ enum SoftmaxAttentionCases {
             let (tokens, width) = (shape.batch * shape.length, shape.heads * shape.headWidth)
             let rows = Rows(count: tokens, width: width, stride: shape.rowStride, offset: 0)
             let x = p.update(
-                "x", numbers(tokens * width, 3), in: p.buffer(tokens * shape.rowStride), rows, bound: 3e-7)
+                "x",
+                numbers(tokens * width, 3),
+                in: p.buffer(tokens * shape.rowStride),
+                rows,
+                bound: 3e-7
+            )
             p.call = {
                 $0.rotary(shape, x: $1[x], base: 10000, firstPosition: first, direction: direction)
             }
             p.reference = { value in
                 let expected = SoftmaxAttentionReference.rotary(
-                    shape, x: value[x], base: 10000, firstPosition: first, direction: Double(direction))
+                    shape,
+                    x: value[x],
+                    base: 10000,
+                    firstPosition: first,
+                    direction: Double(direction)
+                )
                 return [Expectation(x, expected)]
             }
         }
@@ -165,8 +198,13 @@ private struct AttentionSizes: Sendable {
     private var count: Int { batch * length * width }
     private var shape: AttentionShape {
         AttentionShape(
-            batch: batch, length: length, heads: heads, headWidth: headWidth, rowStride: 3 * width + gap,
-            window: window)
+            batch: batch,
+            length: length,
+            heads: heads,
+            headWidth: headWidth,
+            rowStride: 3 * width + gap,
+            window: window
+        )
     }
 
     private var sizes: [CaseSize] {
@@ -207,12 +245,23 @@ private struct AttentionSizes: Sendable {
             let logSumExp = p.output("logSumExp", batch * heads * length, bound: 2e-6)
             p.call = {
                 $0.attentionForward(
-                    shape, q: $1[q], k: $1[k], v: $1[v], dropout: dropout, out: $1[out],
-                    logSumExp: $1[logSumExp])
+                    shape,
+                    q: $1[q],
+                    k: $1[k],
+                    v: $1[v],
+                    dropout: dropout,
+                    out: $1[out],
+                    logSumExp: $1[logSumExp]
+                )
             }
             p.reference = { value in
                 let all = SoftmaxAttentionReference.forward(
-                    shape, q: value[q], k: value[k], v: value[v], dropout: dropout)
+                    shape,
+                    q: value[q],
+                    k: value[k],
+                    v: value[v],
+                    dropout: dropout
+                )
                 return [Expectation(out, all.out), Expectation(logSumExp, all.logSumExp)]
             }
         }
@@ -224,7 +273,12 @@ private struct AttentionSizes: Sendable {
             // Forward's outputs, as the reference has them.
             let exact = Values(views: p.views, arithmetic: .fp32)
             let forward = SoftmaxAttentionReference.forward(
-                shape, q: exact[q], k: exact[k], v: exact[v], dropout: dropout)
+                shape,
+                q: exact[q],
+                k: exact[k],
+                v: exact[v],
+                dropout: dropout
+            )
             let out = p.input("out", floats(forward.out))
             let logSumExp = p.input("logSumExp", floats(forward.logSumExp))
             let dOut = p.input("dOut", numbers(count, 4), isFactor: true)
@@ -234,12 +288,28 @@ private struct AttentionSizes: Sendable {
             let dv = p.output("dv", in: packed, part(2), bound: bound)
             p.call = {
                 $0.attentionBackward(
-                    shape, q: $1[q], k: $1[k], v: $1[v], dropout: dropout, out: $1[out],
-                    logSumExp: $1[logSumExp], dOut: $1[dOut], dq: $1[dq], dk: $1[dk], dv: $1[dv])
+                    shape,
+                    q: $1[q],
+                    k: $1[k],
+                    v: $1[v],
+                    dropout: dropout,
+                    out: $1[out],
+                    logSumExp: $1[logSumExp],
+                    dOut: $1[dOut],
+                    dq: $1[dq],
+                    dk: $1[dk],
+                    dv: $1[dv]
+                )
             }
             p.reference = { value in
                 let all = SoftmaxAttentionReference.backward(
-                    shape, q: value[q], k: value[k], v: value[v], dropout: dropout, dOut: value[dOut])
+                    shape,
+                    q: value[q],
+                    k: value[k],
+                    v: value[v],
+                    dropout: dropout,
+                    dOut: value[dOut]
+                )
                 // With one key the gradient of the scores is zero but for rounding: what cancels sets the scale.
                 return [
                     Expectation(dq, all.dq, floor: 0.1), Expectation(dk, all.dk, floor: 0.1),

@@ -9,14 +9,17 @@ import RecallSuite
 
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Measure speed, each figure beside its floor.",
+        commandName: "bench",
+        abstract: "Measure speed, each figure beside its floor.",
         discussion: """
             EXAMPLES
               recall-bench bench data
               recall-bench bench train --models based --widths 128
               recall-bench bench kernels
               recall-bench bench generate
-            """, subcommands: [Train.self, Kernels.self, Generate.self, Generator.self])
+            """,
+        subcommands: [Train.self, Kernels.self, Generate.self, Generator.self]
+    )
 
     struct Generator: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -30,7 +33,8 @@ struct BenchCommand: ParsableCommand {
                   recall-bench bench data
                   recall-bench bench data --shapes 64:4,1024:64 --vocab 8192 --threads 2
                   recall-bench bench data --suite quick --json
-                """)
+                """
+        )
 
         @Option(help: ArgumentHelp("The training segments of this suite.", valueName: "name|path"))
         var suite: String?
@@ -63,8 +67,10 @@ struct BenchCommand: ParsableCommand {
                 var batch = segment
                 batch.examples = Self.batch
                 try MemoryCheck.require(
-                    [batch].dataBytes, for: "a batch of \(segment.sequenceLength):\(segment.kvPairs)",
-                    advice: "give shorter --shapes")
+                    [batch].dataBytes,
+                    for: "a batch of \(segment.sequenceLength):\(segment.kvPairs)",
+                    advice: "give shorter --shapes"
+                )
             }
             // Before the measurements, which take a while.
             let opened = try measurements.open()
@@ -89,7 +95,11 @@ struct BenchCommand: ParsableCommand {
             return try SequenceShape.list(shapes ?? "64:4,256:64").map { shape in
                 let segment = Segment(sequenceLength: shape.length, kvPairs: shape.pairs, examples: Self.batch)
                 let task = MQARTask(
-                    vocabSize: vocab ?? 8192, train: [segment], validation: [segment], test: [segment])
+                    vocabSize: vocab ?? 8192,
+                    train: [segment],
+                    validation: [segment],
+                    test: [segment]
+                )
                 do throws(TaskError) { try task.validate() } catch {
                     throw Failure(.usage, "--shapes \(shape.length):\(shape.pairs): \(error.message)")
                 }
@@ -104,17 +114,27 @@ struct BenchCommand: ParsableCommand {
             let bytes = 4 * Self.batch * (segment.sequenceLength + 2 * segment.kvPairs)
             let floor = Double(bytes) / CPUMeasurement.copyBandwidth(bytes: bytes) / Double(threads)
             let shape = BenchmarkShape(
-                batch: Self.batch, sequenceLength: segment.sequenceLength, kvPairs: segment.kvPairs,
-                vocabSize: generator.task.vocabSize)
+                batch: Self.batch,
+                sequenceLength: segment.sequenceLength,
+                kvPairs: segment.kvPairs,
+                vocabSize: generator.task.vocabSize
+            )
             let record = BenchmarkRecord(
-                kind: "data", name: Suite.taskName, device: CPUInformation.device,
+                kind: "data",
+                name: Suite.taskName,
+                device: CPUInformation.device,
                 precision: "int32",
-                threads: threads, shape: RunSpec.json(shape),
+                threads: threads,
+                shape: RunSpec.json(shape),
                 medianMilliseconds: result.medianSecondsPerExample * Double(Self.batch) * 1e3,
                 minimumMilliseconds: result.minimumSecondsPerExample * Double(Self.batch) * 1e3,
-                floorMilliseconds: floor * 1e3, gbyte: Double(bytes) / 1e9,
-                examplesPerSecond: result.examplesPerSecond, tokensPerSecond: result.tokensPerSecond,
-                commit: ProgramVersion.commit, measuredAt: Date())
+                floorMilliseconds: floor * 1e3,
+                gbyte: Double(bytes) / 1e9,
+                examplesPerSecond: result.examplesPerSecond,
+                tokensPerSecond: result.tokensPerSecond,
+                commit: ProgramVersion.commit,
+                measuredAt: Date()
+            )
             return (record, shape)
         }
 

@@ -31,7 +31,8 @@ extension BenchCommand {
                   recall-bench bench generate
                   recall-bench bench generate --models attention,based,mamba --contexts 1024,4096,16384 --batches 1
                   recall-bench bench generate --width 128 --threads 2 --json
-                """)
+                """
+        )
 
         @Option(help: ArgumentHelp("Tokens of the prompts.", valueName: "tokens,…"))
         var contexts = "128,256,512,1024,2048,4096,8192"
@@ -46,7 +47,8 @@ extension BenchCommand {
         var vocab = 512
 
         @Option(
-            help: "The most tokens that are timed a point. Fewer where they take longer than 0.2 s, but three.")
+            help: "The most tokens that are timed a point. Fewer where they take longer than 0.2 s, but three."
+        )
         var tokens = 1000
 
         @OptionGroup var options: ModelBenchmarkOptions
@@ -68,11 +70,16 @@ extension BenchCommand {
             for one in cases {
                 let bytes = try MemoryCheck.bytes {
                     try GenerationBenchmark.modelBytes(
-                        one.model, vocabulary: vocab, longestContext: contexts.last ?? 1)
+                        one.model,
+                        vocabulary: vocab,
+                        longestContext: contexts.last ?? 1
+                    )
                 }
                 try MemoryCheck.require(
-                    bytes, for: "\(one.name) d=\(width) and a vocabulary of \(vocab)",
-                    advice: "give a smaller --width or --vocab")
+                    bytes,
+                    for: "\(one.name) d=\(width) and a vocabulary of \(vocab)",
+                    advice: "give a smaller --width or --vocab"
+                )
             }
             let available = try EnvironmentVariables.availableMemory()
             try SystemLimits.requireThreads(SystemLimits.kernelThreads(threads), options: "--threads")
@@ -83,7 +90,11 @@ extension BenchCommand {
             var number = 0
             for one in cases {
                 let benchmark = try GenerationBenchmark(
-                    one.model, vocabulary: vocab, longestContext: contexts.last ?? 1, threads: threads)
+                    one.model,
+                    vocabulary: vocab,
+                    longestContext: contexts.last ?? 1,
+                    threads: threads
+                )
                 for context in contexts {
                     for batch in batches {
                         number += 1
@@ -96,7 +107,8 @@ extension BenchCommand {
                             tables.leaveOut(one.name, shape)
                             Output.note(
                                 "left out: it needs \(ByteSize(bytes: needed)) of memory, and "
-                                    + "\(ByteSize(bytes: available)) are free")
+                                    + "\(ByteSize(bytes: available)) are free"
+                            )
                             continue
                         }
                         tables.add(one.name, shape, times)
@@ -147,13 +159,20 @@ private struct GenerationCase {
 
     func description(_ shape: GenerationShape, vocabulary: Int) -> BenchmarkShape {
         BenchmarkShape(
-            batch: shape.batch, sequenceLength: shape.context, dModel: model.dModel, vocabSize: vocabulary,
-            knobs: model.layers.last?.knobs ?? [:])
+            batch: shape.batch,
+            sequenceLength: shape.context,
+            dModel: model.dModel,
+            vocabSize: vocabulary,
+            knobs: model.layers.last?.knobs ?? [:]
+        )
     }
 
     /// A row for prefill and one for decoding.
     func records(
-        _ times: GenerationTimes, _ shape: GenerationShape, _ description: BenchmarkShape, _ rates: FloorRates,
+        _ times: GenerationTimes,
+        _ shape: GenerationShape,
+        _ description: BenchmarkShape,
+        _ rates: FloorRates,
         threads: Int
     ) -> [BenchmarkRecord] {
         [
@@ -162,13 +181,23 @@ private struct GenerationCase {
         ].map { what, seconds, work, tokens in
             let median = median(seconds)
             return BenchmarkRecord(
-                kind: "generate", name: "\(name) \(what)", device: CPUInformation.device, precision: "fp32",
-                threads: threads, shape: RunSpec.json(description), medianMilliseconds: median * 1e3,
+                kind: "generate",
+                name: "\(name) \(what)",
+                device: CPUInformation.device,
+                precision: "fp32",
+                threads: threads,
+                shape: RunSpec.json(description),
+                medianMilliseconds: median * 1e3,
                 minimumMilliseconds: (seconds.min() ?? .nan) * 1e3,
                 floorMilliseconds: rates.seconds(work) / Double(threads) * 1e3,
-                gflop: (work.productOperations + work.vectorOperations) / 1e9, gbyte: work.bytes / 1e9,
-                examplesPerSecond: Double(shape.batch) / median, tokensPerSecond: Double(tokens) / median,
-                commit: ProgramVersion.commit, measuredAt: Date(), stateBytes: times.stateBytes)
+                gflop: (work.productOperations + work.vectorOperations) / 1e9,
+                gbyte: work.bytes / 1e9,
+                examplesPerSecond: Double(shape.batch) / median,
+                tokensPerSecond: Double(tokens) / median,
+                commit: ProgramVersion.commit,
+                measuredAt: Date(),
+                stateBytes: times.stateBytes
+            )
         }
     }
 }

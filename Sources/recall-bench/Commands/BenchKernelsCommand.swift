@@ -24,7 +24,8 @@ extension BenchCommand {
                   recall-bench bench kernels
                   recall-bench bench kernels --kernels attention --lengths 64,256,1024
                   recall-bench bench kernels --json
-                """)
+                """
+        )
 
         @Option(help: ArgumentHelp("Kernels to time. Default: all.", valueName: "name,…"))
         var kernels: String?
@@ -47,8 +48,10 @@ extension BenchCommand {
             let longest = lengths.max() ?? 1
             for kernel in chosen {
                 try MemoryCheck.require(
-                    kernel.leastBytes(length: longest), for: "\(kernel.name) at \(longest) tokens",
-                    advice: "give shorter --lengths")
+                    kernel.leastBytes(length: longest),
+                    for: "\(kernel.name) at \(longest) tokens",
+                    advice: "give shorter --lengths"
+                )
             }
             let opened = try measurements.open()
             let rates = FloorRates()
@@ -61,10 +64,17 @@ extension BenchCommand {
                     all.append(times)
                     for (direction, timing) in [("forward", times.forward), ("backward", times.backward)] {
                         let shape = BenchmarkShape(
-                            batch: 1, sequenceLength: length, knobs: kernel.sizes.mapValues(KnobValue.integer))
+                            batch: 1,
+                            sequenceLength: length,
+                            knobs: kernel.sizes.mapValues(KnobValue.integer)
+                        )
                         let record = record(
-                            "\(kernel.name) \(direction)", timing, shape, length: length,
-                            floor: rates.seconds(timing.work))
+                            "\(kernel.name) \(direction)",
+                            timing,
+                            shape,
+                            length: length,
+                            floor: rates.seconds(timing.work)
+                        )
                         try measurements.keep(record, shape, in: opened)
                     }
                     table.add(kernel, times, rates)
@@ -75,16 +85,27 @@ extension BenchCommand {
         }
 
         private func record(
-            _ name: String, _ timing: KernelBenchmark.Timing, _ shape: BenchmarkShape, length: Int,
+            _ name: String,
+            _ timing: KernelBenchmark.Timing,
+            _ shape: BenchmarkShape,
+            length: Int,
             floor: Double
         ) -> BenchmarkRecord {
             BenchmarkRecord(
-                kind: "kernel", name: name, device: CPUInformation.device, precision: "fp32",
-                threads: 1, shape: RunSpec.json(shape), medianMilliseconds: timing.median * 1e3,
-                minimumMilliseconds: timing.minimum * 1e3, floorMilliseconds: floor * 1e3,
+                kind: "kernel",
+                name: name,
+                device: CPUInformation.device,
+                precision: "fp32",
+                threads: 1,
+                shape: RunSpec.json(shape),
+                medianMilliseconds: timing.median * 1e3,
+                minimumMilliseconds: timing.minimum * 1e3,
+                floorMilliseconds: floor * 1e3,
                 gflop: (timing.work.productOperations + timing.work.vectorOperations) / 1e9,
-                gbyte: timing.work.bytes / 1e9, examplesPerSecond: 1 / timing.median,
-                tokensPerSecond: Double(length) / timing.median, commit: ProgramVersion.commit,
+                gbyte: timing.work.bytes / 1e9,
+                examplesPerSecond: 1 / timing.median,
+                tokensPerSecond: Double(length) / timing.median,
+                commit: ProgramVersion.commit,
                 measuredAt: Date()
             )
         }
@@ -95,7 +116,8 @@ extension BenchCommand {
                 guard let kernel = KernelBenchmark.all.first(where: { $0.name == name }) else {
                     throw ValidationError(
                         "--kernels: there is no kernel '\(name)'; there are "
-                            + KernelBenchmark.all.map(\.name).joined(separator: ", "))
+                            + KernelBenchmark.all.map(\.name).joined(separator: ", ")
+                    )
                 }
                 return kernel
             }

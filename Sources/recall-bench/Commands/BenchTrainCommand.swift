@@ -34,7 +34,8 @@ extension BenchCommand {
                   recall-bench bench train --models based,attention --widths 128 --shapes 256:64 --steps 20
                   recall-bench bench train --models all --threads 2 --jobs 1 --json
                   recall-bench bench train --models mamba --widths 128 --shapes 64:4 --operations
-                """)
+                """
+        )
 
         @Option(help: "Widths, d_model.")
         var widths = "64,128"
@@ -61,7 +62,8 @@ extension BenchCommand {
         var precision: String?
 
         @Flag(
-            help: "Where a step's time goes: each operation beside its floor, of one run alone; keeps nothing.")
+            help: "Where a step's time goes: each operation beside its floor, of one run alone; keeps nothing."
+        )
         var operations = false
 
         @OptionGroup var options: ModelBenchmarkOptions
@@ -97,18 +99,24 @@ extension BenchCommand {
             ])
             let arithmetic = try device.arithmetic(precision: precision)
             try SystemLimits.requireThreads(
-                jobs + SystemLimits.kernelThreads(threads, runs: jobs), options: "--jobs and --threads")
+                jobs + SystemLimits.kernelThreads(threads, runs: jobs),
+                options: "--jobs and --threads"
+            )
             let floor = try device.floor(arithmetic)
             let (threads, name) = (threads, try device.name())
             for (number, one) in cases.enumerated() {
                 Output.note(
                     "\(number + 1) of \(cases.count): \(one.name) d=\(one.model.dModel) "
-                        + "\(one.shape.length):\(one.shape.pairs)")
+                        + "\(one.shape.length):\(one.shape.pairs)"
+                )
                 let times = try StepBenchmark.run(one.model, one.shape, steps: steps, jobs: jobs) {
                     try device.makeBackend(threads: threads, arithmetic)
                 }
                 var record = one.record(
-                    times, floor: floor(times.plan.work) / Double(device.isCPU ? threads : 1), threads: threads)
+                    times,
+                    floor: floor(times.plan.work) / Double(device.isCPU ? threads : 1),
+                    threads: threads
+                )
                 (record.device, record.precision) = (name, arithmetic.rawValue)
                 // What the process holds on the host says nothing of a card's memory.
                 if !device.isCPU { record.peakBytes = nil }
@@ -131,14 +139,21 @@ extension BenchCommand {
             let names = options.names(default: PeerModels.names, all: MixerRegistry.mixers.map(\.name))
             return try SequenceShape.list(shapes).flatMap { shape in
                 let step = StepShape(
-                    batch: batch, length: shape.length, pairs: shape.pairs, vocabulary: vocab)
+                    batch: batch,
+                    length: shape.length,
+                    pairs: shape.pairs,
+                    vocabulary: vocab
+                )
                 do throws(TaskError) { try step.task.validate() } catch {
                     throw Failure(.usage, "--shapes \(shape.length):\(shape.pairs): \(error.message)")
                 }
                 return try widthList().flatMap { width in
                     try names.map { name in
                         TrainCase(
-                            name: name, model: try ModelBenchmarkOptions.model(name, width: width), shape: step)
+                            name: name,
+                            model: try ModelBenchmarkOptions.model(name, width: width),
+                            shape: step
+                        )
                     }
                 }
             }
@@ -161,13 +176,20 @@ struct TrainCase {
             bytes.times(jobs),
             for:
                 "\(name) d=\(model.dModel) \(shape.length):\(shape.pairs), batch \(shape.batch), --jobs \(jobs),",
-            advice: "use fewer --jobs, a smaller --batch, or leave it out", on: device)
+            advice: "use fewer --jobs, a smaller --batch, or leave it out",
+            on: device
+        )
     }
 
     var description: BenchmarkShape {
         BenchmarkShape(
-            batch: shape.batch, sequenceLength: shape.length, kvPairs: shape.pairs, dModel: model.dModel,
-            vocabSize: shape.vocabulary, knobs: model.layers.last?.knobs ?? [:])
+            batch: shape.batch,
+            sequenceLength: shape.length,
+            kvPairs: shape.pairs,
+            dModel: model.dModel,
+            vocabSize: shape.vocabulary,
+            knobs: model.layers.last?.knobs ?? [:]
+        )
     }
 
     /// - Parameter floor: in seconds.
@@ -175,12 +197,23 @@ struct TrainCase {
         let examples = times.examplesPerSecond(batch: shape.batch)
         let work = times.plan.work
         return BenchmarkRecord(
-            kind: "train", name: name, device: CPUInformation.device, precision: "fp32",
-            threads: threads, shape: RunSpec.json(description), medianMilliseconds: times.median * 1e3,
-            minimumMilliseconds: times.minimum * 1e3, floorMilliseconds: floor * 1e3,
-            gflop: (work.productOperations + work.vectorOperations) / 1e9, gbyte: work.bytes / 1e9,
-            examplesPerSecond: examples, tokensPerSecond: examples * Double(shape.length),
-            commit: ProgramVersion.commit, measuredAt: Date(), peakBytes: times.residentBytes)
+            kind: "train",
+            name: name,
+            device: CPUInformation.device,
+            precision: "fp32",
+            threads: threads,
+            shape: RunSpec.json(description),
+            medianMilliseconds: times.median * 1e3,
+            minimumMilliseconds: times.minimum * 1e3,
+            floorMilliseconds: floor * 1e3,
+            gflop: (work.productOperations + work.vectorOperations) / 1e9,
+            gbyte: work.bytes / 1e9,
+            examplesPerSecond: examples,
+            tokensPerSecond: examples * Double(shape.length),
+            commit: ProgramVersion.commit,
+            measuredAt: Date(),
+            peakBytes: times.residentBytes
+        )
     }
 
     private static func milliseconds(_ number: Double) -> String {

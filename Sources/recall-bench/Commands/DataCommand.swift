@@ -6,12 +6,15 @@ import RecallSuite
 
 struct DataCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "data", abstract: "Look at a suite's data, or write it for other programs.",
+        commandName: "data",
+        abstract: "Look at a suite's data, or write it for other programs.",
         discussion: """
             EXAMPLES
               recall-bench data sample --suite quick --count 2
               recall-bench data write --suite quick --split test --output data/test
-            """, subcommands: [Sample.self, Write.self])
+            """,
+        subcommands: [Sample.self, Write.self]
+    )
 
     /// The task of a suite.
     struct TaskOptions: ParsableArguments {
@@ -62,7 +65,8 @@ struct DataCommand: ParsableCommand {
                   recall-bench data sample --suite quick
                   recall-bench data sample --suite quick --split test --first 10 --count 2
                   recall-bench data sample --suite zoology-figure2 --task-index 0 --numbers
-                """)
+                """
+        )
 
         @OptionGroup var options: TaskOptions
 
@@ -92,7 +96,8 @@ struct DataCommand: ParsableCommand {
             guard segments.indices.contains(segment) else {
                 throw Failure(
                     .usage,
-                    "--segment \(segment): the \(split.rawValue) split has segments 0 to \(segments.count - 1)")
+                    "--segment \(segment): the \(split.rawValue) split has segments 0 to \(segments.count - 1)"
+                )
             }
             let examples = segments[segment].examples
             guard first < examples, count <= examples - first else {
@@ -104,7 +109,12 @@ struct DataCommand: ParsableCommand {
             let generator = MQARGenerator(task)
             for example in first..<first + count {
                 let text = AnnotatedExample(
-                    generator, split, segment: segment, example: example, fillers: numbers ? .numbers : .dots)
+                    generator,
+                    split,
+                    segment: segment,
+                    example: example,
+                    fillers: numbers ? .numbers : .dots
+                )
                 Output.write((example > first ? "\n" : "") + "\(text)\n")
             }
         }
@@ -121,7 +131,8 @@ struct DataCommand: ParsableCommand {
                 EXAMPLES
                   recall-bench data write --suite quick --split test --output data/test
                   recall-bench data write --suite quick --split train --output t --threads 2
-                """)
+                """
+        )
 
         @OptionGroup var options: TaskOptions
 

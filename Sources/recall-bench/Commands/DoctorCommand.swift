@@ -19,7 +19,8 @@ struct DoctorCommand: ParsableCommand {
             EXAMPLES
               recall-bench doctor
               OPENBLAS_CORETYPE=Haswell recall-bench doctor
-            """)
+            """
+    )
 
     func run() throws {
         let missing = CPUInformation.missingFeatures
@@ -32,12 +33,16 @@ struct DoctorCommand: ParsableCommand {
                 [
                     Self.entry("SQLite", (sqlite ?? "does not work") + "; keeps every result"),
                     Self.entry("gnuplot", Self.gnuplot()),
-                ] + Self.cuda(), indent: 0))
+                ] + Self.cuda(),
+                indent: 0
+            )
+        )
         guard missing.isEmpty else {
             throw Failure(
                 .unavailable,
                 "the kernels need \(missing.joined(separator: ", ")), which this processor lacks; build here, or anywhere "
-                    + "with RECALL_BENCH_MARCH=x86-64-v3")
+                    + "with RECALL_BENCH_MARCH=x86-64-v3"
+            )
         }
         do { try CPUInformation.requireBLAS() } catch { throw Failure(.unavailable, error.description) }
         guard sqlite != nil else {
@@ -48,7 +53,9 @@ struct DoctorCommand: ParsableCommand {
     private static func program() -> (name: String, text: String) {
         let version = ResultsVersion.changes[ResultsVersion.changes.count - 1]
         return entry(
-            "recall-bench", "\(ProgramVersion.text); results version \(version.version), \(version.change)")
+            "recall-bench",
+            "\(ProgramVersion.text); results version \(version.version), \(version.change)"
+        )
     }
 
     private static func entry(_ name: String, _ text: String) -> (name: String, text: String) {
@@ -87,13 +94,17 @@ struct DoctorCommand: ParsableCommand {
                 entry(
                     "",
                     "it took a slower kernel than this processor can run: set OPENBLAS_CORETYPE=\(better), or install "
-                        + "a newer OpenBLAS"))
+                        + "a newer OpenBLAS"
+                )
+            )
         } else if let chosen = ProcessInfo.processInfo.environment["OPENBLAS_CORETYPE"] {
             lines.append(
                 entry(
                     "",
                     "OPENBLAS_CORETYPE=\(chosen) names its kernel: set outside, or by this program because the library "
-                        + "is older than the processor; results of another kernel differ in the last bits"))
+                        + "is older than the processor; results of another kernel differ in the last bits"
+                )
+            )
         }
         let peak = CPUMeasurement.peakFlops()
         lines.append(entry("core", "\(gigaflops(peak)) measured, fused multiply-adds in registers"))
@@ -105,7 +116,9 @@ struct DoctorCommand: ParsableCommand {
             lines.append(
                 entry(
                     "sgemm",
-                    "\(gigaflops(rate)) at \(shape.m)×\(shape.n)×\(shape.k), \(percent) % of the core's"))
+                    "\(gigaflops(rate)) at \(shape.m)×\(shape.n)×\(shape.k), \(percent) % of the core's"
+                )
+            )
         }
         if isSlow { lines.append(entry("", "less than half of what the core can do: \(remedy)")) }
         return lines

@@ -28,7 +28,8 @@ struct EvalCommand: ParsableCommand {
               recall-bench eval --checkpoint run.safetensors --split validation --json
               recall-bench eval --checkpoint run.safetensors --suite mqar-small
               recall-bench eval --checkpoint run.safetensors --dataset d --logits l.npy
-            """)
+            """
+    )
 
     @Option(help: ArgumentHelp("The .safetensors file.", valueName: "file"))
     var checkpoint: String
@@ -37,7 +38,8 @@ struct EvalCommand: ParsableCommand {
     var split: Split?
 
     @Option(
-        help: ArgumentHelp("Take the task of this suite instead of the checkpoint's.", valueName: "name|path"))
+        help: ArgumentHelp("Take the task of this suite instead of the checkpoint's.", valueName: "name|path")
+    )
     var suite: String?
 
     @Option(help: ArgumentHelp("Which of the suite's tasks, from 0.", valueName: "i"))
@@ -88,11 +90,18 @@ struct EvalCommand: ParsableCommand {
         let backend = CPUBackend(threads: threads)
         // Every parameter is the checkpoint's: none is drawn.
         let model = try LanguageModel(
-            spec.model, vocabulary: spec.task.vocabSize, maximumLength: spec.task.maximumLength,
-            backend: backend, seed: nil)
+            spec.model,
+            vocabulary: spec.task.vocabSize,
+            maximumLength: spec.task.maximumLength,
+            backend: backend,
+            seed: nil
+        )
         try content.write(to: model.store)
         let evaluator = Evaluator(
-            model, arena: try Arena(backend: backend), batchSize: spec.training.batchSize, stop: interrupts.stop
+            model,
+            arena: try Arena(backend: backend),
+            batchSize: spec.training.batchSize,
+            stop: interrupts.stop
         )
         let segments = examples.source.segments
         let file = try logits.map {
@@ -101,7 +110,9 @@ struct EvalCommand: ParsableCommand {
         let progress = EvaluationProgress(of: segments.examples)
         defer { progress.end() }
         let evaluation = try evaluator.evaluate(
-            examples.source, name: examples.split.rawValue, step: content.step ?? 0
+            examples.source,
+            name: examples.split.rawValue,
+            step: content.step ?? 0
         ) { data in
             if let file { try evaluator.logits(data) { try file.append($0) } }
             progress.add(data.count)
@@ -120,12 +131,17 @@ struct EvalCommand: ParsableCommand {
     ///
     /// - Throws: `CheckpointError`, `Failure` (69).
     private func requireRoom(
-        _ content: CheckpointContent, _ spec: RunSpec, _ examples: EvaluatedExamples
+        _ content: CheckpointContent,
+        _ spec: RunSpec,
+        _ examples: EvaluatedExamples
     ) throws {
         let (task, segments) = (spec.task, examples.source.segments)
         let bytes = try MemoryCheck.bytes {
             let layout = try ModelMeasurement.layout(
-                spec.model, vocabulary: task.vocabSize, maximumLength: task.maximumLength)
+                spec.model,
+                vocabulary: task.vocabSize,
+                maximumLength: task.maximumLength
+            )
             try content.requireParameters(of: layout.store)
             let batches = try layout.largestEvaluation(segments, batchSize: spec.training.batchSize)
             guard logits != nil else { return batches }
@@ -134,7 +150,10 @@ struct EvalCommand: ParsableCommand {
             return batches.plus(logitsOfAnExample.times(2))
         }
         try MemoryCheck.require(
-            bytes, for: "to evaluate \(checkpoint) on \(examples.name)", advice: "shorter sequences need less")
+            bytes,
+            for: "to evaluate \(checkpoint) on \(examples.name)",
+            advice: "shorter sequences need less"
+        )
     }
 
     /// The specification in a checkpoint's metadata, with a model and a task that are possible.
@@ -194,7 +213,8 @@ private struct EvaluatedExamples {
             throw Failure(
                 .data,
                 "\(name) has sequences of \(longest) tokens, and the model of \(checkpoint), which has learned positions or "
-                    + "a filter as long as the sequence, takes at most \(spec.task.maximumLength)")
+                    + "a filter as long as the sequence, takes at most \(spec.task.maximumLength)"
+            )
         }
     }
 }
@@ -300,8 +320,12 @@ private struct EvaluationReport: Encodable {
         (examples, accuracy, loss) = (evaluation.examples, evaluation.accuracy, evaluation.loss)
         slices = evaluation.slices.map {
             Slice(
-                sequenceLength: $0.segment.sequenceLength, kvPairs: $0.segment.kvPairs,
-                examples: $0.segment.examples, accuracy: $0.accuracy, loss: $0.loss)
+                sequenceLength: $0.segment.sequenceLength,
+                kvPairs: $0.segment.kvPairs,
+                examples: $0.segment.examples,
+                accuracy: $0.accuracy,
+                loss: $0.loss
+            )
         }
     }
 

@@ -5,13 +5,16 @@ import RecallSuite
 
 struct ExportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "export", abstract: "Write results for other programs.",
+        commandName: "export",
+        abstract: "Write results for other programs.",
         discussion: """
             EXAMPLES
               recall-bench export csv --table runs
               recall-bench export csv --table tradeoff --suite quick --output t.csv
               recall-bench export sqlite --output copy.sqlite
-            """, subcommands: [CSV.self, SQLite.self])
+            """,
+        subcommands: [CSV.self, SQLite.self]
+    )
 
     struct CSV: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -31,11 +34,13 @@ struct ExportCommand: ParsableCommand {
                   recall-bench export csv --table tradeoff --suite quick --output t.csv
                   recall-bench export csv --table history --db other.sqlite
                   recall-bench export csv --table runs --guard-formulas --output for-a-spreadsheet.csv
-                """)
+                """
+        )
 
         @Option(
             help: "runs, slices, history, state, tradeoff, learning-rates or benchmarks.",
-            transform: CSVTable.named)
+            transform: CSVTable.named
+        )
         var table: CSVTable
 
         @Option(help: ArgumentHelp("Only this suite's rows; may be repeated. Default: all.", valueName: "name"))

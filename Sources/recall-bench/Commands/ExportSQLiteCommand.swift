@@ -15,7 +15,8 @@ extension ExportCommand {
                 EXAMPLES
                   recall-bench export sqlite --output copy.sqlite
                   recall-bench export sqlite --db other.sqlite --output copy.sqlite --force
-                """)
+                """
+        )
 
         @Option(help: ArgumentHelp("The file to write.", valueName: "file"))
         var output: String

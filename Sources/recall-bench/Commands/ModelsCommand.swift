@@ -22,7 +22,8 @@ struct ModelsCommand: ParsableCommand {
               recall-bench models mamba
               recall-bench models based --length 256 --d-model 128 --config feature_dim=8
               recall-bench models --length 64 --config '{"block":"transformer","d_model":64,…}'
-            """)
+            """
+    )
 
     @Argument(help: "The mixer, alias or preset to show in full.")
     var name: String?
@@ -31,13 +32,17 @@ struct ModelsCommand: ParsableCommand {
     var length = 64
 
     @Option(
-        name: .customLong("d-model"), help: "The width to measure at. Default: 64; JSON has its own.")
+        name: .customLong("d-model"),
+        help: "The width to measure at. Default: 64; JSON has its own."
+    )
     var dModel: Int?
 
     @Option(
         help: ArgumentHelp(
             "Knobs to measure with instead of the defaults, or a model's whole JSON.",
-            valueName: "knob=value,…|json"))
+            valueName: "knob=value,…|json"
+        )
+    )
     var config: String?
 
     /// The state is stepped there token by token.
@@ -55,7 +60,8 @@ struct ModelsCommand: ParsableCommand {
         }
         guard dModel == nil else {
             throw ValidationError(
-                "--d-model does not go with a JSON --config, whose d_model is \(model.dModel)")
+                "--d-model does not go with a JSON --config, whose d_model is \(model.dModel)"
+            )
         }
         try Self.requireWidth(model.dModel, "--config: d_model")
     }
@@ -107,7 +113,9 @@ struct ModelsCommand: ParsableCommand {
     // MARK: One in full
 
     private func describe(
-        _ mixer: MixerDescription, as name: String, besides preset: ModelPreset?
+        _ mixer: MixerDescription,
+        as name: String,
+        besides preset: ModelPreset?
     ) throws -> [String] {
         let fixed = MixerRegistry.aliases[name]
         let knobs = mixer.knobs.filter { fixed?.knobs[$0.name] == nil }
@@ -131,7 +139,9 @@ struct ModelsCommand: ParsableCommand {
         lines += describe(preset.knobs, stateKnob: preset.stateKnob)
         if try applies(to: preset.knobs, or: mixer?.knobs, name: preset.name) {
             lines += try measure(
-                try preset.config(dModel: width, try knobs()).resolved(), what: "the whole stack")
+                try preset.config(dModel: width, try knobs()).resolved(),
+                what: "the whole stack"
+            )
         }
         return lines
     }
@@ -182,7 +192,8 @@ struct ModelsCommand: ParsableCommand {
             layout.store.bytes.plus(state),
             for: "\(name ?? "the model of --config") at d_model \(model.dModel), with a state of "
                 + "\(ByteSize(bytes: state)) (\(state) bytes) a sequence,",
-            advice: "give a smaller --d-model or another --config")
+            advice: "give a smaller --d-model or another --config"
+        )
         let facts = try ModelMeasurement().facts(model, maximumLength: length, testLength: length)
         let table = StateTable(facts.stateItems, published: facts.stateBytesZoology)
         return [

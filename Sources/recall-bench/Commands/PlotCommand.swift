@@ -5,7 +5,8 @@ import RecallSuite
 
 struct PlotCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "plot", abstract: "Draw results as SVG or PNG.",
+        commandName: "plot",
+        abstract: "Draw results as SVG or PNG.",
         discussion: """
             gnuplot draws; without it (install gnuplot-nox) --script still writes what it would draw, data and all. The same \
             results give the same bytes.
@@ -14,11 +15,14 @@ struct PlotCommand: ParsableCommand {
               recall-bench plot tradeoff --suite quick --output quick.svg
               recall-bench plot learning-curves --suite quick --output curves.png
               recall-bench plot throughput --csv results/benchmarks.csv > throughput.svg
-            """, subcommands: [Tradeoff.self, LearningCurves.self, LearningRates.self, Throughput.self])
+            """,
+        subcommands: [Tradeoff.self, LearningCurves.self, LearningRates.self, Throughput.self]
+    )
 
     struct Tradeoff: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "tradeoff", abstract: "Test accuracy against the bytes of state.",
+            commandName: "tradeoff",
+            abstract: "Test accuracy against the bytes of state.",
             discussion: """
                 A colour and a marker a model, the same in every figure; its points are joined where they differ in state. \
                 Each of several seeds is a dot. Solid bars are 95 % intervals over seeds, dashed ones the range of seeds that \
@@ -34,20 +38,25 @@ struct PlotCommand: ParsableCommand {
                   recall-bench plot tradeoff --suite quick --output quick.svg
                   recall-bench plot tradeoff --csv results/quick-tradeoff.csv --output quick.png
                   recall-bench plot tradeoff --suite quick --script quick.gp      for gnuplot, later or changed
-                """)
+                """
+        )
 
         @OptionGroup var source: SuiteSource
 
         @Option(
             help: ArgumentHelp(
                 "Draws from this file instead of a database: the table tradeoff of `export csv`.",
-                valueName: "file"))
+                valueName: "file"
+            )
+        )
         var csv: String?
 
         @Option(
             help: ArgumentHelp(
                 "With --csv: the accuracy of guessing is of this suite's task, where the file does not say.",
-                valueName: "suite"))
+                valueName: "suite"
+            )
+        )
         var task: String?
 
         @OptionGroup var figure: FigureOptions
@@ -79,14 +88,16 @@ struct PlotCommand: ParsableCommand {
 
     struct LearningCurves: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "learning-curves", abstract: "Validation accuracy and loss by epoch.",
+            commandName: "learning-curves",
+            abstract: "Validation accuracy and loss by epoch.",
             discussion: """
                 Every point of the tradeoff at its best learning rate, a line a seed; thin ones where there are several.
 
                 EXAMPLES
                   recall-bench plot learning-curves --suite quick --output curves.svg
                   recall-bench plot learning-curves --suite mqar-small --width 1400 --output curves.png
-                """)
+                """
+        )
 
         @OptionGroup var source: SuiteSource
         @OptionGroup var figure: FigureOptions
@@ -100,7 +111,8 @@ struct PlotCommand: ParsableCommand {
 
     struct LearningRates: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "learning-rates", abstract: "Validation accuracy against the learning rate.",
+            commandName: "learning-rates",
+            abstract: "Validation accuracy against the learning rate.",
             discussion: """
                 What every best learning rate was chosen from: a panel a model, a curve a point of the tradeoff. The best has a \
                 ring, open where it is at the edge of those tried; the rates around it that are within 0.05 of its accuracy, \
@@ -109,7 +121,8 @@ struct PlotCommand: ParsableCommand {
                 EXAMPLES
                   recall-bench plot learning-rates --suite quick --output rates.svg
                   recall-bench plot learning-rates --suite state-size-quick --db other.sqlite > rates.svg
-                """)
+                """
+        )
 
         @OptionGroup var source: SuiteSource
         @OptionGroup var figure: FigureOptions
@@ -121,7 +134,8 @@ struct PlotCommand: ParsableCommand {
 
     struct Throughput: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "throughput", abstract: "Tokens a second against the context's length.",
+            commandName: "throughput",
+            abstract: "Tokens a second against the context's length.",
             discussion: """
                 What `recall-bench bench generate` measured, the last time where it did so twice: prefill and decoding, a line \
                 a mixer.
@@ -129,7 +143,8 @@ struct PlotCommand: ParsableCommand {
                 EXAMPLES
                   recall-bench plot throughput --output throughput.svg
                   recall-bench plot throughput --batch 128 --csv results/benchmarks.csv --output throughput.png
-                """)
+                """
+        )
 
         @Option(help: "Sequences side by side.")
         var batch = 16
@@ -137,7 +152,9 @@ struct PlotCommand: ParsableCommand {
         @Option(
             help: ArgumentHelp(
                 "Draws from this file instead of a database: the table benchmarks of `export csv`.",
-                valueName: "file"))
+                valueName: "file"
+            )
+        )
         var csv: String?
 
         @OptionGroup var store: StoreOptions

@@ -20,12 +20,15 @@ struct RunCommand: ParsableCommand {
               recall-bench run --suite based-figure2 --shard 3/16      one job of an array of sixteen
 
             \(EnvironmentVariables.help)
-            """)
+            """
+    )
 
     @Option(
         help: ArgumentHelp(
             "A suite's name (a file of Suites/ without .yaml) or a path; more than once for several, one after another.",
-            valueName: "name|path"))
+            valueName: "name|path"
+        )
+    )
     var suite: [String]
 
     @OptionGroup var grid: GridOptions
@@ -40,7 +43,8 @@ struct RunCommand: ParsableCommand {
         try SuiteSeries(
             suites.map {
                 Sitting($0, membership: grid.membership, database: store.path, options: training)
-            }, options: training
+            },
+            options: training
         ).perform()
     }
 }
@@ -49,8 +53,13 @@ extension SuiteRecord {
     /// - Parameter runs: those that the suite lists from seed 0 on, for who has them.
     init(_ suite: Suite, listing runs: [PlannedRun]? = nil) {
         self.init(
-            name: suite.name, description: suite.description ?? "", controlModel: suite.control?.model,
-            controlMinimum: suite.control?.minimumAccuracy, contentHash: suite.contentHash(of: runs),
-            search: suite.search, path: suite.path)
+            name: suite.name,
+            description: suite.description ?? "",
+            controlModel: suite.control?.model,
+            controlMinimum: suite.control?.minimumAccuracy,
+            contentHash: suite.contentHash(of: runs),
+            search: suite.search,
+            path: suite.path
+        )
     }
 }

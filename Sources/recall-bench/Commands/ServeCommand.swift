@@ -23,7 +23,8 @@ struct ServeCommand: ParsableCommand {
               recall-bench serve
               recall-bench serve --suite quick --port 0
               recall-bench serve --db other.sqlite --host 0.0.0.0
-            """)
+            """
+    )
 
     @Option(help: ArgumentHelp("Only this suite; may be repeated. Default: all.", valueName: "name"))
     var suite: [String] = []
@@ -55,7 +56,9 @@ struct ServeCommand: ParsableCommand {
             Output.note("anyone who reaches \(host) may read \(path): nothing asks for a password")
         }
         let words = PageWords(
-            training: firstRun, watching: ShellCommand("status", "--watch").on(database: path))
+            training: firstRun,
+            watching: ShellCommand("status", "--watch").on(database: path)
+        )
         // Whatever trains on this machine comes first. Threads that are yet to begin take it over.
         #if canImport(Glibc)
             setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)

@@ -20,7 +20,8 @@ struct StatusCommand: ParsableCommand {
               recall-bench status
               recall-bench status --suite quick --watch
               recall-bench status --watch --json --interval 10 > status.jsonl
-            """)
+            """
+    )
 
     @Option(help: ArgumentHelp("Only this suite.", valueName: "name"))
     var suite: String?
@@ -57,7 +58,8 @@ struct StatusCommand: ParsableCommand {
         }
         let suites = try opened.suites(named: names)
         let snapshot = StatusSnapshot(
-            try suites.map { (name: $0.name, runs: try opened.runs(suite: $0.name)) })
+            try suites.map { (name: $0.name, runs: try opened.runs(suite: $0.name)) }
+        )
         if json {
             Output.write(snapshot.jsonLine(database: opened.path, time: Date()) + "\n")
         } else if suites.isEmpty {
@@ -67,7 +69,8 @@ struct StatusCommand: ParsableCommand {
             let notes = try suites.flatMap { try RowOriginNotes(suite: $0.name, in: opened).lines }
             Output.write(
                 StatusReport(snapshot, database: opened.path).lines(width: width)
-                    + notes.flatMap { [""] + Listing.wrap($0, to: width) })
+                    + notes.flatMap { [""] + Listing.wrap($0, to: width) }
+            )
         }
     }
 }

@@ -17,7 +17,8 @@ struct SuitesCommand: ParsableCommand {
               recall-bench suites
               recall-bench suites quick
               recall-bench suites ./my-suite.yaml
-            """)
+            """
+    )
 
     @Argument(help: ArgumentHelp("The suite to show in full.", valueName: "name|path"))
     var name: String?
@@ -80,7 +81,8 @@ private struct SuiteDescription {
         lines += Listing.lines(
             Self.grid(suite.trainings.map(settings)) + [
                 ("seeds", "\(suite.seeds)"), ("data_seeds", "\(suite.dataSeeds)"),
-            ])
+            ]
+        )
         for model in suite.models {
             let count = runs.count { $0.model == model.name }
             let atLeast = suite.search == nil ? "" : "from "

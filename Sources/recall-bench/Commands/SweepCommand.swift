@@ -8,12 +8,15 @@ import RecallTraining
 
 struct SweepCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "sweep", abstract: "Sweep one property of every mixer.",
+        commandName: "sweep",
+        abstract: "Sweep one property of every mixer.",
         discussion: """
             EXAMPLES
               recall-bench sweep state-size
               recall-bench sweep state-size --models based,mamba --sizes 4KiB,16KiB,64KiB --seeds 3
-            """, subcommands: [StateSize.self])
+            """,
+        subcommands: [StateSize.self]
+    )
 
     struct StateSize: ParsableCommand {
         static let configuration = CommandConfiguration(
@@ -34,7 +37,8 @@ struct SweepCommand: ParsableCommand {
                   recall-bench sweep state-size --task mqar-small --dry-run
 
                 \(EnvironmentVariables.help)
-                """)
+                """
+        )
 
         @Option(help: ArgumentHelp("Models, by preset.", valueName: "a,b,…"))
         var models = ModelPresets.presets.filter(\.isSweptByDefault).map(\.name).joined(separator: ",")
@@ -44,7 +48,10 @@ struct SweepCommand: ParsableCommand {
 
         @Option(
             help: ArgumentHelp(
-                "Learning rates tried at every point, instead of a search.", valueName: "rate,…"))
+                "Learning rates tried at every point, instead of a search.",
+                valueName: "rate,…"
+            )
+        )
         var learningRates: String?
 
         @Option(help: "Seeds of initialisation per point, at its best learning rate or at all of a list.")
@@ -72,8 +79,13 @@ struct SweepCommand: ParsableCommand {
             if !training.dryRun { try Store.check(path: store.path) }
             let measurement = ModelMeasurement()
             let sweep = StateSizeSweep(
-                base: base, presets: try presets(), targets: try targets(), rates: try rates(), seeds: seeds,
-                dataSeeds: dataSeeds)
+                base: base,
+                presets: try presets(),
+                targets: try targets(),
+                rates: try rates(),
+                seeds: seeds,
+                dataSeeds: dataSeeds
+            )
             let choices = try sweep.choose {
                 try measurement.facts($0, maximumLength: $1, testLength: $2).stateBytes
             }
@@ -82,11 +94,15 @@ struct SweepCommand: ParsableCommand {
                 throw Failure(
                     .usage,
                     "the sweep would have up to \(suite.mostRuns) runs, and may have at most \(Suite.maximumRuns); ask for "
-                        + "fewer --sizes, --seeds, --data-seeds or --learning-rates")
+                        + "fewer --sizes, --seeds, --data-seeds or --learning-rates"
+                )
             }
             Output.write(StateSizeSweep.table(choices, width: Output.width) + "\n")
             try Sitting(
-                suite, membership: .extending, database: store.path, options: training,
+                suite,
+                membership: .extending,
+                database: store.path,
+                options: training,
                 measurement: measurement
             ).perform()
         }

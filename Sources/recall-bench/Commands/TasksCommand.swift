@@ -10,7 +10,8 @@ struct TasksCommand: ParsableCommand {
             EXAMPLES
               recall-bench tasks
               recall-bench tasks mqar
-            """)
+            """
+    )
 
     @Argument(help: "The task to show in full.")
     var name: String?
@@ -33,27 +34,51 @@ struct TasksCommand: ParsableCommand {
         let task = MQARTask(vocabSize: 4, train: [], validation: [], test: [])
         let settings = [
             Setting(
-                "id", "letters, digits, - and _", default: "the name",
-                "what tables, figures and --only call the task; it changes no run"),
+                "id",
+                "letters, digits, - and _",
+                default: "the name",
+                "what tables, figures and --only call the task; it changes no run"
+            ),
             Setting(
-                "vocab_size", "an even integer", "V: token 0 is a filler, 1 ..< V/2 keys, V/2 ..< V values"),
+                "vocab_size",
+                "an even integer",
+                "V: token 0 is a filler, 1 ..< V/2 keys, V/2 ..< V values"
+            ),
             Setting(
-                "train, validation, test", "lists of {sequence_length: L, kv_pairs: n, examples: N}",
-                "the three disjoint splits, in segments of one shape"),
+                "train, validation, test",
+                "lists of {sequence_length: L, kv_pairs: n, examples: N}",
+                "the three disjoint splits, in segments of one shape"
+            ),
             Setting(
-                "random_non_queries", "true or false", default: "\(task.randomNonQueries)",
-                "whether positions that are neither context nor query hold random tokens, else 0"),
+                "random_non_queries",
+                "true or false",
+                default: "\(task.randomNonQueries)",
+                "whether positions that are neither context nor query hold random tokens, else 0"
+            ),
             Setting(
-                "fillers", Fillers.allCases.map(\.rawValue).joined(separator: " | "),
+                "fillers",
+                Fillers.allCases.map(\.rawValue).joined(separator: " | "),
                 default: task.fillers.rawValue,
-                "which: any token, as the published harness has it, or none that is a key of its sequence"),
+                "which: any token, as the published harness has it, or none that is a key of its sequence"
+            ),
             Setting(
-                "power_a", "a number from 0", default: "\(task.powerA)",
-                "a of the power law of gaps: slot i weighs (i + 1)^(a - 1); 1 is uniform"),
+                "power_a",
+                "a number from 0",
+                default: "\(task.powerA)",
+                "a of the power law of gaps: slot i weighs (i + 1)^(a - 1); 1 is uniform"
+            ),
             Setting(
-                "data_seed", "an integer from 0", default: "\(task.dataSeed)", "keys every token of the data"),
+                "data_seed",
+                "an integer from 0",
+                default: "\(task.dataSeed)",
+                "keys every token of the data"
+            ),
             Setting(
-                "batch_size", "an integer from 1", default: "the training's", "examples a step, for this task"),
+                "batch_size",
+                "an integer from 1",
+                default: "the training's",
+                "examples a step, for this task"
+            ),
         ]
         let rules = [
             "vocab_size ≥ 4, and even",

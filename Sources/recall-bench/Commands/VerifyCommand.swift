@@ -27,7 +27,8 @@ struct VerifyCommand: ParsableCommand {
               recall-bench verify --only 'linear*Backward'
               recall-bench verify --only 'model mamba' --threads 2
               recall-bench verify --json
-            """)
+            """
+    )
 
     @Option(help: DeviceChoice.help)
     var device = "cpu"
@@ -38,7 +39,9 @@ struct VerifyCommand: ParsableCommand {
     @Option(
         help: ArgumentHelp(
             "Only the cases with this in their kernel and shape. With * for any characters or ? for one it is a pattern for the whole name. Commas, or the option again, for more of them.",
-            valueName: "text|pattern,…"))
+            valueName: "text|pattern,…"
+        )
+    )
     var only: [String] = []
 
     @Option(
@@ -88,7 +91,8 @@ struct VerifyCommand: ParsableCommand {
             let width = isatty(STDOUT_FILENO) == 1 ? Output.width : .max
             Output.write(VerifyRow.table(rows).render(width: width))
             Output.write(
-                [""] + failed.flatMap { row in row.problems.map { "\(row.name) \(row.shape): \($0)" } })
+                [""] + failed.flatMap { row in row.problems.map { "\(row.name) \(row.shape): \($0)" } }
+            )
             if failed.isEmpty { Output.write(["\(rows.count) cases passed on \(device)"]) }
         }
         guard failed.isEmpty else {

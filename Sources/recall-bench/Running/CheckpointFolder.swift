@@ -30,7 +30,11 @@ extension CheckpointFolder {
     ///   - database: a file whose rows want their room too, where it shares the file system.
     /// - Throws: `Failure` (74).
     func checkSpace(
-        for runs: [PlannedRun], further: [PlannedRun], jobs: Int, keeping: Bool, database: String,
+        for runs: [PlannedRun],
+        further: [PlannedRun],
+        jobs: Int,
+        keeping: Bool,
+        database: String,
         measurement: ModelMeasurement
     ) throws {
         let sizes = try runs.map { (runID: $0.runID, parameters: try measurement.facts($0).parameters) }
@@ -40,7 +44,12 @@ extension CheckpointFolder {
         let rows = DiskSpace.isShared(path, besides) ? Store.bytesNeeded(for: all) : 0
         guard
             let shortage = shortage(
-                for: sizes, further: furtherSizes, jobs: jobs, keeping: keeping, reserved: rows)
+                for: sizes,
+                further: furtherSizes,
+                jobs: jobs,
+                keeping: keeping,
+                reserved: rows
+            )
         else { return }
         let parallel = min(jobs, all.count)
         let whose =

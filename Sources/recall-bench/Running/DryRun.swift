@@ -22,7 +22,10 @@ struct DryRun {
     ///   - execution: what trains here: it continues what it began itself.
     /// - Throws: `OptionError` where the options can leave no run; `StoreError`.
     init(
-        _ planner: RunPlanner, in database: String, fresh: Bool, on execution: Execution,
+        _ planner: RunPlanner,
+        in database: String,
+        fresh: Bool,
+        on execution: Execution,
         checkpoints: CheckpointFolder
     ) throws {
         self.planner = planner
@@ -61,7 +64,9 @@ struct DryRun {
     ///   - refusals: why the others will fail, by `PlannedRun.pointID`.
     /// - Throws: what measuring a model or training a step throws.
     func write(
-        _ options: TrainingOptions, _ measurement: ModelMeasurement, fitting: [PlannedRun],
+        _ options: TrainingOptions,
+        _ measurement: ModelMeasurement,
+        fitting: [PlannedRun],
         refusals: [String: String]
     ) throws {
         try Output.write(table(measurement).lines(width: Output.width).joined(separator: "\n") + "\n\n")
@@ -114,7 +119,8 @@ struct DryRun {
         parts.append(
             open == 0
                 ? "nothing is left to train"
-                : "\(open) left" + (begun.isEmpty ? "" : " (\(begun.joined(separator: ", ")))"))
+                : "\(open) left" + (begun.isEmpty ? "" : " (\(begun.joined(separator: ", ")))")
+        )
         return "\(runs)\(planner.suite.search == nil ? "" : " so far"): " + parts.joined(separator: ", ")
     }
 

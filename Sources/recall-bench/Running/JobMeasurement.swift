@@ -63,8 +63,12 @@ struct JobMeasurement {
     private func warmTrainer(on device: DeviceChoice) throws -> Trainer {
         let spec = run.spec
         let trainer = try Trainer(
-            task: spec.task, model: spec.model, training: spec.training, seed: spec.seed,
-            backend: device.makeBackend(threads: 1, spec.training.precision))
+            task: spec.task,
+            model: spec.model,
+            training: spec.training,
+            seed: spec.seed,
+            backend: device.makeBackend(threads: 1, spec.training.precision)
+        )
         _ = try time(trainer, Self.warmUp)
         return trainer
     }

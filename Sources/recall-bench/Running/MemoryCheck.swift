@@ -23,7 +23,8 @@ struct MemoryCheck {
     ///
     /// - Throws: what making a model can meet.
     func refusals(
-        of runs: [PlannedRun], _ measurement: ModelMeasurement
+        of runs: [PlannedRun],
+        _ measurement: ModelMeasurement
     ) throws -> [String: String] {
         var refusals: [String: String] = [:]
         for run in runs {
@@ -87,7 +88,10 @@ struct MemoryCheck {
     ///   - device: whose memory is to hold it.
     /// - Throws: `Failure` (69).
     static func require(
-        _ bytes: Int, for what: String, advice: String, on device: DeviceChoice = .cpu
+        _ bytes: Int,
+        for what: String,
+        advice: String,
+        on device: DeviceChoice = .cpu
     ) throws {
         let available = try device.availableMemory()
         guard bytes > available else { return }

@@ -26,8 +26,11 @@ final class ModelMeasurement {
         init(_ run: PlannedRun) {
             let task = run.spec.task
             self.init(
-                run.spec.model, vocabulary: task.vocabSize, maximumLength: task.maximumLength,
-                testLength: task.maximumTestLength)
+                run.spec.model,
+                vocabulary: task.vocabSize,
+                maximumLength: task.maximumLength,
+                testLength: task.maximumTestLength
+            )
         }
     }
 
@@ -74,8 +77,11 @@ final class ModelMeasurement {
     func trainingBytes(_ run: PlannedRun) throws -> Int {
         let task = run.spec.task
         let key = StepKey(
-            model: Key(run), training: task.train, evaluation: task.validation + task.test,
-            batch: run.spec.training.batchSize)
+            model: Key(run),
+            training: task.train,
+            evaluation: task.validation + task.test,
+            batch: run.spec.training.batchSize
+        )
         let bytes = knownSteps[key] ?? Result { try Self.trainingBytes(key) }
         knownSteps[key] = bytes
         return try bytes.get()
@@ -83,7 +89,10 @@ final class ModelMeasurement {
 
     private static func trainingBytes(_ key: StepKey) throws -> Int {
         let model = try layout(
-            key.model.model, vocabulary: key.model.vocabulary, maximumLength: key.model.maximumLength)
+            key.model.model,
+            vocabulary: key.model.vocabulary,
+            maximumLength: key.model.maximumLength
+        )
         let step = try model.largestStep(key.training, batchSize: key.batch)
         let evaluation = try model.largestEvaluation(key.evaluation, batchSize: key.batch)
         return max(step, evaluation).plus(key.training.trainingDataBytes)
@@ -93,11 +102,17 @@ final class ModelMeasurement {
     ///
     /// - Throws: `BackendError.outOfMemory` for sizes beyond all bounds.
     static func layout(
-        _ config: ModelConfig, vocabulary: Int, maximumLength: Int
+        _ config: ModelConfig,
+        vocabulary: Int,
+        maximumLength: Int
     ) throws -> LanguageModel {
         try LanguageModel(
-            config, vocabulary: vocabulary, maximumLength: maximumLength,
-            backend: CPUBackend(takesMemory: false), seed: nil)
+            config,
+            vocabulary: vocabulary,
+            maximumLength: maximumLength,
+            backend: CPUBackend(takesMemory: false),
+            seed: nil
+        )
     }
 
     private func facts(_ key: Key) throws -> ModelFacts {
@@ -111,8 +126,11 @@ final class ModelMeasurement {
         let model = try layout(key.model, vocabulary: key.vocabulary, maximumLength: key.maximumLength)
         let items = try stateItems(key)
         return ModelFacts(
-            parameters: model.parameterCount, stateBytes: items.map(\.bytes).saturatingSum(),
-            stateBytesZoology: model.zoologyStateBytes(length: key.testLength), stateItems: items)
+            parameters: model.parameterCount,
+            stateBytes: items.map(\.bytes).saturatingSum(),
+            stateBytesZoology: model.zoologyStateBytes(length: key.testLength),
+            stateItems: items
+        )
     }
 
     /// The state by the layout of its arrays and, where that does not take long, by stepping the layers and counting what
@@ -124,7 +142,12 @@ final class ModelMeasurement {
         guard layout.isQuicklyMeasured(length: key.testLength) else { return items }
         let backend = CPUBackend()
         let model = try LanguageModel(
-            key.model, vocabulary: 2, maximumLength: key.maximumLength, backend: backend, seed: nil)
+            key.model,
+            vocabulary: 2,
+            maximumLength: key.maximumLength,
+            backend: backend,
+            seed: nil
+        )
         let measured = try model.measureStateItems(length: key.testLength, arena: Arena(backend: backend))
         precondition(measured == items, "a mixer's state is not laid out as it says")
         return measured
@@ -160,7 +183,8 @@ extension LanguageModel {
     /// The most that a shape comes to. One that is no larger than another in anything is not looked at: there may be
     /// thousands.
     private static func largest(
-        _ shapes: [(segment: Segment, batch: Int)], _ bytes: (Segment, Int) throws -> Int
+        _ shapes: [(segment: Segment, batch: Int)],
+        _ bytes: (Segment, Int) throws -> Int
     ) throws -> Int {
         func isWithin(_ one: (segment: Segment, batch: Int), _ other: (segment: Segment, batch: Int)) -> Bool {
             one.batch <= other.batch && one.segment.sequenceLength <= other.segment.sequenceLength

@@ -22,7 +22,10 @@ final class RunPlanner: @unchecked Sendable {
     private var known: Set<String> = []
 
     init(
-        _ suite: Suite, membership: Store.Membership, measurement: ModelMeasurement, options: TrainingOptions
+        _ suite: Suite,
+        membership: Store.Membership,
+        measurement: ModelMeasurement,
+        options: TrainingOptions
     ) {
         (self.suite, self.membership, self.measurement) = (suite, membership, measurement)
         self.options = options
@@ -66,9 +69,14 @@ final class RunPlanner: @unchecked Sendable {
                 return try more.map { ($0, try self.measurement.facts($0)) }
             }
             try store.plan(
-                runs, suite: record, membership: membership, replacing: options.replaceSuite,
+                runs,
+                suite: record,
+                membership: membership,
+                replacing: options.replaceSuite,
                 then: suite.search == nil ? nil : step,
-                preparing: measurement.measure, facts: measurement.facts)
+                preparing: measurement.measure,
+                facts: measurement.facts
+            )
             let selected = options.remaining(of: runs + more, in: suite)
             known.formUnion(selected.map(\.runID))
             return selected
@@ -94,7 +102,12 @@ final class RunPlanner: @unchecked Sendable {
     func forget(_ runs: [PlannedRun], in store: Store) throws -> [PlannedRun] {
         try lock.withLock {
             try store.plan(
-                runs, suite: record, fresh: true, membership: .additional, facts: measurement.facts)
+                runs,
+                suite: record,
+                fresh: true,
+                membership: .additional,
+                facts: measurement.facts
+            )
             let selected = options.remaining(of: try needed(store), in: suite)
             known = Set(selected.map(\.runID))
             return selected
@@ -108,7 +121,11 @@ final class RunPlanner: @unchecked Sendable {
             let added = try further(of: needed(try store.trials(suite: suite.name)))
             if !added.isEmpty {
                 try store.plan(
-                    added.map(\.planned), suite: record, membership: .additional, facts: measurement.facts)
+                    added.map(\.planned),
+                    suite: record,
+                    membership: .additional,
+                    facts: measurement.facts
+                )
             }
             known.formUnion(added.map(\.planned.runID))
             return added
@@ -135,7 +152,8 @@ final class RunPlanner: @unchecked Sendable {
                     let open = needed.filter { trials[$0.runID] == nil && self.known.contains($0.runID) }
                     return try open.map { ($0, try self.measurement.facts($0)) }
                         + added.map { ($0.planned, $0.facts) }
-                })
+                }
+            )
             known.formUnion(added.map(\.planned.runID))
             return added
         }

@@ -64,9 +64,15 @@ final class Runner: @unchecked Sendable {
     private static let placeInterval = 1.0
 
     init(
-        _ runs: [PlannedRun], store: Store, display: ProgressDisplay, stop: StopRequest,
+        _ runs: [PlannedRun],
+        store: Store,
+        display: ProgressDisplay,
+        stop: StopRequest,
         options: TrainingOptions,
-        checkpoints: CheckpointFolder, planner: RunPlanner, devices: [DeviceChoice], execution: Execution,
+        checkpoints: CheckpointFolder,
+        planner: RunPlanner,
+        devices: [DeviceChoice],
+        execution: Execution,
         refusals: [String: String]
     ) {
         (self.planner, self.refusals) = (planner, refusals)
@@ -78,7 +84,10 @@ final class Runner: @unchecked Sendable {
         (self.devices, self.execution) = (devices, execution)
         // A store that is written to has one.
         origin = CheckpointOrigin(
-            database: store.databaseID ?? "", device: execution.device, build: execution.build)
+            database: store.databaseID ?? "",
+            device: execution.device,
+            build: execution.build
+        )
     }
 
     /// Trains until nothing is left, a stop is asked for, or the store fails.
@@ -109,12 +118,16 @@ final class Runner: @unchecked Sendable {
     private func waitForLocks() {
         store.waitForLocks(
             LockPatience(
-                isStopped: { [stop] in stop.isRaised }, stalled: { [recorder] in recorder.stalled() },
+                isStopped: { [stop] in stop.isRaised },
+                stalled: { [recorder] in recorder.stalled() },
                 say: { [display, path = store.path] seconds in
                     display.note(
                         "\(path): another process has kept the database locked for \(Int(clamping: seconds.rounded(.up))) s; training "
-                            + "goes on, and what it comes to is recorded when the lock is free")
-                }))
+                            + "goes on, and what it comes to is recorded when the lock is free"
+                    )
+                }
+            )
+        )
     }
 
     /// What a thread works for, let go of before the thread ends. What a thread still holds then is released among its
@@ -183,7 +196,8 @@ final class Runner: @unchecked Sendable {
 
     /// A timer that is running, and calls `body` until it is canceled.
     private func timer(
-        every seconds: Double, _ body: @escaping @Sendable (Runner) -> Void
+        every seconds: Double,
+        _ body: @escaping @Sendable (Runner) -> Void
     ) -> any DispatchSourceTimer {
         let timer = DispatchSource.makeTimerSource(queue: .global(qos: .utility))
         timer.schedule(deadline: .now() + seconds, repeating: seconds)
@@ -217,7 +231,9 @@ final class Runner: @unchecked Sendable {
                 if !hasSaidThatItWaits, busy == active.count {
                     hasSaidThatItWaits = true
                     display.waiting(
-                        forRuns: held.count, holders: Set(held.compactMap { holders[$0.runID] }).sorted())
+                        forRuns: held.count,
+                        holders: Set(held.compactMap { holders[$0.runID] }).sorted()
+                    )
                 }
                 _ = lock.wait(until: nextLook)
             }
@@ -273,15 +289,29 @@ final class Runner: @unchecked Sendable {
         let spec = run.spec
         do {
             let trainer = try Trainer(
-                task: spec.task, model: spec.model, training: spec.training, seed: spec.seed,
-                backend: device.makeBackend(threads: threads, spec.training.precision), stop: stop)
+                task: spec.task,
+                model: spec.model,
+                training: spec.training,
+                seed: spec.seed,
+                backend: device.makeBackend(threads: threads, spec.training.precision),
+                stop: stop
+            )
             let isLost = epochsOnRecord > 0 && !fresh && !checkpoint.exists
             let observer = RunObserver(
-                run, totalSteps: trainer.totalSteps, recorder: recorder, display: display,
-                refusal: isLost ? "the checkpoint \(checkpoint.path) is not there any more" : nil)
+                run,
+                totalSteps: trainer.totalSteps,
+                recorder: recorder,
+                display: display,
+                refusal: isLost ? "the checkpoint \(checkpoint.path) is not there any more" : nil
+            )
             let result = try trainer.run(
-                checkpoint: checkpoint, runID: run.runID, specification: spec.canonicalJSON(), origin: origin,
-                history: try store.history(run.runID), observer: observer)
+                checkpoint: checkpoint,
+                runID: run.runID,
+                specification: spec.canonicalJSON(),
+                origin: origin,
+                history: try store.history(run.runID),
+                observer: observer
+            )
             try recorder.flush(run.runID)
             let added = try planner.end { try store.finish(run.runID, result, then: $0) }
             checkpoints.settle(run.runID, keeping: keepsCheckpoints)
@@ -297,7 +327,8 @@ final class Runner: @unchecked Sendable {
             throw Failure(
                 .inputOutput,
                 "the checkpoint \(checkpoint.path) cannot be written (\(error.systemReason)); what was finished is kept: "
-                    + "make room, or name another folder with --checkpoints, and run again")
+                    + "make room, or name another folder with --checkpoints, and run again"
+            )
         } catch let error as RunError {
             try fail(run, error.description)
         } catch BackendError.outOfMemory(let bytes) {
@@ -327,7 +358,11 @@ private final class RunObserver: TrainingObserver {
 
     /// - Parameter refusal: why the run begins anew, where it has no checkpoint that should be there.
     init(
-        _ run: PlannedRun, totalSteps: Int, recorder: EpochRecorder, display: ProgressDisplay, refusal: String?
+        _ run: PlannedRun,
+        totalSteps: Int,
+        recorder: EpochRecorder,
+        display: ProgressDisplay,
+        refusal: String?
     ) {
         (runID, label, self.totalSteps) = (run.runID, run.label, totalSteps)
         (self.recorder, self.display, self.refusal) = (recorder, display, refusal)

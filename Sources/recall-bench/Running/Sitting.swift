@@ -16,7 +16,10 @@ struct Sitting {
     var interrupts: Interrupts?
 
     init(
-        _ suite: Suite, membership: Store.Membership, database: String, options: TrainingOptions,
+        _ suite: Suite,
+        membership: Store.Membership,
+        database: String,
+        options: TrainingOptions,
         measurement: ModelMeasurement = ModelMeasurement()
     ) {
         (self.database, self.options, self.measurement) = (database, options, measurement)
@@ -49,7 +52,8 @@ struct Sitting {
         throw Failure(
             .usage,
             "--require-control: the suite \(suite.name) names no control; add "
-                + "`control: {model: NAME, minimum_accuracy: 0.99}` to it, or leave the option out")
+                + "`control: {model: NAME, minimum_accuracy: 0.99}` to it, or leave the option out"
+        )
     }
 
     private mutating func sit() throws {
@@ -61,7 +65,12 @@ struct Sitting {
         let devices = try options.deviceChoice.all()
         if options.dryRun {
             let plan = try DryRun(
-                planner, in: database, fresh: options.fresh, on: execution, checkpoints: checkpoints)
+                planner,
+                in: database,
+                fresh: options.fresh,
+                on: execution,
+                checkpoints: checkpoints
+            )
             try measurement.measure(plan.selected)
             let refusals = try MemoryCheck(on: devices).refusals(of: plan.left, measurement)
             let fitting = refusals.isEmpty ? plan.left : plan.left.filter { refusals[$0.pointID] == nil }
@@ -91,18 +100,27 @@ struct Sitting {
         try memory.require(fitting, jobs: options.jobCount, measurement)
         try checkpoints.checkSpace(
             for: fitting,
-            further: planner.mostFurther(beyond: selected, open: open), jobs: options.jobCount,
-            keeping: options.keepCheckpoints, database: database,
-            measurement: measurement)
+            further: planner.mostFurther(beyond: selected, open: open),
+            jobs: options.jobCount,
+            keeping: options.keepCheckpoints,
+            database: database,
+            measurement: measurement
+        )
         patience?.end()
         if options.fresh {
             selected = try planner.forget(selected, in: store)
             open = try left(of: selected, store)
         }
         let outcome = try train(
-            open, of: selected.count, store, devices, execution, refusals: refusals,
+            open,
+            of: selected.count,
+            store,
+            devices,
+            execution,
+            refusals: refusals,
             notes: planner.suite.notes + (options.fresh ? [] : notes)
-                + (selected.isEmpty ? [nothingSelected] : []))
+                + (selected.isEmpty ? [nothingSelected] : [])
+        )
         // What searches added stands at the end; now it takes its place. A store that failed stays as it is.
         if outcome.error == nil, planner.suite.search != nil {
             do { selected = try planner.plan(in: store) } catch let error as StoreError
@@ -117,7 +135,8 @@ struct Sitting {
             throw Failure(
                 .interrupted,
                 "interrupted; what is finished is kept, and this goes on: "
-                    + "\(ShellCommand.continuing)")
+                    + "\(ShellCommand.continuing)"
+            )
         }
         if outcome.failed > 0 {
             if let verdict { warn(of: verdict) }
@@ -174,8 +193,13 @@ struct Sitting {
     ///   - refusals: why runs of some points cannot be trained, by `PlannedRun.pointID`.
     ///   - notes: said before anything is trained.
     private func train(
-        _ open: [PlannedRun], of total: Int, _ store: Store, _ devices: [DeviceChoice], _ execution: Execution,
-        refusals: [String: String], notes: [String]
+        _ open: [PlannedRun],
+        of total: Int,
+        _ store: Store,
+        _ devices: [DeviceChoice],
+        _ execution: Execution,
+        refusals: [String: String],
+        notes: [String]
     ) throws -> RunnerOutcome {
         // Programs are told of a sitting without runs as of any other.
         guard !open.isEmpty || options.json else {
@@ -190,44 +214,67 @@ struct Sitting {
         // A thread per run, those of its kernels, and one that writes its checkpoints.
         let runs = suite.search == nil ? min(options.jobCount, max(open.count, 1)) : options.jobCount
         try SystemLimits.requireThreads(
-            runs + SystemLimits.kernelThreads(options.threads, runs: runs) + 1, options: "--jobs and --threads")
+            runs + SystemLimits.kernelThreads(options.threads, runs: runs) + 1,
+            options: "--jobs and --threads"
+        )
         let interrupts = interrupts ?? Interrupts()
         interrupts.isIdle = false
         defer { interrupts.isIdle = true }
         let planner = planner
         let display = ProgressDisplay(
-            style: ProgressDisplay.Style(quiet: options.quiet, json: options.json), suite: suite.name,
-            totalRuns: open.count, totalSteps: open.map(\.spec.totalSteps).saturatingSum(),
-            details: try details(of: open, selected: total, store, execution))
+            style: ProgressDisplay.Style(quiet: options.quiet, json: options.json),
+            suite: suite.name,
+            totalRuns: open.count,
+            totalSteps: open.map(\.spec.totalSteps).saturatingSum(),
+            details: try details(of: open, selected: total, store, execution)
+        )
         notes.forEach(display.note)
         let runner = Runner(
-            open, store: store, display: display, stop: interrupts.stop, options: options,
-            checkpoints: checkpoints, planner: planner, devices: devices, execution: execution,
-            refusals: refusals)
+            open,
+            store: store,
+            display: display,
+            stop: interrupts.stop,
+            options: options,
+            checkpoints: checkpoints,
+            planner: planner,
+            devices: devices,
+            execution: execution,
+            refusals: refusals
+        )
         let outcome = runner.run()
         if options.json, let tradeoff = try? Tradeoff(suite: suite.name, in: store) {
             display.control(tradeoff.verdict)
         }
         display.finish(
-            heldElsewhere: outcome.heldElsewhere, error: outcome.error.flatMap { Failure($0).message })
+            heldElsewhere: outcome.heldElsewhere,
+            error: outcome.error.flatMap { Failure($0).message }
+        )
         return outcome
     }
 
     /// What the events of `--json` tell of the runs.
     private func details(
-        of open: [PlannedRun], selected: Int, _ store: Store, _ execution: Execution
+        of open: [PlannedRun],
+        selected: Int,
+        _ store: Store,
+        _ execution: Execution
     ) throws -> SittingDetails {
         guard options.json else { return SittingDetails() }
         let facts = Dictionary(
             try store.runs(suite: suite.name).map { ($0.runID, $0.facts) },
-            uniquingKeysWith: { first, _ in first })
+            uniquingKeysWith: { first, _ in first }
+        )
         let runs = open.compactMap { run in
             facts[run.runID].map { (run.runID, SittingDetails.Run(run, $0)) }
         }
         return SittingDetails(
-            runs: Dictionary(runs, uniquingKeysWith: { first, _ in first }), selectedRuns: selected,
-            alreadyFinished: selected - open.count, jobs: options.jobCount, threads: options.threads,
-            execution: execution)
+            runs: Dictionary(runs, uniquingKeysWith: { first, _ in first }),
+            selectedRuns: selected,
+            alreadyFinished: selected - open.count,
+            jobs: options.jobCount,
+            threads: options.threads,
+            execution: execution
+        )
     }
 
     /// - Returns: what the suite's control says; nil for a suite that is not there any more.
@@ -246,7 +293,8 @@ struct Sitting {
         if !options.quiet, !options.json {
             Self.note(
                 "everything is in \(database); `\(command("export", "csv", "--table", "tradeoff"))` writes the table for "
-                    + "a plot")
+                    + "a plot"
+            )
         }
         return tradeoff.verdict
     }

@@ -12,7 +12,9 @@ struct SuiteSeries {
         var names: Set<String> = []
         for sitting in sittings where !names.insert(sitting.planner.suite.name).inserted {
             throw Failure(
-                .usage, "--suite: there are two suites named '\(sitting.planner.suite.name)'; give each once")
+                .usage,
+                "--suite: there are two suites named '\(sitting.planner.suite.name)'; give each once"
+            )
         }
     }
 

@@ -58,7 +58,9 @@ struct TimeEstimate {
 
     /// By timing a step of each shape; nil for a model or a step that is too large for that.
     private func secondsPerEpoch(
-        _ spec: RunSpec, _ work: EpochWork, _ timed: inout TimedWork
+        _ spec: RunSpec,
+        _ work: EpochWork,
+        _ timed: inout TimedWork
     ) throws -> Double? {
         guard work.parameters <= Self.mostParameters else { return nil }
         let steps = try work.shapes.map { try step(on: $0, work, batchSize: spec.training.batchSize) }
@@ -69,8 +71,12 @@ struct TimeEstimate {
         }
         (task.validation, task.test) = (task.train, task.train)
         let trainer = try Trainer(
-            task: task, model: spec.model, training: spec.training, seed: spec.seed,
-            backend: options.deviceChoice.makeBackend(threads: options.threads, spec.training.precision))
+            task: task,
+            model: spec.model,
+            training: spec.training,
+            seed: spec.seed,
+            backend: options.deviceChoice.makeBackend(threads: options.threads, spec.training.precision)
+        )
         var seconds = 0.0
         for (index, (shape, step)) in zip(work.shapes, steps).enumerated() {
             let timedSeconds = try trainer.timeSteps(segment: index, examples: step.examples, steps: 2)[1]
@@ -85,10 +91,14 @@ struct TimeEstimate {
         let length = min(shape.length, Self.mostTokens)
         let pairs = max(1, min(shape.pairs, length / 4))
         let examples = Int(
-            clamping: min(shape.examples, Double(min(batchSize, max(1, Self.mostTokens / length)))))
+            clamping: min(shape.examples, Double(min(batchSize, max(1, Self.mostTokens / length))))
+        )
         return TimedStep(
-            length: length, pairs: pairs, examples: examples,
-            operations: try work.operations(batch: examples, length: length, pairs: pairs))
+            length: length,
+            pairs: pairs,
+            examples: examples,
+            operations: try work.operations(batch: examples, length: length, pairs: pairs)
+        )
     }
 
     /// Where nothing was timed: twice what the device needs at the least for a product of some size.
@@ -152,11 +162,15 @@ private struct EpochWork {
     init(_ spec: RunSpec) throws {
         let task = spec.task
         let model = try ModelMeasurement.layout(
-            spec.model, vocabulary: task.vocabSize, maximumLength: task.maximumLength)
+            spec.model,
+            vocabulary: task.vocabSize,
+            maximumLength: task.maximumLength
+        )
         (self.model, parameters) = (model, model.parameterCount)
         let all = Dictionary(
             task.train.map { (Key(length: $0.sequenceLength, pairs: $0.kvPairs), Double($0.examples)) },
-            uniquingKeysWith: +)
+            uniquingKeysWith: +
+        )
         let largest = all.sorted {
             (Double($0.key.length) * $0.value, $0.key.length, $0.key.pairs)
                 > (Double($1.key.length) * $1.value, $1.key.length, $1.key.pairs)
@@ -166,7 +180,10 @@ private struct EpochWork {
             let batch = Int(clamping: min(examples, Double(spec.training.batchSize)))
             let operations = try Self.operations(model, batch: batch, length: key.length, pairs: key.pairs)
             return Shape(
-                length: key.length, pairs: key.pairs, examples: examples, operations: operations / Double(batch)
+                length: key.length,
+                pairs: key.pairs,
+                examples: examples,
+                operations: operations / Double(batch)
             )
         }
         func tokens(_ segments: [Segment]) -> Double {
@@ -184,7 +201,10 @@ private struct EpochWork {
 
     /// Of a training step. What is no matrix product counts by the operations that take as long.
     private static func operations(
-        _ model: LanguageModel, batch: Int, length: Int, pairs: Int
+        _ model: LanguageModel,
+        batch: Int,
+        length: Int,
+        pairs: Int
     ) throws -> Double {
         let work = try model.plan(batch: batch, length: length, labels: pairs).work
         return work.productOperations + 4 * work.vectorOperations + 20 * work.exponentials + 8 * work.bytes

@@ -137,7 +137,9 @@ enum DeviceChoice: Equatable, Sendable, CustomStringConvertible {
             throw Failure(.unavailable, "--device \(self): \(why)")
         } catch BackendError.outOfMemory(let bytes) {
             throw Failure(
-                .unavailable, "--device \(self): no memory for \(bytes) bytes; other programs have it")
+                .unavailable,
+                "--device \(self): no memory for \(bytes) bytes; other programs have it"
+            )
         }
     }
 }

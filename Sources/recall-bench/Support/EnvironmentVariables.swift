@@ -20,7 +20,9 @@ enum EnvironmentVariables {
         _ = try memoryBytes()
         if let text = value(Store.busyVariable), Store.busyTimeout(of: text) == nil {
             throw Failure(
-                .usage, "\(Store.busyVariable): '\(text)' is no number of seconds from 0 to 86400, such as 30")
+                .usage,
+                "\(Store.busyVariable): '\(text)' is no number of seconds from 0 to 86400, such as 30"
+            )
         }
     }
 

@@ -37,7 +37,8 @@ struct GenerationTables {
 
     private func speeds(_ title: String, _ speeds: [String: [GenerationShape: Double]]) -> TextTable {
         var table = TextTable(
-            [.init("\(title), tokens/s"), .init("batch", .right)] + contexts.map { .init("\($0)", .right) })
+            [.init("\(title), tokens/s"), .init("batch", .right)] + contexts.map { .init("\($0)", .right) }
+        )
         for batch in batches {
             for model in models {
                 let cells = contexts.map { context in
@@ -64,7 +65,8 @@ struct GenerationTables {
         guard let attention = decode[Self.reference], !others.isEmpty else { return nil }
         var table = TextTable(
             [.init("decodes faster than \(Self.reference) from"), .init("state")]
-                + batches.map { .init("batch \($0)", .right) })
+                + batches.map { .init("batch \($0)", .right) }
+        )
         for model in others {
             let isFixed = Set(contexts.compactMap { stateBytes[model]?[$0] }).count <= 1
             let cells = batches.map { batch in
@@ -72,7 +74,8 @@ struct GenerationTables {
                     Dictionary(
                         uniqueKeysWithValues: speeds.filter { $0.key.batch == batch }.map {
                             ($0.key.context, $0.value)
-                        })
+                        }
+                    )
                 }
                 return Crossover(ofBatch(decode[model] ?? [:]), against: ofBatch(attention))?.description ?? ""
             }

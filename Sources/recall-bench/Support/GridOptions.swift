@@ -7,7 +7,9 @@ struct GridOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Learning rates tried at every point, in place of the suite's own list or search. They join the suite's rows until it is run without the option.",
-            valueName: "rate,…"))
+            valueName: "rate,…"
+        )
+    )
     var learningRates: String?
 
     @Option(
@@ -38,7 +40,8 @@ struct GridOptions: ParsableArguments {
             throw Failure(
                 .usage,
                 "\(suite.name) would have up to \(suite.mostRuns) runs; a suite may have at most "
-                    + "\(Suite.maximumRuns), so ask for fewer --seeds, --data-seeds or --learning-rates")
+                    + "\(Suite.maximumRuns), so ask for fewer --seeds, --data-seeds or --learning-rates"
+            )
         }
         return suite
     }

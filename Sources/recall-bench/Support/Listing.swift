@@ -8,7 +8,9 @@ enum Listing {
     ///
     /// - Parameter indent: columns before each name.
     static func lines(
-        _ entries: [(name: String, text: String)], indent: Int = 2, width: Int = Output.width
+        _ entries: [(name: String, text: String)],
+        indent: Int = 2,
+        width: Int = Output.width
     ) -> [String] {
         let entries = entries.map { (name: oneLine($0.name), text: oneLine($0.text)) }
         let nameWidth = entries.map { displayWidth($0.name) }.max() ?? 0

@@ -31,6 +31,7 @@ private struct StandardErrorLog: LogHandler {
         let all = metadata.merging(event.metadata ?? [:]) { $1 }
         let details = all.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()
         StandardError.write(
-            line: "\(Date().formatted(.iso8601)) \(event.level) \(label):\(details) \(event.message)")
+            line: "\(Date().formatted(.iso8601)) \(event.level) \(label):\(details) \(event.message)"
+        )
     }
 }

@@ -31,7 +31,9 @@ struct ModelBenchmarkOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Models, or all: every registered mixer. Default: the baseline's five to train, all to generate.",
-            valueName: "name,…"))
+            valueName: "name,…"
+        )
+    )
     var models: String?
 
     @Option(help: "Threads of a run.")

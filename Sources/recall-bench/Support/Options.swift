@@ -41,7 +41,9 @@ struct TrainingOptions: ParsableArguments {
             "Only the runs that meet the conditions: KEY=VALUE,… with keys model, task, d_model, learning_rate, seed, or any setting of models and mixers, such as feature_dim.",
             discussion:
                 "A comma joins conditions, repeating a key gives alternatives, numbers compare as numbers, * in a text stands for any characters and ? for one: --only 'model=based*,feature_dim=16'. A task is given by its id, its name or the beginning of its hash. Of a search of learning rates only what it needs so far is trained.",
-            valueName: "KEY=VALUE,…"))
+            valueName: "KEY=VALUE,…"
+        )
+    )
     var only: [String] = []
 
     @Flag(
@@ -56,7 +58,9 @@ struct TrainingOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "The folder for checkpoints, kept ones too. Default: DATABASE.checkpoints/, and checkpoints/ beside the database for kept ones.",
-            valueName: "dir"))
+            valueName: "dir"
+        )
+    )
     var checkpoints: String?
 
     @Flag(
@@ -74,7 +78,9 @@ struct TrainingOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "The runs whose number is I modulo N, I from 0: for job arrays. Points where learning rates are searched.",
-            valueName: "I/N"))
+            valueName: "I/N"
+        )
+    )
     var shard: String?
 
     @Flag(
@@ -91,7 +97,8 @@ struct TrainingOptions: ParsableArguments {
 
     @Flag(
         inversion: .prefixedNo,
-        help: "Sketch the frontier in letters below the table. Default: where standard output is a terminal.")
+        help: "Sketch the frontier in letters below the table. Default: where standard output is a terminal."
+    )
     var plot: Bool?
 
     func validate() throws {

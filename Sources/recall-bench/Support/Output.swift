@@ -57,7 +57,8 @@ enum OutputFile {
     }
 
     private static func write(
-        to path: String, _ body: (_ sink: @escaping (any Sequence<UInt8>) throws -> Void) throws -> Void
+        to path: String,
+        _ body: (_ sink: @escaping (any Sequence<UInt8>) throws -> Void) throws -> Void
     ) throws {
         func failure(_ why: String) -> Failure {
             Failure(.inputOutput, "\(path): cannot be written (\(why)); name another file for --output")

@@ -39,13 +39,17 @@ struct FigureOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "The file to write, .svg or .png. Default: SVG to standard output, where that is no terminal.",
-            valueName: "file"))
+            valueName: "file"
+        )
+    )
     var output: String?
 
     @Option(
         help: ArgumentHelp(
-            "Writes gnuplot's commands with the data here; without --output nothing else.", valueName: "file.gp"
-        ))
+            "Writes gnuplot's commands with the data here; without --output nothing else.",
+            valueName: "file.gp"
+        )
+    )
     var script: String?
 
     @Option(help: "Instead of the figure's own title.")

@@ -15,6 +15,9 @@ extension Execution {
     /// This binary on this machine's processor.
     static var current: Execution {
         Execution(
-            device: CPUInformation.device, version: ProgramVersion.number, commit: ProgramVersion.commit)
+            device: CPUInformation.device,
+            version: ProgramVersion.number,
+            commit: ProgramVersion.commit
+        )
     }
 }

@@ -24,7 +24,8 @@ struct RowOriginNotes {
                     "\(Self.rows(count)) by \(Self.name(version)), which this program's do not compare with",
                     "the next training of the suite keeps them in the database, takes them out of the suite and trains those runs again"
                         + Self.reasons(since: version, changes)
-                ))
+                )
+            )
         }
         let others = Self.name(origins.elsewhere)
         if origins.finishedElsewhere > 0 {
@@ -32,14 +33,16 @@ struct RowOriginNotes {
                 (
                     "\(Self.rows(origins.finishedElsewhere, "finished ")) by \(others)",
                     "taken as they are, though their last bits may differ from this one's; --fresh trains them anew"
-                ))
+                )
+            )
         }
         if origins.unfinishedElsewhere > 0 {
             notes.append(
                 (
                     "\(Self.rows(origins.unfinishedElsewhere, "unfinished ")) by \(others)",
                     "begun anew, because a run's bits belong to one build and device"
-                ))
+                )
+            )
         }
         (self.notes, self.suite) = (notes, suite)
     }

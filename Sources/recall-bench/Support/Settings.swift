@@ -43,31 +43,53 @@ struct Setting {
         return [
             Setting("d_model", "an integer from 1", "D, the width of the residual stream; required"),
             Setting(
-                "layers", "a preset, {preset: NAME, knobs} or a list of mixers", "the sequence mixers; required"
+                "layers",
+                "a preset, {preset: NAME, knobs} or a list of mixers",
+                "the sequence mixers; required"
             ),
             Setting(
-                "block", words(BlockKind.self), default: model.block.rawValue,
-                "norm, mixer, norm, state mixer; or norm and mixer alone, as Mamba's own"),
+                "block",
+                words(BlockKind.self),
+                default: model.block.rawValue,
+                "norm, mixer, norm, state mixer; or norm and mixer alone, as Mamba's own"
+            ),
             Setting(
-                "state_mixer", words(StateMixerKind.self), default: model.stateMixer.rawValue,
-                "what follows a mixer in a transformer block"),
+                "state_mixer",
+                words(StateMixerKind.self),
+                default: model.stateMixer.rawValue,
+                "what follows a mixer in a transformer block"
+            ),
             Setting(
-                "positions", words(PositionKind.self), default: model.positions.rawValue,
-                "vectors added to the embedding"),
+                "positions",
+                words(PositionKind.self),
+                default: model.positions.rawValue,
+                "vectors added to the embedding"
+            ),
             Setting(
-                "embed_dropout", "a number from 0 to 0.99", default: embedDropoutDefaults,
-                "on the embedding, in training"),
+                "embed_dropout",
+                "a number from 0 to 0.99",
+                default: embedDropoutDefaults,
+                "on the embedding, in training"
+            ),
             Setting(
-                "residual_dropout", "a number from 0 to 0.99", default: "\(model.residualDropout)",
-                "on what layers add to the residual stream, in training"),
+                "residual_dropout",
+                "a number from 0 to 0.99",
+                default: "\(model.residualDropout)",
+                "on what layers add to the residual stream, in training"
+            ),
             Setting(
-                "norm", words(NormChoice.self), default: model.norm.rawValue,
+                "norm",
+                words(NormChoice.self),
+                default: model.norm.rawValue,
                 "LayerNorm or RMSNorm in transformer blocks and at the end; a mamba block has RMSNorm, whatever follows it"
             ),
             Setting("norm_epsilon", "a number above 0", default: "\(model.normEpsilon)", "of every norm"),
             Setting(
-                "init", words(InitialisationKind.self), default: model.initialisation.rawValue,
-                "how parameters start: as the mixers' papers have it, or as the published harness does"),
+                "init",
+                words(InitialisationKind.self),
+                default: model.initialisation.rawValue,
+                "how parameters start: as the mixers' papers have it, or as the published harness does"
+            ),
         ]
     }()
 
@@ -84,34 +106,63 @@ struct Setting {
                     + "selection: \(SeedSelection.allSeeds.rawValue)}}",
                 "of AdamW, at the start; searched from `start` rates between the ends, until the best's neighbours are "
                     + "within `resolution` decades, up to `extend` decades beyond the ends, and chosen by the mean over "
-                    + "all seeds (`selection: \(SeedSelection.firstSeed.rawValue)`: by the first); required"),
+                    + "all seeds (`selection: \(SeedSelection.firstSeed.rawValue)`: by the first); required"
+            ),
             Setting(
-                "weight_decay", "a number from 0", default: "\(training.weightDecay)", "decoupled, as AdamW's"),
+                "weight_decay",
+                "a number from 0",
+                default: "\(training.weightDecay)",
+                "decoupled, as AdamW's"
+            ),
             Setting(
-                "decay", words(DecayKind.self), default: training.decay.rawValue,
-                "whether biases, norm gains, A_log, D and the dt bias are exempt from it"),
+                "decay",
+                words(DecayKind.self),
+                default: training.decay.rawValue,
+                "whether biases, norm gains, A_log, D and the dt bias are exempt from it"
+            ),
             Setting(
-                "schedule", words(ScheduleKind.self), default: training.schedule.rawValue,
-                "how the learning rate falls"),
+                "schedule",
+                words(ScheduleKind.self),
+                default: training.schedule.rawValue,
+                "how the learning rate falls"
+            ),
             Setting(
-                "order", words(OrderKind.self), default: training.order.rawValue,
-                "batches in the published order, or shuffled every epoch"),
+                "order",
+                words(OrderKind.self),
+                default: training.order.rawValue,
+                "batches in the published order, or shuffled every epoch"
+            ),
             Setting(
-                "data", words(DataKind.self), default: training.data.rawValue,
-                "the same examples every epoch, or new ones"),
+                "data",
+                words(DataKind.self),
+                default: training.data.rawValue,
+                "the same examples every epoch, or new ones"
+            ),
             Setting(
-                "seeds", "an integer from 1", default: "1",
+                "seeds",
+                "an integer from 1",
+                default: "1",
                 "runs a point, of different initialisation, dropout and order; of a search, at the best rate and its "
-                    + "neighbours"),
+                    + "neighbours"
+            ),
             Setting(
-                "data_seeds", "an integer from 1", default: "1",
-                "runs a point, of different data, with the first of those seeds"),
+                "data_seeds",
+                "an integer from 1",
+                default: "1",
+                "runs a point, of different data, with the first of those seeds"
+            ),
             Setting(
-                "stop_at_accuracy", "a number from 0 to 1", default: "never",
-                "ends a run after an epoch whose validation accuracy is above"),
+                "stop_at_accuracy",
+                "a number from 0 to 1",
+                default: "never",
+                "ends a run after an epoch whose validation accuracy is above"
+            ),
             Setting(
-                "precision", words(Arithmetic.self), default: training.precision.rawValue,
-                "of storage and products"),
+                "precision",
+                words(Arithmetic.self),
+                default: training.precision.rawValue,
+                "of storage and products"
+            ),
         ]
     }()
 }

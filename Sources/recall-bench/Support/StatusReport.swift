@@ -53,7 +53,8 @@ struct StatusReport {
                 let command = ShellCommand("export", "csv", "--table", "runs").option("--suite", suite.name)
                     .on(database: database)
                 lines.append(
-                    "  and \(suite.failures.count - Self.mostFailures) more; `\(command)` has all errors")
+                    "  and \(suite.failures.count - Self.mostFailures) more; `\(command)` has all errors"
+                )
             }
         }
         return lines

@@ -141,7 +141,8 @@ final class StatusWatch {
             let command = ShellCommand("status").options("--suite", names).on(database: store.path)
             throw Failure(
                 .someRunsFailed,
-                "\(snapshot.counts.failed) of \(snapshot.counts.total) runs failed; `\(command)` tells why")
+                "\(snapshot.counts.failed) of \(snapshot.counts.total) runs failed; `\(command)` tells why"
+            )
         }
     }
 }

@@ -39,7 +39,8 @@ enum SystemLimits {
         throw Failure(
             .unavailable,
             "the system refuses this process the \(count) threads that it needs; raise `ulimit -u`, or the limit of its "
-                + "control group on processes\(options.isEmpty ? "" : ", or use fewer \(options)")")
+                + "control group on processes\(options.isEmpty ? "" : ", or use fewer \(options)")"
+        )
     }
 
     /// Threads that kernels begin, the one that calls them aside: all runs share those, one per core.
@@ -54,6 +55,7 @@ enum SystemLimits {
         throw Failure(
             .unavailable,
             "the system refuses this process \(count) more open files; `ulimit -n` is \(ProcessLimits.mostDescriptors): "
-                + "raise it")
+                + "raise it"
+        )
     }
 }

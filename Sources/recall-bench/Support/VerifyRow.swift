@@ -112,8 +112,12 @@ struct VerifyLine: Encodable {
         (passed, problems) = (row.problems.isEmpty, row.problems)
         outputs = row.outputs.map {
             Output(
-                name: $0.name, error: finite($0.error), largestError: finite($0.largestError), bound: $0.bound,
-                problem: $0.problem)
+                name: $0.name,
+                error: finite($0.error),
+                largestError: finite($0.largestError),
+                bound: $0.bound,
+                problem: $0.problem
+            )
         }
         measuredAt = Date().formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
     }
