@@ -18,7 +18,7 @@ struct Stream {
     var branch: Tensor?
 }
 
-/// One layer: norm, mixer and, in a transformer block, norm and state mixer (MODELS.md B.1).
+/// One layer: norm, mixer and, in a transformer block, norm and state mixer (docs/math/backbone.md, section 2).
 final class Block {
     let mixer: any Mixer
     private let mixerNorm: Norm
@@ -162,7 +162,7 @@ public final class LanguageModel {
                 isExemptFromDecay: false
             ) : nil
         blocks = config.layers.indices.map { Block(config, layer: $0, maximumLength: maximumLength) }
-        // After Mamba blocks too, whose own norms are RMSNorm (MODELS.md B.1).
+        // After Mamba blocks too, whose own norms are RMSNorm (docs/math/backbone.md, section 2).
         finalNorm = Norm(
             kind: config.norm.kind,
             gain: Parameter("norm.weight", shape: [width], initialiser: .constant(1), isExemptFromDecay: true),

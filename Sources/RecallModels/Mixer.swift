@@ -30,8 +30,8 @@ public protocol Mixer: AnyObject {
     /// One token of decoding: (B, 1, D) to (B, 1, D), moving the state on.
     func step(_ x: Tensor, _ state: inout MixerState, _ tape: Tape) -> Tensor
 
-    /// The numbers of state a sequence that the published harness's formula gives at a length; nil where it has none.
-    /// Kept beside the measured size, never instead of it (MODELS.md C.18).
+    /// The numbers of state per sequence that the published harness's formula gives at a length; nil where it
+    /// has none. Kept beside the measured size, never instead of it (docs/math/state.md, section 2).
     func zoologyStateSize(length: Int) -> Int?
 }
 
@@ -67,7 +67,7 @@ public struct MixerContext: Sendable {
     public let firstDropoutSite: Int
 }
 
-/// How the parameters of a kind start, for mixers and blocks alike (MODELS.md B.2).
+/// How the parameters of a kind start, for mixers and blocks alike (docs/math/backbone.md, section 7).
 extension MixerContext {
     /// N(0, 0.02²), or PyTorch's U(±1/√inputs) in a Mamba block, which keeps that default.
     func linearInitialiser(inputs: Int) -> Initialiser {

@@ -154,9 +154,10 @@ public enum ModelPresets {
 
     public static func preset(_ name: String) -> ModelPreset? { presets.first { $0.name == name } }
 
-    /// MODELS.md C.6: convolutions, with linear attention at layers 1, 6, 11, … and a window after each. It differs from
-    /// the published models where the harness's parts do: the windows' projections have biases, and SwiGLU is ⌊8 D/3⌋
-    /// wide, rounded up to a multiple of 256, where they have 2 D.
+    /// Convolutions, with linear attention at layers 1, 6, 11, … and a window after each
+    /// (docs/math/backbone.md, section 11). It differs from the published models where the parts do: the
+    /// windows' projections have biases, and SwiGLU is ⌊8 D/3⌋ wide, rounded up to a multiple of 256, where
+    /// they have 2 D.
     private static let basedLanguageModel = ModelPreset(
         name: "based-lm",
         summary: "gated convolutions, of every five layers one Taylor linear attention and one window",

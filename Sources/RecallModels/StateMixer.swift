@@ -1,6 +1,6 @@
 import RecallTensor
 
-/// What follows the mixer in a transformer block, over one token at a time (MODELS.md B.1).
+/// What follows the mixer in a transformer block, over one token at a time (docs/math/backbone.md, section 5).
 enum StateMixer {
     /// The published harness's identity: the normalised residual itself becomes the branch.
     case identity

@@ -1,6 +1,6 @@
 import RecallKernels
 
-/// How the learning rate moves over a run (MODELS.md B.3).
+/// How the learning rate moves over a run (docs/math/backbone.md, section 9).
 public enum ScheduleKind: String, Codable, CaseIterable, Sendable {
     /// lr/2·(1 + cos(π·epoch/epochs)), constant inside an epoch: the published harness's.
     case cosineEpoch = "cosine-epoch"

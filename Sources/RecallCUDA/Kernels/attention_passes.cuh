@@ -1,6 +1,7 @@
-// Causal attention forward and backward (MODELS.md D.1 to D.3) for weights that a policy makes of scores: softmax or linear.
-// Widths up to F and E are held whole in shared memory. WIDE passes take any, 128 columns at a time, and a block for each
-// 128 columns of the output, which makes the scores again.
+// Causal attention forward and backward for weights that a policy makes of scores: softmax
+// (docs/math/attention.md, section 4) or linear (docs/math/linear-attention.md, section 5). Widths up to F and
+// E are held whole in shared memory. WIDE passes take any, 128 columns at a time, and a block for each 128
+// columns of the output, which makes the scores again.
 //
 // A policy has: `scale` of scores; `map(x)`, the feature map of q and k, and `slope(x)`, its derivative; Sums of a query's
 // weights; `weigh`, scores to weights in place; `dropping()`, `dropout`; `statistic(saved, delta)`, what backward wants of

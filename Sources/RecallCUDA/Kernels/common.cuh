@@ -1,4 +1,5 @@
-// What every kernel shares. Letters are those of MODELS.md; (B, L, D) at a pointer is its shape, row-major.
+// What every kernel shares. Letters are those of docs/math/README.md, section 1; (B, L, D) at a pointer is its
+// shape, row-major.
 #pragma once
 
 #define WARP 32

@@ -1,6 +1,6 @@
-// The gradients of token embeddings (MODELS.md B.1). For the table's, positions are sorted by token, then the gradients
-// of each row's positions are added in their order. Rows with many positions are cut into parts, which are added
-// afterwards: one frequent token does not keep the others waiting.
+// The gradients of token embeddings (docs/math/backbone.md, section 1). For the table's, positions are sorted
+// by token, then the gradients of each row's positions are added in their order. Rows with many positions are
+// cut into parts, which are added afterwards: one frequent token does not keep the others waiting.
 #include "common.cuh"
 
 // Of sortPositions: its warps, as many as a warp has lanes, and the most rows of the table that a block owns.

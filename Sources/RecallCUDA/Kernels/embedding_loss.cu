@@ -1,4 +1,5 @@
-// Token embeddings, gathering of labelled rows, softmax cross-entropy (MODELS.md B.1, D.0).
+// Token embeddings (docs/math/backbone.md, section 1), gathering of labelled rows and softmax cross-entropy
+// (docs/math/backbone.md, section 6).
 #include "common.cuh"
 
 // Eight numbers of a row of y at once.

@@ -1,8 +1,9 @@
-// The vocabulary's head with softmax cross-entropy and its gradients (MODELS.md B.1, D.0), in tiles: no logit is stored.
+// The vocabulary's head with softmax cross-entropy and its gradients (docs/math/backbone.md, section 6), in
+// tiles: no logit is stored.
 //
-// Two passes over the logits (head_tiles.cuh): where hidden rows are kept and the table passes, that makes the losses and
-// dHidden (headRows); where the table is kept and hidden rows pass, dTable (headTable). The kernels behind them add the shares
-// in order (head_sums.cuh).
+// Two passes over the logits (head_tiles.cuh): where hidden rows are kept and the table passes, that makes the
+// losses and dHidden (headRows); where the table is kept and hidden rows pass, dTable (headTable). The kernels
+// behind them add the shares in order (head_sums.cuh).
 #include "head_policies.cuh"
 #include "head_tiles.cuh"
 

@@ -1,5 +1,5 @@
-// Normalised causal linear attention (MODELS.md C.5, D.3) in the quadratic form: weights are made of score tiles, features
-// are never expanded. Its decoding keeps the state of M rows.
+// Normalised causal linear attention in the quadratic form (docs/math/linear-attention.md, section 5): weights
+// are made of score tiles, features are never expanded. Its decoding keeps the state of M rows.
 #include "attention_backward.cuh"
 
 // FeatureMap, in the order of its cases.

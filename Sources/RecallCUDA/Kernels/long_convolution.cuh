@@ -1,9 +1,10 @@
-// Causal depthwise convolutions with a filter as long as the sequence, c = f * u, as products with Toeplitz matrices on the
-// tensor cores (MODELS.md D.6): y = (c + u) ⊙ gate + u and its gradients.
+// Causal depthwise convolutions with a filter as long as the sequence, c = f * u, as products with Toeplitz
+// matrices on tensor cores: y = (c + u) ⊙ gate + u and its gradients (docs/math/convolutions.md, section 6).
 //
-// A block takes 8 channels of 8 sequences and a tile of TILE tokens; a warp takes one of the channels. Its product is
-// Y (TILE, 8 sequences) += T (TILE, TILE) U (TILE, 8): T's fragments are made from the filter, and one serves every tile of 16 × 8
-// that lies as far from the diagonal. In memory channels are innermost; shared memory holds a tile channel by channel.
+// A block takes 8 channels of 8 sequences and a tile of TILE tokens; a warp takes one of the channels. Its
+// product is Y (TILE, 8 sequences) += T (TILE, TILE) U (TILE, 8). T's fragments are made from the filter, and
+// one serves every tile of 16 × 8 at the same distance from the diagonal. In memory channels are innermost;
+// shared memory holds a tile channel by channel.
 #pragma once
 #include "common.cuh"
 

@@ -1,6 +1,7 @@
-// "Add, norm" (MODELS.md B.1, C.2): a row in the registers of some lanes of a warp, which has one row or several beside
-// each other, and ROWS times as many on their way at once. Kernels are named by how many numbers of a row they hold.
-// A row that is wider than any of them holds is a whole block's, and stays in memory.
+// "Add, norm" (docs/math/backbone.md, section 3): a row in the registers of some lanes of a warp, which has one
+// row or several beside each other, and ROWS times as many on their way at once. Kernels are named by how many
+// numbers of a row they hold. A row that is wider than any of them holds is a whole block's, and stays in
+// memory.
 #include "common.cuh"
 
 // How a row lies: RUN numbers behind each other a lane, then the next lane's, PIECES times.

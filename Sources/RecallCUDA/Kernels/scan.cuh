@@ -1,8 +1,9 @@
-// Mamba's selective scan with its softplus, skip and gate (MODELS.md C.14, D.5): what its two directions share.
+// Mamba's selective scan with its softplus, skip and gate (docs/math/selective-scan.md, section 2): what its
+// two directions share.
 //
-// A chunk is the 16 tokens between checkpoints. All of a block's threads walk one sequence, so they share its B and C, which
-// come to shared memory a chunk ahead. States that do not fit a kernel are gone through in passes, the sums over states handed
-// on from pass to pass in `sums`.
+// A chunk is the 16 tokens between checkpoints. All of a block's threads walk one sequence, so they share its B
+// and C, which are copied to shared memory a chunk ahead. States that do not fit a kernel are gone through in
+// passes, the sums over states handed on from pass to pass in `sums`.
 #pragma once
 #include "common.cuh"
 

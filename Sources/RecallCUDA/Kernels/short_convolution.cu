@@ -1,8 +1,8 @@
 // Causal depthwise convolutions with few taps and what follows them: c_t = bias + Σ_j w[j] u_{t-(K-1)+j}, then
-// y = c ⊙ gate + u or y = silu(c) (MODELS.md C.7, D.6).
+// y = c ⊙ gate + u or y = silu(c) (docs/math/convolutions.md, section 1).
 //
-// A warp takes 32 neighbouring channels; a thread takes RUN tokens of one channel at a time, all of whose inputs it loads
-// at once: neighbouring runs' inputs come a second time, but from a cache.
+// A warp takes 32 neighbouring channels; a thread takes RUN tokens of one channel at a time, all of whose
+// inputs it loads at once: neighbouring runs' inputs come a second time, but from a cache.
 #include "common.cuh"
 
 #define RUN 16

@@ -1,4 +1,5 @@
-// Causal softmax attention, full or in a window (MODELS.md D.1, D.2), for any width and precision.
+// Causal softmax attention, full or in a window (docs/math/attention.md, section 4), for any width and
+// precision.
 #include "attention_backward.cuh"
 #include "softmax_policy.cuh"
 

@@ -1,4 +1,5 @@
-// Causal softmax attention, full or in a window (MODELS.md D.1, D.2): weights are e^(s - maximum) with an online softmax.
+// Causal softmax attention, full or in a window: weights are e^(s - maximum) with an online softmax
+// (docs/math/attention.md, section 4).
 #pragma once
 #include "attention_passes.cuh"
 

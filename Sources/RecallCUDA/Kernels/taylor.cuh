@@ -1,7 +1,7 @@
-// Taylor linear attention in chunks (MODELS.md C.5, D.3): the state of second order stays on chip between chunks of a
-// sequence, and features are made in registers of tiles of q and k, where a product wants them. A block of four warps walks
-// a segment of one head's sequence for some columns of the values. Each warp takes 16 tokens of a chunk where the state is
-// read, and every fourth 16 of its rows where it grows.
+// Taylor linear attention in chunks (docs/math/linear-attention.md, section 6): the state of second order stays
+// on chip between chunks of a sequence, and features are made in registers of tiles of q and k, where a product
+// needs them. A block of four warps walks a segment of one head's sequence for some columns of the values. Each
+// warp takes 16 tokens of a chunk where the state is read, and every fourth 16 of its rows where it grows.
 #pragma once
 #include "attention_tiles.cuh"
 

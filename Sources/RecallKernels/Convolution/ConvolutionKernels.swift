@@ -41,7 +41,8 @@ public struct LongConvolutionShape: Equatable, Sendable {
     }
 }
 
-/// Causal depthwise convolutions, short (direct) and long (FFT), fused with what follows (MODELS.md C.7, D.6).
+/// Causal depthwise convolutions, short (docs/math/convolutions.md, section 1) and long
+/// (docs/math/convolutions.md, section 3), fused with what follows.
 public protocol ConvolutionKernels {
     /// - Parameters:
     ///   - u: (batch, length, channels), `inputStride` apart. weight: (channels, taps). bias: (channels).

@@ -1,6 +1,7 @@
 import Foundation
 
-/// The causal depthwise convolutions and their gradients as sums written out, in Float64 (MODELS.md C.7, D.6).
+/// The causal depthwise convolutions, short (docs/math/convolutions.md, section 1) and long
+/// (docs/math/convolutions.md, section 4), and their gradients as sums written out, in Float64.
 ///
 /// Everything is contiguous: the shape's `inputStride` is not looked at.
 package enum ConvolutionReference {

@@ -26,7 +26,8 @@ public struct HeadShape: Equatable, Sendable {
     }
 }
 
-/// Token embeddings, gathering of labelled rows, and the tied head with softmax cross-entropy (MODELS.md B.1, D.0).
+/// Token embeddings (docs/math/backbone.md, section 1), gathering of labelled rows, and the tied head with
+/// softmax cross-entropy (docs/math/backbone.md, section 6).
 public protocol EmbeddingLossKernels {
     /// y = dropout(table[token] + positions[t]).
     ///

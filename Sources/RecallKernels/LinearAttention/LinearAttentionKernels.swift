@@ -1,4 +1,4 @@
-/// The feature maps φ of linear attention (MODELS.md C.5).
+/// The feature maps φ of linear attention (docs/math/linear-attention.md, section 2).
 public enum FeatureMap: String, Sendable, CaseIterable, Codable {
     /// Second-order Taylor expansion of exp: weights 1 + s + s²/2, s = q·k/√f (Based, Arora et al. 2024).
     case taylor2 = "taylor-2"
@@ -43,8 +43,9 @@ public struct LinearAttentionShape: Equatable, Sendable {
     }
 }
 
-/// y_i = Σ_{j≤i} a_ij v_j / (Σ_{j≤i} a_ij + ε), a_ij = φ(q_i)·φ(k_j). Features are never expanded over a sequence: score
-/// tiles inside a chunk, the packed state between chunks where the length makes that cheaper (MODELS.md D.3).
+/// y_i = Σ_{j≤i} a_ij v_j / (Σ_{j≤i} a_ij + ε), a_ij = φ(q_i)·φ(k_j). Features are never expanded over a
+/// sequence: score tiles inside a chunk, the packed state between chunks where the length makes that cheaper
+/// (docs/math/linear-attention.md, section 7).
 ///
 /// q and k are (batch, length, heads · featureWidth), v and y (batch, length, heads · valueWidth), contiguous.
 public protocol LinearAttentionKernels {
@@ -94,7 +95,8 @@ public protocol LinearAttentionKernels {
     /// - Parameters:
     ///   - shape: length is 1.
     ///   - state: (batch, heads, M, valueWidth + 1), M = `map.stateRows`; read and written. For Taylor the rows are
-    ///     1, k_i, then k_i k_j for i ≤ j in row order, with all coefficients on the query (MODELS.md C.5).
+    ///     1, k_i, then k_i k_j for i ≤ j in row order, with all coefficients on the query
+    ///     (docs/math/linear-attention.md, section 3).
     func linearAttentionStep(
         _ shape: LinearAttentionShape,
         q: Floats,

@@ -1,4 +1,5 @@
-/// How a sequence is cut: both forms compute the same numbers up to rounding (MODELS.md D.3).
+/// How a sequence is cut: both forms compute the same numbers up to rounding
+/// (docs/math/linear-attention.md, section 7).
 package enum LinearAttentionForm: Equatable, Sendable {
     /// Every pair of tokens through score tiles: cost grows with the square of the length.
     case quadratic

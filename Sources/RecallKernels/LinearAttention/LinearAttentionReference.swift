@@ -26,7 +26,7 @@ package enum LinearAttentionReference {
         return (y, normaliser)
     }
 
-    /// - Returns: The gradients of Σ y · dy, like q, k and v (MODELS.md D.3).
+    /// - Returns: The gradients of Σ y · dy, like q, k and v (docs/math/linear-attention.md, section 5).
     package static func backward(
         _ shape: LinearAttentionShape,
         q: [Double],

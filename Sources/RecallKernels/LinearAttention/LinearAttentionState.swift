@@ -5,7 +5,8 @@ struct LinearAttentionState {
     let column: MutableFloats
 }
 
-/// The part of linear attention between chunks (MODELS.md C.5, D.3), on feature tiles (M, lanes) of one chunk.
+/// The part of linear attention between chunks (docs/math/linear-attention.md, section 6), on feature tiles
+/// (M, lanes) of one chunk.
 extension LinearAttentionPlan {
     /// Which features a tile holds: φ̂(k), or ψ(q) which carries Taylor's coefficients.
     enum Side { case key, query }

@@ -18,7 +18,7 @@ public struct NormShape: Equatable, Sendable {
     }
 }
 
-/// "Add, norm": the pre-norm residual step, one pass forward and one back (MODELS.md B.1, C.2).
+/// "Add, norm": the pre-norm residual step, one pass forward and one back (docs/math/backbone.md, section 3).
 public protocol NormalisationKernels {
     /// sum = residual + branch; y = norm(sum) · gain + bias.
     ///

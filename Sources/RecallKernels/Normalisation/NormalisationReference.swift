@@ -29,7 +29,8 @@ package enum NormalisationReference {
     }
 
     /// With x̂ the normalised row, r its reciprocal deviation and ĝ = dy ⊙ gain: dInput = dSum + r(ĝ - mean ĝ - x̂
-    /// mean(ĝ ⊙ x̂)), without mean ĝ for RMS; dGain = Σ dy ⊙ x̂; dBias = Σ dy (MODELS.md C.2).
+    /// mean(ĝ ⊙ x̂)), without mean ĝ for RMS; dGain = Σ dy ⊙ x̂; dBias = Σ dy
+    /// (docs/math/backbone.md, section 3).
     package static func backward(
         _ shape: NormShape,
         sum: [Double],

@@ -25,7 +25,8 @@ public struct ScanShape: Equatable, Sendable {
     }
 }
 
-/// The selective scan with its softplus, skip and gate fused (Gu, Dao 2023; MODELS.md C.14, D.5):
+/// The selective scan with its softplus, skip and gate fused (Gu, Dao 2023;
+/// docs/math/selective-scan.md, section 2):
 ///
 ///     Δ = softplus(delta + deltaBias)            A = -exp(aLog)
 ///     h_t[c,n] = exp(Δ_t[c] A[c,n]) h_{t-1}[c,n] + Δ_t[c] B_t[n] x_t[c]

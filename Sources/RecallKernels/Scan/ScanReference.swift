@@ -1,7 +1,8 @@
 import Foundation
 
-/// The selective scan and its gradients, one token, channel and state at a time in Float64, the whole history of
-/// states kept (Gu, Dao 2023, algorithm 2; MODELS.md C.14, D.5).
+/// The selective scan (Gu, Dao 2023, algorithm 2; docs/math/selective-scan.md, section 2) and its gradients
+/// (docs/math/selective-scan.md, section 4), one token, channel and state at a time in Float64, the whole
+/// history of states kept.
 package enum ScanReference {
     /// The scan's inputs, or their gradients, in the kernels' layouts: `b`, `c` (`stateStride`) and `z` (`gateStride`)
     /// strided, from their first element to their last at least.

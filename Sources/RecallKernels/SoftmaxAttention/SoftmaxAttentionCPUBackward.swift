@@ -28,7 +28,7 @@ extension CPUBackend {
 }
 
 /// The backward pass of one (batch, head): key tile by key tile, probabilities recomputed from logSumExp. With
-/// δ_i = dO_i·O_i and M the dropout multipliers (MODELS.md D.1),
+/// δ_i = dO_i·O_i and M the dropout multipliers (docs/math/attention.md, section 5),
 /// dV = (P⊙M)ᵀ dO, dS = P⊙(M⊙(dO Vᵀ) - δ), dQ = dS K/√d, dK = dSᵀ Q/√d.
 private struct AttentionBackward {
     let head: AttentionHead

@@ -20,7 +20,8 @@ extension CPUBackend {
 }
 
 /// The forward pass of one (batch, head), tile by tile with an online softmax: m, the largest score so far, and
-/// Σ e^(s - m) are kept for each query, and what is summed already is rescaled when m grows (MODELS.md D.1).
+/// Σ e^(s - m) are kept for each query, and what is summed already is rescaled when m grows
+/// (docs/math/attention.md, section 4).
 private struct AttentionForward {
     let head: AttentionHead
     let dropout: Dropout?

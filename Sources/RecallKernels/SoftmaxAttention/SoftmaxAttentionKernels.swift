@@ -22,7 +22,8 @@ public struct AttentionShape: Equatable, Sendable {
     }
 }
 
-/// Causal softmax attention in tiles with an online softmax, recomputed in backward (Dao 2022; MODELS.md D.1, D.2).
+/// Causal softmax attention in tiles with an online softmax, recomputed in backward
+/// (Dao et al. 2022; docs/math/attention.md, section 4).
 public protocol SoftmaxAttentionKernels {
     /// out_i = Σ_j softmax_j(q_i·k_j/√d) v_j over j ≤ i (and j > i - window).
     ///

@@ -1,6 +1,6 @@
 import Foundation
 
-/// The work of each kernel family by its shape (MODELS.md D.9 for what mixes tokens).
+/// The work of each kernel family by its shape (what mixes tokens: docs/math/cost.md, section 3).
 
 extension LinearShape {
     public var work: KernelWork {

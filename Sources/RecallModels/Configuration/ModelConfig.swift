@@ -37,7 +37,7 @@ public struct LayerConfig: Hashable, Codable, Sendable {
     }
 }
 
-/// How mixers are stacked (MODELS.md B.1).
+/// How mixers are stacked (docs/math/backbone.md, section 2).
 public enum BlockKind: String, Codable, CaseIterable, Sendable {
     /// Pre-norm: norm, mixer, norm, state mixer.
     case transformer
@@ -80,7 +80,7 @@ public enum NormChoice: String, Codable, CaseIterable, Sendable {
     case rms
 }
 
-/// How parameters start (MODELS.md B.2).
+/// How parameters start (docs/math/backbone.md, section 7).
 public enum InitialisationKind: String, Codable, CaseIterable, Sendable {
     /// N(0, 0.02²) for Linears and embeddings, every output projection scaled by 1/√(2·layers), and the
     /// initialisation of its paper for whatever a mixer has of its own.

@@ -2,11 +2,11 @@ import Foundation
 import RecallKernels
 import RecallTensor
 
-/// The gated convolution of Zoology: y = conv(u) ⊙ (u Wᵀ + b) + u, with a filter of a few taps or an implicit one as long
-/// as the sequence (MODELS.md C.7).
+/// The gated convolution of Zoology: y = conv(u) ⊙ (u Wᵀ + b) + u, with a filter of a few taps or an implicit
+/// one as long as the sequence (docs/math/convolutions.md, section 2).
 ///
-/// Arora et al., "Zoology: measuring and improving recall in efficient language models", 2023; the implicit filter is in
-/// the manner of Poli et al., "Hyena hierarchy", 2023.
+/// Arora et al., "Zoology: measuring and improving recall in efficient language models", 2023; the implicit
+/// filter is in the manner of Poli et al., "Hyena hierarchy", 2023.
 public final class BaseConv: Mixer {
     static let description = MixerDescription(
         name: "base-conv",
@@ -126,8 +126,9 @@ public final class BaseConv: Mixer {
     }
 }
 
-/// h_t = W₂ relu(W₁ z_t + b₁) + b₂ with fixed features z_t = [t/(l-1), cos(f w_t), -sin(f w_t)], w_t = 2π t/l, l the longest
-/// length, f = 1e-4: one band, so that little but linear time remains, as published (MODELS.md Q26).
+/// h_t = W₂ relu(W₁ z_t + b₁) + b₂ with fixed features z_t = [t/(l-1), cos(f w_t), -sin(f w_t)], w_t = 2π t/l,
+/// l the longest length, f = 1e-4. That is one band, so that little but linear time remains, as published
+/// (docs/math/convolutions.md, section 3).
 final class ImplicitFilter {
     private let inner: Linear
     private let outer: Linear

@@ -1,8 +1,9 @@
 import RecallKernels
 import RecallTensor
 
-/// The gated convolution of Based's language models: y = W_o( silu(conv(u₁)) ⊙ u₂ ) + b_o, u₁ and u₂ projections of x to
-/// 2 D, the convolution causal, depthwise and without a bias, no skip inside (MODELS.md C.7).
+/// The gated convolution of Based's language models (docs/math/convolutions.md, section 7):
+/// y = W_o( silu(conv(u₁)) ⊙ u₂ ) + b_o, u₁ and u₂ projections of x to 2 D, the convolution causal, depthwise
+/// and without a bias, no skip inside.
 ///
 /// Arora et al., "Simple linear attention language models balance the recall-throughput tradeoff", 2024. The published
 /// harness keeps u₁ and u₂ in one projection with a bias; they are two here, the same function and start, so that the

@@ -1,10 +1,11 @@
 import RecallKernels
 import RecallTensor
 
-/// Normalised causal linear attention: y_i = Σ_{j≤i} φ(q_i)·φ(k_j) v_j / Σ_{j≤i} φ(q_i)·φ(k_j), then an output projection.
+/// Normalised causal linear attention: y_i = Σ_{j≤i} φ(q_i)·φ(k_j) v_j / Σ_{j≤i} φ(q_i)·φ(k_j), then an output
+/// projection (docs/math/linear-attention.md, section 1).
 ///
-/// Katharopoulos et al., "Transformers are RNNs", 2020; the Taylor map: Arora et al., "Simple linear attention language
-/// models balance the recall-throughput tradeoff", 2024 (Based; MODELS.md C.5).
+/// Katharopoulos et al., "Transformers are RNNs", 2020; the Taylor map: Arora et al., "Simple linear attention
+/// language models balance the recall-throughput tradeoff", 2024 (Based).
 public final class LinearAttention: Mixer {
     static let description = MixerDescription(
         name: "linear-attention",
@@ -50,7 +51,8 @@ public final class LinearAttention: Mixer {
         query = context.linear("q", inputs: width, outputs: heads * featureWidth, bias: false)
         key = context.linear("k", inputs: width, outputs: heads * featureWidth, bias: false)
         value = context.linear("v", inputs: width, outputs: width, bias: false)
-        // The published harness calls it proj_o, which its scaling by name passes over (MODELS.md Q12).
+        // The published harness calls it proj_o, which its scaling by name passes over
+        // (docs/math/backbone.md, section 7).
         output = context.linear("out", inputs: width, outputs: width, bias: false, isOutput: true)
     }
 

@@ -2,9 +2,10 @@ import Foundation
 import RecallKernels
 import RecallTensor
 
-/// Mamba's mixer (S6): in-projection to (x ‖ z), causal depthwise convolution with SiLU, selective scan, gate, out-projection.
+/// Mamba's mixer (S6): in-projection to (x ‖ z), causal depthwise convolution with SiLU, selective scan, gate,
+/// out-projection (docs/math/selective-scan.md, section 1).
 ///
-/// Gu, Dao, "Mamba: linear-time sequence modeling with selective state spaces", 2023 (MODELS.md C.14).
+/// Gu, Dao, "Mamba: linear-time sequence modeling with selective state spaces", 2023.
 public final class Mamba: Mixer {
     static let description = MixerDescription(
         name: "mamba",
@@ -42,7 +43,8 @@ public final class Mamba: Mixer {
         inProjection = context.linear("in", inputs: context.dModel, outputs: 2 * channels, bias: false)
         convolution = context.convolution("conv", channels: channels, taps: layer.integer("kernel_size"))
         selection = context.linear("selection", inputs: channels, outputs: rank + 2 * states, bias: false)
-        // Inside a transformer block the published harness overwrites Mamba's own start of its step sizes (MODELS.md B.2).
+        // Inside a transformer block the published harness overwrites Mamba's own start of its step sizes
+        // (docs/math/selective-scan.md, section 5).
         let keepsOwnStart = context.block == .mamba || context.initialisation == .paper
         deltaProjection = Linear(
             weight: context.parameter(

@@ -4,9 +4,10 @@ import RecallTensor
 /// Softmax attention over the last W tokens, the query's own among them.
 ///
 /// Beltagy, Peters, Cohan, "Longformer", 2020; as a mixer beside linear attention: Arora et al., "Simple linear
-/// attention language models balance the recall-throughput tradeoff", 2024. `window` counts visible keys: the published
-/// harness's block_size of w shows w + 1 keys and is `window: w+1` here (MODELS.md C.3). Based's language models turn queries and keys by
-/// rotary positions; their projections have no biases, these have.
+/// attention language models balance the recall-throughput tradeoff", 2024. `window` counts visible keys: the
+/// published harness's block_size of w shows w + 1 keys and is `window: w+1` here
+/// (docs/math/attention.md, section 2). Based's language models turn queries and keys by rotary positions.
+/// Their projections have no biases, these have.
 public final class SlidingWindowAttention: Mixer {
     static let description = MixerDescription(
         name: "sliding-window",
