@@ -123,7 +123,8 @@ import Testing
         }
     }
 
-    /// Taylor, f = 16, e = 64: chunks pay from 64 + 4·153·65/81 = 555 tokens on (MODELS.md D.3: C + 491).
+    /// Taylor, f = 16, e = 64: chunks pay from 64 + 4·153·65/81 = 555 tokens on
+    /// (docs/math/linear-attention.md, section 7).
     @Test func formChangesAtTheCrossover() {
         var shape = LinearAttentionShape(
             batch: 1,

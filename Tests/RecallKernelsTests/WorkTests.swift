@@ -2,7 +2,7 @@ import Foundation
 import RecallKernels
 import Testing
 
-/// The counts of MODELS.md D.9 restated: floating-point operations a token, of forward and of backward.
+/// Operations and bytes of each kernel, written out once more (docs/math/cost.md, section 3).
 @Suite struct WorkTests {
     /// All floating-point operations a token.
     private func perToken(_ work: Work, tokens: Int) -> Double {

@@ -44,8 +44,8 @@ struct DecodingTests {
         #expect(states.allSatisfy { $0.position == length })
     }
 
-    /// A prompt read at once leaves what stepping through it would have left, and the tokens after it follow as they would
-    /// (MODELS.md D.10, 12). Three sequences go in slices of two and one.
+    /// A prompt read at once leaves what stepping through it would have left, and the tokens after it follow as
+    /// they would (docs/math/identities.md, section 4). Three sequences go in slices of two and one.
     @Test(arguments: ModelCase.all, [1, 2, 14, 33])
     func prefillThenStepsEqualStepsAllTheWay(_ modelCase: ModelCase, prompt: Int) throws {
         let (length, vocabulary, sequences) = (prompt + 4, 31, 3)

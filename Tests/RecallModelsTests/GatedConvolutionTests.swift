@@ -5,8 +5,8 @@ import RecallTensor
 import TestSupport
 import Testing
 
-/// One layer of the language model's gated convolution and the norms around it, written out in Float64
-/// (MODELS.md C.7, C.2, B.1).
+/// One layer of the language model's gated convolution (docs/math/convolutions.md, section 7) and the norms
+/// around it (docs/math/backbone.md, section 3), written out in Float64.
 struct GatedConvolutionTests {
     private static let width = 12
     private static let tokens: [Int32] = [3, 0, 11, 3, 5, 7, 0]

@@ -4,7 +4,8 @@ import RecallModels
 import RecallTensor
 import Testing
 
-/// How parameters start (MODELS.md B.2, C.14).
+/// How parameters start (docs/math/backbone.md, section 7), Mamba's own among them
+/// (docs/math/selective-scan.md, section 5).
 struct InitialisationTests {
     private func model(
         _ layers: [String],

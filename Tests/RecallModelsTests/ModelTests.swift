@@ -69,7 +69,7 @@ struct ModelTests {
         #expect(correct[2] == 1)
     }
 
-    /// MODELS.md D.10.4: a window of at least the sequence is no window.
+    /// A window of at least the sequence is no window (docs/math/identities.md, section 2).
     @Test(arguments: [(1, false), (2, false), (1, true), (2, true)], [33, 34, 1000])
     func aWideWindowIsFullAttention(attention: (heads: Int, rope: Bool), window: Int) throws {
         func logits(_ mixer: String, _ window: Int? = nil) throws -> [Float] {
@@ -100,7 +100,8 @@ struct ModelTests {
         #expect(relativeError(Array(narrow[..<(32 * 31)]), doubles(Array(full[..<(32 * 31)]))) < 1e-5)
     }
 
-    /// MODELS.md D.10.13 and B.1: the identity state mixer adds LayerNorm₂(r) to the residual, `none` adds nothing.
+    /// The identity state mixer adds LayerNorm₂(r) to the residual, `none` adds nothing
+    /// (docs/math/identities.md, section 5).
     ///
     /// The table is the identity matrix, so the residual starts as a unit vector and logits are the final norm's
     /// output; attention's output weight is zero, so its branch is its output bias.

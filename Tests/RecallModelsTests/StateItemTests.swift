@@ -4,8 +4,8 @@ import RecallTensor
 import Testing
 
 @Suite struct StateItemTests {
-    /// Numbers that one sequence carries of each kind after `length` tokens, by the formulas of the papers' decoding
-    /// (MODELS.md C.18): written down here once more, not taken from the mixers.
+    /// Numbers that one sequence carries of each kind after `length` tokens, by the formulas of the papers'
+    /// decoding (docs/math/state.md, section 1): written down here once more, not taken from the mixers.
     private static func formula(_ layer: LayerConfig, width d: Int, length l: Int) throws -> [StateKind: Int] {
         func integer(_ name: String) throws -> Int {
             guard case .integer(let value)? = layer.knobs[name] else {

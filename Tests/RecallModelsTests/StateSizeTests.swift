@@ -3,7 +3,7 @@ import RecallModels
 import RecallTensor
 import Testing
 
-/// The published harness's state sizes, and ours beside them (MODELS.md B.4, C.18).
+/// The published harness's state sizes, and ours beside them (docs/math/state.md, section 2).
 struct StateSizeTests {
     private func model(_ dModel: Int, _ layers: [LayerConfig], block: BlockKind = .transformer) throws
         -> LanguageModel
