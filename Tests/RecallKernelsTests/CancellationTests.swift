@@ -94,35 +94,138 @@ private final class Countdown: Sendable {
         }
     }
 
-    /// Sequences and heads of attention are blocks of their own.
-    @Test func attentionStopsBetweenItsHeads() {
-        let shape = AttentionShape(
-            batch: 3,
-            length: 70,
-            heads: 2,
-            headWidth: 8,
-            rowStride: 48,
-            window: nil
-        )
-        let qkv = randomFloats(3 * 70 * 48, seed: 3)
-        var out = poisoned(3 * 70 * 16)
-        var logSumExp = poisoned(3 * 2 * 70)
-        qkv.withUnsafeBufferPointer { qkv in
-            let q = qkv.baseAddress!
+    /// Of attention and linear attention on one sequence of one head.
+    private struct Sequence {
+        static let width = 8
+        let length: Int
+        let numbers: [Float]
+
+        init(length: Int) {
+            self.length = length
+            numbers = randomFloats(length * Self.width, seed: 3)
+        }
+
+        /// Tokens whose output forward wrote, and tokens whose gradient of values backward wrote.
+        func tokensDone(
+            by isCancelled: @escaping @Sendable () -> Bool,
+            _ kernel: (CPUBackend, MutableFloats) -> Void
+        ) -> Int {
+            var out = poisoned(length * Self.width)
             let backend = CPUBackend()
-            backend.cancellable(by: Countdown(yesFrom: 5).isOver) {
-                backend.attentionForward(
+            out.withUnsafeMutableBufferPointer { out in
+                backend.cancellable(by: isCancelled) { kernel(backend, out.baseAddress!) }
+            }
+            return out.count { !$0.isNaN } / Self.width
+        }
+
+        func attention(_ backend: CPUBackend, _ out: MutableFloats, isBackward: Bool) {
+            let shape = AttentionShape(
+                batch: 1,
+                length: length,
+                heads: 1,
+                headWidth: Self.width,
+                rowStride: Self.width
+            )
+            var (sums, other) = (poisoned(length), poisoned(numbers.count))
+            var another = other
+            guard isBackward else {
+                return backend.attentionForward(
                     shape,
-                    q: q,
-                    k: q + 16,
-                    v: q + 32,
+                    q: numbers,
+                    k: numbers,
+                    v: numbers,
                     dropout: nil,
-                    out: &out,
-                    logSumExp: &logSumExp
+                    out: out,
+                    logSumExp: &sums
                 )
             }
+            backend.attentionBackward(
+                shape,
+                q: numbers,
+                k: numbers,
+                v: numbers,
+                dropout: nil,
+                out: numbers,
+                logSumExp: [Float](repeating: 3, count: length),
+                dOut: numbers,
+                dq: &other,
+                dk: &another,
+                dv: out
+            )
         }
-        #expect(logSumExp.map(\.isNaN) == (0..<420).map { $0 >= 4 * 70 })
+
+        func linearAttention(_ backend: CPUBackend, _ out: MutableFloats, form: LinearAttentionForm) {
+            let shape = LinearAttentionShape(
+                batch: 1,
+                length: length,
+                heads: 1,
+                featureWidth: Self.width,
+                valueWidth: Self.width,
+                map: .taylor2
+            )
+            var normaliser = poisoned(length)
+            backend.linearAttentionForward(
+                shape,
+                form: form,
+                q: numbers,
+                k: numbers,
+                v: numbers,
+                y: out,
+                normaliser: &normaliser
+            )
+        }
+    }
+
+    /// One long sequence of one head is a block that may take minutes: the kernels ask within it.
+    @Test func longSequencesStopInTheirMidst() {
+        let sequence = Sequence(length: 1000)
+        let kernels: [(String, (CPUBackend, MutableFloats) -> Void)] = [
+            ("attention", { sequence.attention($0, $1, isBackward: false) }),
+            ("attention backward", { sequence.attention($0, $1, isBackward: true) }),
+            ("in chunks", { sequence.linearAttention($0, $1, form: .chunked(64)) }),
+            ("over all pairs", { sequence.linearAttention($0, $1, form: .quadratic) }),
+        ]
+        for (name, kernel) in kernels {
+            let all = Countdown()
+            #expect(sequence.tokensDone(by: all.isOver, kernel) == 1000, "\(name)")
+            // Tiles and chunks of 64 tokens, or rows of tiles of 32.
+            #expect(all.count >= 16, "\(name)")
+            let some = sequence.tokensDone(by: Countdown(yesFrom: all.count / 2).isOver, kernel)
+            #expect(some > 0 && some <= 600, "\(name): \(some)")
+        }
+    }
+
+    /// A scan asks before each of its chunks.
+    @Test func aLongScanStopsInItsMidst() {
+        let (length, channels) = (320, 4)
+        let shape = ScanShape(
+            batch: 1,
+            length: length,
+            channels: channels,
+            states: 1,
+            stateStride: 1,
+            gateStride: channels
+        )
+        let numbers = randomFloats(length * channels, seed: 3)
+        var out = poisoned(length * channels)
+        let backend = CPUBackend()
+        backend.cancellable(by: Countdown(yesFrom: 6).isOver) {
+            backend.scanForward(
+                shape,
+                x: numbers,
+                delta: numbers,
+                deltaBias: numbers,
+                aLog: numbers,
+                b: numbers,
+                c: numbers,
+                skip: numbers,
+                z: numbers,
+                out: &out,
+                checkpoints: nil
+            )
+        }
+        let done = out.count { !$0.isNaN } / channels
+        #expect(done > 0 && done < 6 * 16, "\(done)")
     }
 
     /// A linear layer's backward has few groups of many rows, and asks within them.

@@ -56,7 +56,7 @@ extension CPUBackend: LinearAttentionKernels {
     ) {
         // Whoever wants the state pays for writing it in any case. Reading it too is then, at Based's sizes (f 16, e 64),
         // at no length more than a fifth dearer than all pairs of tokens, and features of one chunk stay in cache.
-        let plan = LinearAttentionPlan(shape, form: .chunked(64), backward: false, keepsState: true)
+        let plan = LinearAttentionPlan(shape, form: .chunked(64), backward: false, keepsState: true, workers)
         let stateCount = plan.stateRows * (shape.valueWidth + 1)
         workers.forEachBlock(shape.batch * shape.heads, floats: plan.floats) { block, worker in
             let head = HeadOffsets(shape, block)
@@ -82,7 +82,7 @@ extension CPUBackend: LinearAttentionKernels {
         y: MutableFloats,
         normaliser: MutableFloats
     ) {
-        let plan = LinearAttentionPlan(shape, form: form, backward: false)
+        let plan = LinearAttentionPlan(shape, form: form, backward: false, workers)
         workers.forEachBlock(shape.batch * shape.heads, floats: plan.floats) { block, worker in
             let head = HeadOffsets(shape, block)
             plan.forward(
@@ -110,7 +110,7 @@ extension CPUBackend: LinearAttentionKernels {
         dk: MutableFloats,
         dv: MutableFloats
     ) {
-        let plan = LinearAttentionPlan(shape, form: form, backward: true)
+        let plan = LinearAttentionPlan(shape, form: form, backward: true, workers)
         workers.forEachBlock(shape.batch * shape.heads, floats: plan.floats) { block, worker in
             let head = HeadOffsets(shape, block)
             plan.backward(
@@ -158,7 +158,7 @@ extension LinearAttentionPlan {
     ) {
         let earlier = state(earlier, memory)
         let (queries, keys) = (memory + queryTransposed, memory + keyTransposed)
-        for first in stride(from: 0, to: length, by: chunk) {
+        for first in stride(from: 0, to: length, by: chunk) where !workers.isCancelled {
             let tokens = min(chunk, length - first)
             let (y, normaliser) = (y + first * valueStride, normaliser + first)
             let q = mapped(q + first * inputStride, tokens: tokens, buffer: memory + mappedQuery)
@@ -215,7 +215,7 @@ extension LinearAttentionPlan {
         let (earlier, later) = (state(earlier, memory), state(later, memory))
         let (queries, keys) = (memory + queryTransposed, memory + keyTransposed)
         let gz = Floats(memory + normaliserGradient)
-        for first in stride(from: 0, to: length, by: chunk) {
+        for first in stride(from: 0, to: length, by: chunk) where !workers.isCancelled {
             let tokens = min(chunk, length - first)
             let dq = dq + first * inputStride
             let q = mapped(q + first * inputStride, tokens: tokens, buffer: memory + mappedQuery)
@@ -267,7 +267,8 @@ extension LinearAttentionPlan {
                 )
             }
         }
-        for first in stride(from: (length - 1) / chunk * chunk, through: 0, by: -chunk) {
+        for first in stride(from: (length - 1) / chunk * chunk, through: 0, by: -chunk)
+        where !workers.isCancelled {
             let tokens = min(chunk, length - first)
             let last = first + tokens == length
             let dk = dk + first * inputStride

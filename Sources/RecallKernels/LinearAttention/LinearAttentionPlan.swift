@@ -56,6 +56,8 @@ struct LinearAttentionPlan {
     let map: FeatureMap
     let epsilon: Float
     let length: Int
+    /// Asked between chunks and rows of tiles whether the kernel is given up: a long sequence is minutes of work.
+    let workers: Workers
     /// f
     let featureWidth: Int
     /// e
@@ -99,7 +101,14 @@ struct LinearAttentionPlan {
     let floats: Int
 
     /// - Parameter keepsState: whether the sum over all keys is wanted in the end.
-    init(_ shape: LinearAttentionShape, form: LinearAttentionForm, backward: Bool, keepsState: Bool = false) {
+    init(
+        _ shape: LinearAttentionShape,
+        form: LinearAttentionForm,
+        backward: Bool,
+        keepsState: Bool = false,
+        _ workers: Workers
+    ) {
+        self.workers = workers
         (map, epsilon, length) = (shape.map, shape.epsilon, shape.length)
         (featureWidth, valueWidth) = (shape.featureWidth, shape.valueWidth)
         stateRows = shape.map.stateRows(featureWidth: shape.featureWidth)

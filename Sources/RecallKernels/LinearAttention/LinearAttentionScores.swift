@@ -160,7 +160,7 @@ extension LinearAttentionPlan {
     /// order.
     @inline(__always)
     private func forEachTile(tokens: Int, _ body: (Int, Int, Int, Int) -> Void) {
-        for row in stride(from: 0, to: tokens, by: Self.tileRows) {
+        for row in stride(from: 0, to: tokens, by: Self.tileRows) where !workers.isCancelled {
             let end = min(row + Self.tileRows, tokens)
             for column in stride(from: 0, to: end, by: Self.tileColumns) {
                 body(row, end - row, column, min(Self.tileColumns, end - column))

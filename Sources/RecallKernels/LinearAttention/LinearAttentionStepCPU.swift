@@ -54,7 +54,7 @@ extension CPUBackend {
     ) {
         let f = shape.featureWidth
         guard shape.map == .taylor2 else {
-            let plan = LinearAttentionPlan(shape, form: .quadratic, backward: false)
+            let plan = LinearAttentionPlan(shape, form: .quadratic, backward: false, workers)
             let mapped = plan.mapped(x, tokens: 1, buffer: scratch)
             features.update(from: mapped.start, count: f)
             return

@@ -33,7 +33,7 @@ extension CPUBackend: ScanKernels {
             let chunk = ScanChunk(&scratch, shape)
             let states = scratch.take(shape.stateVectors)
             states.update(repeating: Vector(repeating: 0), count: shape.stateVectors)
-            for index in 0..<shape.chunks {
+            for index in 0..<shape.chunks where !workers.isCancelled {
                 let tokens = shape.tokens(row: row, chunk: index)
                 if let checkpoints {
                     shape.copyStates(states, to: checkpoints + shape.checkpointOffset(row: row, chunk: index))
@@ -83,7 +83,7 @@ extension CPUBackend: ScanKernels {
             let states = scratch.take(shape.stateVectors)
             let rowState = state + row * shape.states * shape.channels
             shape.copyStates(from: rowState, to: states)
-            for index in 0..<shape.chunks {
+            for index in 0..<shape.chunks where !workers.isCancelled {
                 scan.run(shape.tokens(row: row, chunk: index), chunk, states: states, out: out)
             }
             shape.copyStates(states, to: rowState)

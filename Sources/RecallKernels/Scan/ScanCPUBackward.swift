@@ -57,7 +57,7 @@ extension CPUBackend {
             let sums = groupSums + group * sumCount
             sums.update(repeating: Vector(repeating: 0), count: sumCount)
             for row in group * shape.batch / groups..<(group + 1) * shape.batch / groups {
-                backward.row(row, scratch, ScanParameterSums(sums, shape))
+                backward.row(row, scratch, ScanParameterSums(sums, shape), workers)
             }
         }
         workers.forEachBlock(shape.channelBlocks) { block, _ in
@@ -160,10 +160,10 @@ private struct ScanBackward {
     private var interval: Int { ScanShape.checkpointInterval }
 
     /// Chunks last to first, in each all channels: dB and dC of a chunk are then complete when it is done.
-    func row(_ row: Int, _ scratch: ScanBackwardScratch, _ sums: ScanParameterSums) {
+    func row(_ row: Int, _ scratch: ScanBackwardScratch, _ sums: ScanParameterSums, _ workers: Workers) {
         let zero = Vector(repeating: 0)
         scratch.carry.update(repeating: zero, count: shape.stateVectors)
-        for index in (0..<shape.chunks).reversed() {
+        for index in (0..<shape.chunks).reversed() where !workers.isCancelled {
             let tokens = shape.tokens(row: row, chunk: index)
             shape.copyStates(
                 from: checkpoints + shape.checkpointOffset(row: row, chunk: index),

@@ -22,7 +22,7 @@ extension CPUBackend {
                 dropout,
                 workspace: workers.workspace(worker),
                 logSumExp: logSumExp
-            ).run(q: q, k: k, v: v, out: out, dOut: dOut, dq: dq, dk: dk, dv: dv)
+            ).run(q: q, k: k, v: v, out: out, dOut: dOut, dq: dq, dk: dk, dv: dv, workers)
         }
     }
 }
@@ -88,14 +88,15 @@ private struct AttentionBackward {
         dOut: Floats,
         dq: MutableFloats,
         dk: MutableFloats,
-        dv: MutableFloats
+        dv: MutableFloats,
+        _ workers: Workers
     ) {
         let size = AttentionTile.size
         let (length, rowStride) = (head.shape.length, head.shape.rowStride)
         let scale = 1 / Float(width).squareRoot()
         let packed = head.packedOffset
         var packedTiles = 0
-        for tile in 0..<AttentionTile.tiles(length) {
+        for tile in 0..<AttentionTile.tiles(length) where !workers.isCancelled {
             let queryTiles = window.queryTiles(ofKeyTile: tile)
             while packedTiles <= queryTiles.upperBound {
                 pack(queryTile: packedTiles, scale: scale, q: q, out: out, dOut: dOut)

@@ -14,7 +14,7 @@ extension CPUBackend {
             block,
             worker in
             AttentionForward(AttentionHead(shape, block: block), dropout, workspace: workers.workspace(worker))
-                .run(q: q, k: k, v: v, out: out, logSumExp: logSumExp)
+                .run(q: q, k: k, v: v, out: out, logSumExp: logSumExp, workers)
         }
     }
 }
@@ -66,11 +66,19 @@ private struct AttentionForward {
         multipliers = rescaling + size
     }
 
-    func run(q: Floats, k: Floats, v: Floats, out: MutableFloats, logSumExp: MutableFloats) {
+    func run(
+        q: Floats,
+        k: Floats,
+        v: Floats,
+        out: MutableFloats,
+        logSumExp: MutableFloats,
+        _ workers: Workers
+    ) {
         let size = AttentionTile.size
         let (length, rowStride) = (head.shape.length, head.shape.rowStride)
         let scale = 1 / Float(width).squareRoot()
-        for tile in 0..<AttentionTile.tiles(length) {
+        // A long sequence is minutes of work.
+        for tile in 0..<AttentionTile.tiles(length) where !workers.isCancelled {
             let (first, rows) = (tile * size, min(size, length - tile * size))
             let offset = head.packedOffset + first * rowStride
             // The key tile that no query tile before has seen; `sums` is not in use yet.
