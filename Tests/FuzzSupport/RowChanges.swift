@@ -17,10 +17,20 @@ public struct RowChanges {
     }
 
     public let changes: [Change]
+    /// Which part of the operations on the database is tried, from 0; nil for all of them.
+    ///
+    /// A line "part 3" says so: all of them take a hundredth of a second, too long for each of a million inputs.
+    public let part: Int?
+
+    /// Parts that the operations are divided into.
+    static let parts = 8
 
     public init(_ text: String) {
-        changes = text.split(whereSeparator: \.isNewline).compactMap { line in
-            let words = line.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: true)
+        let lines = text.split(whereSeparator: \.isNewline).map {
+            $0.split(separator: " ", maxSplits: 3, omittingEmptySubsequences: true)
+        }
+        part = lines.last { $0.count == 2 && $0[0] == "part" }.flatMap { Int($0[1]) }
+        changes = lines.compactMap { words in
             guard words.count == 4, let row = Int(words[2]), row >= 0 else { return nil }
             return Change(
                 table: String(words[0]),
@@ -104,9 +114,11 @@ public final class LooseDatabase: @unchecked Sendable {
     }
 
     /// Puts every row back as it was.
-    public func restore() throws {
+    ///
+    /// - Parameter tables: those whose rows may have changed; nil for all.
+    public func restore(_ tables: Set<String>? = nil) throws {
         try queue.write { db in
-            for (table, rows) in rows {
+            for (table, rows) in rows where tables?.contains(table) ?? true {
                 try db.execute(sql: "DELETE FROM \(table)")
                 let marks = (columns[table] ?? []).map { _ in "?" }.joined(separator: ", ")
                 for row in rows {
@@ -267,10 +279,10 @@ enum RowReader {
         defer { lock.unlock() }
         do {
             let (database, stores) = (try database.get(), try stores.get())
-            defer { try? database.restore() }
-            guard try database.apply(RowChanges(String(decoding: bytes, as: UTF8.self))) > 0 else {
-                return .refusedAtSight
-            }
+            let changes = RowChanges(String(decoding: bytes, as: UTF8.self))
+            var changed: Set<String>? = Set(changes.changes.map(\.table))
+            defer { try? database.restore(changed) }
+            guard try database.apply(changes) > 0 else { return .refusedAtSight }
             var isRefused = false
             func attempt(_ body: () throws -> Void) throws {
                 do { try body() } catch let error as StoreError {
@@ -278,24 +290,27 @@ enum RowReader {
                     isRefused = true
                 }
             }
-            for read in reads(stores.reader) { try attempt(read) }
-            for read in reads(stores.lenient) { try attempt(read) }
-            for write in writes(stores.writer, database.runs) { try attempt(write) }
+            let reads = reads(stores.reader, database.runs) + reads(stores.lenient, database.runs)
+            let operations = reads + writes(stores.writer, database.runs)
+            for (index, operation) in operations.enumerated()
+            where changes.part.map({ index % RowChanges.parts == $0 }) ?? true {
+                if index >= reads.count { changed = nil }
+                try attempt(operation)
+            }
             return isRefused ? .refused : .read
         } catch {
             fatalError("\(error)")
         }
     }
 
-    private static func reads(_ store: Store) -> [() throws -> Void] {
-        let ids = (try? store.runs().map(\.runID)) ?? []
+    private static func reads(_ store: Store, _ runs: [PlannedRun]) -> [() throws -> Void] {
         let exports = CSVExport.StoredTable.allCases.map { table in
             { try CSVExport(store).write(table) { _ in } }
         }
         return exports + [
             { _ = try store.suites() }, { _ = try store.counts() }, { _ = try store.runs(suite: "rows") },
             { _ = try store.trials() }, { _ = try store.standings() },
-            { for id in ids { _ = (try store.history(id), try store.slices(id)) } },
+            { for run in runs { _ = (try store.history(run.runID), try store.slices(run.runID)) } },
         ]
     }
 
@@ -376,6 +391,7 @@ extension Mutator {
             let value = Self.rowValues[below(Self.rowValues.count)]
             lines.append(Array("\(table.name) \(column) \(below(4)) \(value)".utf8))
         }
+        lines.append(Array("part \(below(RowChanges.parts))".utf8))
         return below(16) == 0
             ? bytes(Array(lines.joined(separator: [0x0A]))) : Array(lines.joined(separator: [0x0A]))
     }

@@ -26,7 +26,7 @@ import Testing
             switch reader {
             case .suite: 2000
             case .checkpoint, .npy, .dataset, .csv, .record: 4000
-            case .rows: 150
+            case .rows: 600
             }
         var past = 0
         for file in 0..<files {
