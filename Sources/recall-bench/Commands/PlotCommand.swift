@@ -82,7 +82,8 @@ struct PlotCommand: ParsableCommand {
                 plot.fillChance(from: only)
             }
             plot.notes.forEach(Output.note)
-            try figure.draw(try plot.script(title: figure.title))
+            let script = try Patience.during("comparing the rows") { try plot.script(title: figure.title) }
+            try figure.draw(script)
         }
     }
 
