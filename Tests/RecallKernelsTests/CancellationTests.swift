@@ -94,7 +94,7 @@ private final class Countdown: Sendable {
         }
     }
 
-    /// Of attention and linear attention on one sequence of one head.
+    /// Attention and linear attention over one sequence with one head.
     private struct Sequence {
         static let width = 8
         let length: Int
